@@ -1,0 +1,33 @@
+"""keras_pose: a Keras model zoo for 2D human pose that ends on a phone.
+
+Names load on first use, so that what needs NumPy only (running a `.tflite` or
+`.onnx` file) starts without TensorFlow.
+"""
+
+from importlib import import_module
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "COCO_17": "keras_pose.skeleton",
+    "MPII_16": "keras_pose.skeleton",
+    "Poses": "keras_pose.structures",
+    "PoseEstimator": "keras_pose.inference",
+    "Skeleton": "keras_pose.skeleton",
+    "ZOO": "keras_pose.zoo",
+    "create_model": "keras_pose.zoo",
+    "draw_poses": "keras_pose.drawing",
+    "list_models": "keras_pose.zoo",
+}
+
+__all__ = sorted(_HOMES)
+
+
+def __getattr__(name):
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__():
+    return sorted([*globals(), *__all__])

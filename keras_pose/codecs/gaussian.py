@@ -1,0 +1,168 @@
+"""Gaussian heatmaps: the target of HRNet, Simple Baselines and Hourglass.
+
+Coordinates are those of `keras_pose.geometry`. `encode` (NumPy) and `encode_tf`
+(TensorFlow ops, for `tf.data`) are twins; a test compares them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class GaussianHeatmapCodec:
+    """Turns keypoints into heatmaps for training, and heatmaps into keypoints.
+
+    The centre of a target is rounded to a heatmap pixel ("biased"), and decoding
+    moves the arg-max a quarter pixel towards its higher neighbour.
+
+    Source: Xiao et al. 2018 (arXiv:1804.06208), sec. 2; digits as in the HRNet
+    reference code (`generate_target` of `lib/dataset/JointsDataset.py`,
+    `get_final_preds` of `lib/core/inference.py`).
+
+    Attributes:
+        input_hw: model input (height, width), pixels.
+        stride: input pixels per heatmap pixel.
+        sigma: Gaussian standard deviation, heatmap pixels.
+    """
+
+    input_hw: tuple[int, int]
+    stride: int = 4
+    sigma: float = 2.0
+
+    kind = "gaussian"
+
+    def __post_init__(self) -> None:
+        if self.sigma <= 0 or self.stride < 1:
+            raise ValueError(
+                f"A codec needs sigma > 0 and stride >= 1, got sigma={self.sigma}, "
+                f"stride={self.stride}."
+            )
+        if any(size % self.stride for size in self.input_hw):
+            raise ValueError(
+                f"The codec's input_hw must be multiples of stride {self.stride}, "
+                f"got {self.input_hw}."
+            )
+
+    @property
+    def heatmap_hw(self) -> tuple[int, int]:
+        return self.input_hw[0] // self.stride, self.input_hw[1] // self.stride
+
+    @property
+    def radius(self) -> int:
+        """Half the side of the square that a Gaussian is drawn in, heatmap pixels."""
+        return int(3 * self.sigma)
+
+    def to_dict(self) -> dict:
+        return {"kind": self.kind, **asdict(self)}
+
+    def encode(self, keypoints_xy, visibility):
+        """Draws one Gaussian of height 1 per labelled keypoint.
+
+        Args:
+            keypoints_xy: (..., K, 2) input pixels.
+            visibility: (..., K) COCO flags: 0 not labelled, 1 occluded, 2 visible.
+                Occluded keypoints are trained on.
+
+        Returns:
+            heatmaps: (..., H, W, K) float32 in [0, 1], cut off outside `radius`.
+            weights: (..., K) float32; 0 for keypoints that are not labelled or
+                whose Gaussian lies wholly outside.
+        """
+        keypoints_xy = np.asarray(keypoints_xy, np.float64)
+        height, width = self.heatmap_hw
+        # int() of the reference truncates toward zero, and so must we.
+        center = np.trunc(keypoints_xy / self.stride + 0.5)
+        reaches = (center + self.radius >= 0) & (center - self.radius < (width, height))
+        weights = ((np.asarray(visibility) > 0) & reaches.all(-1)).astype(np.float32)
+        columns = self._bump(np.arange(width) - center[..., :1])
+        rows = self._bump(np.arange(height) - center[..., 1:])
+        # A 2D Gaussian is the outer product of two 1D ones, which are cheaper.
+        heatmaps = np.einsum("...kh,...kw,...k->...hwk", rows, columns, weights)
+        return heatmaps.astype(np.float32), weights
+
+    def _bump(self, offset):
+        bump = np.exp(-(offset**2) / (2 * self.sigma**2))
+        return bump * (np.abs(offset) <= self.radius)
+
+    def encode_tf(self, keypoints_xy, visibility):
+        """Does what `encode` does, with TensorFlow ops: one person or a batch."""
+        # Here and not above: decoding must run where TensorFlow is not installed.
+        import tensorflow as tf
+
+        height, width = self.heatmap_hw
+        # Trunc of float32 alone would differ from the twin at exact halves only.
+        shifted = tf.cast(keypoints_xy, tf.float64) / self.stride + 0.5
+        center = tf.cast(tf.cast(shifted, tf.int32), tf.float32)
+        size = tf.constant([width, height], tf.float32)
+        reaches = (center + self.radius >= 0) & (center - self.radius < size)
+        weights = tf.cast((visibility > 0) & tf.reduce_all(reaches, -1), tf.float32)
+
+        def bump(offset):
+            inside = tf.cast(tf.abs(offset) <= self.radius, tf.float32)
+            return inside * tf.exp(-tf.square(offset) / (2 * self.sigma**2))
+
+        columns = bump(tf.range(width, dtype=tf.float32) - center[..., :1])
+        rows = bump(tf.range(height, dtype=tf.float32) - center[..., 1:])
+        return tf.einsum("...kh,...kw,...k->...hwk", rows, columns, weights), weights
+
+    def decode(self, heatmaps):
+        """Finds keypoints: arg-max, then a quarter pixel towards the higher neighbour.
+
+        As the reference: coordinates are 0 where the maximum is not positive, and
+        peaks on the outer two columns or rows are not refined.
+
+        Args:
+            heatmaps: (..., H, W, K) float array.
+
+        Returns:
+            keypoints_xy: (..., K, 2) float32, input pixels.
+            scores: (..., K) float32, the maxima.
+        """
+        heatmaps = np.asarray(heatmaps, np.float32)
+        *batch, height, width, num_keypoints = heatmaps.shape
+        if (height, width) != self.heatmap_hw:
+            raise ValueError(
+                f"The codec expects heatmaps of (height, width) {self.heatmap_hw}, "
+                f"got {(height, width)}."
+            )
+        flat = np.moveaxis(heatmaps, -1, -3).reshape(-1, height * width)
+        best, index = flat.argmax(axis=1), np.arange(len(flat))
+        scores = flat[index, best]
+        x, y = best % width, best // width
+        xy = np.stack([x, y], axis=-1) * (scores > 0)[:, None]
+        inside = (1 < x) & (x < width - 1) & (1 < y) & (y < height - 1) & (scores > 0)
+        xy = xy + 0.25 * _slope_signs(flat, np.where(inside, best, width + 1), width) * (
+            inside[:, None]
+        )
+        keypoints_xy = (xy * self.stride).astype(np.float32)
+        shape = (*batch, num_keypoints)
+        return keypoints_xy.reshape(*shape, 2), scores.reshape(shape)
+
+
+def _slope_signs(flat, best, width):
+    """Returns (N, 2): the sign of the slope at flat positions `best`, for x and y."""
+    index = np.arange(len(flat))
+    slope_x = flat[index, best + 1] - flat[index, best - 1]
+    slope_y = flat[index, best + width] - flat[index, best - width]
+    return np.sign(np.stack([slope_x, slope_y], axis=-1))
+
+
+def flip_back(heatmaps, mirror_permutation):
+    """Turns heatmaps of a mirrored image into those of the image.
+
+    Source: `flip_back` of the HRNet code, with the shift of its
+    `TEST.SHIFT_HEATMAP`: mirroring moves pixel centres by one heatmap pixel
+    less than the stride would, so the map goes one column right; column 0 stays.
+
+    Args:
+        heatmaps: (..., H, W, K).
+        mirror_permutation: (K,) see `Skeleton.mirror_permutation`.
+
+    Returns:
+        (..., H, W, K), to be averaged with the heatmaps of the image.
+    """
+    flipped = np.asarray(heatmaps)[..., ::-1, :][..., mirror_permutation]
+    return np.concatenate([flipped[..., :1, :], flipped[..., :-1, :]], axis=-2)

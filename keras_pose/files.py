@@ -1,0 +1,77 @@
+"""Writing files so that nothing half-written ever stands under its final name."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+
+@contextlib.contextmanager
+def atomic_path(path) -> Iterator[Path]:
+    """Yields a temporary path beside `path`, and renames it when the block succeeds.
+
+    The temporary name keeps the suffix, since Keras and Pillow choose by it.
+
+    Raises:
+        PermissionError: names the folder, before any work is done.
+        IsADirectoryError: when `path` is a folder.
+    """
+    path = Path(path)
+    check_writable(path.parent)
+    if path.is_dir():
+        raise IsADirectoryError(f"Cannot write {path}: it is a folder, not a file name.")
+    temporary = path.with_name(f".{path.stem}.{os.getpid()}.tmp{path.suffix}")
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def check_writable(folder) -> Path:
+    """Makes a folder if need be, and raises PermissionError early if it takes no files."""
+    folder = Path(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / f".write_probe.{os.getpid()}"
+        probe.touch()
+        probe.unlink()
+    except (PermissionError, FileExistsError, NotADirectoryError) as error:
+        raise PermissionError(f"Cannot write into {folder}: {error.strerror}.") from error
+    except OSError as error:  # a read-only file system, for one
+        raise PermissionError(f"Cannot write into {folder}: {error}.") from error
+    return folder
+
+
+def write_json(path, values) -> Path:
+    """Writes JSON whole or not at all; keys keep their order."""
+    path = Path(path)
+    with atomic_path(path) as temporary:
+        temporary.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
+    return path
+
+
+def read_json(path):
+    """Reads a JSON file.
+
+    Raises:
+        FileNotFoundError: names the file.
+        ValueError: names the file and the place where it stops being JSON.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"File {path} does not exist.")
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"File {path} is not valid JSON: {error}.") from error
+
+
+def file_sha256(path) -> str:
+    """Returns the hex SHA-256 of a file's bytes."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
