@@ -1,0 +1,247 @@
+"""The contract: what anyone who runs a model file must know. Read and written here only.
+
+Exported files (`.tflite`, `.onnx`) have theirs in `pose_model.json` in the same
+folder, one entry per file name, with the file's hash. A `.keras` file carries
+its own inside (a `.keras` file is a zip archive; Keras ignores further members).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from keras_pose.codecs import GaussianHeatmapCodec, codec_from_dict
+from keras_pose.files import atomic_path, file_sha256, read_json, write_json
+from keras_pose.geometry import BOX_PADDING
+from keras_pose.normalization import Normalization
+from keras_pose.skeleton import Skeleton
+
+CONTRACT_NAME = "pose_model.json"
+SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True)
+class TensorSpec:
+    """One input or output of a model file.
+
+    Attributes:
+        name: name in the file's signature.
+        shape: with batch; layout is NHWC throughout.
+        dtype: NumPy name, such as "uint8".
+        scale: real value of one integer step; None for real numbers and for
+            pixels, which are taken as they are.
+        zero_point: the integer that stands for the real 0.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+    scale: float | None = None
+    zero_point: int | None = None
+
+
+@dataclass(frozen=True)
+class Contract:
+    """What a program needs in order to run one model file.
+
+    Attributes:
+        model: zoo name.
+        input: the image tensor. Pixels are RGB, 0 to 255, unless
+            `normalization` says that the caller must normalise.
+        output: the heatmaps, (B, H, W, K).
+        codec: how heatmaps become keypoints.
+        skeleton: what the K keypoints are.
+        normalization: None where it is inside the file's graph.
+        quantization: "float32", "float16", "dynamic" or "int8".
+        box_padding: factor from person box to crop, see `geometry.box_to_crop`.
+        signature: name of the file's signature; None for `.keras` and `.onnx`.
+    """
+
+    model: str
+    input: TensorSpec
+    output: TensorSpec
+    codec: GaussianHeatmapCodec
+    skeleton: Skeleton
+    normalization: Normalization | None = None
+    quantization: str = "float32"
+    box_padding: float = BOX_PADDING
+    signature: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.output.shape[-1] != self.skeleton.num_keypoints:
+            raise ValueError(
+                f"Contract of {self.model!r}: the output has {self.output.shape[-1]} "
+                f"keypoints, its skeleton {self.skeleton.name!r} has "
+                f"{self.skeleton.num_keypoints}."
+            )
+        if tuple(self.input.shape[1:3]) != tuple(self.codec.input_hw):
+            raise ValueError(
+                f"Contract of {self.model!r}: the input is {self.input.shape}, but the "
+                f"codec is for (height, width) {self.codec.input_hw}."
+            )
+
+    @property
+    def input_hw(self) -> tuple[int, int]:
+        return self.codec.input_hw
+
+    def to_dict(self) -> dict[str, Any]:
+        normalization = self.normalization.to_dict() if self.normalization else None
+        return {
+            "model": self.model,
+            "quantization": self.quantization,
+            "signature": self.signature,
+            "input": {
+                **dataclasses.asdict(self.input),
+                "layout": "NHWC",
+                "channel_order": "RGB",
+                "value_range": [0, 255],
+                "normalization": normalization,
+            },
+            "output": {**dataclasses.asdict(self.output), "layout": "NHWC"},
+            "crop": {
+                "box_padding": self.box_padding,
+                "aspect_ratio": self.input_hw[1] / self.input_hw[0],
+                "interpolation": "bilinear",
+                "border": [0, 0, 0],
+            },
+            "codec": self.codec.to_dict(),
+            "skeleton": {
+                **dataclasses.asdict(self.skeleton),
+                "mirror_pairs": self.skeleton.mirror_pairs,
+                "limb_pairs": self.skeleton.limb_pairs,
+            },
+        }
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Contract:
+        """Reads what `to_dict` wrote.
+
+        Raises:
+            ValueError: names the field that is missing or does not fit.
+        """
+        try:
+            normalization = values["input"]["normalization"]
+            return cls(
+                model=values["model"],
+                input=_tensor_spec(values["input"]),
+                output=_tensor_spec(values["output"]),
+                codec=codec_from_dict(values["codec"]),
+                skeleton=_skeleton(values["skeleton"]),
+                normalization=normalization and Normalization.from_dict(normalization),
+                quantization=values["quantization"],
+                box_padding=values["crop"]["box_padding"],
+                signature=values["signature"],
+            )
+        except (KeyError, TypeError) as error:
+            raise ValueError(f"The contract lacks the field {error}.") from error
+
+
+def _tensor_spec(values: dict[str, Any]) -> TensorSpec:
+    fields = {field.name for field in dataclasses.fields(TensorSpec)}
+    spec = TensorSpec(**{key: values[key] for key in fields})
+    return dataclasses.replace(spec, shape=tuple(spec.shape))
+
+
+def _skeleton(values: dict[str, Any]) -> Skeleton:
+    pairs = {key: tuple(map(tuple, values[key])) for key in ("mirrored", "limbs")}
+    flat = {key: tuple(values[key]) for key in ("names", "upper_body", "oks_sigmas")}
+    return Skeleton(name=values["name"], **flat, **pairs)
+
+
+def write_contract(model_path, contract: Contract) -> Path:
+    """Writes the entry of an exported file into `pose_model.json` beside it.
+
+    Entries of other files in the folder stay; those whose file is gone go.
+
+    Returns:
+        The path of `pose_model.json`.
+    """
+    model_path = Path(model_path)
+    path = model_path.with_name(CONTRACT_NAME)
+    models = _read_models(path) if path.exists() else {}
+    models = {name: entry for name, entry in models.items() if path.with_name(name).exists()}
+    file = {"bytes": model_path.stat().st_size, "sha256": file_sha256(model_path)}
+    models[model_path.name] = {"file": file, **contract.to_dict()}
+    return write_json(path, {"schema_version": SCHEMA_VERSION, "models": models})
+
+
+def read_contract(model_path) -> Contract:
+    """Reads the contract of a `.keras`, `.tflite` or `.onnx` file.
+
+    Raises:
+        FileNotFoundError: when there is no contract.
+        ValueError: when it is of another version, has no entry for the file,
+            or the file's bytes are not those it was written for.
+    """
+    model_path = Path(model_path)
+    if model_path.suffix == ".keras":
+        return _read_embedded(model_path)
+    path = model_path.with_name(CONTRACT_NAME)
+    if not path.exists():
+        raise FileNotFoundError(
+            f"{model_path} has no contract: expected {path.name} in the same folder. "
+            "export/to_tflite.py and export/to_onnx.py write both; copy both."
+        )
+    models = _read_models(path)
+    if model_path.name not in models:
+        raise ValueError(
+            f"{path} describes {sorted(models)}, but not {model_path.name}: was the "
+            "file renamed?"
+        )
+    entry = models[model_path.name]
+    actual = file_sha256(model_path)
+    if entry.get("file", {}).get("sha256") != actual:
+        raise ValueError(
+            f"{model_path} is not the file its contract describes: its SHA-256 begins "
+            f"{actual[:12]}, {path.name} says {str(entry.get('file'))[:80]}."
+        )
+    return _named(Contract.from_dict, entry, path)
+
+
+def _read_models(path: Path) -> dict[str, Any]:
+    values = read_json(path)
+    version = values.get("schema_version") if isinstance(values, dict) else None
+    if version != SCHEMA_VERSION:
+        raise ValueError(
+            f"{path} has contract schema_version {version}; this version of keras_pose "
+            f"reads {SCHEMA_VERSION}."
+        )
+    return values["models"]
+
+
+def _named(read, values, path):
+    """Adds the file's name to what `read` complains about."""
+    try:
+        return read(values)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+
+
+def save_keras_model(model, path, contract: Contract) -> Path:
+    """Saves a Keras model, whole or not at all, with its contract inside."""
+    path = Path(path)
+    with atomic_path(path) as temporary:
+        model.save(temporary)
+        with zipfile.ZipFile(temporary, "a") as archive:
+            archive.writestr(CONTRACT_NAME, json.dumps(contract.to_dict(), indent=2))
+    return path
+
+
+def _read_embedded(path: Path) -> Contract:
+    if not path.is_file():
+        raise FileNotFoundError(f"Model file {path} does not exist.")
+    try:
+        with zipfile.ZipFile(path) as archive:
+            values = json.loads(archive.read(CONTRACT_NAME))
+    except zipfile.BadZipFile as error:
+        raise ValueError(f"{path} is not a .keras file, or is damaged: {error}.") from error
+    except KeyError as error:
+        raise FileNotFoundError(
+            f"{path} holds no contract ({CONTRACT_NAME}): it was not saved by keras_pose. "
+            "Save it with keras_pose.contract.save_keras_model."
+        ) from error
+    return _named(Contract.from_dict, values, path)
