@@ -15,9 +15,7 @@ def image_input(input_hw):
     return keras.Input((*input_hw, 3), name="image", dtype="float32")
 
 
-def conv(
-    x, filters, kernel_size, name, strides=1, use_bias=False, kernel_initializer=None
-):
+def conv(x, filters, kernel_size, name, strides=1, use_bias=False, kernel_initializer=None):
     """Convolves with padding (kernel_size - 1) / 2 on every side, as PyTorch does.
 
     Args:
