@@ -67,7 +67,7 @@ def _layers_of(file: h5py.File) -> dict[str, list[np.ndarray]]:
     stored = {}
     for group in file["layers"].values():
         tensors = group.get("vars")
-        if tensors:  # neither absent nor empty
+        if tensors is not None and len(tensors):
             arrays = [tensors[str(index)][()] for index in range(len(tensors))]
             stored[str(tensors.attrs["name"])] = arrays
     return stored
