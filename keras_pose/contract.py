@@ -140,6 +140,29 @@ class Contract:
             raise ValueError(f"The contract lacks the field {error}.") from error
 
 
+def keras_contract(
+    model,
+    codec: GaussianHeatmapCodec,
+    skeleton: Skeleton,
+    normalization: Normalization,
+) -> Contract:
+    """Describes an in-memory Keras model, whose name is its name in the zoo.
+
+    Args:
+        model: (B, H, W, 3) normalised float32 -> heatmaps, or a list of them, one
+            per stack, of which the last counts.
+    """
+    heatmaps = model.outputs[-1]
+    return Contract(
+        model=model.name,
+        input=TensorSpec("image", (1, *model.inputs[0].shape[1:]), "float32"),
+        output=TensorSpec("heatmaps", (1, *heatmaps.shape[1:]), "float32"),
+        codec=codec,
+        skeleton=skeleton,
+        normalization=normalization,
+    )
+
+
 def _tensor_spec(values: dict[str, Any]) -> TensorSpec:
     fields = {field.name for field in dataclasses.fields(TensorSpec)}
     spec = TensorSpec(**{key: values[key] for key in fields})

@@ -46,6 +46,16 @@ class GaussianHeatmapCodec:
                 f"got {self.input_hw}."
             )
 
+    @classmethod
+    def for_input(cls, input_hw, stride: int = 4) -> GaussianHeatmapCodec:
+        """Returns the usual codec of an input size.
+
+        Sigma grows with the height as in the official configurations: 2 for 256
+        pixels, 3 for 384; never below 1, where the arg-max would lose its slope.
+        """
+        sigma = max(1.0, input_hw[0] / 128)
+        return cls((int(input_hw[0]), int(input_hw[1])), stride, sigma)
+
     @property
     def heatmap_hw(self) -> tuple[int, int]:
         return self.input_hw[0] // self.stride, self.input_hw[1] // self.stride
