@@ -10,6 +10,9 @@ from typing import Any
 
 from keras_pose.normalization import IMAGENET, Normalization
 
+HRNET_PAPER = "Sun et al. 2019, arXiv:1902.09212"
+SIMPLE_BASELINE_PAPER = "Xiao et al. 2018, arXiv:1804.06208"
+HOURGLASS_PAPER = "Newell et al. 2016, arXiv:1603.06937"
 SLIM_PAPER = "our own design, see keras_pose/models/slim.py"
 
 
@@ -48,6 +51,102 @@ class ModelSpec:
 
 
 _SPECS = (
+    ModelSpec(
+        name="hrnet_w32",
+        family="hrnet",
+        options={"width": 32},
+        input_hw=(256, 192),
+        params=28_536_113,
+        macs=7_645_003_776,
+        paper=HRNET_PAPER,
+    ),
+    ModelSpec(
+        name="hrnet_w48",
+        family="hrnet",
+        options={"width": 48},
+        input_hw=(256, 192),
+        params=63_595_745,
+        macs=15_691_825_152,
+        paper=HRNET_PAPER,
+    ),
+    ModelSpec(
+        name="simple_baseline_resnet18",
+        family="simple_baseline",
+        options={"depth": 18},
+        input_hw=(256, 192),
+        params=15_376_721,
+        macs=2_897_215_488,
+        paper=SIMPLE_BASELINE_PAPER,
+    ),
+    ModelSpec(
+        name="simple_baseline_resnet34",
+        family="simple_baseline",
+        options={"depth": 34},
+        input_hw=(256, 192),
+        params=25_484_881,
+        macs=4_709_154_816,
+        paper=SIMPLE_BASELINE_PAPER,
+    ),
+    ModelSpec(
+        name="simple_baseline_resnet50",
+        family="simple_baseline",
+        options={"depth": 50},
+        input_hw=(256, 192),
+        params=33_999_697,
+        macs=5_426_380_800,
+        paper=SIMPLE_BASELINE_PAPER,
+    ),
+    ModelSpec(
+        name="simple_baseline_resnet101",
+        family="simple_baseline",
+        options={"depth": 101},
+        input_hw=(256, 192),
+        params=52_991_825,
+        macs=9_062_842_368,
+        paper=SIMPLE_BASELINE_PAPER,
+    ),
+    ModelSpec(
+        name="simple_baseline_resnet152",
+        family="simple_baseline",
+        options={"depth": 152},
+        input_hw=(256, 192),
+        params=68_635_473,
+        macs=12_699_303_936,
+        paper=SIMPLE_BASELINE_PAPER,
+    ),
+    ModelSpec(
+        name="hourglass_1",
+        family="hourglass",
+        options={"num_stacks": 1},
+        input_hw=(256, 256),
+        params=3_587_217,
+        macs=5_805_703_168,
+        paper=HOURGLASS_PAPER,
+        num_keypoints=16,
+        input_multiple=64,
+    ),
+    ModelSpec(
+        name="hourglass_2",
+        family="hourglass",
+        options={"num_stacks": 2},
+        input_hw=(256, 256),
+        params=6_731_682,
+        macs=8_992_063_488,
+        paper=HOURGLASS_PAPER,
+        num_keypoints=16,
+        input_multiple=64,
+    ),
+    ModelSpec(
+        name="hourglass_8",
+        family="hourglass",
+        options={"num_stacks": 8},
+        input_hw=(256, 256),
+        params=25_598_472,
+        macs=28_110_225_408,
+        paper=HOURGLASS_PAPER,
+        num_keypoints=16,
+        input_multiple=64,
+    ),
     ModelSpec(
         name="pose_slim",
         family="slim",
@@ -116,6 +215,12 @@ def create_model(
 def _build(spec: ModelSpec, num_keypoints: int, input_hw: tuple[int, int]):
     # Imported here: Keras takes seconds, and `list_models()` must not.
     match spec.family:
+        case "hrnet":
+            from keras_pose.models.hrnet import build_hrnet as build
+        case "simple_baseline":
+            from keras_pose.models.simple_baseline import build_simple_baseline as build
+        case "hourglass":
+            from keras_pose.models.hourglass import build_hourglass as build
         case "slim":
             from keras_pose.models.slim import build_slim as build
         case _:

@@ -75,7 +75,7 @@ def _layers_of(file: h5py.File) -> dict[str, list[np.ndarray]]:
 
 def _check_keypoints(model, stored, path: Path) -> None:
     """Tells the likeliest misfit apart: the same network for another skeleton."""
-    output_layer = model.layers[-1]
+    output_layer = model.get_layer(model.output_names[-1])
     if output_layer.name not in stored:
         return
     wanted = output_layer.weights[0].shape[-1]

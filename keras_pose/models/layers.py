@@ -15,7 +15,7 @@ def image_input(input_hw):
     return keras.Input((*input_hw, 3), name="image", dtype="float32")
 
 
-def conv(x, filters, kernel_size, name, strides=1, use_bias=False, kernel_initializer=None):
+def conv(x, filters, kernel_size, name, strides=1, **options):
     """Convolves with padding (kernel_size - 1) / 2 on every side, as PyTorch does.
 
     Args:
@@ -24,8 +24,8 @@ def conv(x, filters, kernel_size, name, strides=1, use_bias=False, kernel_initia
         kernel_size: odd number.
         name: layer name, the prefix of its tensors in the reference.
         strides: the same in both directions.
-        use_bias: whether a bias is added.
-        kernel_initializer: None for He-normal by fan-out.
+        options: for `keras.layers.Conv2D`. Without them there is no bias, and the
+            weights start as those of HRNet and Simple Baselines do.
 
     Returns:
         (B, ceil(H / strides), ceil(W / strides), filters) tensor.
@@ -35,14 +35,9 @@ def conv(x, filters, kernel_size, name, strides=1, use_bias=False, kernel_initia
         # Keras "same" pads bottom-right only; PyTorch weights expect both sides.
         x = layers.ZeroPadding2D(kernel_size // 2, name=f"{name}_pad")(x)
         padding = "valid"
+    options = {"use_bias": False, "kernel_initializer": small_normal()} | options
     return layers.Conv2D(
-        filters,
-        kernel_size,
-        strides=strides,
-        padding=padding,
-        use_bias=use_bias,
-        kernel_initializer=kernel_initializer or he_normal_by_fan_out(),
-        name=name,
+        filters, kernel_size, strides=strides, padding=padding, name=name, **options
     )(x)
 
 
@@ -53,27 +48,77 @@ def batch_norm(x, name):
     )(x)
 
 
-def heatmap_conv(x, num_keypoints, name, kernel_initializer=None):
+def heatmap_conv(x, num_keypoints, name, **options):
     """Predicts one linear heatmap per keypoint with a 1x1 convolution, in float32.
 
     Half precision would quantise the peaks on which sub-pixel decoding rests.
     """
-    return layers.Conv2D(
-        num_keypoints,
-        1,
-        kernel_initializer=kernel_initializer or small_normal(),
-        dtype="float32",
-        name=name,
-    )(x)
+    options = {"use_bias": True, "dtype": "float32"} | options
+    return conv(x, num_keypoints, 1, name, **options)
+
+
+def upsample_nearest(x, factor, name):
+    """Repeats every pixel `factor` times in both directions."""
+    return layers.UpSampling2D(factor, interpolation="nearest", name=name)(x)
 
 
 def small_normal():
-    """N(0, 0.001), the start of pose layers in HRNet and Simple Baselines."""
+    """N(0, 0.001), the start of HRNet's and Simple Baselines' convolutions."""
     return keras.initializers.RandomNormal(stddev=0.001)
 
 
-def he_normal_by_fan_out():
-    """N(0, 2 / fan_out), the start of torchvision's ResNet convolutions."""
-    return keras.initializers.VarianceScaling(
-        scale=2.0, mode="fan_out", distribution="untruncated_normal"
-    )
+def basic_block(x, filters, name, strides=1):
+    """Adds two 3x3 convolutions to `x`.
+
+    Source: He et al. 2016 (arXiv:1512.03385), fig. 5 left.
+
+    Args:
+        x: (B, H, W, C) tensor.
+        filters: channels.
+        name: prefix of the layer names.
+        strides: of the first convolution.
+
+    Returns:
+        (B, H / strides, W / strides, filters) tensor.
+    """
+    residual = conv(x, filters, 3, f"{name}.conv1", strides)
+    residual = batch_norm(residual, f"{name}.bn1")
+    residual = layers.ReLU(name=f"{name}.relu1")(residual)
+    residual = conv(residual, filters, 3, f"{name}.conv2")
+    residual = batch_norm(residual, f"{name}.bn2")
+    return _add_shortcut(x, residual, name, strides)
+
+
+def bottleneck_block(x, filters, name, strides=1):
+    """Adds a 1x1, a 3x3 and a 1x1 convolution to `x`.
+
+    Source: He et al. 2016 (arXiv:1512.03385), fig. 5 right; the stride is that of the
+    3x3 convolution, as in torchvision, not of the first 1x1, as in the paper.
+
+    Args:
+        x: (B, H, W, C) tensor.
+        filters: channels of the 3x3 convolution.
+        name: prefix of the layer names.
+        strides: of the 3x3 convolution.
+
+    Returns:
+        (B, H / strides, W / strides, 4 * filters) tensor.
+    """
+    residual = conv(x, filters, 1, f"{name}.conv1")
+    residual = batch_norm(residual, f"{name}.bn1")
+    residual = layers.ReLU(name=f"{name}.relu1")(residual)
+    residual = conv(residual, filters, 3, f"{name}.conv2", strides)
+    residual = batch_norm(residual, f"{name}.bn2")
+    residual = layers.ReLU(name=f"{name}.relu2")(residual)
+    residual = conv(residual, 4 * filters, 1, f"{name}.conv3")
+    residual = batch_norm(residual, f"{name}.bn3")
+    return _add_shortcut(x, residual, name, strides)
+
+
+def _add_shortcut(x, residual, name, strides):
+    """Adds `x`, projected where its shape differs from the residual's, and rectifies."""
+    if strides > 1 or x.shape[-1] != residual.shape[-1]:
+        x = conv(x, residual.shape[-1], 1, f"{name}.downsample.0", strides)
+        x = batch_norm(x, f"{name}.downsample.1")
+    total = layers.Add(name=f"{name}.add")([residual, x])
+    return layers.ReLU(name=f"{name}.relu")(total)
