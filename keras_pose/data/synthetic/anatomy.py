@@ -233,9 +233,7 @@ STANCES = {
         lift=(0.1, 0.4),
         arms=("raised", "t_pose", "cheering"),
     ),
-    "kicking": Stance(
-        3, _leg((45, 95), (0, 45), (0, 15)), _leg((-6, 6), (0, 18), (0, 6))
-    ),
+    "kicking": Stance(3, _leg((45, 95), (0, 45), (0, 15)), _leg((-6, 6), (0, 18), (0, 6))),
     "balancing": Stance(
         2, _leg((30, 70), (60, 120), (5, 35)), _leg((-5, 5), (0, 8), (0, 3))
     ),
