@@ -1,0 +1,33 @@
+"""`PersonRecord`: one labelled person, whatever data set they come from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class PersonRecord:
+    """One person of one image.
+
+    Attributes:
+        image_path: file of the image.
+        image_id: the data set's number of the image.
+        annotation_id: the data set's number of the person.
+        box_xywh: (4,) float64, image pixels, cleaned by the reader.
+        keypoints_xy: (K, 2) float32, image pixels; (0, 0) where not labelled.
+        visibility: (K,) uint8: 0 not labelled, 1 occluded, 2 visible.
+        area: square pixels, as the data set gives it; scales OKS.
+        score: confidence in the box, 1 for ground truth.
+    """
+
+    image_path: Path
+    image_id: int
+    annotation_id: int
+    box_xywh: np.ndarray
+    keypoints_xy: np.ndarray
+    visibility: np.ndarray
+    area: float
+    score: float = 1.0

@@ -1,0 +1,1 @@
+"""Training: recipes, devices, schedules, checkpoints, and `fit` that joins them."""

@@ -1,0 +1,84 @@
+"""What happens at the end of an epoch: AP, checkpoints, and the books kept of a run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import keras
+
+from keras_pose.contract import Contract, save_keras_model
+from keras_pose.files import read_json, write_json
+
+LAST_NAME, BEST_NAME = "last.keras", "best.keras"
+PROGRESS_NAME = "progress.json"
+
+
+class MeasureAP(keras.callbacks.Callback):
+    """Adds `val_ap` to the logs: COCO AP of the model as it stands.
+
+    Every epoch gets the entry (NaN where nothing was measured), because a CSV file
+    has its columns from the first row on.
+    """
+
+    def __init__(self, measure, every: int, last_epoch: int):
+        """Takes a function that returns the AP, and how often to call it."""
+        super().__init__()
+        self._measure = measure
+        self._every = every
+        self._last_epoch = last_epoch
+
+    def on_epoch_end(self, epoch, logs=None):
+        is_due = (epoch + 1) % self._every == 0 or epoch + 1 == self._last_epoch
+        value = self._measure() if is_due else float("nan")
+        if is_due:
+            print(f"\nepoch {epoch + 1}: val_ap {value:.4f}")
+        if logs is not None:
+            logs["val_ap"] = value
+
+
+class RunCheckpoint(keras.callbacks.Callback):
+    """Saves `last.keras` (with the optimizer, to resume from) and `best.keras` (without).
+
+    Best means the highest `val_pck`. `progress.json` is written last, so that what
+    it says is always on disk.
+    """
+
+    def __init__(self, run_dir: Path, contract: Contract):
+        super().__init__()
+        self._run_dir = run_dir
+        self._contract = contract
+        self._best = read_progress(run_dir)["best_val_pck"]
+
+    def on_epoch_end(self, epoch, logs=None):
+        value = float((logs or {}).get("val_pck", 0.0))
+        if value > self._best or not (self._run_dir / BEST_NAME).exists():
+            self._best = max(value, self._best)
+            save_keras_model(
+                without_optimizer(self.model), self._run_dir / BEST_NAME, self._contract
+            )
+        save_keras_model(self.model, self._run_dir / LAST_NAME, self._contract)
+        values = {"epochs_done": epoch + 1, "best_val_pck": self._best}
+        write_json(self._run_dir / PROGRESS_NAME, values)
+
+
+def read_progress(run_dir: Path) -> dict:
+    """Returns `epochs_done` and `best_val_pck` of a run, both 0 if it has not begun."""
+    path = run_dir / PROGRESS_NAME
+    return read_json(path) if path.exists() else {"epochs_done": 0, "best_val_pck": 0.0}
+
+
+def without_optimizer(model: keras.Model) -> keras.Model:
+    """Returns a model of the same layers that was never compiled: a third of the file."""
+    return keras.Model(model.inputs, model.outputs, name=model.name)
+
+
+class StopAtStep(keras.callbacks.Callback):
+    """Ends training after a number of steps, counted over all resumed parts."""
+
+    def __init__(self, max_steps: int):
+        super().__init__()
+        self._max_steps = max_steps
+
+    def on_train_batch_end(self, batch, logs=None):
+        if int(self.model.optimizer.iterations.numpy()) >= self._max_steps:
+            self.model.stop_training = True

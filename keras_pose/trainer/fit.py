@@ -1,0 +1,238 @@
+"""`fit`: wires data, model, loss, devices and checkpoints into one training run.
+
+A run is a folder:
+
+    recipe.json     what is computed
+    last.keras      after each epoch, with the optimizer: resume from it
+    best.keras      at the highest val_pck, weights only: evaluate and export it
+    progress.json   epochs done
+    log.csv         one row an epoch
+    tensorboard/    the same, to look at with `tensorboard --logdir`
+"""
+
+from __future__ import annotations
+
+import datetime
+import math
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import keras
+import tensorflow as tf
+
+from keras_pose.codecs import GaussianHeatmapCodec
+from keras_pose.contract import Contract, keras_contract
+from keras_pose.data import PoseDataset, open_dataset
+from keras_pose.data.pipeline import training_dataset, validation_dataset
+from keras_pose.data.sources import PersonSource, RecordSource, SyntheticSource
+from keras_pose.files import check_writable, read_json, write_json
+from keras_pose.losses import LOSSES
+from keras_pose.metrics.evaluator import evaluate
+from keras_pose.metrics.streaming import HeatmapPCK
+from keras_pose.trainer import callbacks
+from keras_pose.trainer.devices import make_strategy
+from keras_pose.trainer.optimization import make_optimizer
+from keras_pose.trainer.recipes import Recipe
+from keras_pose.zoo import create_model, get_spec
+
+RECIPE_NAME = "recipe.json"
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """Numbers that follow from recipe, data and devices."""
+
+    global_batch: int
+    steps_per_epoch: int
+    total_steps: int
+    epochs: int
+
+
+def new_run_dir(output_dir, recipe: Recipe) -> Path:
+    """Makes the folder of a new run, and writes its recipe.
+
+    Raises:
+        PermissionError: when nothing can be written there.
+    """
+    time = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
+    run_dir = Path(output_dir) / f"{recipe.model}_{recipe.dataset}_{time}"
+    for number in range(2, 1000):
+        if not run_dir.exists():
+            break
+        run_dir = run_dir.with_name(f"{recipe.model}_{recipe.dataset}_{time}-{number}")
+    check_writable(run_dir)
+    write_json(run_dir / RECIPE_NAME, recipe.to_dict())
+    return run_dir
+
+
+def read_recipe(run_dir) -> Recipe:
+    """Reads the recipe of a run.
+
+    Raises:
+        FileNotFoundError: for a folder that is not a run.
+        ValueError: for a recipe with unknown entries.
+    """
+    return Recipe.from_dict(read_json(Path(run_dir) / RECIPE_NAME))
+
+
+def fit(recipe: Recipe, run_dir, devices: str = "auto") -> Path:
+    """Trains a model, or goes on where an interrupted run stopped.
+
+    Args:
+        recipe: what to compute.
+        run_dir: folder of the run; if it holds a `last.keras`, training resumes.
+        devices: see `trainer.devices.make_strategy`.
+
+    Returns:
+        The run folder.
+
+    Raises:
+        ValueError: for a recipe, data or devices that do not fit.
+        FileNotFoundError: when the data set is not where the recipe says.
+    """
+    run_dir = Path(run_dir)
+    strategy = make_strategy(devices)
+    keras.utils.set_random_seed(recipe.seed)
+    keras.mixed_precision.set_global_policy(
+        "mixed_float16" if recipe.mixed_precision else "float32"
+    )
+    sources = {split: _open_source(recipe, split) for split in ("train", "val")}
+    plan = _make_plan(recipe, len(sources["train"]), strategy.num_replicas_in_sync)
+    done = callbacks.read_progress(run_dir)["epochs_done"]
+    codec = GaussianHeatmapCodec.for_input(recipe.input_hw, get_spec(recipe.model).stride)
+    with strategy.scope():
+        model = _make_model(recipe, plan, run_dir, sources["train"].skeleton)
+    contract = keras_contract(
+        model, codec, sources["train"].skeleton, get_spec(recipe.model).normalization
+    )
+    _print_facts(recipe, plan, model, strategy, sources, done)
+    model.fit(
+        _training_batches(recipe, plan, sources["train"], contract, model, done),
+        steps_per_epoch=plan.steps_per_epoch,
+        epochs=plan.epochs,
+        initial_epoch=done,
+        validation_data=_validation_batches(recipe, plan, sources["val"], contract, model),
+        callbacks=_make_callbacks(recipe, plan, run_dir, contract, model),
+        verbose=1 if sys.stdout.isatty() else 2,
+    )
+    _print_outcome(run_dir, sources)
+    return run_dir
+
+
+def _open_source(recipe: Recipe, split: str) -> PersonSource:
+    """Opens the samples of a split: from files, or drawn on the fly."""
+    if recipe.dataset == "synthetic" and recipe.data_dir is None:
+        share = 1.0 if split == "train" else 0.1
+        count = max(1, int(share * recipe.synthetic_images))
+        return SyntheticSource(count, recipe.seed, split)
+    dataset = open_dataset(recipe.dataset, recipe.data_dir, split)
+    return RecordSource(dataset.records, dataset.skeleton)
+
+
+def _make_plan(recipe: Recipe, num_samples: int, num_replicas: int) -> _Plan:
+    global_batch = recipe.batch_size * num_replicas
+    steps_per_epoch = math.ceil(num_samples / global_batch)
+    total_steps = recipe.epochs * steps_per_epoch
+    if recipe.max_steps:
+        total_steps = min(total_steps, recipe.max_steps)
+    epochs = math.ceil(total_steps / steps_per_epoch)
+    return _Plan(global_batch, min(steps_per_epoch, total_steps), total_steps, epochs)
+
+
+def _make_model(recipe, plan, run_dir, skeleton):
+    """Builds and compiles the model, with weights and optimizer of a run to resume."""
+    last = run_dir / callbacks.LAST_NAME
+    if last.exists():
+        return keras.models.load_model(last)
+    model = create_model(
+        recipe.model, skeleton.num_keypoints, recipe.input_hw, recipe.weights
+    )
+    num_outputs = len(model.outputs)
+    model.compile(
+        optimizer=make_optimizer(recipe, plan.total_steps),
+        loss=[LOSSES[recipe.loss]() for _ in range(num_outputs)],
+        weighted_metrics=[[]] * (num_outputs - 1) + [[HeatmapPCK()]],
+    )
+    return model
+
+
+def _training_batches(recipe, plan, source, contract, model, epochs_done):
+    return training_dataset(
+        source,
+        contract.codec,
+        contract.normalization,
+        recipe.augmentation,
+        plan.global_batch,
+        seed=recipe.seed,
+        start_batch=epochs_done * plan.steps_per_epoch,
+        num_outputs=len(model.outputs),
+    )
+
+
+def _validation_batches(recipe, plan, source, contract, model):
+    batches = validation_dataset(
+        source,
+        contract.codec,
+        contract.normalization,
+        plan.global_batch,
+        num_outputs=len(model.outputs),
+    )
+    # A smoke run of a few steps must not validate for minutes.
+    return batches.take(recipe.max_steps) if recipe.max_steps else batches
+
+
+def _make_callbacks(recipe, plan, run_dir, contract, model):
+    chosen = []
+    if recipe.ap_every:
+        dataset = open_dataset(recipe.dataset, recipe.data_dir, "val")
+        measure = _ap_function(model, contract, dataset)
+        chosen.append(callbacks.MeasureAP(measure, recipe.ap_every, plan.epochs))
+    if recipe.max_steps:
+        chosen.append(callbacks.StopAtStep(recipe.max_steps))
+    return [
+        *chosen,
+        keras.callbacks.TerminateOnNaN(),
+        keras.callbacks.CSVLogger(str(run_dir / "log.csv"), append=True),
+        keras.callbacks.TensorBoard(str(run_dir / "tensorboard"), write_graph=False),
+        callbacks.RunCheckpoint(run_dir, contract),
+    ]
+
+
+def _ap_function(model, contract: Contract, dataset: PoseDataset):
+    """Returns a function that measures AP: ground-truth boxes, no flip test."""
+
+    def predict(crops):
+        heatmaps = model(contract.normalization(crops.astype("float32")), training=False)
+        return keras.tree.flatten(heatmaps)[-1].numpy()
+
+    def measure():
+        result = evaluate(
+            predict, contract, dataset.records, dataset.annotation_path, progress=False
+        )
+        return result.stats["AP"]
+
+    return measure
+
+
+def _print_facts(recipe, plan, model, strategy, sources, done):
+    """Says what will happen, before it takes hours."""
+    kind = "drawn on the fly" if recipe.data_dir is None else f"from {recipe.data_dir}"
+    counts = {split: len(source) for split, source in sources.items()}
+    print(f"data set    {recipe.dataset}, {kind}: {counts} people")
+    print(f"model       {recipe.model}, input {recipe.input_hw}, {model.count_params():,}")
+    devices = strategy.extended.worker_devices
+    print(f"devices     {strategy.num_replicas_in_sync} replicas: {', '.join(devices)}")
+    print(f"batch       {recipe.batch_size} x {len(devices)} = {plan.global_batch}")
+    print(f"steps       {plan.steps_per_epoch} x {plan.epochs} epochs, from epoch {done + 1}")
+    print(f"loss        {recipe.loss}, {recipe.optimizer} {recipe.learning_rate:g}")
+
+
+def _print_outcome(run_dir, sources):
+    skipped = getattr(sources["train"], "num_skipped_images", 0)
+    if skipped:
+        print(f"Skipped {skipped} training images that could not be read (warnings above).")
+    print(f"Run         {run_dir}")
+    print(f"evaluate    python training/evaluate.py --weights {run_dir / 'best.keras'}")
+    print(f"export      python export/to_tflite.py --int8 --weights {run_dir / 'best.keras'}")
+    print(f"look        tensorboard --logdir {run_dir / 'tensorboard'}; {run_dir / 'log.csv'}")

@@ -1,0 +1,69 @@
+"""Optimizers and learning rate schedules of the recipes."""
+
+from __future__ import annotations
+
+import keras
+from keras import ops
+
+from keras_pose.trainer.recipes import Recipe
+
+
+@keras.saving.register_keras_serializable("keras_pose")
+class WarmUpThen(keras.optimizers.schedules.LearningRateSchedule):
+    """Grows linearly for some steps, then follows another schedule.
+
+    Attributes:
+        schedule: what follows; sees the steps from the start of training.
+        warmup_steps: steps of growth, from 0.1 % of the rate on.
+    """
+
+    def __init__(self, schedule, warmup_steps):
+        self.schedule = schedule
+        self.warmup_steps = warmup_steps
+
+    def __call__(self, step):
+        step = ops.cast(step, "float32")
+        growth = ops.clip(step / max(1, self.warmup_steps), 1e-3, 1.0)
+        return self.schedule(step) * growth
+
+    def get_config(self):
+        return {
+            "schedule": keras.saving.serialize_keras_object(self.schedule),
+            "warmup_steps": self.warmup_steps,
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        schedule = keras.saving.deserialize_keras_object(config["schedule"])
+        return cls(schedule, config["warmup_steps"])
+
+
+def make_schedule(recipe: Recipe, total_steps: int):
+    """Builds the learning rate of a run of `total_steps` steps."""
+    if recipe.schedule == "cosine":
+        schedule = keras.optimizers.schedules.CosineDecay(recipe.learning_rate, total_steps)
+    else:
+        boundaries = [round(part * total_steps) for part in recipe.milestones]
+        rates = [recipe.learning_rate * 0.1**i for i in range(len(boundaries) + 1)]
+        schedule = keras.optimizers.schedules.PiecewiseConstantDecay(boundaries, rates)
+    # Growth may take a tenth of a short run, not more.
+    return WarmUpThen(schedule, min(recipe.warmup_steps, total_steps // 10))
+
+
+def make_optimizer(recipe: Recipe, total_steps: int) -> keras.optimizers.Optimizer:
+    """Builds the optimizer; epsilon 1e-8 as in PyTorch, which the recipes come from."""
+    rate = make_schedule(recipe, total_steps)
+    match recipe.optimizer:
+        case "adam":
+            return keras.optimizers.Adam(rate, epsilon=1e-8)
+        case "adamw":
+            optimizer = keras.optimizers.AdamW(
+                rate, weight_decay=recipe.weight_decay, epsilon=1e-8
+            )
+            # Decaying scales and biases only fights batch normalisation.
+            optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+            return optimizer
+        case "rmsprop":
+            return keras.optimizers.RMSprop(rate, rho=0.99, epsilon=1e-8)
+        case _:
+            raise ValueError(f"Unknown optimizer {recipe.optimizer!r}.")

@@ -1,0 +1,168 @@
+"""Recipes: everything that decides what a training run computes.
+
+A recipe is a frozen dataclass, not a file format. The resolved one is saved with
+each run as `recipe.json`; unknown keys are refused, never ignored.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+from dataclasses import dataclass, field
+from typing import Any
+
+from keras_pose.data.transforms import Augmentation
+from keras_pose.losses import LOSSES
+from keras_pose.zoo import get_spec
+
+SCHEDULES = ("step", "cosine")
+OPTIMIZERS = ("adam", "adamw", "rmsprop")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How to train one model on one data set.
+
+    Attributes:
+        model: zoo name.
+        dataset: name, see `keras_pose.data.datasets`.
+        data_dir: its folder; None for people drawn on the fly.
+        input_hw: model input (height, width), pixels.
+        epochs: passes over the data.
+        batch_size: samples per replica and step.
+        learning_rate: at its highest, for the whole batch.
+        schedule: "step" (x0.1 at `milestones`) or "cosine" (down to 0).
+        milestones: of "step", as fractions of all epochs.
+        warmup_steps: steps of linear growth from 0.1 % of the rate.
+        optimizer: "adam", "adamw" or "rmsprop".
+        weight_decay: of "adamw" only. HRNet collapses with it (its code passes a
+            decay setting that its Adam ignores).
+        loss: key of `keras_pose.losses.LOSSES`.
+        augmentation: how much samples vary.
+        weights: file the network starts from; None for random.
+        mixed_precision: compute in float16 (GPUs), keep float32 weights.
+        synthetic_images: scenes an epoch when people are drawn on the fly.
+        max_steps: stop after so many steps in all; 0 for no limit.
+        ap_every: epochs between measurements of AP on `val`; 0 for never.
+        seed: of initial weights, order and augmentation.
+    """
+
+    model: str
+    dataset: str = "coco"
+    data_dir: str | None = None
+    input_hw: tuple[int, int] = (256, 192)
+    epochs: int = 210
+    batch_size: int = 32
+    learning_rate: float = 1e-3
+    schedule: str = "step"
+    milestones: tuple[float, ...] = (170 / 210, 200 / 210)
+    warmup_steps: int = 0
+    optimizer: str = "adam"
+    weight_decay: float = 0.0
+    loss: str = "joints_mse"
+    augmentation: Augmentation = field(default_factory=Augmentation)
+    weights: str | None = None
+    mixed_precision: bool = False
+    synthetic_images: int = 4000
+    max_steps: int = 0
+    ap_every: int = 0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name, known in (
+            ("schedule", SCHEDULES),
+            ("optimizer", OPTIMIZERS),
+            ("loss", tuple(LOSSES)),
+        ):
+            _check_choice(name, getattr(self, name), known)
+        for name in ("epochs", "batch_size", "learning_rate", "synthetic_images"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} must be positive, got {getattr(self, name)}.")
+        for name in ("max_steps", "ap_every", "warmup_steps", "weight_decay"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} must not be negative, got {getattr(self, name)}.")
+
+    def override(self, **values: Any) -> Recipe:
+        """Returns a copy with those values that are not None."""
+        given = {name: value for name, value in values.items() if value is not None}
+        _check_known(given)
+        return dataclasses.replace(self, **given)
+
+    def to_dict(self) -> dict[str, Any]:
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Recipe:
+        """Reads what `to_dict` wrote.
+
+        Raises:
+            ValueError: for unknown keys or values that do not fit.
+        """
+        _check_known(values)
+        values = dict(values)
+        if "augmentation" in values:
+            values["augmentation"] = Augmentation(**values["augmentation"])
+        for name in ("input_hw", "milestones"):
+            if name in values:
+                values[name] = tuple(values[name])
+        return cls(**values)
+
+
+def _check_choice(name, value, known):
+    if value not in known:
+        near = difflib.get_close_matches(str(value), known, n=1)
+        hint = f" Did you mean {near[0]!r}?" if near else ""
+        raise ValueError(f"Unknown {name} {value!r}.{hint} Known: {', '.join(known)}.")
+
+
+def _check_known(values):
+    known = [entry.name for entry in dataclasses.fields(Recipe)]
+    for name in values:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = f" Did you mean {near[0]!r}?" if near else ""
+            raise ValueError(f"A recipe has no entry {name!r}.{hint}")
+
+
+def get_recipe(model: str) -> Recipe:
+    """Returns the recipe of a zoo model's family; sources as stated.
+
+    Raises:
+        ValueError: for an unknown model, with the near names.
+    """
+    spec = get_spec(model)
+    recipe = Recipe(model=model, input_hw=spec.input_hw)
+    match spec.family:
+        case "hrnet":  # w32_256x192_adam_lr1e-3.yaml of the HRNet code
+            return recipe
+        case "simple_baseline":  # 256x192_d256x3_adam_lr1e-3.yaml of Simple Baselines
+            return recipe.override(
+                epochs=140,
+                milestones=(90 / 140, 120 / 140),
+                augmentation=Augmentation(
+                    scale=0.3, rotation_degrees=40, half_body_probability=0.0
+                ),
+            )
+        case "hourglass":  # Newell et al. 2016, sec. 3.2; rate drop as in pytorch-pose
+            return recipe.override(
+                epochs=100,
+                batch_size=6,
+                learning_rate=2.5e-4,
+                optimizer="rmsprop",
+                milestones=(60 / 100, 90 / 100),
+                augmentation=Augmentation(
+                    scale=0.25, rotation_degrees=30, half_body_probability=0.0
+                ),
+            )
+        case "slim":  # ours: short runs from random weights
+            return recipe.override(
+                epochs=60,
+                learning_rate=2e-3,
+                schedule="cosine",
+                warmup_steps=200,
+                optimizer="adamw",
+                weight_decay=1e-3,
+                augmentation=Augmentation(scale=0.3, rotation_degrees=30, color=0.5),
+            )
+        case _:
+            raise ValueError(f"No recipe for the family {spec.family!r} of {model}.")

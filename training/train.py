@@ -1,0 +1,93 @@
+"""Trains one pose model.
+
+    python training/train.py --model hrnet_w32
+    python training/train.py --model pose_slim --dataset coco --data-dir ~/coco
+    python training/train.py --model hrnet_w32 --dataset synthetic --max-steps 2 --devices cpu:2
+    python training/train.py --resume runs/pose_slim_coco_20260101-120000
+
+Without --dataset it trains on COCO if that lies at --data-dir (default data/coco),
+and else on synthetic people, which need no download.
+"""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run from a clone
+
+
+def parse_args(argv=None):
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = parser.add_argument
+    add("--model", help="zoo name, such as hrnet_w32 or pose_slim")
+    add("--dataset", help="coco or synthetic (default: see above)")
+    add("--data-dir", help="folder of the data set (default: data/coco)")
+    add("--output-dir", default="runs", help="where run folders go (default: runs)")
+    add("--input-hw", type=int, nargs=2, metavar=("H", "W"), help="model input, pixels")
+    add("--epochs", type=int)
+    add("--max-steps", type=int, help="stop after so many steps: a smoke run")
+    add("--batch-size", type=int, help="per replica")
+    add("--learning-rate", type=float)
+    add("--loss", help="joints_mse, focused_mse or ohkm")
+    add("--weights", help="start from this .keras or .weights.h5 file")
+    add("--resume", metavar="RUN", help="go on with an interrupted run folder")
+    add("--devices", default="auto", help="auto, a GPU count, a list, or cpu:N")
+    add("--mixed-precision", action="store_true", default=None)
+    add("--ap-every", type=int, metavar="N", help="measure val AP every N epochs")
+    add("--synthetic-images", type=int, help="scenes per epoch when drawn on the fly")
+    add("--seed", type=int)
+    args = parser.parse_args(argv)
+    if not args.model and not args.resume:
+        parser.error("--model NAME is needed (or --resume RUN)")
+    return args
+
+
+def choose_dataset(dataset, data_dir):
+    """Returns (name, folder or None), saying why."""
+    from keras_pose.data.datasets import DEFAULT_DIRS, check_dataset_name, find_coco
+
+    if dataset is not None:
+        check_dataset_name(dataset)
+        return dataset, data_dir or (str(DEFAULT_DIRS["coco"]) if dataset == "coco" else None)
+    folder = data_dir or DEFAULT_DIRS["coco"]
+    if find_coco(folder, "train"):
+        print(f"Training on COCO, found in {folder}.")
+        return "coco", str(folder)
+    print(f"COCO is not in {folder}: training on synthetic people, drawn on the fly.")
+    return "synthetic", None
+
+
+def main(argv=None):
+    args = parse_args(argv)
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # errors only
+    # Imported after parsing: TensorFlow takes seconds, `--help` must not.
+    from keras_pose.trainer.fit import fit, new_run_dir, read_recipe
+    from keras_pose.trainer.recipes import get_recipe
+
+    if args.resume:
+        return fit(read_recipe(args.resume), args.resume, args.devices)
+    recipe = get_recipe(args.model)
+    dataset, data_dir = choose_dataset(args.dataset, args.data_dir)
+    recipe = recipe.override(
+        dataset=dataset,
+        data_dir=data_dir,
+        input_hw=args.input_hw and tuple(args.input_hw),
+        epochs=args.epochs,
+        max_steps=args.max_steps,
+        batch_size=args.batch_size,
+        learning_rate=args.learning_rate,
+        loss=args.loss,
+        weights=args.weights,
+        mixed_precision=args.mixed_precision,
+        ap_every=args.ap_every,
+        synthetic_images=args.synthetic_images,
+        seed=args.seed,
+    )
+    return fit(recipe, new_run_dir(args.output_dir, recipe), args.devices)
+
+
+if __name__ == "__main__":
+    main()
