@@ -1,0 +1,125 @@
+"""The steps around a top-down model: image -> crops -> heatmaps -> keypoints.
+
+One function each, used by the evaluator and by the estimator alike, so that a
+measured number and a drawn skeleton come from the same code. NumPy only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from keras_pose.codecs import flip_back
+from keras_pose.contract import Contract
+from keras_pose.geometry import (
+    box_to_crop,
+    crop_matrix,
+    invert_matrix,
+    transform_points,
+    warp_image,
+)
+from keras_pose.skeleton import Skeleton
+
+# Crops, (N, H, W, 3) uint8 RGB -> heatmaps, (N, h, w, K) float32.
+Predict = Callable[[np.ndarray], np.ndarray]
+
+
+def crop_people(image, boxes_xywh, contract: Contract):
+    """Cuts the model's input out of an image, once per person.
+
+    Args:
+        image: (H, W, 3) uint8 RGB.
+        boxes_xywh: (N, 4) person boxes, image pixels.
+        contract: says how large a crop is, and how much wider than its box.
+
+    Returns:
+        crops: (N, *input_hw, 3) uint8 RGB.
+        to_image: (N, 2, 3) float64 maps from crop pixels to image pixels.
+    """
+    input_hw = contract.input_hw
+    center_xy, size_wh = box_to_crop(boxes_xywh, input_hw, contract.box_padding)
+    matrices = crop_matrix(center_xy, size_wh[:, 0], input_hw)
+    crops = [warp_image(image, matrix, input_hw) for matrix in matrices]
+    stacked = np.stack(crops) if crops else np.zeros((0, *input_hw, 3), np.uint8)
+    return stacked, invert_matrix(matrices)
+
+
+def predict_heatmaps(predict: Predict, crops, skeleton: Skeleton, flip_test: bool = False):
+    """Runs the model, and on mirrored crops as well if `flip_test`.
+
+    Source of the flip test: `validate` in `lib/core/function.py` of the HRNet
+    code, with `TEST.SHIFT_HEATMAP`.
+
+    Args:
+        predict: the model.
+        crops: (N, H, W, 3) uint8 RGB.
+        skeleton: names the keypoints that change places in a mirror.
+        flip_test: average with the mirrored heatmaps of the mirrored crops.
+
+    Returns:
+        (N, h, w, K) float32 heatmaps.
+
+    Raises:
+        ValueError: for a flip test of a skeleton without mirror pairs.
+    """
+    heatmaps = np.asarray(predict(crops), np.float32)
+    if not flip_test:
+        return heatmaps
+    check_flip_test(skeleton)
+    mirrored = predict(np.ascontiguousarray(crops[:, :, ::-1]))
+    mirrored = flip_back(np.asarray(mirrored, np.float32), skeleton.mirror_permutation)
+    return (heatmaps + mirrored) * np.float32(0.5)
+
+
+def check_flip_test(skeleton: Skeleton) -> None:
+    """Raises ValueError unless the skeleton says what a mirror does to it."""
+    if not skeleton.mirrored:
+        raise ValueError(
+            f"A flip test needs to know which keypoints a mirror exchanges; skeleton "
+            f"{skeleton.name!r} has no mirrored pairs."
+        )
+
+
+def decode_people(heatmaps, to_image, contract: Contract):
+    """Finds keypoints in heatmaps and takes them back to their images.
+
+    Args:
+        heatmaps: (N, h, w, K) float32.
+        to_image: (N, 2, 3) maps from crop pixels to image pixels.
+        contract: holds the codec.
+
+    Returns:
+        keypoints_xy: (N, K, 2) float64, image pixels.
+        keypoint_scores: (N, K) float32, heights of the peaks.
+    """
+    crop_xy, keypoint_scores = contract.codec.decode(heatmaps)
+    return transform_points(to_image, crop_xy), keypoint_scores
+
+
+def crop_areas(boxes_xywh, contract: Contract):
+    """Returns (N,) areas of the padded crops: the person's size in OKS-NMS."""
+    _, size_wh = box_to_crop(boxes_xywh, contract.input_hw, contract.box_padding)
+    return size_wh.prod(axis=-1)
+
+
+def person_scores(box_scores, keypoint_scores, threshold: float = 0.2):
+    """Rates whole people: box score x mean of the keypoint scores above `threshold`.
+
+    0 where no keypoint score is above it. Source: `COCODataset.evaluate` of the
+    HRNet code (`TEST.IN_VIS_THRE`).
+
+    Args:
+        box_scores: (N,) 1 for ground-truth boxes.
+        keypoint_scores: (N, K).
+        threshold: keypoints at or below it do not count.
+
+    Returns:
+        (N,) float64.
+    """
+    scores = np.asarray(keypoint_scores)
+    # In the scores' own type: a float32 0.2 is above the float64 0.2.
+    counts = scores > threshold
+    total = (scores * counts).sum(axis=-1, dtype=np.float64)
+    mean = total / np.maximum(counts.sum(axis=-1), 1)
+    return np.asarray(box_scores, np.float64) * mean
