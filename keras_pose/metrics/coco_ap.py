@@ -1,0 +1,113 @@
+"""COCO average precision and recall of keypoints, computed by pycocotools."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from keras_pose.files import read_json
+
+# In the order of `COCOeval.stats` for keypoints.
+COCO_STATS = ("AP", "AP50", "AP75", "APM", "APL", "AR", "AR50", "AR75", "ARM", "ARL")
+
+
+def evaluate_coco(
+    ground_truth: str | Path | dict[str, Any],
+    detections: Sequence[dict[str, Any]],
+    oks_sigmas: Sequence[float] | None = None,
+    image_ids: Sequence[int] | None = None,
+) -> dict[str, float]:
+    """Scores detections against COCO annotations.
+
+    Args:
+        ground_truth: a COCO annotation file, or what such a file holds.
+        detections: COCO results: dicts of `image_id`, `category_id`,
+            `keypoints` (x, y, score, x, y, score, ...) and `score`.
+        oks_sigmas: one per keypoint; those of COCO's 17 by default.
+        image_ids: images that count; all of the ground truth by default.
+
+    Returns:
+        The values of `COCO_STATS` by name. As pycocotools says it, -1 stands for
+        "nobody of that size in the ground truth".
+
+    Raises:
+        ValueError: when detections name images that the ground truth lacks.
+    """
+    from pycocotools.cocoeval import COCOeval
+
+    truth = load_coco(ground_truth)
+    unknown = {detection["image_id"] for detection in detections} - set(truth.imgs)
+    if unknown:
+        raise ValueError(
+            f"Detections name images that are not in the ground truth: "
+            f"{sorted(unknown)[:5]} ({len(unknown)} in all)."
+        )
+    evaluation = COCOeval(truth, _load_detections(truth, detections), "keypoints")
+    if oks_sigmas is not None:
+        evaluation.params.kpt_oks_sigmas = np.asarray(oks_sigmas, float)
+    if image_ids is not None:
+        evaluation.params.imgIds = sorted(image_ids)
+    with _silence():
+        evaluation.evaluate()
+        evaluation.accumulate()
+        evaluation.summarize()
+    return dict(zip(COCO_STATS, map(float, evaluation.stats), strict=True))
+
+
+def load_coco(ground_truth):
+    """Returns a `pycocotools.coco.COCO` of a file or of a dict, which stays unchanged."""
+    from pycocotools.coco import COCO
+
+    values = ground_truth if isinstance(ground_truth, dict) else read_json(ground_truth)
+    coco = COCO()
+    try:
+        annotations = [_complete(annotation) for annotation in values["annotations"]]
+        coco.dataset = {**values, "annotations": annotations}
+        with _silence():
+            coco.createIndex()
+    except (KeyError, TypeError) as error:
+        where = "The ground truth" if isinstance(ground_truth, dict) else ground_truth
+        raise ValueError(f"{where} lacks the COCO field {error}.") from error
+    return coco
+
+
+def _complete(annotation):
+    """Copies an annotation (COCOeval writes into it) and adds what can be derived."""
+    derived = {
+        "area": annotation["bbox"][2] * annotation["bbox"][3],
+        "iscrowd": 0,
+        "num_keypoints": sum(flag > 0 for flag in annotation["keypoints"][2::3]),
+    }
+    return derived | annotation
+
+
+def person_category_id(values: dict[str, Any]) -> int:
+    """Returns the id of the category "person" of COCO annotations."""
+    for category in values["categories"]:
+        if category["name"] == "person":
+            return category["id"]
+    names = [category["name"] for category in values["categories"]]
+    raise ValueError(f"The ground truth needs a category named 'person', it has {names}.")
+
+
+def _load_detections(truth, detections):
+    if detections:
+        with _silence():
+            return truth.loadRes([dict(detection) for detection in detections])
+    from pycocotools.coco import COCO
+
+    empty = COCO()  # loadRes looks into the first detection, and there is none
+    empty.dataset = {**truth.dataset, "annotations": []}
+    with _silence():
+        empty.createIndex()
+    return empty
+
+
+def _silence():
+    """pycocotools prints its progress and its table to standard output."""
+    return contextlib.redirect_stdout(io.StringIO())

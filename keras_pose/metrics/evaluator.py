@@ -1,0 +1,216 @@
+"""The evaluator: any predict function, people with boxes, COCO average precision.
+
+Keras models, TFLite and ONNX files all come through here, so that their numbers
+differ by the model only. The steps are those of `valid.py` in the HRNet code.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from tqdm import tqdm
+
+from keras_pose.contract import Contract
+from keras_pose.files import read_json
+from keras_pose.images import read_image
+from keras_pose.metrics.coco_ap import evaluate_coco, person_category_id
+from keras_pose.metrics.oks import oks_nms
+from keras_pose.topdown import (
+    Predict,
+    check_flip_test,
+    crop_areas,
+    crop_people,
+    decode_people,
+    person_scores,
+    predict_heatmaps,
+)
+
+if TYPE_CHECKING:
+    from keras_pose.data.records import PersonRecord
+
+
+@dataclass(frozen=True)
+class EvaluationResult:
+    """What one evaluation found.
+
+    Attributes:
+        stats: the ten `coco_ap.COCO_STATS` by name.
+        detections: COCO results, after OKS-NMS.
+        num_images: images that were read.
+        num_people: people that were predicted.
+        flip_test: whether mirrored crops were averaged in.
+        predict_seconds: time spent in the model.
+        total_seconds: time from the first image to the last keypoint.
+    """
+
+    stats: dict[str, float]
+    detections: list[dict[str, Any]] = field(repr=False)
+    num_images: int
+    num_people: int
+    flip_test: bool
+    predict_seconds: float
+    total_seconds: float
+
+
+class _People(NamedTuple):
+    """A batch of predictions."""
+
+    keypoints_xy: np.ndarray  # (N, K, 2) image pixels
+    keypoint_scores: np.ndarray  # (N, K)
+
+
+def evaluate(
+    predict: Predict,
+    contract: Contract,
+    records: Sequence[PersonRecord],
+    ground_truth: str | Path | dict[str, Any],
+    *,
+    flip_test: bool = False,
+    batch_size: int = 32,
+    progress: bool = True,
+    image_ids: Sequence[int] | None = None,
+) -> EvaluationResult:
+    """Predicts every person from their box and computes COCO AP and AR.
+
+    Args:
+        predict: (N, H, W, 3) uint8 RGB crops -> (N, h, w, K) float32 heatmaps.
+        contract: how the model is fed and its output read.
+        records: the people, with their boxes; see `keras_pose.data`.
+        ground_truth: COCO annotation file of the same people, or its contents.
+        flip_test: predict mirrored crops too, and average.
+        batch_size: people per call of `predict`.
+        progress: show a progress bar.
+        image_ids: images that count when `records` are not of all images;
+            all of the ground truth by default.
+
+    Raises:
+        ValueError: when there are no records, or the model's keypoints are not
+            those of the data set; before anything is predicted.
+        ImageError: for a missing or truncated image, which it names.
+    """
+    _check_fits(contract, records, flip_test)
+    values = ground_truth if isinstance(ground_truth, dict) else read_json(ground_truth)
+    category_id = person_category_id(values)
+    timed = _Timed(predict)
+    started = time.perf_counter()
+    ordered = sorted(records, key=lambda record: str(record.image_path))
+    batches = _predict_batches(timed, contract, ordered, flip_test, batch_size)
+    keypoints_xy, keypoint_scores = _collect(batches, len(ordered), progress)
+    total_seconds = time.perf_counter() - started
+    kept, scores = _keep_people(ordered, keypoints_xy, keypoint_scores, contract)
+    detections = [
+        _detection(ordered[i], keypoints_xy[i], keypoint_scores[i], scores[i], category_id)
+        for i in kept
+    ]
+    sigmas = contract.skeleton.oks_sigmas
+    return EvaluationResult(
+        stats=evaluate_coco(values, detections, sigmas, image_ids),
+        detections=detections,
+        num_images=len({record.image_path for record in records}),
+        num_people=len(records),
+        flip_test=flip_test,
+        predict_seconds=timed.seconds,
+        total_seconds=total_seconds,
+    )
+
+
+def _check_fits(contract, records, flip_test):
+    if not records:
+        raise ValueError("Nobody to evaluate on: the list of records is empty.")
+    skeleton, labelled = contract.skeleton, len(records[0].visibility)
+    if skeleton.num_keypoints != labelled:
+        raise ValueError(
+            f"The model predicts {skeleton.num_keypoints} keypoints ({skeleton.name}), "
+            f"the data set has {labelled}. Evaluate on the data set it was trained for."
+        )
+    if not skeleton.oks_sigmas:
+        raise ValueError(
+            f"COCO AP needs an OKS sigma per keypoint, skeleton {skeleton.name!r} has none."
+        )
+    if flip_test:
+        check_flip_test(skeleton)
+
+
+class _Timed:
+    """A predict function that knows how long it ran in all."""
+
+    def __init__(self, predict: Predict):
+        self._predict = predict
+        self.seconds = 0.0
+
+    def __call__(self, crops):
+        started = time.perf_counter()
+        heatmaps = np.asarray(self._predict(crops))
+        self.seconds += time.perf_counter() - started
+        return heatmaps
+
+
+def _predict_batches(
+    predict, contract, records, flip_test, batch_size
+) -> Iterator[_People]:
+    """Predicts people in batches that reach across images; holds one batch at a time."""
+    for crops, to_image in _crop_batches(records, contract, batch_size):
+        heatmaps = predict_heatmaps(predict, crops, contract.skeleton, flip_test)
+        yield _People(*decode_people(heatmaps, to_image, contract))
+
+
+def _crop_batches(records: Iterable[PersonRecord], contract, batch_size):
+    """Yields (crops, to_image) of `batch_size` people each; the last may be smaller."""
+    crops, matrices = [], []
+    for path, people in groupby(records, key=lambda record: record.image_path):
+        # Data sets are labelled on the stored pixels, whatever EXIF says.
+        image = read_image(path, honour_exif=False)
+        boxes_xywh = np.stack([record.box_xywh for record in people])
+        for crop, matrix in zip(*crop_people(image, boxes_xywh, contract), strict=True):
+            crops.append(crop)
+            matrices.append(matrix)
+            if len(crops) == batch_size:
+                yield np.stack(crops), np.stack(matrices)
+                crops, matrices = [], []
+    if crops:
+        yield np.stack(crops), np.stack(matrices)
+
+
+def _collect(batches, num_people, progress) -> _People:
+    done = []
+    with tqdm(total=num_people, unit="person", disable=not progress) as bar:
+        for batch in batches:
+            done.append(batch)
+            bar.update(len(batch.keypoints_xy))
+    return _People(*(np.concatenate(parts) for parts in zip(*done, strict=True)))
+
+
+def _keep_people(records, keypoints_xy, keypoint_scores, contract):
+    """Scores the people, and drops those that OKS-NMS finds twice in an image.
+
+    Returns:
+        kept: list of indices into `records`, image by image.
+        scores: (N,) of all people.
+    """
+    boxes_xywh = np.stack([record.box_xywh for record in records])
+    areas = crop_areas(boxes_xywh, contract)
+    scores = person_scores([record.score for record in records], keypoint_scores)
+    sigmas = contract.skeleton.oks_sigmas
+    kept: list[int] = []
+    for _, group in groupby(range(len(records)), key=lambda i: records[i].image_path):
+        people = np.array(list(group))
+        winners = oks_nms(keypoints_xy[people], scores[people], areas[people], sigmas)
+        kept.extend(people[winners])
+    return kept, scores
+
+
+def _detection(record, keypoints_xy, keypoint_scores, score, category_id):
+    """Returns one entry of a COCO result file."""
+    values = np.concatenate([keypoints_xy, keypoint_scores[:, None]], axis=1)
+    return {
+        "image_id": record.image_id,
+        "category_id": category_id,
+        "keypoints": values.reshape(-1).astype(float).tolist(),
+        "score": float(score),
+    }

@@ -1,0 +1,190 @@
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from keras_pose.codecs import GaussianHeatmapCodec
+from keras_pose.contract import Contract, TensorSpec
+from keras_pose.data.records import PersonRecord
+from keras_pose.geometry import box_to_crop, crop_matrix, transform_points
+from keras_pose.images import ImageError
+from keras_pose.metrics import evaluate
+from keras_pose.skeleton import COCO_17, MPII_16
+
+CODEC = GaussianHeatmapCodec((128, 96))
+
+
+def make_contract(skeleton=COCO_17):
+    num_keypoints = skeleton.num_keypoints
+    return Contract(
+        model="oracle",
+        input=TensorSpec("image", (1, 128, 96, 3), "uint8"),
+        output=TensorSpec("heatmaps", (1, 32, 24, num_keypoints), "float32"),
+        codec=CODEC,
+        skeleton=skeleton,
+    )
+
+
+CONTRACT = make_contract()
+
+
+def make_records(folder, num_images=3, people_per_image=2):
+    rng = np.random.default_rng(seed=0)
+    records = []
+    for image_id in range(num_images):
+        path = folder / f"{image_id}.png"
+        Image.fromarray(rng.integers(0, 255, (200, 300, 3), np.uint8)).save(path)
+        for person in range(people_per_image):
+            box_xywh = np.array([20.0 + 140 * person, 30.0, 90.0, 130.0])
+            records.append(
+                PersonRecord(
+                    image_path=path,
+                    image_id=image_id,
+                    annotation_id=len(records),
+                    box_xywh=box_xywh,
+                    keypoints_xy=rng.uniform(box_xywh[:2] + 10, box_xywh[:2] + 80, (17, 2)),
+                    visibility=np.full(17, 2),
+                    area=8000.0,
+                )
+            )
+    return records
+
+
+def make_truth(records):
+    annotations = [
+        {
+            "id": record.annotation_id + 1,
+            "image_id": record.image_id,
+            "category_id": 1,
+            "bbox": record.box_xywh.tolist(),
+            "area": record.area,
+            "iscrowd": 0,
+            "keypoints": np.c_[record.keypoints_xy, record.visibility].ravel().tolist(),
+        }
+        for record in records
+    ]
+    return {
+        "images": [{"id": image_id} for image_id in {r.image_id for r in records}],
+        "annotations": annotations,
+        "categories": [{"id": 1, "name": "person"}],
+    }
+
+
+class Oracle:
+    """Predicts the labels themselves, in the order of the records."""
+
+    def __init__(self, records):
+        boxes = np.stack([record.box_xywh for record in records])
+        center_xy, size_wh = box_to_crop(boxes, CODEC.input_hw)
+        matrices = crop_matrix(center_xy, size_wh[:, 0], CODEC.input_hw)
+        labels = np.stack([record.keypoints_xy for record in records])
+        visibility = np.stack([record.visibility for record in records])
+        self._heatmaps, _ = CODEC.encode(transform_points(matrices, labels), visibility)
+        self._next = 0
+        self.batch_sizes = []
+
+    def __call__(self, crops):
+        assert crops.dtype == np.uint8
+        assert crops.shape[1:] == (128, 96, 3)
+        self.batch_sizes.append(len(crops))
+        self._next += len(crops)
+        return self._heatmaps[self._next - len(crops) : self._next]
+
+
+def test_the_labels_themselves_score_one_and_batches_reach_across_images(tmp_path):
+    records = make_records(tmp_path)
+    oracle = Oracle(records)
+
+    result = evaluate(
+        oracle, CONTRACT, records, make_truth(records), batch_size=4, progress=False
+    )
+
+    # A heatmap pixel is 4 x 122 / 96 = 5 image pixels here. Rounding to it leaves at
+    # most half of that, which costs the face keypoints but keeps OKS above 0.75.
+    assert result.stats["AP75"] == pytest.approx(1)
+    assert oracle.batch_sizes == [4, 2]
+    assert (result.num_images, result.num_people) == (3, 6)
+    assert len(result.detections) == 6
+    assert 0 < result.predict_seconds < result.total_seconds
+
+
+def test_a_model_that_finds_nothing_scores_zero(tmp_path):
+    records = make_records(tmp_path)
+
+    def blank(crops):
+        return np.zeros((len(crops), 32, 24, 17), np.float32)
+
+    result = evaluate(blank, CONTRACT, records, make_truth(records), progress=False)
+
+    assert result.stats["AP"] == 0
+
+
+def test_flip_test_also_predicts_the_mirrored_crops(tmp_path):
+    records = make_records(tmp_path, num_images=1, people_per_image=1)
+    seen = []
+
+    def predict(crops):
+        seen.append(crops)
+        return np.zeros((len(crops), 32, 24, 17), np.float32)
+
+    result = evaluate(
+        predict, CONTRACT, records, make_truth(records), flip_test=True, progress=False
+    )
+
+    assert result.flip_test
+    np.testing.assert_array_equal(seen[1], seen[0][:, :, ::-1])
+
+
+def test_two_predictions_of_one_person_count_once(tmp_path):
+    records = make_records(tmp_path, num_images=1, people_per_image=1) * 2
+
+    result = evaluate(
+        Oracle(records), CONTRACT, records, make_truth(records[:1]), progress=False
+    )
+
+    assert len(result.detections) == 1
+
+
+def test_a_file_serves_as_ground_truth(tmp_path):
+    records = make_records(tmp_path, num_images=1)
+    path = tmp_path / "truth.json"
+    path.write_text(json.dumps(make_truth(records)))
+
+    result = evaluate(Oracle(records), CONTRACT, records, path, progress=False)
+
+    assert result.stats["AP50"] == pytest.approx(1)
+
+
+def must_not_run(crops):
+    raise AssertionError("The model ran before the check.")
+
+
+def test_keypoints_of_another_data_set_are_refused(tmp_path):
+    records = make_records(tmp_path, num_images=1)
+
+    with pytest.raises(ValueError, match=r"16 keypoints.* has 17"):
+        evaluate(must_not_run, make_contract(MPII_16), records, make_truth(records))
+
+
+def test_flip_test_needs_mirror_pairs(tmp_path):
+    records = make_records(tmp_path, num_images=1)
+    skeleton = dataclasses.replace(COCO_17, mirrored=())
+
+    with pytest.raises(ValueError, match="no mirrored pairs"):
+        evaluate(must_not_run, make_contract(skeleton), records, {}, flip_test=True)
+
+
+def test_nobody_to_evaluate_on_is_an_error():
+    with pytest.raises(ValueError, match="records is empty"):
+        evaluate(must_not_run, CONTRACT, [], {})
+
+
+def test_a_truncated_image_is_named(tmp_path):
+    records = make_records(tmp_path)
+    path = records[-1].image_path
+    path.write_bytes(path.read_bytes()[:2000])
+
+    with pytest.raises(ImageError, match=path.name):
+        evaluate(Oracle(records), CONTRACT, records, make_truth(records), progress=False)
