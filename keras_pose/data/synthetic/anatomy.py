@@ -76,8 +76,8 @@ _VERTICAL = {
     "shin": (0.245, 0.205),
     "thigh": (0.245, 0.215),
     "torso": (0.285, 0.300),
-    "neck": (0.050, 0.035),
-    "head": (0.133, 0.190),
+    "neck": (0.042, 0.030),
+    "head": (0.142, 0.195),
 }
 # Half-widths and half-depths as fractions of the height.
 _TRUNK = {
@@ -109,7 +109,7 @@ def sample_anatomy(rng: np.random.Generator) -> Anatomy:
     return build_anatomy(group, float(np.clip(height, 0.95, 2.0)), build, youth)
 
 
-def build_anatomy(group: str, height: float, build: float, youth: float = 0.0):
+def build_anatomy(group: str, height: float, build: float, youth: float = 0.0) -> Anatomy:
     """Makes the body of a group ("man", "woman", "child").
 
     Args:
@@ -121,22 +121,26 @@ def build_anatomy(group: str, height: float, build: float, youth: float = 0.0):
     stack = {name: a + (c - a) * youth for name, (a, c) in _VERTICAL.items()}
     unit = height / sum(stack.values())
     lengths = {name: fraction * unit for name, fraction in stack.items()}
-    trunk = {
-        name: (a * height * build ** (1.4 if name == "waist" else 0.8), b * height * build)
-        for name, (a, b) in _TRUNK[group].items()
-    }
+
+    def trunk(name: str) -> tuple[float, float]:
+        half_width, half_depth = _TRUNK[group][name]
+        stoutness = 1.4 if name == "waist" else 0.8  # weight gathers at the waist
+        return half_width * height * build**stoutness, half_depth * height * build
+
     return Anatomy(
         group=group,
         height=height,
         foot=0.150 * height,
         upper_arm=(0.172 - 0.012 * youth) * height,
         forearm=(0.150 - 0.012 * youth) * height,
-        hand=0.098 * height,
+        hand=0.094 * height,
         shoulder=_SHOULDER[group] * height * build**0.3,
         hip=(0.054 if group != "woman" else 0.058) * height,
         limb_girth=build**0.8 * (0.92 if group == "woman" else 1.0) * (1 + 0.1 * youth),
+        chest=trunk("chest"),
+        waist=trunk("waist"),
+        pelvis=trunk("pelvis"),
         **lengths,
-        **trunk,
     )
 
 
@@ -361,7 +365,7 @@ def _sample_trunk(rng, stance: Stance) -> dict[str, float]:
 def _sample_legs(rng, stance: Stance, pelvis_pitch: float) -> dict[str, float]:
     """Draws the angles of both legs; feet of upright legs end up flat."""
     sides = ("left", "right") if rng.random() < 0.5 else ("right", "left")
-    angles = {}
+    angles: dict[str, float] = {}
     for side, ranges in zip(sides, (stance.lead, stance.trail), strict=True):
         leg = {name: rng.uniform(*limits) for name, limits in ranges.items()}
         if stance.legs_follow_pelvis:
@@ -385,7 +389,7 @@ def _sample_arms(rng, stance: Stance) -> dict[str, float]:
         second = f"{gait}_{opposite[swing]}"
     elif rng.random() < 0.4:
         second = first
-    angles = {}
+    angles: dict[str, float] = {}
     for side, name in (("left", first), ("right", second)):
         angles |= {
             f"{side}_{joint}": rng.uniform(*limits)

@@ -71,7 +71,8 @@ def write_coco_dataset(
         "image_hw": [int(side) for side in image_hw],
     }
     _claim(output_dir / f"synthetic_{split}.json", image_dir, settings)
-    images, annotations = [], []
+    images: list[dict] = []
+    annotations: list[dict] = []
     for index in progress(range(num_images)):
         scene = draw_scene(stream, index, image_hw)
         path = image_dir / f"{index + 1:012d}.jpg"

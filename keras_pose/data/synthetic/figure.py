@@ -14,6 +14,7 @@ from keras_pose.data.synthetic.rendering import (
     Canvas,
     Ellipsoid,
     Tube,
+    flat_tube_shader,
     mix,
     owner_code,
     paint_ellipsoid,
@@ -55,7 +56,8 @@ class View:
     def project(self, xyz: np.ndarray) -> np.ndarray:
         """Returns the (2,) image position of a point in metres."""
         scale = self.scale(xyz)
-        return self.origin_xy + (xyz[0] * scale, -(xyz[1] - self.eye_level) * scale)
+        offset = np.array((xyz[0], self.eye_level - xyz[1]))
+        return self.origin_xy + offset * scale
 
     def depth(self, xyz: np.ndarray) -> float:
         """Returns the depth of a point, pixels, larger is nearer."""
@@ -111,14 +113,9 @@ def _limb(figure, start, end, radii, shader, nearness, part=BODY, caps=(1.0, 1.0
     return Part(nearness, lambda canvas: paint_tube(canvas, tube, shader, code))
 
 
-def _skin(figure: Figure):
-    """Returns the shader of bare skin."""
-    return lambda along, around: figure.look.skin
-
-
-def _flat(color):
-    """Returns a shader of one colour."""
-    return lambda along, around: color
+def _sleeve_cloth(fabric: Fabric, length: float, radius: float, offset: float = 0.0):
+    """Returns the shader of a cloth around a limb."""
+    return _cloth(fabric.without_print(), length, radius, offset)
 
 
 def _cloth(fabric: Fabric, length: float, radius: float, offset: float = 0.0):
@@ -151,7 +148,7 @@ def _arm(figure: Figure, side: str) -> list[Part]:
         joints[f"{side}_{name}"] for name in ("shoulder", "elbow", "wrist", "hand")
     )
     upper, lower = _limb_radii(figure, "upper_arm"), _limb_radii(figure, "forearm")
-    skin = _skin(figure)
+    skin = flat_tube_shader(figure.look.skin)
     near_upper = 0.5 * float(shoulder[2] + elbow[2]) + 0.03
     near_lower = 0.5 * float(elbow[2] + wrist[2]) + 0.035
     parts = [
@@ -163,7 +160,7 @@ def _arm(figure: Figure, side: str) -> list[Part]:
     if covered_upper > 0:
         hem = shoulder + covered_upper * (elbow - shoulder)
         radii = _cut(upper, covered_upper) * np.linspace(1.12, 1.22, len(upper))
-        cloth = _cloth(look.top, 0.28 * covered_upper, 0.05)
+        cloth = _sleeve_cloth(look.top, 0.28 * covered_upper, 0.05)
         caps = (1.0, 1.0 if look.sleeve >= 1 else 0.25)
         parts.append(
             _limb(figure, shoulder, hem, radii, cloth, near_upper + 1e-3, caps=caps)
@@ -172,7 +169,7 @@ def _arm(figure: Figure, side: str) -> list[Part]:
     if covered_lower > 0:
         hem = elbow + 0.97 * covered_lower * (wrist - elbow)
         radii = _cut(lower, covered_lower) * np.linspace(1.2, 1.3, len(lower))
-        cloth = _cloth(look.top, 0.25, 0.045, 0.28)
+        cloth = _sleeve_cloth(look.top, 0.25, 0.045, 0.28)
         parts.append(
             _limb(figure, elbow, hem, radii, cloth, near_lower + 1e-3, caps=(1.0, 0.25))
         )
@@ -182,13 +179,13 @@ def _arm(figure: Figure, side: str) -> list[Part]:
 def _hand(figure: Figure, side: str, wrist, hand, nearness: float) -> list[Part]:
     """Makes palm, fingers and thumb."""
     unit = figure.body.anatomy.height
-    frame, skin = figure.body.frames[f"{side}_forearm"], _skin(figure)
+    frame, skin = figure.body.frames[f"{side}_forearm"], flat_tube_shader(figure.look.skin)
     knuckles = wrist + 0.55 * (hand - wrist)
     # Palms of relaxed hands face the thighs, so thumbs point forwards.
     thumb_base = wrist + 0.2 * (hand - wrist)
     thumb = thumb_base + 0.4 * (hand - wrist) + 0.026 * unit * frame[:, 2]
     palm = unit * np.array((0.0135, 0.0175, 0.0180))
-    fingers = unit * np.array((0.0170, 0.0135, 0.0085))
+    fingers = unit * np.array((0.0175, 0.0150, 0.0105))
     return [
         _limb(figure, wrist, knuckles, palm, skin, nearness - 2e-3),
         _limb(figure, knuckles, hand, fingers, skin, nearness - 1e-3),
@@ -203,7 +200,7 @@ def _leg(figure: Figure, side: str) -> list[Part]:
     thigh, shin = _limb_radii(figure, "thigh"), _limb_radii(figure, "shin")
     near_thigh = float(0.35 * hip[2] + 0.65 * knee[2]) - 0.06
     near_shin = float(0.5 * (knee[2] + ankle[2])) - 0.05
-    skin = _skin(figure)
+    skin = flat_tube_shader(figure.look.skin)
     parts = [
         _limb(figure, hip, knee, thigh, skin, near_thigh),
         _limb(figure, knee, ankle, shin, skin, near_shin),
@@ -213,7 +210,7 @@ def _leg(figure: Figure, side: str) -> list[Part]:
     share = min(1.0, covered * 2.0)
     loose = look.leg_width if covered > 0.2 else 1.03
     radii = _cut(thigh, share) * np.linspace(1.04, loose, len(thigh))
-    cloth = _cloth(look.bottom, 0.42 * share, 0.07)
+    cloth = _sleeve_cloth(look.bottom, 0.42 * share, 0.07)
     hem = hip + share * (knee - hip)
     caps = (1.0, 1.0 if covered > 0.5 else 0.2)
     parts.append(_limb(figure, hip, hem, radii, cloth, near_thigh + 1e-3, caps=caps))
@@ -221,7 +218,7 @@ def _leg(figure: Figure, side: str) -> list[Part]:
     if share > 0:
         hem = knee + 0.97 * share * (ankle - knee)
         straight = np.maximum(_cut(shin, share), shin[0] * (look.leg_width - 0.3))
-        cloth = _cloth(look.bottom, 0.42 * share, 0.06, 0.42)
+        cloth = _sleeve_cloth(look.bottom, 0.42 * share, 0.06, 0.42)
         radii = straight * np.linspace(loose, 1.12, len(shin))
         parts.append(
             _limb(figure, knee, hem, radii, cloth, near_shin + 1e-3, caps=(1.0, 0.25))
@@ -235,12 +232,13 @@ def _foot(figure: Figure, side: str, near_shin: float) -> list[Part]:
     heel, toe, ankle = (joints[f"{side}_{name}"] for name in ("heel", "toe", "ankle"))
     up = figure.body.frames[f"{side}_foot"][:, 1]
     nearness = min(float(0.5 * (heel[2] + toe[2])), near_shin + 0.10) - 0.005
-    shoe, sole = _flat(look.shoe), _flat(0.55 * look.shoe + 50.0)
+    shoe, sock = flat_tube_shader(look.shoe), flat_tube_shader(look.sock)
+    sole = flat_tube_shader(0.55 * look.shoe + 50.0)
     lift = 0.012 * unit * up
     sock_top = ankle + 0.16 * (joints[f"{side}_knee"] - ankle)
     instep = unit * np.array((0.022, 0.023, 0.020, 0.017, 0.015))
     return [
-        _limb(figure, ankle, sock_top, unit * np.array((0.0205, 0.021)), _flat(look.sock),
+        _limb(figure, ankle, sock_top, unit * np.array((0.0205, 0.021)), sock,
               near_shin + 5e-4, caps=(1.0, 0.2)),
         _limb(figure, heel, toe, unit * np.array((0.019, 0.0165, 0.016)), sole,
               nearness - 2e-3),
@@ -258,7 +256,7 @@ def _trunk(figure: Figure) -> list[Part]:
     parts = [_ringed_tube(figure, rings, _trunk_shader(figure), nearness, (0.5, 0.4))]
     neck = 0.5 * (joints["neck"] + joints["head"])
     radius = (0.031 if size.group == "man" else 0.027) * size.height
-    bottom = joints["neck"] - 0.04 * size.height * frames["chest"][:, 1]
+    bottom = joints["neck"] + 0.01 * size.height * frames["chest"][:, 1]
     parts.append(
         _limb(figure, bottom, neck + 0.25 * (joints["head"] - neck),
               (1.15 * radius, radius, radius), _shadowed(look.skin, 0.86),
@@ -271,7 +269,7 @@ def _trunk(figure: Figure) -> list[Part]:
 
 def _shadowed(color, factor):
     """Returns the shader of a colour in the shade."""
-    return _flat(color * np.float32(factor))
+    return flat_tube_shader(color * np.float32(factor))
 
 
 def _trunk_rings(figure: Figure):
@@ -341,7 +339,7 @@ def _trunk_shader(figure: Figure):
     facing = np.float32(np.arctan2(front[0], front[2]))
     length = np.float32(1.2 * size.torso)
     hem = 0.30 - 0.28 * look.hem
-    collar = 0.89 if look.sleeve > 0 else 0.84
+    collar = 0.87 if look.sleeve > 0 else 0.81
     top = _cloth(look.top, float(length), size.chest[0])
 
     def shader(along, around):
@@ -349,7 +347,10 @@ def _trunk_shader(figure: Figure):
         color = top(along, around)
         if not look.one_piece:
             color = mix(color, look.bottom.base, soft_mask(hem - along, 0.02))
-        opening = along - collar - 0.05 * np.minimum(np.abs(around), 1.6)
+        if look.open_front:
+            lapel = 0.16 + 0.5 * along - np.abs(around)
+            color = mix(color, look.shirt, soft_mask(lapel, 0.05) * (along > hem))
+        opening = along - collar - 0.07 * np.minimum(np.abs(around), 1.6)
         return mix(color, look.skin, soft_mask(opening, 0.02))
 
     return shader
@@ -362,7 +363,8 @@ def _skirt(figure: Figure, nearness: float) -> Part:
     knees = 0.5 * (joints["left_knee"] + joints["right_knee"])
     down = (knees - joints["pelvis"]) * (2.0 * look.skirt)
     hem = joints["pelvis"] + down
-    spread = np.linalg.norm(joints["left_knee"] - joints["right_knee"]) * look.skirt
+    gap = joints["left_knee"] - joints["right_knee"]
+    spread = float(np.linalg.norm(gap)) * look.skirt
     flare = max(1.05 * size.pelvis[0], 0.5 * spread + 0.07 * size.height)
     width, deep = 1.05 * size.pelvis[0], 1.08 * size.pelvis[1]
     waist = joints["pelvis"] + 0.3 * size.torso * frame[:, 1]
@@ -389,7 +391,7 @@ def _head(figure: Figure) -> list[Part]:
     near = float(center[2]) + 0.05
     skin = look.skin
     parts = [_ball(figure, (0, 0, 0), HEAD_HALF_AXES, _face_shader(look), near, HEAD)]
-    for name, sign in SIDES.items():
+    for sign in SIDES.values():
         ear = near + 0.02 * (1 if sign * frame[2, 0] > 0.15 else -1)
         offset = (sign * 0.345, -0.045, -0.02)
         parts.append(_ball(figure, offset, (0.045, 0.10, 0.07), _plain(skin), ear, HEAD))
@@ -428,6 +430,7 @@ def _face_shader(look: Look):
     brow = 0.8 * look.hair
     white = np.array((242, 240, 236), np.float32)
     dark = np.array((34, 26, 24), np.float32)
+    blush = np.array((14, -8, -8), np.float32)
     lips = 0.72 * look.skin + np.array((38, -6, -2), np.float32)
 
     def shader(points):
@@ -438,7 +441,7 @@ def _face_shader(look: Look):
             chin = soft_mask(-0.19 - y - 0.35 * side, 0.06) * soft_mask(z + 0.05, 0.1)
             color = mix(color, look.hair, look.beard * chin)
         cheeks = _spot(side, y, (0.19, -0.14), (0.12, 0.10), 2.0)
-        color = mix(color, look.skin + (14, -8, -8), 0.6 * cheeks)
+        color = mix(color, look.skin + blush, 0.6 * cheeks)
         color = mix(
             color, lips, front * _spot(x, y - 1.2 * x * x, (0, -0.29), (0.13, 0.03))
         )
@@ -545,9 +548,10 @@ def _extras(figure: Figure) -> list[Part]:
     """Makes a seat under the pelvis and a ball in a hand."""
     parts = []
     joints, view = figure.body.joints, figure.view
-    if figure.seat_color is not None:
+    seat_color = figure.seat_color
+    if seat_color is not None:
         nearness = float(joints["pelvis"][2]) - 0.08
-        parts.append(Part(nearness, lambda canvas: _paint_seat(canvas, figure)))
+        parts.append(Part(nearness, lambda canvas: _paint_seat(canvas, figure, seat_color)))
     if figure.ball_color is not None:
         center = joints["left_hand"] + (0.0, 0.0, 0.04)
         radius = 0.11 * view.scale(center)
@@ -567,7 +571,7 @@ def _ball_shader(color):
     return lambda points: mix(color, 255.0 - color, soft_mask(0.22 - abs(points[1]), 0.08))
 
 
-def _paint_seat(canvas: Canvas, figure: Figure) -> None:
+def _paint_seat(canvas: Canvas, figure: Figure, paint: np.ndarray) -> None:
     """Paints a box from the ground to the underside of the pelvis."""
     body, view = figure.body, figure.view
     size, center = body.anatomy, body.joints["pelvis"]
@@ -580,12 +584,13 @@ def _paint_seat(canvas: Canvas, figure: Figure) -> None:
     corners = [
         base + a * ahead + b * right for a, b in ((1, 1), (1, -1), (-1, -1), (-1, 1))
     ]
+    rise = np.array((0.0, top, 0.0))
     low = [view.project(corner) for corner in corners]
-    high = [view.project(corner + (0.0, top, 0.0)) for corner in corners]
+    high = [view.project(corner + rise) for corner in corners]
     shades = (1.0, 0.7, 0.8, 0.62)
     order = sorted(range(4), key=lambda i: corners[i][2] + corners[(i + 1) % 4][2])
     for i in order:
         j = (i + 1) % 4
-        color = shades[i] * figure.seat_color
+        color = shades[i] * paint
         paint_polygon(canvas, (low[i], low[j], high[j], high[i]), color, OBJECT)
-    paint_polygon(canvas, high, 1.12 * figure.seat_color, OBJECT)
+    paint_polygon(canvas, high, 1.12 * paint, OBJECT)

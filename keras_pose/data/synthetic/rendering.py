@@ -57,6 +57,11 @@ TubeShader = Callable[[np.ndarray, np.ndarray], np.ndarray]
 EllipsoidShader = Callable[[np.ndarray], np.ndarray]
 
 
+def flat_tube_shader(color: np.ndarray) -> TubeShader:
+    """Returns the shader of one colour."""
+    return lambda along, around: color
+
+
 @dataclass(frozen=True)
 class Tube:
     """Describes a tube with a profile along a straight image axis.
@@ -110,17 +115,21 @@ def paint_tube(canvas: Canvas, tube: Tube, shader: TubeShader, owner: int) -> No
     endways = beyond / (cap.astype(np.float32) * radius)
     squared = sideways * sideways + endways * endways
     edge = radius * (1.0 - np.sqrt(squared))
-    front = np.sqrt(np.maximum(1.0 - squared, 0.0))
+    bulge = np.sqrt(np.maximum(1.0 - squared, 0.0))
+    # Rounded ends are lit like the tube beside them: a joint must not look like a ball.
+    front = np.sqrt(np.maximum(1.0 - sideways * sideways, 0.0))
     perpendicular = (-direction[1], direction[0])
     light = canvas.light
     lit = (
         sideways * np.float32(perpendicular[0] * light[0] + perpendicular[1] * light[1])
-        + endways * np.float32(direction[0] * light[0] + direction[1] * light[1])
         + front * light[2]
     )
     around = np.arcsin(np.clip(sideways, -1.0, 1.0))
-    color = shader(clipped * np.float32(1.0 / length), around)
-    _blend(canvas, box, edge, _shade(color, lit, front), depth + thickness * front, owner)
+    share = clipped * np.float32(1.0 / length)
+    color = _shade(shader(share, around), lit, front)
+    # No contact shadow near the ends, where limbs continue into each other.
+    contact = np.clip(4.0 * np.minimum(share, 1.0 - share), 0.0, 1.0)
+    _blend(canvas, box, edge, color, depth + thickness * bulge, owner, contact)
 
 
 def _tables(tube: Tube):
@@ -163,7 +172,7 @@ def _shade(color: np.ndarray, lit: np.ndarray, front: np.ndarray) -> np.ndarray:
     return color * brightness[..., None]
 
 
-def _blend(canvas: Canvas, box, edge, color, depth, owner: int) -> None:
+def _blend(canvas: Canvas, box, edge, color, depth, owner: int, contact=1.0) -> None:
     """Lays a shape over the canvas; `edge` is the distance inside its outline."""
     left, top, right, bottom = box
     view = (slice(top, bottom), slice(left, right))
@@ -171,7 +180,9 @@ def _blend(canvas: Canvas, box, edge, color, depth, owner: int) -> None:
     alpha = np.clip(edge + 0.5, 0.0, 1.0)
     if owner not in (NOBODY, OBJECT):
         # A soft contact shadow on the same body keeps limbs apart from the trunk.
-        halo = np.clip(1.0 + edge * 0.3, 0.0, 1.0) * (0.3 * (owners // 8 == owner // 8))
+        halo = np.clip(1.0 + edge * 0.3, 0.0, 1.0) * (
+            0.3 * contact * (owners // 8 == owner // 8)
+        )
         target *= (1.0 - halo)[..., None]
     target += alpha[..., None] * (color - target)
     covered = alpha > 0.5

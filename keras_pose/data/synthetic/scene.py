@@ -230,11 +230,9 @@ def _frame_body(rng, body, image_hw, share: float, slot: float) -> View:
 def _paint_shadow(canvas: Canvas, figure: Figure) -> None:
     """Darkens the ground below a person."""
     body, view = figure.body, figure.view
-    feet = [
-        body.joints[f"{side}_{name}"]
-        for side in ("left", "right")
-        for name in ("heel", "toe")
-    ]
+    lies = body.frames["pelvis"][1, 1] < 0.5
+    names = ("shoulder", "hip", "heel") if lies else ("heel", "toe")
+    feet = [body.joints[f"{side}_{name}"] for side in ("left", "right") for name in names]
     points = np.array([view.project(xyz * (1.0, 0.0, 1.0)) for xyz in feet])
     spread = np.ptp(points, axis=0)
     unit = view.pixels_per_metre * body.anatomy.height

@@ -7,6 +7,7 @@ from keras_pose.data.synthetic.rendering import (
     NOBODY,
     Canvas,
     Tube,
+    flat_tube_shader,
     paint_layer,
     paint_tube,
 )
@@ -49,7 +50,7 @@ def draw_background(rng: np.random.Generator, image_hw) -> np.ndarray:
     image = places[int(np.searchsorted((0.3, 0.5, 0.72, 0.84), rng.random()))](
         rng, image_hw
     )
-    grain = value_noise(rng, image_hw, int(rng.integers(6, 24)), rng.uniform(4, 18))
+    grain = value_noise(rng, image_hw, int(rng.integers(4, 40)), rng.uniform(1, 7))
     return np.clip(image + grain[..., None], 0, 255).astype(np.uint8)
 
 
@@ -92,8 +93,7 @@ def _box(image, left, top, right, bottom, color) -> None:
 def _line(image, start_xy, end_xy, color, thickness=1) -> None:
     """Draws an anti-aliased line."""
     start, end = (
-        tuple(int(round(float(v) * (1 << _FINE))) for v in point)
-        for point in (start_xy, end_xy)
+        tuple(round(float(v) * (1 << _FINE)) for v in point) for point in (start_xy, end_xy)
     )
     color = tuple(map(float, color))
     cv2.line(image, start, end, color, max(1, int(thickness)), cv2.LINE_AA, shift=_FINE)
@@ -101,8 +101,8 @@ def _line(image, start_xy, end_xy, color, thickness=1) -> None:
 
 def _disc(image, center_xy, radii_xy, color) -> None:
     """Fills an anti-aliased ellipse."""
-    center = tuple(int(round(float(v) * (1 << _FINE))) for v in center_xy)
-    axes = tuple(max(1, int(round(float(v) * (1 << _FINE)))) for v in radii_xy)
+    center = tuple(round(float(v) * (1 << _FINE)) for v in center_xy)
+    axes = tuple(max(1, round(float(v) * (1 << _FINE))) for v in radii_xy)
     color = tuple(map(float, color))
     cv2.ellipse(image, center, axes, 0, 0, 360, color, cv2.FILLED, cv2.LINE_AA, _FINE)
 
@@ -169,10 +169,10 @@ def _draw_furnishing(rng, image, horizon) -> None:
 def _draw_picture(rng, image, left, top, width, height) -> None:
     """Draws a framed picture of discs and hills."""
     _box(image, left, top, left + width, top + height, (70, 56, 44))
-    inner = [int(left) + 2, int(top) + 2, int(left + width) - 2, int(top + height) - 2]
-    _box(image, *inner, _pick(rng, TOP_COLORS))
+    right, bottom = left + width - 2, top + height - 2
+    _box(image, left + 2, top + 2, right, bottom, _pick(rng, TOP_COLORS))
     for _ in range(2):
-        center = (rng.uniform(inner[0], inner[2]), rng.uniform(inner[1], inner[3]))
+        center = (rng.uniform(left + 8, right - 6), rng.uniform(top + 8, bottom - 6))
         radius = 0.16 * min(width, height)
         _disc(image, center, (radius, radius), _pick(rng, TOP_COLORS))
 
@@ -256,7 +256,7 @@ def draw_street(rng, image_hw) -> np.ndarray:
 
 def _draw_house(rng, image, left, top, right, bottom) -> None:
     """Draws a front with rows of windows, in one array operation."""
-    wall = _pick(rng, WALL_COLORS + ((170, 104, 86), (150, 130, 110)))
+    wall = _pick(rng, (*WALL_COLORS, (170, 104, 86), (150, 130, 110)))
     _box(image, left, top, right, bottom, wall)
     x0, x1 = max(left, 0), min(right, image.shape[1])
     if x1 <= x0:
@@ -310,13 +310,12 @@ def draw_park(rng, image_hw) -> np.ndarray:
     image = _gradient(image_hw, sky, np.minimum(sky + 40, 255))
     horizon = int(height * rng.uniform(0.4, 0.7))
     if rng.random() < 0.25:
-        sea, ground = (70, 140, 170), (224, 204, 164)
-        image[horizon - height // 8 : horizon] = sea
+        ground = np.array((224.0, 204.0, 164.0))
+        image[horizon - height // 8 : horizon] = (70, 140, 170)
     else:
         ground = _pick(rng, GREENS) + 18
         center = (rng.uniform(0, 1) * width, horizon + 0.05 * height)
         _disc(image, center, (0.7 * width, 0.2 * height), 0.8 * _pick(rng, GREENS) + 30)
-    ground = np.asarray(ground)
     image[horizon:] = _gradient((height - horizon, width), 0.85 * ground, ground)
     if rng.random() < 0.4:
         x = rng.uniform(0.2, 0.8) * width
@@ -386,7 +385,7 @@ def paint_sticks(canvas: Canvas, rng) -> None:
         tube = Tube(
             start, end, np.array((0.0, 1.0)), radii, np.zeros(2), np.zeros(2), radii
         )
-        paint_tube(canvas, tube, lambda along, around, color=color: color, NOBODY)
+        paint_tube(canvas, tube, flat_tube_shader(color), NOBODY)
 
 
 def paint_obstacle(canvas: Canvas, rng, box_xywh) -> None:

@@ -1,6 +1,6 @@
 """Looks: skin, hair, clothes and what is worn with them, with matching palettes."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -87,6 +87,11 @@ class Fabric:
     period: float = 0.08
     phase: float = 0.0
 
+    def without_print(self) -> "Fabric":
+        """Returns the cloth for sleeves and legs, which carry no front print."""
+        is_front_only = self.pattern in ("print", "two_tone")
+        return replace(self, pattern="plain") if is_front_only else self
+
     def color(self, height: np.ndarray, around: np.ndarray, radius: float) -> np.ndarray:
         """Returns the colour of points of a cloth tube.
 
@@ -146,7 +151,8 @@ class Look:
         skirt: share of the leg that a skirt covers; 0 for no skirt.
         one_piece: whether top and skirt are one dress.
         hem: how far the top hangs below the waist, as a share of the lower trunk.
-        shoe, sock: (3,) RGB.
+        open_front: whether the top is a jacket, open over a shirt.
+        shirt, shoe, sock: (3,) RGB.
     """
 
     skin: np.ndarray
@@ -164,6 +170,8 @@ class Look:
     skirt: float
     one_piece: bool
     hem: float
+    open_front: bool
+    shirt: np.ndarray
     shoe: np.ndarray
     sock: np.ndarray
 
@@ -176,6 +184,7 @@ def sample_look(rng: np.random.Generator, group: str) -> Look:
     skirt_share = {"man": 0.0, "woman": 0.35, "child": 0.2}[group]
     skirt = rng.uniform(0.35, 0.75) if rng.random() < skirt_share else 0.0
     one_piece = bool(skirt and rng.random() < 0.55)
+    sleeve = (0.0, 0.27, 0.4, 1.0)[int(np.searchsorted((0.14, 0.5, 0.62), rng.random()))]
     return Look(
         skin=_pick_color(rng, SKIN_TONES, 6.0),
         hair=_pick_color(rng, HAIR_TONES, 6.0),
@@ -194,6 +203,8 @@ def sample_look(rng: np.random.Generator, group: str) -> Look:
         skirt=float(skirt),
         one_piece=one_piece,
         hem=float(rng.uniform(0.0, 0.9)),
+        open_front=sleeve == 1.0 and not one_piece and rng.random() < 0.45,
+        shirt=_pick_color(rng, TOP_COLORS),
         shoe=_pick_color(rng, SHOE_COLORS),
         sock=_pick_color(rng, SHOE_COLORS),
     )
