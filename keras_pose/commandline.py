@@ -1,0 +1,26 @@
+"""What the command-line programs share."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Iterator
+
+TRACEBACK_VARIABLE = "KERAS_POSE_TRACEBACK"
+
+
+@contextlib.contextmanager
+def plain_errors() -> Iterator[None]:
+    """Ends the program with one line where a file or an option is at fault.
+
+    Such errors are raised as OSError, ValueError or ImportError, and say by
+    themselves what is wrong. The traceback is shown when the environment has
+    `KERAS_POSE_TRACEBACK=1`.
+    """
+    try:
+        yield
+    except (OSError, ValueError, ImportError) as error:
+        if os.environ.get(TRACEBACK_VARIABLE):
+            raise
+        sys.exit(f"error: {error}\n({TRACEBACK_VARIABLE}=1 shows where it was raised)")
