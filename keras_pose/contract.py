@@ -30,7 +30,7 @@ class TensorSpec:
 
     Attributes:
         name: name in the file's signature.
-        shape: with batch; layout is NHWC throughout.
+        shape: with batch (None: any number); layout is NHWC throughout.
         dtype: NumPy name, such as "uint8".
         scale: real value of one integer step; None for real numbers and for
             pixels, which are taken as they are.
@@ -38,7 +38,7 @@ class TensorSpec:
     """
 
     name: str
-    shape: tuple[int, ...]
+    shape: tuple[int | None, ...]
     dtype: str
     scale: float | None = None
     zero_point: int | None = None
@@ -170,9 +170,14 @@ def _tensor_spec(values: dict[str, Any]) -> TensorSpec:
 
 
 def _skeleton(values: dict[str, Any]) -> Skeleton:
-    pairs = {key: tuple(map(tuple, values[key])) for key in ("mirrored", "limbs")}
-    flat = {key: tuple(values[key]) for key in ("names", "upper_body", "oks_sigmas")}
-    return Skeleton(name=values["name"], **flat, **pairs)
+    return Skeleton(
+        name=values["name"],
+        names=tuple(values["names"]),
+        mirrored=tuple((left, right) for left, right in values["mirrored"]),
+        limbs=tuple((start, end) for start, end in values["limbs"]),
+        upper_body=tuple(values["upper_body"]),
+        oks_sigmas=tuple(values["oks_sigmas"]),
+    )
 
 
 def write_contract(model_path, contract: Contract) -> Path:
@@ -185,11 +190,25 @@ def write_contract(model_path, contract: Contract) -> Path:
     """
     model_path = Path(model_path)
     path = model_path.with_name(CONTRACT_NAME)
-    models = _read_models(path) if path.exists() else {}
-    models = {name: entry for name, entry in models.items() if path.with_name(name).exists()}
+    models = {
+        name: entry
+        for name, entry in contracts_beside(model_path).items()
+        if path.with_name(name).exists()
+    }
     file = {"bytes": model_path.stat().st_size, "sha256": file_sha256(model_path)}
     models[model_path.name] = {"file": file, **contract.to_dict()}
     return write_json(path, {"schema_version": SCHEMA_VERSION, "models": models})
+
+
+def contracts_beside(model_path) -> dict[str, Any]:
+    """Returns the entries of the `pose_model.json` in a file's folder; {} without one.
+
+    Raises:
+        ValueError: if it is no contract, or one of another version. `write_contract`
+            would not add to it either, which is better known before a conversion.
+    """
+    path = Path(model_path).with_name(CONTRACT_NAME)
+    return _read_models(path) if path.exists() else {}
 
 
 def read_contract(model_path) -> Contract:
@@ -233,7 +252,12 @@ def _read_models(path: Path) -> dict[str, Any]:
             f"{path} has contract schema_version {version}; this version of keras_pose "
             f"reads {SCHEMA_VERSION}."
         )
-    return values["models"]
+    models = values.get("models")
+    if not isinstance(models, dict):
+        raise ValueError(
+            f"{path}: models must map file names to contracts, got {models!r}."
+        )
+    return models
 
 
 def _named(read, values, path):

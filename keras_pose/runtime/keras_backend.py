@@ -1,0 +1,91 @@
+"""Runs Keras models: `.keras` files, `.weights.h5` files, and models in memory."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from keras_pose.codecs import GaussianHeatmapCodec
+from keras_pose.contract import Contract, TensorSpec, keras_contract, read_contract
+from keras_pose.runtime.backend import import_runtime
+from keras_pose.skeleton import default_skeleton
+from keras_pose.zoo import create_model, get_spec
+
+
+class KerasBackend:
+    """A Keras model of normalised images, of which the last output counts.
+
+    A graph function of its own, not `model.predict`: that would make every replica
+    of a distributed model answer, in the middle of training.
+    """
+
+    def __init__(self, model):
+        tf = import_runtime("tensorflow", "tensorflow", ".keras")
+        self.input = TensorSpec("image", (None, *model.inputs[0].shape[1:]), "float32")
+        heatmaps = model.outputs[-1]
+        self.output = TensorSpec("heatmaps", (None, *heatmaps.shape[1:]), "float32")
+
+        @tf.function(input_signature=[tf.TensorSpec(self.input.shape, tf.float32)])
+        def run(images):
+            return tf.cast(last_output(model(images, training=False)), tf.float32)
+
+        self._run = run
+
+    def run(self, images: np.ndarray) -> np.ndarray:
+        return self._run(images).numpy()
+
+
+def last_output(outputs):
+    """Returns the heatmaps of the last stack, of networks with one stack or several."""
+    return outputs[-1] if isinstance(outputs, list | tuple) else outputs
+
+
+def read_keras_file(path):
+    """Loads a `.keras` file that `contract.save_keras_model` wrote.
+
+    Returns:
+        The model, not compiled, and its `Contract`.
+
+    Raises:
+        FileNotFoundError: if there is no such file, or no contract in it.
+        ValueError: if the file is damaged or does not fit its contract.
+    """
+    path = Path(path)
+    contract = read_contract(path)
+    import_runtime("tensorflow", "tensorflow", ".keras")
+    keras = import_runtime("keras", "keras", ".keras")
+    try:
+        model = keras.saving.load_model(path, compile=False)
+    except Exception as error:  # Keras lets through whatever its parts raise
+        raise ValueError(f"{path} cannot be loaded by Keras: {error}") from error
+    return model, contract
+
+
+def read_weights_file(path, model_name, num_keypoints=None, input_hw=None):
+    """Builds a model of the zoo and fills it from a `.weights.h5` file.
+
+    Such a file knows nothing but tensors, so the contract is that of the zoo: its
+    normalisation, the usual codec and skeleton.
+
+    Returns:
+        The model and its `Contract`.
+
+    Raises:
+        ValueError: if there is no such model, or the file is not of it.
+        FileNotFoundError: if there is no such file.
+    """
+    spec = get_spec(model_name)
+    import_runtime("tensorflow", "tensorflow", ".weights.h5")
+    if num_keypoints is None:
+        num_keypoints = spec.num_keypoints
+    model = create_model(model_name, num_keypoints, input_hw, weights=path)
+    return model, zoo_contract(model)
+
+
+def zoo_contract(model) -> Contract:
+    """Describes a model of the zoo as the zoo would have it trained."""
+    spec = get_spec(model.name)
+    codec = GaussianHeatmapCodec.for_input(model.inputs[0].shape[1:3], spec.stride)
+    skeleton = default_skeleton(model.outputs[-1].shape[-1])
+    return keras_contract(model, codec, skeleton, spec.normalization)

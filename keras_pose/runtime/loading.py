@@ -1,0 +1,131 @@
+"""From a file name to a `PoseModel`."""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+
+from keras_pose.contract import Contract, read_contract
+from keras_pose.runtime.backend import Backend
+from keras_pose.runtime.pose_model import PoseModel
+
+FILE_TYPES = (".keras", ".weights.h5", ".tflite", ".onnx")
+KERAS_TYPES = (".keras", ".weights.h5")
+
+
+def load_model(
+    path,
+    model: str | None = None,
+    num_keypoints: int | None = None,
+    input_hw: tuple[int, int] | None = None,
+    num_threads: int | None = None,
+) -> PoseModel:
+    """Loads a model file.
+
+    Args:
+        path: one of `FILE_TYPES`. All but `.weights.h5` bring their contract.
+        model: zoo name; needed for `.weights.h5`, must agree for the others.
+        num_keypoints: likewise; None for the zoo's.
+        input_hw: likewise, (height, width) in pixels; None for the zoo's.
+        num_threads: for `.tflite` and `.onnx`; None for all cores. TensorFlow has one
+            pool of threads for everything, which is not touched.
+
+    Raises:
+        FileNotFoundError: if the file or its contract is missing.
+        ValueError: if the file is of unknown type, damaged, not the one its contract
+            was written for, or not what the other arguments say.
+        ImportError: names the package that is missing to run such a file.
+    """
+    path = Path(path)
+    kind = file_type(path)
+    if kind in KERAS_TYPES:
+        network, contract = load_keras(path, model, num_keypoints, input_hw)
+        pose_model = PoseModel.from_keras(network, contract)
+        pose_model.file_type = kind
+        return pose_model
+    contract = read_contract(path)
+    _check_agrees(path, contract, model, num_keypoints, input_hw)
+    return open_model(path, contract, num_threads)
+
+
+def load_keras(path, model=None, num_keypoints=None, input_hw=None):
+    """Loads a `.keras` or `.weights.h5` file; arguments and errors as `load_model`.
+
+    Returns:
+        The `keras.Model` and its `Contract`.
+    """
+    from keras_pose.runtime.keras_backend import read_keras_file, read_weights_file
+
+    path = Path(path)
+    kind = file_type(path)
+    if kind not in KERAS_TYPES:
+        raise ValueError(f"{path} is not a Keras file ({' or '.join(KERAS_TYPES)}).")
+    if kind == ".weights.h5":
+        if model is None:
+            raise ValueError(
+                f"{path} holds nothing but weights: say of which model they are "
+                "(model=..., or --model on the command line)."
+            )
+        return read_weights_file(path, model, num_keypoints, input_hw)
+    network, contract = read_keras_file(path)
+    _check_agrees(path, contract, model, num_keypoints, input_hw)
+    return network, contract
+
+
+def open_model(path, contract: Contract, num_threads: int | None = None) -> PoseModel:
+    """Opens a `.tflite` or `.onnx` file whose contract is at hand."""
+    backend = open_backend(path, num_threads)
+    return PoseModel(contract, file_type(path), backend, path)
+
+
+def open_backend(path, num_threads: int | None = None) -> Backend:
+    """Opens a `.tflite` or `.onnx` file, also one without a contract."""
+    if file_type(path) == ".tflite":
+        from keras_pose.runtime.litert_backend import LiteRTBackend
+
+        return LiteRTBackend(path, num_threads)
+    from keras_pose.runtime.onnx_backend import OnnxBackend
+
+    return OnnxBackend(path, num_threads)
+
+
+def file_type(path) -> str:
+    """Returns which of `FILE_TYPES` an existing file is, by its name.
+
+    Raises:
+        ValueError: for another name; suggests the nearest.
+        FileNotFoundError: if there is no such file.
+    """
+    path = Path(path)
+    known = [suffix for suffix in FILE_TYPES if path.name.endswith(suffix)]
+    if not known:
+        near = difflib.get_close_matches(path.suffix, (*FILE_TYPES, ".h5"), n=1)
+        near = [".weights.h5" if suffix == ".h5" else suffix for suffix in near]
+        hint = f" Did you mean {near[0]}?" if near else ""
+        raise ValueError(
+            f"{path} is not a model file: its name must end in one of "
+            f"{', '.join(FILE_TYPES)}.{hint}"
+        )
+    if not path.is_file():
+        raise FileNotFoundError(f"Model file {path} does not exist.")
+    return known[0]
+
+
+def _check_agrees(path, contract: Contract, model, num_keypoints, input_hw) -> None:
+    """Refuses arguments that contradict the contract, rather than ignoring them."""
+    actual = {
+        "model": contract.model,
+        "num_keypoints": contract.skeleton.num_keypoints,
+        "input_hw": tuple(contract.input_hw),
+    }
+    asked = {
+        "model": model,
+        "num_keypoints": num_keypoints,
+        "input_hw": input_hw and tuple(input_hw),
+    }
+    for field, value in asked.items():
+        if value is not None and value != actual[field]:
+            raise ValueError(
+                f"{path} was asked for as {field}={value!r}, but its contract says "
+                f"{actual[field]!r}."
+            )

@@ -1,0 +1,121 @@
+"""`PoseModel`: crops in, heatmaps out, whatever the file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from keras_pose.contract import Contract, TensorSpec
+from keras_pose.runtime.backend import Backend
+
+# Images at a time for networks that take any number: bounds memory.
+MAX_BATCH = 32
+
+
+class PoseModel:
+    """A model that is ready to run, with all that must be known of it.
+
+    Attributes:
+        contract: what goes in, what comes out, and what it means.
+        file_type: ".keras", ".weights.h5", ".tflite" or ".onnx".
+
+    Raises:
+        ValueError: if the network is not what the contract says.
+    """
+
+    def __init__(self, contract: Contract, file_type: str, backend: Backend, path=None):
+        check_fits(contract, backend, path or f"The {file_type} model")
+        self.contract = contract
+        self.file_type = file_type
+        self._backend = backend
+
+    @classmethod
+    def from_keras(cls, model, contract: Contract) -> PoseModel:
+        """Wraps a model in memory; later changes of its weights are seen."""
+        from keras_pose.runtime.keras_backend import KerasBackend
+
+        return cls(contract, ".keras", KerasBackend(model))
+
+    @property
+    def num_keypoints(self) -> int:
+        return self.contract.skeleton.num_keypoints
+
+    def predict(self, crops) -> np.ndarray:
+        """Predicts heatmaps.
+
+        Args:
+            crops: (N, H, W, 3) uint8 RGB, of the contract's `input_hw`; N may be 0.
+
+        Returns:
+            (N, h, w, K) float32; real values, also of a quantized network.
+
+        Raises:
+            ValueError: for crops of another shape or type.
+        """
+        crops = self._checked(crops)
+        heatmaps = np.empty(
+            (len(crops), *self.contract.codec.heatmap_hw, self.num_keypoints), np.float32
+        )
+        fixed_batch = self._backend.input.shape[0]
+        batch_size = fixed_batch or MAX_BATCH
+        for start in range(0, len(crops), batch_size):
+            images = crops[start : start + batch_size]
+            if fixed_batch:
+                images = _pad_batch(images, fixed_batch)
+            outputs = self._backend.run(self._to_input(images))
+            heatmaps[start : start + batch_size] = self._to_real(outputs)[
+                : len(crops) - start
+            ]
+        return heatmaps
+
+    __call__ = predict
+
+    def _checked(self, crops) -> np.ndarray:
+        crops = np.asarray(crops)
+        expected = (*self.contract.input_hw, 3)
+        if crops.shape[1:] != expected or crops.dtype != np.uint8:
+            raise ValueError(
+                f"{self.contract.model} takes crops of shape (N, {expected[0]}, "
+                f"{expected[1]}, 3) and type uint8, got {crops.shape} {crops.dtype}."
+            )
+        return crops
+
+    def _to_input(self, images) -> np.ndarray:
+        if self.contract.normalization is not None:
+            images = self.contract.normalization(images)
+        return np.ascontiguousarray(images, self._backend.input.dtype)
+
+    def _to_real(self, outputs) -> np.ndarray:
+        output = self.contract.output
+        if output.scale is None:
+            return outputs
+        return (outputs.astype(np.float32) - output.zero_point) * np.float32(output.scale)
+
+
+def _pad_batch(images, batch_size):
+    """Fills a batch up with black images."""
+    missing = batch_size - len(images)
+    return np.pad(images, ((0, missing), (0, 0), (0, 0), (0, 0)))
+
+
+def check_fits(contract: Contract, backend: Backend, path: Path | str) -> None:
+    """Raises ValueError unless the network is what the contract says.
+
+    The contract's batch is not compared: Keras models take any.
+    """
+    for side in ("input", "output"):
+        promised, actual = getattr(contract, side), getattr(backend, side)
+        if _essence(promised) != _essence(actual):
+            raise ValueError(
+                f"{path} does not fit its contract: the contract's {side} is "
+                f"{_essence(promised)}, the file's is {_essence(actual)}."
+            )
+
+
+def _essence(spec: TensorSpec) -> dict:
+    """Returns what must agree; pixels at scale 1 are as good as not quantized."""
+    essence: dict = {"shape": ("N", *spec.shape[1:]), "dtype": spec.dtype}
+    if spec.scale is not None and (spec.scale, spec.zero_point) != (1.0, 0):
+        essence |= {"scale": np.float32(spec.scale), "zero_point": spec.zero_point}
+    return essence
