@@ -1,0 +1,5 @@
+"""From a trained Keras model to files for phones: serving function, TFLite, ONNX.
+
+Every file is converted under a temporary name, run, and compared with the Keras model
+before it gets its own name; its contract (`pose_model.json`) is written beside it.
+"""

@@ -1,0 +1,78 @@
+"""The serving function: what an exported file computes, from pixels to heatmaps.
+
+Normalisation is one 1x1 convolution with a diagonal kernel. As a multiplication and
+an addition it would be two quantised ops, each of which rounds; as a convolution it
+sums in int32 and rounds once, and a BGR network costs a permuted diagonal.
+"""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from keras_pose.normalization import Normalization
+from keras_pose.runtime.keras_backend import last_output
+
+SIGNATURE = "serve"
+INPUT_NAME = "image"
+OUTPUT_NAME = "heatmaps"
+
+
+def serving_function(model, normalization: Normalization, batch=1, input_dtype="uint8"):
+    """Wraps a network so that it takes pixels.
+
+    Args:
+        model: (B, H, W, 3) normalised float32 -> heatmaps, or a list of them.
+        normalization: how the network's input is made from RGB.
+        batch: images at a time. Fixed: a free batch keeps transposed convolutions
+            out of the fast kernels of TFLite.
+        input_dtype: "uint8", or "float32" for a converter that quantises the input.
+
+    Returns:
+        A `tf.function` of "image", (batch, H, W, 3) RGB in [0, 255], that returns
+        {"heatmaps": (batch, h, w, K) float32}, those of the last stack.
+    """
+    shape = (batch, *model.inputs[0].shape[1:])
+    image_spec = tf.TensorSpec(shape, input_dtype, name=INPUT_NAME)
+    kernel, bias = normalization_kernel(normalization)
+
+    @tf.function(input_signature=[image_spec])
+    def serve(image):
+        x = tf.nn.conv2d(tf.cast(image, tf.float32), kernel, strides=1, padding="VALID")
+        x = tf.nn.bias_add(x, bias)
+        return {OUTPUT_NAME: tf.identity(last_output(model(x, training=False)))}
+
+    return serve
+
+
+def normalization_kernel(normalization: Normalization):
+    """Writes a normalisation as a convolution.
+
+    Returns:
+        kernel: (1, 1, 3, 3) float32, RGB channels -> network channels.
+        bias: (3,) float32.
+    """
+    std = np.asarray(normalization.std)
+    order = [2, 1, 0] if normalization.channel_order == "bgr" else [0, 1, 2]
+    kernel = np.zeros((1, 1, 3, 3))
+    kernel[0, 0, order, [0, 1, 2]] = 1 / (255 * std)
+    bias = -np.asarray(normalization.mean) / std
+    return kernel.astype(np.float32), bias.astype(np.float32)
+
+
+def in_float32(model):
+    """Returns the model with all layers computing in float32, weights and all.
+
+    A network trained in mixed precision would carry its half-precision casts into
+    the exported file, where int8 kernels cannot be fused over them.
+    """
+    if all(layer.compute_dtype == "float32" for layer in model.layers):
+        return model
+
+    def rebuild(layer):
+        return type(layer).from_config(layer.get_config() | {"dtype": "float32"})
+
+    copy = keras.models.clone_model(model, clone_function=rebuild)
+    copy.set_weights(model.get_weights())
+    return copy

@@ -1,0 +1,108 @@
+"""Writing a converted file: run first, named afterwards.
+
+Converters have been seen to write, without a word, files that hold no weights. So every
+file is run beside the Keras model before it stands under its own name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from keras_pose.contract import Contract, contracts_beside, write_contract
+from keras_pose.exporting.errors import ExportError
+from keras_pose.exporting.quiet import quiet_stderr
+from keras_pose.files import atomic_path
+from keras_pose.runtime import PoseModel
+from keras_pose.runtime.loading import open_model
+
+NUM_CHECK_CROPS = 4
+
+# Largest error that still is rounding: RMS difference / standard deviation of the
+# heatmaps. They tell a broken file from a good one; what a good one is worth, only an
+# evaluation tells.
+MAX_ERROR = {
+    "float32": 1e-3,
+    "float16": 2e-2,
+    "dynamic": 0.3,
+    "int8": 0.5,
+}
+
+
+@dataclass(frozen=True)
+class Export:
+    """A file that was written.
+
+    Attributes:
+        path: the file; its contract lies beside it.
+        contract: what the file takes and gives.
+        error: see `relative_error`, against the Keras model.
+    """
+
+    path: Path
+    contract: Contract
+    error: float
+
+
+def write_export(
+    path, write: Callable[[Path], Contract], reference: PoseModel, crops
+) -> Export:
+    """Writes, checks, then names a file, and writes its contract beside it.
+
+    Args:
+        path: where to.
+        write: converts to the temporary path it is given; returns the file's contract.
+        reference: the Keras model.
+        crops: (N, H, W, 3) uint8 to compare on.
+
+    Raises:
+        ExportError: if the file does not do what the model does. Nothing is then
+            left at `path`.
+        PermissionError: if the folder cannot be written to.
+        ValueError: if a `pose_model.json` in the folder is no contract.
+    """
+    path = Path(path)
+    contracts_beside(path)
+    with atomic_path(path) as temporary:
+        contract = write(temporary)
+        error = check_written(temporary, contract, reference, crops)
+    write_contract(path, contract)
+    return Export(path, contract, error)
+
+
+def check_written(path, contract: Contract, reference: PoseModel, crops) -> float:
+    """Runs a converted file beside the Keras model, on the first few crops.
+
+    Returns:
+        The `relative_error` of its heatmaps.
+
+    Raises:
+        ExportError: if the file cannot be run, or gives other heatmaps.
+    """
+    crops = crops[:NUM_CHECK_CROPS]
+    expected = reference.predict(crops)
+    try:
+        with quiet_stderr():
+            actual = open_model(path, contract).predict(crops)
+    except (ValueError, RuntimeError) as cause:
+        raise ExportError(f"The converted file does not run: {cause}") from cause
+    error = relative_error(actual, expected)
+    limit = MAX_ERROR[contract.quantization]
+    if not error <= limit:  # NaN must not pass
+        raise ExportError(
+            f"The converted {contract.quantization} file of {contract.model} gives other "
+            f"heatmaps than the Keras model: the relative RMS error must be at most "
+            f"{limit}, got {error:.3g}."
+        )
+    return error
+
+
+def relative_error(actual, expected) -> float:
+    """Returns the RMS difference / the standard deviation of what is expected."""
+    difference = np.asarray(actual, np.float64) - expected
+    # An untrained head may give a constant, whose deviation is 0.
+    scale = max(float(np.std(expected)), 1e-6)
+    return float(np.sqrt(np.mean(difference**2)) / scale)
