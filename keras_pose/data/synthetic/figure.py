@@ -96,8 +96,9 @@ def paint_figure(canvas: Canvas, figure: Figure) -> None:
 def _limb(figure, start, end, radii, shader, nearness, part=BODY, caps=(1.0, 1.0)):
     """Makes a round limb between two points in metres, with radii in metres."""
     view = figure.view
-    stations = np.linspace(0.0, 1.0, len(radii))
-    scales = np.interp(stations, (0.0, 1.0), (view.scale(start), view.scale(end)))
+    stations = np.arange(len(radii)) / (len(radii) - 1)
+    scale, depth = view.scale(start), view.depth(start)
+    scales = scale + stations * (view.scale(end) - scale)
     radii_px = np.asarray(radii) * scales
     tube = Tube(
         start_xy=view.project(start),
@@ -105,7 +106,7 @@ def _limb(figure, start, end, radii, shader, nearness, part=BODY, caps=(1.0, 1.0
         stations=stations,
         radii=radii_px,
         shifts=np.zeros(len(radii)),
-        depths=np.interp(stations, (0.0, 1.0), (view.depth(start), view.depth(end))),
+        depths=depth + stations * (view.depth(end) - depth),
         thickness=radii_px,
         caps=caps,
     )
@@ -114,19 +115,20 @@ def _limb(figure, start, end, radii, shader, nearness, part=BODY, caps=(1.0, 1.0
 
 
 def _sleeve_cloth(fabric: Fabric, length: float, radius: float, offset: float = 0.0):
-    """Returns the shader of a cloth around a limb."""
-    return _cloth(fabric.without_print(), length, radius, offset)
+    """Returns the shader of a cloth around a limb, as it faces the viewer."""
+    weave = _weave(fabric.without_print(), length, radius, offset)
+    return lambda along, sideways: weave(along, surface_angle(sideways))
 
 
-def _cloth(fabric: Fabric, length: float, radius: float, offset: float = 0.0):
-    """Returns the shader of a cloth around a limb, with a hint of folds."""
+def _weave(fabric: Fabric, length: float, radius: float, offset: float = 0.0):
+    """Returns the colour of a cloth by (along, angle around), with a hint of folds."""
 
-    def shader(along, around):
+    def color(along, around):
         height = along * np.float32(length) + np.float32(offset)
         folds = 1.0 + 0.05 * np.sin(height * 48.0 + 2.5 * np.sin(around * 2.0))
         return fabric.color(height, around, radius) * folds[..., None]
 
-    return shader
+    return color
 
 
 def _limb_radii(figure: Figure, name: str, factor: float = 1.0) -> np.ndarray:
@@ -249,27 +251,31 @@ def _foot(figure: Figure, side: str, near_shin: float) -> list[Part]:
 
 def _trunk(figure: Figure) -> list[Part]:
     """Makes the trunk with its clothes, the neck and a skirt."""
-    body, look = figure.body, figure.look
-    size, joints, frames = body.anatomy, body.joints, body.frames
-    rings = _trunk_rings(figure)
+    joints = figure.body.joints
     nearness = float(0.5 * (joints["pelvis"][2] + joints["neck"][2]))
-    parts = [_ringed_tube(figure, rings, _trunk_shader(figure), nearness, (0.5, 0.4))]
-    neck = 0.5 * (joints["neck"] + joints["head"])
-    radius = (0.031 if size.group == "man" else 0.027) * size.height
-    bottom = joints["neck"] + 0.01 * size.height * frames["chest"][:, 1]
-    parts.append(
-        _limb(figure, bottom, neck + 0.25 * (joints["head"] - neck),
-              (1.15 * radius, radius, radius), _shadowed(look.skin, 0.86),
-              float(joints["neck"][2]) + (-0.03 if frames["chest"][2, 2] > 0 else 0.03))
-    )  # fmt: skip
-    if look.skirt:
+    rings, shader = _trunk_rings(figure), _trunk_shader(figure)
+    parts = [
+        _ringed_tube(figure, rings, shader, nearness, (0.35, 0.4)),
+        _neck(figure, nearness - 0.005),
+    ]
+    if figure.look.skirt:
         parts.append(_skirt(figure, nearness - 0.01))
     return parts
 
 
-def _shadowed(color, factor):
-    """Returns the shader of a colour in the shade."""
-    return flat_tube_shader(color * np.float32(factor))
+def _neck(figure: Figure, nearness: float) -> Part:
+    """Makes the neck, in the shade of the chin; collars are painted over it."""
+    body, size = figure.body, figure.body.anatomy
+    start, end = body.joints["neck"], body.joints["head"]
+    radius = (0.031 if size.group == "man" else 0.027) * size.height
+    shader = flat_tube_shader(0.88 * figure.look.skin)
+    radii = (1.2 * radius, radius, radius)
+    return _limb(figure, start, start + 0.65 * (end - start), radii, shader, nearness)
+
+
+def surface_angle(sideways):
+    """Returns the angle around a tube, 0 towards the viewer, from [-1, 1] across it."""
+    return np.arcsin(np.minimum(np.maximum(sideways, np.float32(-1)), np.float32(1)))
 
 
 def _trunk_rings(figure: Figure):
@@ -278,7 +284,7 @@ def _trunk_rings(figure: Figure):
     (chest, deep), waist, pelvis = size.chest, size.waist, size.pelvis
     bust = 1.10 if size.group == "woman" else 1.0
     table = (
-        ("pelvis", -0.12, 0.60 * pelvis[0], 0.80 * pelvis[1]),
+        ("pelvis", -0.06, 0.66 * pelvis[0], 0.80 * pelvis[1]),
         ("pelvis", 0.00, 1.00 * pelvis[0], 1.00 * pelvis[1]),
         ("pelvis", 0.18, 0.98 * pelvis[0], 0.98 * pelvis[1]),
         ("waist", 0.45, waist[0], waist[1]),
@@ -340,10 +346,11 @@ def _trunk_shader(figure: Figure):
     length = np.float32(1.2 * size.torso)
     hem = 0.30 - 0.28 * look.hem
     collar = 0.87 if look.sleeve > 0 else 0.81
-    top = _cloth(look.top, float(length), size.chest[0])
+    top = _weave(look.top, float(length), size.chest[0])
 
-    def shader(along, around):
-        around = np.remainder(around - facing + np.pi, 2 * np.pi) - np.float32(np.pi)
+    def shader(along, sideways):
+        around = surface_angle(sideways) - facing + np.float32(np.pi)
+        around = np.remainder(around, np.float32(2 * np.pi)) - np.float32(np.pi)
         color = top(along, around)
         if not look.one_piece:
             color = mix(color, look.bottom.base, soft_mask(hem - along, 0.02))
@@ -375,9 +382,10 @@ def _skirt(figure: Figure, nearness: float) -> Part:
         (middle, frame, 0.6 * width + 0.4 * flare, 0.7 * deep + 0.3 * flare),
         (hem, frame, flare, 0.25 * deep + 0.6 * flare),
     )
-    cloth = _cloth(look.bottom, 0.6, size.pelvis[0])
+    cloth = _weave(look.bottom, 0.6, size.pelvis[0])
 
-    def shader(along, around):
+    def shader(along, sideways):
+        around = surface_angle(sideways)
         pleats = 1.0 - 0.10 * soft_mask(np.sin(around * 9.0), 1.4) * along
         return cloth(along, around) * pleats[..., None]
 
@@ -443,13 +451,15 @@ def _face_shader(look: Look):
         cheeks = _spot(side, y, (0.19, -0.14), (0.12, 0.10), 2.0)
         color = mix(color, look.skin + blush, 0.6 * cheeks)
         color = mix(
-            color, lips, front * _spot(x, y - 1.2 * x * x, (0, -0.29), (0.13, 0.03))
+            color, lips, front * _spot(x, y - 2.0 * x * x, (0, -0.29), (0.13, 0.03))
         )
-        color = mix(color, brow, front * _spot(side, y, (0.155, 0.135), (0.10, 0.024)))
+        color = mix(
+            color, brow, front * _spot(side, y + 0.2 * side, (0.155, 0.185), (0.10, 0.024))
+        )
         if look.glasses == "dark":
             return mix(color, dark, front * _spot(side, y, (0.15, 0.02), (0.13, 0.085)))
-        color = mix(color, white, front * _spot(side, y, (0.15, 0.02), (0.085, 0.046)))
-        color = mix(color, dark, front * _spot(side, y, (0.15, 0.02), (0.045, 0.050)))
+        color = mix(color, white, front * _spot(side, y, (0.15, 0.02), (0.085, 0.050)))
+        color = mix(color, dark, front * _spot(side, y, (0.15, 0.015), (0.040, 0.048)))
         if look.glasses == "clear":
             rim = _spot(side, y, (0.15, 0.02), (0.14, 0.095), 0.4)
             rim = rim * (1.0 - _spot(side, y, (0.15, 0.02), (0.11, 0.07), 0.4))
@@ -512,12 +522,14 @@ def _hanging_hair(figure, start, end, radii, near: float) -> Part:
     frame, center = body.frames["head"], body.joints["head"]
     start, end = (center + unit * (frame @ point) for point in (start, end))
 
-    def shader(along, around):
-        waves = np.sin(around * 11.0 + 2.0 * np.sin(along * 5.0))
+    def shader(along, sideways):
+        waves = np.sin(surface_angle(sideways) * 11.0 + 2.0 * np.sin(along * 5.0))
         return look.hair * (1.0 + 0.13 * waves - 0.1 * along)[..., None]
 
     behind = frame[2, 2] > -0.2
-    nearness = near - 0.16 if behind else near + 0.10
+    nearness = near + 0.10
+    if behind:
+        nearness = min(near - 0.16, float(body.joints["neck"][2]) - 0.2)
     if abs(frame[2, 2]) < 0.5:
         nearness = near - 0.03
     return _limb(figure, start, end, unit * np.array(radii), shader, nearness, HAIR)

@@ -15,6 +15,7 @@ NOBODY = 0
 OBJECT = 255
 BODY, HEAD, HAIR = 0, 1, 2  # parts of a person
 _TABLE_SIZE = 160  # samples along a tube, so about one per pixel
+_PLACES = np.linspace(0.0, 1.0, _TABLE_SIZE)
 
 
 @dataclass
@@ -59,7 +60,7 @@ EllipsoidShader = Callable[[np.ndarray], np.ndarray]
 
 def flat_tube_shader(color: np.ndarray) -> TubeShader:
     """Returns the shader of one colour."""
-    return lambda along, around: color
+    return lambda along, sideways: color
 
 
 @dataclass(frozen=True)
@@ -92,9 +93,9 @@ def paint_tube(canvas: Canvas, tube: Tube, shader: TubeShader, owner: int) -> No
     Args:
         canvas: changed in place.
         tube: the shape.
-        shader: gets (along, around): along is 0 at the start and 1 at the end,
-            around is the angle on the surface, -pi/2 at the tube's left edge (seen
-            from its start), 0 facing the viewer; both (h, w).
+        shader: gets (along, sideways): along is 0 at the start and 1 at the end,
+            sideways is -1 and 1 at the edges, 0 on the line nearest to the viewer;
+            both (h, w). With the start below the end, 1 is the right edge.
         owner: number written into `canvas.owner`.
     """
     axis = tube.end_xy - tube.start_xy
@@ -106,7 +107,7 @@ def paint_tube(canvas: Canvas, tube: Tube, shader: TubeShader, owner: int) -> No
     x, y = _pixel_grid(box, tube.start_xy)
     along = x * direction[0] + y * direction[1]
     across = x * -direction[1] + y * direction[0]
-    clipped = np.clip(along, 0.0, length)
+    clipped = _clamp(along, 0.0, length)
     index = (clipped * ((_TABLE_SIZE - 1) / length)).astype(np.intp)
     radius, shift, depth, thickness = (table.take(index) for table in _tables(tube))
     beyond = along - clipped
@@ -124,20 +125,18 @@ def paint_tube(canvas: Canvas, tube: Tube, shader: TubeShader, owner: int) -> No
         sideways * np.float32(perpendicular[0] * light[0] + perpendicular[1] * light[1])
         + front * light[2]
     )
-    around = np.arcsin(np.clip(sideways, -1.0, 1.0))
     share = clipped * np.float32(1.0 / length)
-    color = _shade(shader(share, around), lit, front)
+    color = _shade(shader(share, sideways), lit, front)
     # No contact shadow near the ends, where limbs continue into each other.
-    contact = np.clip(4.0 * np.minimum(share, 1.0 - share), 0.0, 1.0)
+    contact = np.minimum(4.0 * np.minimum(share, 1.0 - share), 1.0)
     _blend(canvas, box, edge, color, depth + thickness * bulge, owner, contact)
 
 
 def _tables(tube: Tube):
     """Samples radius, shift, depth and thickness evenly along the tube."""
-    places = np.linspace(0.0, 1.0, _TABLE_SIZE)
     rows = (tube.radii, tube.shifts, tube.depths, tube.thickness)
     radius, *others = (
-        np.interp(places, tube.stations, row).astype(np.float32) for row in rows
+        np.interp(_PLACES, tube.stations, row).astype(np.float32) for row in rows
     )
     return np.maximum(radius, 0.3), *others
 
@@ -156,6 +155,11 @@ def _clip_box(canvas: Canvas, low_xy, high_xy):
     left, top = max(int(low_xy[0]), 0), max(int(low_xy[1]), 0)
     right, bottom = min(int(high_xy[0]) + 2, width), min(int(high_xy[1]) + 2, height)
     return (left, top, right, bottom) if left < right and top < bottom else None
+
+
+def _clamp(values, low: float, high: float):
+    """Does what np.clip does, at a third of its overhead on small arrays."""
+    return np.minimum(np.maximum(values, np.float32(low)), np.float32(high))
 
 
 def _pixel_grid(box, origin_xy):
@@ -177,11 +181,11 @@ def _blend(canvas: Canvas, box, edge, color, depth, owner: int, contact=1.0) -> 
     left, top, right, bottom = box
     view = (slice(top, bottom), slice(left, right))
     target, owners = canvas.color[view], canvas.owner[view]
-    alpha = np.clip(edge + 0.5, 0.0, 1.0)
+    alpha = _clamp(edge + 0.5, 0.0, 1.0)
     if owner not in (NOBODY, OBJECT):
         # A soft contact shadow on the same body keeps limbs apart from the trunk.
-        halo = np.clip(1.0 + edge * 0.3, 0.0, 1.0) * (
-            0.3 * contact * (owners // 8 == owner // 8)
+        halo = _clamp(1.0 + edge * 0.3, 0.0, 1.0) * (
+            0.3 * contact * (owners >> 3 == owner >> 3)
         )
         target *= (1.0 - halo)[..., None]
     target += alpha[..., None] * (color - target)
@@ -250,7 +254,7 @@ def paint_ellipsoid(
 
 def soft_mask(signed: np.ndarray, softness: float) -> np.ndarray:
     """Turns a signed distance into a mask in [0, 1] with a soft edge at zero."""
-    return np.clip(signed * np.float32(1.0 / softness) + 0.5, 0.0, 1.0)
+    return _clamp(signed * np.float32(1.0 / softness) + 0.5, 0.0, 1.0)
 
 
 def mix(color: np.ndarray, other: np.ndarray, mask: np.ndarray) -> np.ndarray:

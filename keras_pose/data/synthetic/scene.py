@@ -123,7 +123,7 @@ def draw_scene(seed: int, index: int, image_hw=(256, 256)) -> SyntheticScene:
     rng = np.random.default_rng((int(seed), int(index)))
     light = (rng.uniform(-0.8, 0.8), rng.uniform(-1.0, -0.3), rng.uniform(0.5, 1.1))
     canvas = Canvas.over(draw_background(rng, (height, width)), light)
-    if rng.random() < 0.3:
+    if rng.random() < 0.2:
         paint_sticks(canvas, rng)
     figures = _place_figures(rng, (height, width))
     boxes, areas = [], []
@@ -252,7 +252,7 @@ def _finish(rng, color: np.ndarray) -> np.ndarray:
     field = 1.0 + rng.normal(0.0, 0.09, (3, 3, 1)) + rng.normal(0.0, 0.03, 3)
     field = cv2.resize(field.astype(np.float32), (width, height))
     image = color * (field * np.float32(rng.uniform(0.82, 1.12)))
-    if rng.random() < 0.2:
+    if rng.random() < 0.14:
         image = cv2.GaussianBlur(image, (0, 0), rng.uniform(0.5, 1.2) * height / 256)
     if rng.random() < 0.45:
         noise = rng.standard_normal((height, width), np.float32)
@@ -289,14 +289,14 @@ def _label_keypoints(canvas: Canvas, figure: Figure):
         xyz = figure.body.joints[name]
         x, y = figure.view.project(xyz)
         inside = 0 <= x <= width - 1 and 0 <= y <= height - 1
-        if not inside or not _is_judgeable(figure, name):
+        if not inside or not is_judgeable(figure, name):
             continue
         keypoints_xy[i] = x, y
         visibility[i] = 2 if _is_visible(canvas, figure, name, round(x), round(y)) else 1
     return keypoints_xy, visibility
 
 
-def _is_judgeable(figure: Figure, name: str) -> bool:
+def is_judgeable(figure: Figure, name: str) -> bool:
     """Tells whether the head shows a landmark's side; body joints always count."""
     if name not in _FACE_DIRECTIONS:
         return True

@@ -363,7 +363,7 @@ def draw_abstract(rng, image_hw) -> np.ndarray:
     height, width = image_hw
     image = _gradient(image_hw, _pick(rng, TOP_COLORS, 25), _pick(rng, WALL_COLORS, 25))
     if rng.random() < 0.4:
-        clouds = rng.uniform(40, 220, (5, 5, 3)).astype(np.float32)
+        clouds = rng.uniform(70, 200, (5, 5, 3)).astype(np.float32)
         clouds = cv2.resize(clouds, (width, height), interpolation=cv2.INTER_CUBIC)
         image = np.clip(clouds, 0, 255).astype(np.uint8)
     for _ in range(int(rng.integers(0, 12))):
