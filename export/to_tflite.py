@@ -1,0 +1,98 @@
+"""Converts a trained model to TFLite: uint8 RGB pixels in, heatmaps out.
+
+    python export/to_tflite.py --int8
+    python export/to_tflite.py --int8 --weights runs/NAME/best.keras --data-dir ~/coco
+    python export/to_tflite.py --float16 --weights w.weights.h5 --model hrnet_w32
+
+Without --weights it takes the newest run in runs/. An int8 file is calibrated on crops
+of the training set. Beside the file lies pose_model.json, which a phone needs to run it.
+"""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run from a clone
+
+
+def parse_args(argv=None):
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    kinds = parser.add_mutually_exclusive_group()
+    for kind, text in (
+        ("int8", "integers throughout: smallest and fastest"),
+        ("float16", "weights of half the size"),
+        ("dynamic", "int8 weights, float arithmetic between them"),
+    ):
+        kinds.add_argument(
+            f"--{kind}", dest="quantization", action="store_const", const=kind, help=text
+        )
+    parser.set_defaults(quantization="float32")
+    add = parser.add_argument
+    add("--weights", metavar="FILE", help=".keras, or .weights.h5 with --model")
+    add("--runs-dir", default="runs", help="where the newest run is looked for")
+    add("--model", help="zoo name, needed for .weights.h5")
+    add("--num-keypoints", type=int, help="of .weights.h5, if not the zoo's")
+    add("--input-hw", type=int, nargs=2, metavar=("H", "W"), help="likewise, pixels")
+    add("--output", metavar="FILE",
+        help="default: export/KIND/pose_model.tflite beside the weights")  # fmt: skip
+    add("--batch", type=positive, default=1, help="images at a time (default: 1)")
+    add("--dataset", help="calibrate on this one (default: the run's)")
+    add("--data-dir", help="its folder (default: the run's)")
+    add("--calibration-images", type=positive, default=200, metavar="N",
+        help="crops to calibrate int8 on (default: 200)")  # fmt: skip
+    add("--seed", type=int, default=0, help="picks the crops")
+    args = parser.parse_args(argv)
+    if args.output and not args.output.endswith(".tflite"):
+        parser.error(f"--output must end in .tflite, got {args.output}")
+    return args
+
+
+def positive(text):
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"must be at least 1, got {value}")
+    return value
+
+
+def make_crops(args, source):
+    """Cuts the crops that calibrate an int8 file, or the few that check another."""
+    from keras_pose.data.sources import SyntheticSource
+    from keras_pose.exporting.calibration import calibration_crops
+    from keras_pose.exporting.sources import calibration_source
+    from keras_pose.exporting.writing import NUM_CHECK_CROPS
+
+    if args.quantization != "int8":
+        people = SyntheticSource(NUM_CHECK_CROPS)
+        return calibration_crops(people, source.contract, NUM_CHECK_CROPS)
+    people, description = calibration_source(source.recipe, args.dataset, args.data_dir)
+    crops = calibration_crops(people, source.contract, args.calibration_images, args.seed)
+    print(f"Calibrating on {len(crops)} crops of {description}.")
+    return crops
+
+
+def main(argv=None):
+    args = parse_args(argv)
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # errors only
+    # Imported after parsing: TensorFlow takes seconds, `--help` must not.
+    from keras_pose.commandline import plain_errors
+    from keras_pose.exporting.report import describe_export
+    from keras_pose.exporting.sources import open_source
+    from keras_pose.exporting.tflite import export_tflite
+
+    with plain_errors():
+        source = open_source(
+            args.weights, args.runs_dir, args.model, args.num_keypoints, args.input_hw
+        )
+        output = args.output or source.default_output(args.quantization, ".tflite")
+        crops = make_crops(args, source)
+        exported = export_tflite(
+            source.model, source.contract, output, crops, args.quantization, args.batch
+        )
+        print(describe_export(exported, source.path, source.model))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,126 @@
+"""What to export, and what to calibrate on: command-line choices made into objects."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from keras_pose.contract import Contract
+from keras_pose.data import open_dataset
+from keras_pose.data.datasets import DEFAULT_DIRS, check_dataset_name
+from keras_pose.data.sources import PersonSource, RecordSource, SyntheticSource
+from keras_pose.files import read_json
+from keras_pose.runtime.loading import load_keras
+
+# As the trainer writes them; the first that a run has is exported.
+CHECKPOINT_NAMES = ("best.keras", "last.keras")
+RECIPE_NAME = "recipe.json"
+NUM_SYNTHETIC_SCENES = 4000
+
+
+@dataclass(frozen=True)
+class ExportSource:
+    """A trained model to export.
+
+    Attributes:
+        path: the file it came from.
+        model: the `keras.Model`.
+        contract: what it takes and gives.
+        recipe: how it was trained; {} where that is not known.
+    """
+
+    path: Path
+    model: Any
+    contract: Contract
+    recipe: dict[str, Any]
+
+    def default_output(self, kind: str, suffix: str) -> Path:
+        """Returns where an exported file goes when nobody says."""
+        return self.path.parent / "export" / kind / f"pose_model{suffix}"
+
+
+def open_source(
+    weights=None, runs_dir="runs", model=None, num_keypoints=None, input_hw=None
+) -> ExportSource:
+    """Loads the model to export, and says which.
+
+    Args:
+        weights: `.keras` or `.weights.h5` file; None for the newest run's.
+        runs_dir: where the runs are.
+        model: zoo name, for `.weights.h5`; likewise the two that follow.
+
+    Raises:
+        FileNotFoundError: if there is no such file, or no run.
+        ValueError: see `runtime.load_model`.
+    """
+    if weights is None:
+        path = newest_checkpoint(runs_dir)
+        print(f"Exporting {path}, of the newest run in {runs_dir}.")
+    else:
+        path = Path(weights)
+        print(f"Exporting {path}.")
+    network, contract = load_keras(path, model, num_keypoints, input_hw)
+    recipe = path.with_name(RECIPE_NAME)
+    return ExportSource(
+        path, network, contract, read_json(recipe) if recipe.exists() else {}
+    )
+
+
+def newest_checkpoint(runs_dir) -> Path:
+    """Returns the best checkpoint of the run that was written to last.
+
+    Raises:
+        FileNotFoundError: if no run has one; says how to make one.
+    """
+    runs_dir = Path(runs_dir)
+    checkpoints = [path for name in CHECKPOINT_NAMES for path in runs_dir.glob(f"*/{name}")]
+    if not checkpoints:
+        raise FileNotFoundError(
+            f"There is no run in {runs_dir.absolute()} (runs hold "
+            f"{' or '.join(CHECKPOINT_NAMES)}). Name a file with --weights, or train: "
+            "python training/train.py --model pose_slim"
+        )
+    newest = max(checkpoints, key=lambda path: path.stat().st_mtime).parent
+    return next(newest / n for n in CHECKPOINT_NAMES if (newest / n).exists())
+
+
+def calibration_source(
+    recipe: dict[str, Any], dataset: str | None = None, data_dir=None
+) -> tuple[PersonSource, str]:
+    """Opens the people to calibrate on: those the model was trained on, if they are there.
+
+    Args:
+        recipe: of the run; {} where there is none.
+        dataset: calibrate on this one instead.
+        data_dir: its folder; None for its usual one, or people drawn on the fly.
+
+    Returns:
+        The people, and words for what they are, to be printed.
+
+    Raises:
+        FileNotFoundError: if the data set that was asked for is not there. That of
+            the recipe may be gone; synthetic people then take its place.
+        ValueError: for an unknown data set.
+    """
+    if dataset is not None or data_dir is not None:
+        dataset = check_dataset_name(dataset or recipe.get("dataset", "coco"))
+        return _open_people(dataset, data_dir, recipe)
+    if "dataset" not in recipe:
+        people, description = _open_people("synthetic", None, recipe)
+        return people, f"{description}, as it is not known what the model was trained on"
+    try:
+        return _open_people(recipe["dataset"], recipe.get("data_dir"), recipe)
+    except (FileNotFoundError, ValueError) as error:
+        people, description = _open_people("synthetic", None, recipe)
+        return people, f"{description}, INSTEAD of the training set ({error})"
+
+
+def _open_people(name, data_dir, recipe) -> tuple[PersonSource, str]:
+    if name == "synthetic" and data_dir is None:
+        seed = recipe.get("seed", 0)
+        return SyntheticSource(NUM_SYNTHETIC_SCENES, seed), "synthetic people, drawn now"
+    dataset = open_dataset(name, data_dir, "train")
+    source = RecordSource(dataset.records, dataset.skeleton)
+    folder = data_dir or DEFAULT_DIRS[name]
+    return source, f"the train split of {name} in {folder}"
