@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -214,6 +214,7 @@ def create_model(
 
 def _build(spec: ModelSpec, num_keypoints: int, input_hw: tuple[int, int]):
     # Imported here: Keras takes seconds, and `list_models()` must not.
+    build: Callable[..., Any]
     match spec.family:
         case "hrnet":
             from keras_pose.models.hrnet import build_hrnet as build

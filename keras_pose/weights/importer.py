@@ -1,0 +1,194 @@
+"""Puts a reference checkpoint into the zoo's model, every tensor exactly once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from keras import layers
+
+from keras_pose.codecs import GaussianHeatmapCodec
+from keras_pose.contract import keras_contract, save_keras_model
+from keras_pose.files import atomic_path
+from keras_pose.normalization import Normalization
+from keras_pose.skeleton import default_skeleton
+from keras_pose.weights.layouts import COUNTER, final_layer, recognize
+from keras_pose.weights.npz_reader import read_npz
+from keras_pose.weights.torch_reader import read_state_dict
+from keras_pose.zoo import ModelSpec, create_model, get_spec
+
+NUM_NAMES_SHOWN = 5
+BATCH_NORM_TENSORS = ("weight", "bias", "running_mean", "running_var")
+
+
+def import_weights(name, source, num_keypoints=None, input_hw=None):
+    """Builds a model with the weights of a reference checkpoint.
+
+    Known are the checkpoints of leoxiaobin and microsoft (HRNet, Simple Baselines),
+    bearpaw (Hourglass) and mmpose (the first two). A Simple Baseline in Caffe style
+    (stride on a bottleneck's first convolution) has the same names and shapes as ours
+    and another function: it cannot be told apart here, so do not bring one.
+
+    Args:
+        name: one of `zoo.list_models()`.
+        source: `.npz` file, or PyTorch file under any other ending.
+        num_keypoints: None, or what the checkpoint must have.
+        input_hw: model input (height, width), pixels; None for the model's default.
+
+    Returns:
+        The `keras.Model`, and the `Normalization` that the checkpoint was trained with.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if the file cannot be read, or its tensors are not exactly those of
+            the model; batch norm's batch counters may be there and are ignored.
+    """
+    spec = get_spec(name)
+    final_layer(spec)  # refuses models without a reference before the file is read
+    layout, tensors = recognize(_read(Path(source)))
+    if spec.family not in layout.normalizations:
+        raise ValueError(
+            f"{source} is a checkpoint of {layout.name}, whose {spec.family} is not ours."
+        )
+    found = _num_keypoints(spec, tensors, source)
+    if num_keypoints is not None and num_keypoints != found:
+        raise ValueError(
+            f"{source} predicts {found} keypoints, but {num_keypoints} were asked for. "
+            "Leave the number out, or bring another file."
+        )
+    model = create_model(name, num_keypoints=found, input_hw=input_hw)
+    fill(model, tensors, source)
+    return model, layout.normalizations[spec.family]
+
+
+def fill(model, tensors: Mapping[str, np.ndarray], source) -> None:
+    """Sets every weight of a model from tensors under the reference's names.
+
+    Args:
+        model: of the zoo.
+        tensors: name -> array in PyTorch's axis order; each must be used once.
+        source: where they come from, for messages.
+
+    Raises:
+        ValueError: lists what is missing, left over or of another shape.
+    """
+    places = {layer.name: _tensor_names(layer) for layer in model.layers if layer.weights}
+    _check_names(model, places, tensors, source)
+    filled = {}
+    for layer_name, names in places.items():
+        layer = model.get_layer(layer_name)
+        filled[layer_name] = [_to_keras(tensors[name]) for name in names]
+        for name, value, weight in zip(
+            names, filled[layer_name], layer.weights, strict=True
+        ):
+            _check_tensor(name, value, weight.shape, source)
+    # Nothing is changed before all is known to fit.
+    for layer_name, values in filled.items():
+        model.get_layer(layer_name).set_weights(values)
+
+
+def save(model, normalization: Normalization, output) -> Path:
+    """Writes a model as `.keras`, with its contract, or its weights as `.weights.h5`.
+
+    Raises:
+        ValueError: if `output` has neither ending.
+    """
+    output = check_output(output)
+    if output.suffix == ".keras":
+        contract = keras_contract(
+            model,
+            codec=GaussianHeatmapCodec.for_input(model.inputs[0].shape[1:3]),
+            skeleton=default_skeleton(model.outputs[-1].shape[-1]),
+            normalization=normalization,
+        )
+        return save_keras_model(model, output, contract)
+    with atomic_path(output) as temporary:
+        # Keras insists on the double ending, which the temporary name may not have.
+        weights = temporary.with_name(f"{temporary.name}.weights.h5")
+        model.save_weights(weights)
+        weights.rename(temporary)
+    return output
+
+
+def check_output(output) -> Path:
+    """Returns the path, once its ending is known to be one that `save` writes."""
+    output = Path(output)
+    if output.suffix != ".keras" and not output.name.endswith(".weights.h5"):
+        raise ValueError(f"The output must end in .keras or .weights.h5, got {output}.")
+    return output
+
+
+def _read(source: Path) -> dict[str, np.ndarray]:
+    if not source.is_file():
+        raise FileNotFoundError(f"Checkpoint {source} does not exist.")
+    return read_npz(source) if source.suffix == ".npz" else read_state_dict(source)
+
+
+def _num_keypoints(spec: ModelSpec, tensors, source) -> int:
+    """Reads the number of keypoints off the last layer."""
+    key = f"{final_layer(spec)}.weight"
+    if key not in tensors or tensors[key].ndim != 4:
+        raise ValueError(
+            f"{source} is not a checkpoint of {spec.name}: it has no tensor {key} of four "
+            f"dimensions. Its {len(tensors)} tensors begin with {_some(list(tensors))}."
+        )
+    return tensors[key].shape[0]
+
+
+def _tensor_names(layer) -> list[str]:
+    """Names a layer's tensors in the reference, in the order of `layer.weights`."""
+    match layer:
+        case layers.BatchNormalization():
+            return [f"{layer.name}.{tensor}" for tensor in BATCH_NORM_TENSORS]
+        case layers.Conv2D() | layers.Conv2DTranspose():
+            bias = [f"{layer.name}.bias"] if layer.use_bias else []
+            return [f"{layer.name}.weight", *bias]
+        case _:
+            raise ValueError(f"Layer {layer.name} is of a kind that is not converted.")
+
+
+def _to_keras(tensor: np.ndarray) -> np.ndarray:
+    """Reorders axes: (out, in, H, W) to (H, W, in, out).
+
+    A transposed convolution comes as (in, out, H, W) and goes to (H, W, out, in): the
+    same move.
+    """
+    return tensor.transpose(2, 3, 1, 0) if tensor.ndim == 4 else tensor
+
+
+def _check_names(model, places, tensors, source) -> None:
+    wanted = {name for names in places.values() for name in names}
+    # A counter belongs to a batch norm of ours, or it is as unknown as any other tensor.
+    counters = {
+        f"{layer}.{COUNTER}"
+        for layer, names in places.items()
+        if len(names) == len(BATCH_NORM_TENSORS)
+    }
+    missing = [name for name in sorted(wanted) if name not in tensors]
+    unused = [name for name in tensors if name not in wanted | counters]
+    if missing or unused:
+        raise ValueError(
+            f"{source} does not fit {model.name}: {len(missing)} tensors are missing "
+            f"({_some(missing)}), {len(unused)} would not be used ({_some(unused)})."
+        )
+
+
+def _check_tensor(name, value: np.ndarray, shape, source) -> None:
+    if value.shape != tuple(shape):
+        raise ValueError(
+            f"{source}: tensor {name} should become {tuple(shape)} in Keras' axis order, "
+            f"it has {value.shape}."
+        )
+    if value.dtype.kind != "f":
+        raise ValueError(f"{source}: tensor {name} holds {value.dtype}, not real numbers.")
+    if not np.isfinite(value).all():
+        raise ValueError(f"{source}: tensor {name} holds infinite or undefined numbers.")
+
+
+def _some(names: list[str]) -> str:
+    """Lists the first few names, or says that there are none."""
+    if not names:
+        return "none"
+    more = ", ..." if len(names) > NUM_NAMES_SHOWN else ""
+    return ", ".join(names[:NUM_NAMES_SHOWN]) + more

@@ -1,0 +1,462 @@
+"""Tensors of PyTorch `.pth` files, read without PyTorch and without unpickling.
+
+A `.pth` file is a pickle: a program for a stack machine that may call any function of
+Python. Here the program is not run. Its instructions are decoded (`pickletools`), and
+`_PickleMachine` carries out only those that build dictionaries, lists, tuples, numbers
+and strings, plus the three calls by which PyTorch writes a tensor. All else is refused
+by name. Storages are sliced out of the file's own bytes, so a file cannot claim more
+memory than it has bytes.
+
+Two containers exist: a zip archive (PyTorch 1.6 and later) and a row of pickles followed
+by raw storages (before).
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import mmap
+import pickletools
+import struct
+import zipfile
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any, NoReturn, cast
+
+import numpy as np
+
+# First object of the older container.
+LEGACY_MAGIC_NUMBER = 0x1950A86A20F9469CFC6C
+LEGACY_PROTOCOL_VERSION = 1001
+# A large checkpoint with its optimizer takes 300 000.
+MAX_INSTRUCTIONS = 3_000_000
+MAX_DIMENSIONS = 8
+
+# Name of a storage class -> NumPy type; bfloat16 has none and is widened later.
+STORAGE_DTYPES = {
+    "DoubleStorage": "f8",
+    "FloatStorage": "f4",
+    "HalfStorage": "f2",
+    "BFloat16Storage": "u2",
+    "LongStorage": "i8",
+    "IntStorage": "i4",
+    "ShortStorage": "i2",
+    "CharStorage": "i1",
+    "ByteStorage": "u1",
+    "BoolStorage": "?",
+}
+
+
+class UnsafeCheckpointError(ValueError):
+    """The pickle asks for something that reading tensors does not need."""
+
+
+def read_state_dict(path: str | Path) -> dict[str, np.ndarray]:
+    """Reads the tensors of a `.pth` file.
+
+    The file holds either a state dict or a dict with one under "state_dict".
+
+    Returns:
+        Name -> tensor, in the file's order. The arrays are read-only and share the
+        file's bytes; bfloat16 is widened to float32.
+
+    Raises:
+        UnsafeCheckpointError: if the pickle asks for any class or function that is not
+            part of a tensor.
+        ValueError: if the file is not a PyTorch checkpoint, or is damaged.
+    """
+    path = Path(path)
+    try:
+        with path.open("rb") as file:
+            content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        read = _read_zip if content[:2] == b"PK" else _read_legacy
+        saved, elements_of = read(content)
+        views = _find_state_dict(saved)
+        return {
+            name: view.resolve(elements_of(view.storage)) for name, view in views.items()
+        }
+    except UnsafeCheckpointError as error:
+        raise UnsafeCheckpointError(f"{path}: {error}") from error
+    except (
+        *(ValueError, KeyError, IndexError, TypeError, AttributeError, OverflowError),
+        *(MemoryError, EOFError, struct.error, zipfile.BadZipFile, NotImplementedError),
+    ) as error:
+        raise ValueError(
+            f"{path} is not a PyTorch checkpoint, or it is damaged: {error}"
+        ) from error
+
+
+@dataclass(frozen=True)
+class _Global:
+    """A class or function by name; never looked up."""
+
+    module: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.module}.{self.name}"
+
+
+@dataclass(frozen=True)
+class _Storage:
+    """A row of numbers in the file, as the pickle refers to it."""
+
+    kind: str
+    key: str
+    num_elements: int
+
+
+class _StorageView:
+    """A tensor before its bytes are known: where it lies in a storage."""
+
+    def __init__(self, storage, offset, shape, strides):
+        if not isinstance(storage, _Storage):
+            raise ValueError("a tensor is not backed by a storage.")
+        self.storage = storage
+        self.offset = _whole_number(offset, "storage offset")
+        self.shape = tuple(_whole_number(size, "size") for size in shape)
+        self.strides = tuple(_whole_number(stride, "stride") for stride in strides)
+        if len(self.shape) != len(self.strides) or len(self.shape) > MAX_DIMENSIONS:
+            raise ValueError(f"a tensor has shape {self.shape} and strides {self.strides}.")
+        self._check_bounds()
+
+    def _check_bounds(self) -> None:
+        if 0 in self.shape:
+            return
+        last = self.offset + sum(
+            (size - 1) * stride
+            for size, stride in zip(self.shape, self.strides, strict=True)
+        )
+        if last >= self.storage.num_elements:
+            raise ValueError(
+                f"a tensor of shape {self.shape} reaches element {last} of a storage "
+                f"of {self.storage.num_elements}."
+            )
+        # Strides of 0 would blow a single number up to any size.
+        if math.prod(self.shape) > self.storage.num_elements:
+            raise ValueError(
+                f"a tensor of shape {self.shape} is larger than its storage of "
+                f"{self.storage.num_elements} elements."
+            )
+
+    def resolve(self, elements: np.ndarray) -> np.ndarray:
+        """Returns the tensor as a view of its storage's elements."""
+        view = np.lib.stride_tricks.as_strided(
+            elements[self.offset :],
+            self.shape,
+            [stride * elements.itemsize for stride in self.strides],
+            writeable=False,
+        )
+        if self.storage.kind == "BFloat16Storage":  # the upper half of a float32
+            return (view.astype("<u4") << 16).view("<f4")
+        return view
+
+
+def _whole_number(value, what: str) -> int:
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise ValueError(f"the {what} of a tensor is a {type(value).__name__}.")
+    if value < 0:
+        raise ValueError(f"the {what} of a tensor is {value}.")
+    return value
+
+
+def _rebuild_tensor(storage, offset, shape, strides, *_gradient_flags):
+    return _StorageView(storage, offset, shape, strides)
+
+
+def _rebuild_parameter(tensor, *_gradient_flags):
+    return tensor
+
+
+def _ordered_dict(pairs=()):
+    return _dict_of([key for key, _ in pairs], [value for _, value in pairs])
+
+
+def _dict_of(keys, values):
+    for key in keys:
+        # Nested tuples as keys could take exponential time to hash.
+        if key is not None and not isinstance(key, str | int | float | bytes):
+            raise UnsafeCheckpointError(
+                f"a dictionary has a key of type {type(key).__name__}."
+            )
+    return dict(zip(keys, values, strict=True))
+
+
+class _Unread:
+    """Stands for a value that was passed over."""
+
+
+def _pass_over(*_arguments):
+    return _Unread()
+
+
+# All that a pickle may call, and what is done instead. Scores beside the state dict are
+# often NumPy numbers.
+ALLOWED_CALLS: dict[_Global, Callable[..., Any]] = {
+    _Global("_codecs", "encode"): _pass_over,
+    _Global("numpy", "dtype"): _pass_over,
+    _Global("numpy.core.multiarray", "scalar"): _pass_over,
+    _Global("numpy._core.multiarray", "scalar"): _pass_over,
+    _Global("collections", "OrderedDict"): _ordered_dict,
+    _Global("torch._utils", "_rebuild_tensor"): _rebuild_tensor,
+    _Global("torch._utils", "_rebuild_tensor_v2"): _rebuild_tensor,
+    _Global("torch._utils", "_rebuild_parameter"): _rebuild_parameter,
+}
+_MARK = object()
+
+
+class _PickleMachine:
+    """Carries out the harmless instructions of one pickle, in plain Python.
+
+    Differs from `pickle.Unpickler` with a restricted `find_class` in that nothing is
+    ever imported, called by name, or given attributes. What it builds may still be
+    nested so that printing, comparing or hashing it never ends: do none of that.
+    """
+
+    def __init__(self) -> None:
+        self.stack: list[Any] = []
+        self.memo: dict[int, Any] = {}
+        self.storages: dict[str, _Storage] = {}
+
+    def run(self, file: IO[bytes]) -> Any:
+        """Decodes one pickle and leaves `file` behind its end.
+
+        `file` lies in memory, and so clips reads at its end: a length written in the
+        pickle allocates nothing by itself.
+        """
+        for number, (opcode, argument, _) in enumerate(pickletools.genops(file)):
+            if opcode.name == "STOP":
+                return self.stack.pop()
+            if number >= MAX_INSTRUCTIONS:
+                raise ValueError(f"a pickle has over {MAX_INSTRUCTIONS} instructions.")
+            self._step(opcode.name, argument)
+        raise ValueError("a pickle has no end.")
+
+    def _step(self, name: str, argument: Any) -> None:
+        stack = self.stack
+        match name:
+            case "PROTO" | "FRAME":
+                pass
+            case "MARK":
+                stack.append(_MARK)
+            case "NONE":
+                stack.append(None)
+            case "NEWTRUE" | "NEWFALSE":
+                stack.append(name == "NEWTRUE")
+            case (
+                "INT" | "BININT" | "BININT1" | "BININT2" | "LONG" | "LONG1" | "LONG4"
+                | "FLOAT" | "BINFLOAT" | "STRING" | "BINSTRING" | "SHORT_BINSTRING"
+                | "UNICODE" | "BINUNICODE" | "SHORT_BINUNICODE" | "BINUNICODE8"
+                | "BINBYTES" | "SHORT_BINBYTES" | "BINBYTES8"
+            ):  # fmt: skip
+                stack.append(argument)
+            case "EMPTY_DICT" | "EMPTY_LIST" | "EMPTY_TUPLE":
+                stack.append({"D": dict, "L": list, "T": tuple}[name[6]]())
+            case "TUPLE1" | "TUPLE2" | "TUPLE3":
+                count = int(name[-1])
+                stack[-count:] = [tuple(stack[-count:])]
+            case "TUPLE":
+                stack.append(tuple(self._pop_to_mark()))
+            case "LIST":
+                stack.append(self._pop_to_mark())
+            case "DICT":
+                items = self._pop_to_mark()
+                stack.append(_dict_of(items[::2], items[1::2]))
+            case "APPEND":
+                item = stack.pop()
+                self._top(list).append(item)
+            case "APPENDS":
+                items = self._pop_to_mark()
+                self._top(list).extend(items)
+            case "SETITEM":
+                value, key = stack.pop(), stack.pop()
+                self._top(dict).update(_dict_of([key], [value]))
+            case "SETITEMS":
+                items = self._pop_to_mark()
+                self._top(dict).update(_dict_of(items[::2], items[1::2]))
+            case "BINPUT" | "LONG_BINPUT" | "PUT":
+                self.memo[int(argument)] = stack[-1]
+            case "MEMOIZE":
+                self.memo[len(self.memo)] = stack[-1]
+            case "BINGET" | "LONG_BINGET" | "GET":
+                stack.append(self.memo[int(argument)])
+            case "GLOBAL":
+                module, _, qualified_name = argument.partition(" ")
+                stack.append(self._allowed(_Global(module, qualified_name)))
+            case "STACK_GLOBAL":
+                qualified_name, module = stack.pop(), stack.pop()
+                if not isinstance(module, str) or not isinstance(qualified_name, str):
+                    raise ValueError("a pickle names a function by something else.")
+                stack.append(self._allowed(_Global(module, qualified_name)))
+            case "BINPERSID":
+                stack.append(self._storage(stack.pop()))
+            case "REDUCE":
+                arguments, function = stack.pop(), stack.pop()
+                stack.append(self._call(function, arguments))
+            case "BUILD":
+                # An OrderedDict brings attributes (`_metadata`); they hold no tensor.
+                stack.pop()
+                self._top((dict, _Unread))
+            case _:
+                raise UnsafeCheckpointError(
+                    f"its pickle uses the instruction {name}, which tensors do not need."
+                )
+
+    def _top(self, kind: type | tuple[type, ...]) -> Any:
+        if not isinstance(self.stack[-1], kind):
+            raise ValueError(f"a pickle fills a {type(self.stack[-1]).__name__}.")
+        return self.stack[-1]
+
+    def _pop_to_mark(self) -> list[Any]:
+        for index in range(len(self.stack) - 1, -1, -1):
+            if self.stack[index] is _MARK:
+                items = self.stack[index + 1 :]
+                del self.stack[index:]
+                return items
+        raise ValueError("a pickle closes a group it did not open.")
+
+    def _storage(self, reference: Any) -> _Storage:
+        """Notes a storage the pickle refers to, by all its references alike."""
+        storage = _storage_of(reference)
+        if self.storages.setdefault(storage.key, storage) != storage:
+            raise ValueError(f"storage {storage.key} is declared twice, and differently.")
+        return storage
+
+    @staticmethod
+    def _allowed(reference: _Global) -> _Global:
+        is_storage = reference.module == "torch" and reference.name in STORAGE_DTYPES
+        if reference not in ALLOWED_CALLS and not is_storage:
+            _refuse(reference)
+        return reference
+
+    @staticmethod
+    def _call(function: Any, arguments: Any) -> Any:
+        if not isinstance(function, _Global):
+            raise ValueError(f"a pickle calls a {type(function).__name__}.")
+        if function not in ALLOWED_CALLS:
+            _refuse(function)
+        if not isinstance(arguments, tuple):
+            raise ValueError(f"{function} is called without arguments.")
+        return ALLOWED_CALLS[function](*arguments)
+
+
+def _refuse(what: _Global) -> NoReturn:
+    raise UnsafeCheckpointError(
+        f"it asks for {what}. Only tensors, dictionaries, lists, numbers and strings are "
+        "read; with PyTorch at hand, save the bare state dict: "
+        'torch.save(checkpoint["state_dict"], "weights.pth").'
+    )
+
+
+def _storage_of(reference: Any) -> _Storage:
+    """Reads ("storage", class, key, device, number of elements[, view])."""
+    if not isinstance(reference, tuple) or len(reference) not in (5, 6):
+        raise ValueError("a pickle refers to something that is no storage.")
+    tag, kind, key, _device, num_elements, *view = reference
+    if tag != "storage" or not isinstance(kind, _Global):
+        raise ValueError("a pickle refers to something that is no storage.")
+    if not isinstance(key, str | int):
+        raise ValueError(f"the key of a storage is a {type(key).__name__}.")
+    if any(part is not None for part in view):
+        raise ValueError("a storage is a view of another; PyTorch < 0.4 wrote those.")
+    return _Storage(kind.name, str(key), _whole_number(num_elements, "number of elements"))
+
+
+def _read_zip(content: mmap.mmap):
+    """Reads the container of PyTorch 1.6 and later.
+
+    Returns:
+        What was saved, and a function from its storages to their elements.
+    """
+    with zipfile.ZipFile(cast("IO[bytes]", content)) as archive:
+        members = {info.filename: info for info in archive.infolist()}
+    pickles = [name for name in members if name.endswith("/data.pkl")]
+    if len(pickles) != 1:
+        raise ValueError(f"the zip archive holds {len(pickles)} files data.pkl.")
+    root = pickles[0].removesuffix("data.pkl")
+    byte_order = "<"
+    if f"{root}byteorder" in members:
+        order = _member_bytes(content, members[f"{root}byteorder"])
+        byte_order = ">" if order == b"big" else "<"
+
+    def elements_of(storage: _Storage) -> np.ndarray:
+        stored = _member_bytes(content, members[f"{root}data/{storage.key}"])
+        dtype = np.dtype(byte_order + STORAGE_DTYPES[storage.kind])
+        if len(stored) != storage.num_elements * dtype.itemsize:
+            raise ValueError(
+                f"storage {storage.key} has {len(stored)} bytes; {storage.num_elements} "
+                f"elements of {storage.kind} were declared."
+            )
+        return np.frombuffer(stored, dtype)
+
+    pickle = _member_bytes(content, members[pickles[0]])
+    return _PickleMachine().run(io.BytesIO(pickle)), elements_of
+
+
+def _member_bytes(content: mmap.mmap, info: zipfile.ZipInfo) -> memoryview:
+    """Returns the bytes of a zip member, without a copy."""
+    if info.compress_type != zipfile.ZIP_STORED:
+        # Compression would let a small file claim any amount of memory.
+        raise ValueError(f"{info.filename} is compressed; PyTorch never does that.")
+    # The local header repeats name and extra field, the latter at another length.
+    header = info.header_offset
+    name_size, extra_size = struct.unpack_from("<HH", content, header + 26)
+    start = header + 30 + name_size + extra_size
+    stored = memoryview(content)[start : start + info.file_size]
+    if len(stored) != info.file_size:
+        raise ValueError(f"{info.filename} is cut off.")
+    if zlib.crc32(stored) != info.CRC:
+        raise ValueError(f"the check sum of {info.filename} is wrong.")
+    return stored
+
+
+def _read_legacy(content: mmap.mmap):
+    """Reads the container of PyTorch before 1.6: five pickles, then the storages.
+
+    Returns:
+        What was saved, and a function from its storages to their elements.
+    """
+    file = cast("IO[bytes]", content)
+    if _PickleMachine().run(file) != LEGACY_MAGIC_NUMBER:
+        raise ValueError("it does not begin as PyTorch's files do.")
+    if _PickleMachine().run(file) != LEGACY_PROTOCOL_VERSION:
+        raise ValueError(f"its version is not {LEGACY_PROTOCOL_VERSION}.")
+    system = _PickleMachine().run(file)
+    byte_order = "<" if system.get("little_endian", True) else ">"
+    machine = _PickleMachine()
+    saved = machine.run(file)
+    keys = _PickleMachine().run(file)
+
+    elements: dict[str, np.ndarray] = {}
+    position = content.tell()
+    for key in keys:
+        if not isinstance(key, str | int):
+            raise ValueError(f"the key of a storage is a {type(key).__name__}.")
+        storage = machine.storages[str(key)]
+        dtype = np.dtype(byte_order + STORAGE_DTYPES[storage.kind])
+        (num_elements,) = struct.unpack_from(f"{byte_order}q", content, position)
+        if num_elements != storage.num_elements:
+            raise ValueError(
+                f"storage {key} has {num_elements} elements; {storage.num_elements} "
+                "were declared."
+            )
+        elements[str(key)] = np.frombuffer(content, dtype, num_elements, position + 8)
+        position += 8 + num_elements * dtype.itemsize
+    return saved, lambda storage: elements[storage.key]
+
+
+def _find_state_dict(saved: Any) -> dict[str, _StorageView]:
+    """Unwraps {"state_dict": ...} and checks that the rest is tensors."""
+    if isinstance(saved, dict) and isinstance(saved.get("state_dict"), dict):
+        saved = saved["state_dict"]
+    if not isinstance(saved, dict) or not saved:
+        raise ValueError(f"it holds a {type(saved).__name__}, not a state dict.")
+    for name, view in saved.items():
+        if not isinstance(name, str) or not isinstance(view, _StorageView):
+            raise ValueError(
+                f"its entry {name!r} is a {type(view).__name__}, not a tensor, and there "
+                'is no "state_dict" in it.'
+            )
+    return saved

@@ -1,0 +1,64 @@
+"""Converts a reference checkpoint to Keras.
+
+    python training/import_weights.py --model hrnet_w32 \
+        --source pose_hrnet_w32_256x192.pth --output hrnet_w32.keras
+
+The source is a `.pth` file (read without PyTorch; nothing in it is executed) or an
+`.npz` of the same names. `--output x.weights.h5` writes the bare weights; a `.keras`
+file also carries what the network must be fed, so nobody has to remember it.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run from a clone
+
+from keras_pose.zoo import list_models
+
+
+def parse_args(argv=None):
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--model", required=True, help=f"one of {', '.join(list_models())}")
+    parser.add_argument("--source", required=True, type=Path, help=".pth or .npz file")
+    parser.add_argument("--output", required=True, type=Path, help=".keras or .weights.h5")
+    parser.add_argument(
+        "--num-keypoints", type=int, help="refuse a checkpoint with another number"
+    )
+    parser.add_argument(
+        "--input-hw",
+        type=int,
+        nargs=2,
+        metavar=("H", "W"),
+        help="model input, pixels; default: the model's own",
+    )
+    return parser.parse_args(argv)
+
+
+def main(argv=None):
+    args = parse_args(argv)
+    # Imported after parsing: TensorFlow takes seconds, `--help` must not.
+    from keras_pose.files import check_writable
+    from keras_pose.models.complexity import count_params
+    from keras_pose.weights import importer
+
+    try:
+        check_writable(importer.check_output(args.output).parent)
+        model, normalization = importer.import_weights(
+            args.model, args.source, args.num_keypoints, args.input_hw
+        )
+        importer.save(model, normalization, args.output)
+    except (OSError, ValueError) as error:
+        raise SystemExit(f"error: {error}") from error
+
+    height, width = model.inputs[0].shape[1:3]
+    print(f"{args.model}: {count_params(model) / 1e6:.2f} M weights from {args.source}")
+    print(f"input {height}x{width}, {model.outputs[-1].shape[-1]} keypoints")
+    print(f"normalization {normalization.to_dict()}")
+    print(f"written: {args.output}")
+
+
+if __name__ == "__main__":
+    main()
