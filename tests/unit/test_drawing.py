@@ -1,0 +1,131 @@
+import numpy as np
+import pytest
+
+from keras_pose.drawing import (
+    CENTER_COLOR,
+    LEFT_COLOR,
+    RIGHT_COLOR,
+    contact_sheet,
+    draw_poses,
+    limb_colors,
+    side_by_side,
+)
+from keras_pose.skeleton import COCO_17, Skeleton
+from keras_pose.structures import Poses
+
+STICK = Skeleton(
+    name="stick",
+    names=("left_hand", "left_foot"),
+    limbs=(("left_hand", "left_foot"),),
+)
+GRAY = np.full((100, 120, 3), 128, np.uint8)
+BOX = [[10.0, 10.0, 60.0, 80.0]]
+
+
+def stick(start_xy=(20.0, 20.0), end_xy=(20.0, 80.0), scores=(1.0, 1.0)):
+    return Poses(BOX, [[start_xy, end_xy]], [scores], [1.0], STICK)
+
+
+def test_a_limb_has_the_color_of_its_side_and_the_image_stays_as_it_was():
+    drawn = draw_poses(GRAY, stick())
+
+    np.testing.assert_array_equal(drawn[50, 20], LEFT_COLOR)
+    assert (GRAY == 128).all()
+
+
+def test_nothing_is_drawn_far_from_the_person():
+    drawn = draw_poses(GRAY, stick())
+    np.testing.assert_array_equal(drawn[:, 40:], GRAY[:, 40:])
+
+
+@pytest.mark.parametrize(
+    "poses",
+    [
+        pytest.param(stick(scores=(0.1, 0.2)), id="low_scores"),
+        pytest.param(stick((-900.0, 20.0), (-900.0, 80.0)), id="outside_the_image"),
+        pytest.param(stick((np.nan, 20.0), (np.nan, 80.0)), id="not_a_number"),
+        pytest.param(
+            Poses(np.zeros((0, 4)), np.zeros((0, 2, 2)), np.zeros((0, 2)), [], STICK),
+            id="nobody",
+        ),
+    ],
+)
+def test_what_cannot_be_seen_leaves_no_trace(poses):
+    np.testing.assert_array_equal(draw_poses(GRAY, poses, threshold=0.2), GRAY)
+
+
+def test_a_limb_ends_with_its_hidden_keypoint():
+    drawn = draw_poses(GRAY, stick(scores=(1.0, 0.0)))
+
+    np.testing.assert_array_equal(drawn[20, 20], LEFT_COLOR)  # the dot stays
+    np.testing.assert_array_equal(drawn[50, 20], GRAY[50, 20])
+
+
+def test_doubtful_keypoints_are_paler():
+    strength = [
+        np.abs(draw_poses(GRAY, stick(scores=(score, score))).astype(int) - 128).sum()
+        for score in (0.25, 0.5, 1.0)
+    ]
+    assert strength[0] < strength[1] < strength[2]
+
+
+def test_lines_are_placed_to_a_fraction_of_a_pixel():
+    drawn = draw_poses(GRAY, stick())
+    moved = draw_poses(GRAY, stick((20.25, 20.0), (20.25, 80.0)))
+
+    assert (drawn[50] != moved[50]).any()
+
+
+def test_line_width_follows_the_size_of_the_person():
+    canvas = np.zeros((800, 800, 3), np.uint8)
+    widths = [
+        (draw_poses(canvas, stick((400, 0), (400, length)))[length // 2] > 60).any(-1).sum()
+        for length in (100, 400, 790)
+    ]
+    assert widths[0] < widths[1] < widths[2]
+
+
+def test_boxes_are_drawn_on_request():
+    drawn = draw_poses(GRAY, stick(scores=(0.0, 0.0)), draw_boxes=True)
+    assert (drawn[40, 58:63] != 128).any()
+
+
+def test_limbs_across_the_body_have_the_color_of_the_middle():
+    colors = dict(zip(COCO_17.limbs, limb_colors(COCO_17), strict=True))
+
+    assert colors["left_shoulder", "right_shoulder"] == CENTER_COLOR
+    assert colors["nose", "left_eye"] == LEFT_COLOR
+    assert colors["right_elbow", "right_wrist"] == RIGHT_COLOR
+
+
+def test_drawing_refuses_images_of_another_type():
+    with pytest.raises(ValueError, match=r"uint8 RGB images, got \(100, 120, 3\) float64"):
+        draw_poses(GRAY / 255, stick())
+
+
+def test_a_contact_sheet_is_as_large_as_its_cells():
+    images = [GRAY, GRAY[:50], GRAY]
+
+    sheet = contact_sheet(images, 2, ["a", "b", "c"], cell_hw=(100, 120), gap=10)
+
+    caption_height = 30
+    assert sheet.shape == (2 * (100 + caption_height) + 3 * 10, 2 * 120 + 3 * 10, 3)
+    np.testing.assert_array_equal(sheet[10:110, 10:130], GRAY)
+
+
+def test_side_by_side_scales_to_one_height():
+    sheet = side_by_side([GRAY, np.zeros((50, 50, 3), np.uint8)], height=100, gap=0)
+    assert sheet.shape == (100, 120 + 100, 3)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (([], 2), "is empty"),
+        (([GRAY], 0), "at least one column"),
+        (([GRAY], 1, ["a", "b"]), "2 captions for 1 images"),
+    ],
+)
+def test_what_cannot_be_laid_out_is_refused(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        contact_sheet(*arguments)
