@@ -155,6 +155,7 @@ class Stance:
         spine_flexion: forward bend of the spine.
         lift: metres the body is above the ground.
         arms: names in `ARM_POSES` this stance prefers; empty for any.
+        arms_share: how often the preferred arms are drawn, not any.
         seat: whether something to sit on belongs under the pelvis.
         legs_follow_pelvis: add the pelvis pitch to the hips, so legs stay upright.
     """
@@ -166,6 +167,7 @@ class Stance:
     spine_flexion: Range = (-6.0, 10.0)
     lift: Range = (0.0, 0.0)
     arms: tuple[str, ...] = ()
+    arms_share: float = 0.75
     seat: bool = False
     legs_follow_pelvis: bool = False
 
@@ -255,6 +257,8 @@ STANCES = {
         _leg((-5, 40), (0, 70), (0, 15)),
         _leg((-5, 30), (0, 50), (0, 15)),
         pelvis_pitch=(-96, -84),
+        arms=("hanging", "t_pose", "raised"),
+        arms_share=1.0,
     ),
 }
 
@@ -381,7 +385,7 @@ def _sample_legs(rng, stance: Stance, pelvis_pitch: float) -> dict[str, float]:
 
 def _sample_arms(rng, stance: Stance) -> dict[str, float]:
     """Draws the angles of both arms, often the same pose on both sides."""
-    choices = stance.arms if stance.arms and rng.random() < 0.75 else _ANY_ARM
+    choices = stance.arms if stance.arms and rng.random() < stance.arms_share else _ANY_ARM
     first, second = (choices[int(rng.integers(len(choices)))] for _ in range(2))
     opposite = {"forward": "back", "back": "forward"}
     gait, _, swing = first.rpartition("_")

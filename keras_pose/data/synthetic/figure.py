@@ -114,12 +114,6 @@ def _limb(figure, start, end, radii, shader, nearness, part=BODY, caps=(1.0, 1.0
     return Part(nearness, lambda canvas: paint_tube(canvas, tube, shader, code))
 
 
-def _sleeve_cloth(fabric: Fabric, length: float, radius: float, offset: float = 0.0):
-    """Returns the shader of a cloth around a limb, as it faces the viewer."""
-    weave = _weave(fabric.without_print(), length, radius, offset)
-    return lambda along, sideways: weave(along, surface_angle(sideways))
-
-
 def _weave(fabric: Fabric, length: float, radius: float, offset: float = 0.0):
     """Returns the colour of a cloth by (along, angle around), with a hint of folds."""
 
@@ -131,16 +125,52 @@ def _weave(fabric: Fabric, length: float, radius: float, offset: float = 0.0):
     return color
 
 
-def _limb_radii(figure: Figure, name: str, factor: float = 1.0) -> np.ndarray:
+def _limb_radii(figure: Figure, name: str) -> np.ndarray:
     """Returns the radii of a limb, metres."""
     size = figure.body.anatomy
-    return np.array(LIMB_RADII[name]) * size.height * size.limb_girth * factor
+    return np.array(LIMB_RADII[name]) * size.height * size.limb_girth
 
 
-def _cut(radii: np.ndarray, share: float) -> np.ndarray:
-    """Returns the radii of the first `share` of a limb."""
-    stations = np.linspace(0.0, 1.0, len(radii))
-    return np.interp(stations * share, stations, radii)
+@dataclass(frozen=True)
+class Sleeve:
+    """Says how a cloth covers a limb.
+
+    Attributes:
+        fabric: the cloth.
+        share: of the limb's length that is covered, 0 to 1.
+        fit: how loose it is at the limb's start and at the hem, as a factor on radii.
+        offset: metres of cloth before this limb, so that patterns run on.
+    """
+
+    fabric: Fabric
+    share: float
+    fit: tuple[float, float]
+    offset: float = 0.0
+
+
+def _dressed_limb(figure, start, end, name: str, sleeve: Sleeve, nearness: float):
+    """Makes the bare limb, unless all of it is covered, and the cloth over it."""
+    radii = _limb_radii(figure, name)
+    parts = []
+    if sleeve.share < 0.95:
+        skin = flat_tube_shader(figure.look.skin)
+        parts.append(_limb(figure, start, end, radii, skin, nearness))
+    if sleeve.share > 0:
+        stations = np.linspace(0.0, 1.0, len(radii))
+        covered = np.interp(stations * sleeve.share, stations, radii)
+        length = sleeve.share * float(np.linalg.norm(end - start))
+        shader = _sleeve_shader(sleeve, length, float(radii[0]))
+        hem = start + sleeve.share * (end - start)
+        covered *= sleeve.fit[0] + stations * (sleeve.fit[1] - sleeve.fit[0])
+        caps = (1.0, 1.0 if sleeve.share == 1.0 else 0.25)
+        parts.append(_limb(figure, start, hem, covered, shader, nearness + 1e-3, caps=caps))
+    return parts
+
+
+def _sleeve_shader(sleeve: Sleeve, length: float, radius: float):
+    """Returns the shader of a cloth around a limb, as it faces the viewer."""
+    weave = _weave(sleeve.fabric.without_print(), length, radius, sleeve.offset)
+    return lambda along, sideways: weave(along, surface_angle(sideways))
 
 
 def _arm(figure: Figure, side: str) -> list[Part]:
@@ -149,33 +179,16 @@ def _arm(figure: Figure, side: str) -> list[Part]:
     shoulder, elbow, wrist, hand = (
         joints[f"{side}_{name}"] for name in ("shoulder", "elbow", "wrist", "hand")
     )
-    upper, lower = _limb_radii(figure, "upper_arm"), _limb_radii(figure, "forearm")
-    skin = flat_tube_shader(figure.look.skin)
     near_upper = 0.5 * float(shoulder[2] + elbow[2]) + 0.03
     near_lower = 0.5 * float(elbow[2] + wrist[2]) + 0.035
-    parts = [
-        _limb(figure, shoulder, elbow, upper, skin, near_upper),
-        _limb(figure, elbow, wrist, lower, skin, near_lower),
+    upper = Sleeve(look.top, min(1.0, 2.0 * look.sleeve), (1.12, 1.22))
+    share = 0.97 * max(0.0, 2.0 * look.sleeve - 1.0)
+    lower = Sleeve(look.top, share, (1.2, 1.3), figure.body.anatomy.upper_arm)
+    return [
+        *_dressed_limb(figure, shoulder, elbow, "upper_arm", upper, near_upper),
+        *_dressed_limb(figure, elbow, wrist, "forearm", lower, near_lower),
         *_hand(figure, side, wrist, hand, near_lower - 0.002),
     ]
-    covered_upper = min(1.0, look.sleeve * 2.0)
-    if covered_upper > 0:
-        hem = shoulder + covered_upper * (elbow - shoulder)
-        radii = _cut(upper, covered_upper) * np.linspace(1.12, 1.22, len(upper))
-        cloth = _sleeve_cloth(look.top, 0.28 * covered_upper, 0.05)
-        caps = (1.0, 1.0 if look.sleeve >= 1 else 0.25)
-        parts.append(
-            _limb(figure, shoulder, hem, radii, cloth, near_upper + 1e-3, caps=caps)
-        )
-    covered_lower = look.sleeve * 2.0 - 1.0
-    if covered_lower > 0:
-        hem = elbow + 0.97 * covered_lower * (wrist - elbow)
-        radii = _cut(lower, covered_lower) * np.linspace(1.2, 1.3, len(lower))
-        cloth = _sleeve_cloth(look.top, 0.25, 0.045, 0.28)
-        parts.append(
-            _limb(figure, elbow, hem, radii, cloth, near_lower + 1e-3, caps=(1.0, 0.25))
-        )
-    return parts
 
 
 def _hand(figure: Figure, side: str, wrist, hand, nearness: float) -> list[Part]:
@@ -199,33 +212,19 @@ def _leg(figure: Figure, side: str) -> list[Part]:
     """Makes thigh, shin, foot and what covers them."""
     joints, look = figure.body.joints, figure.look
     hip, knee, ankle = (joints[f"{side}_{name}"] for name in ("hip", "knee", "ankle"))
-    thigh, shin = _limb_radii(figure, "thigh"), _limb_radii(figure, "shin")
     near_thigh = float(0.35 * hip[2] + 0.65 * knee[2]) - 0.06
     near_shin = float(0.5 * (knee[2] + ankle[2])) - 0.05
-    skin = flat_tube_shader(figure.look.skin)
-    parts = [
-        _limb(figure, hip, knee, thigh, skin, near_thigh),
-        _limb(figure, knee, ankle, shin, skin, near_shin),
+    covered = 0.16 if look.skirt else look.leg
+    loose = 1.03 if look.skirt else look.leg_width
+    upper = Sleeve(look.bottom, min(1.0, 2.0 * covered), (1.04, loose))
+    share = 0.97 * max(0.0, 2.0 * covered - 1.0)
+    flared = 1.0 + 1.6 * (loose - 1.0)
+    lower = Sleeve(look.bottom, share, (loose, flared), figure.body.anatomy.thigh)
+    return [
+        *_dressed_limb(figure, hip, knee, "thigh", upper, near_thigh),
+        *_dressed_limb(figure, knee, ankle, "shin", lower, near_shin),
         *_foot(figure, side, near_shin),
     ]
-    covered = 0.16 if look.skirt else look.leg
-    share = min(1.0, covered * 2.0)
-    loose = look.leg_width if covered > 0.2 else 1.03
-    radii = _cut(thigh, share) * np.linspace(1.04, loose, len(thigh))
-    cloth = _sleeve_cloth(look.bottom, 0.42 * share, 0.07)
-    hem = hip + share * (knee - hip)
-    caps = (1.0, 1.0 if covered > 0.5 else 0.2)
-    parts.append(_limb(figure, hip, hem, radii, cloth, near_thigh + 1e-3, caps=caps))
-    share = covered * 2.0 - 1.0
-    if share > 0:
-        hem = knee + 0.97 * share * (ankle - knee)
-        straight = np.maximum(_cut(shin, share), shin[0] * (look.leg_width - 0.3))
-        cloth = _sleeve_cloth(look.bottom, 0.42 * share, 0.06, 0.42)
-        radii = straight * np.linspace(loose, 1.12, len(shin))
-        parts.append(
-            _limb(figure, knee, hem, radii, cloth, near_shin + 1e-3, caps=(1.0, 0.25))
-        )
-    return parts
 
 
 def _foot(figure: Figure, side: str, near_shin: float) -> list[Part]:
@@ -474,7 +473,7 @@ def _strands(color):
 
     def shader(points):
         waves = np.sin(points[0] * 26.0 + points[2] * 14.0 + 3.0 * points[1])
-        return color * (1.0 + 0.12 * waves)[..., None]
+        return color * (1.0 + 0.07 * waves)[..., None]
 
     return shader
 

@@ -111,9 +111,10 @@ def paint_tube(canvas: Canvas, tube: Tube, shader: TubeShader, owner: int) -> No
     index = (clipped * ((_TABLE_SIZE - 1) / length)).astype(np.intp)
     radius, shift, depth, thickness = (table.take(index) for table in _tables(tube))
     beyond = along - clipped
-    cap = np.where(beyond < 0, max(tube.caps[0], 0.05), max(tube.caps[1], 0.05))
+    start_cap, end_cap = (np.float32(max(cap, 0.05)) for cap in tube.caps)
+    stretch = np.where(beyond < 0, 1 / start_cap, 1 / end_cap)
     sideways = (across - shift) / radius
-    endways = beyond / (cap.astype(np.float32) * radius)
+    endways = beyond * stretch / radius
     squared = sideways * sideways + endways * endways
     edge = radius * (1.0 - np.sqrt(squared))
     bulge = np.sqrt(np.maximum(1.0 - squared, 0.0))

@@ -155,27 +155,22 @@ def _place_figures(rng, image_hw) -> list[Figure]:
     count = 1 + int(np.searchsorted((0.5, 0.8, 0.93), rng.random()))
     slots = rng.permutation(count)
     camera_pitch = float(np.clip(rng.normal(6.0, 7.0), -6.0, 24.0))
-    shares = np.sort(rng.uniform(*((0.5, 0.96) if count == 1 else (0.42, 0.88)), count))
-    return [
-        _make_figure(
-            rng,
-            image_hw,
-            number=i + 1,
-            share=float(share),
-            slot=(float(slots[i]) + 0.5) / count,
-            camera_pitch=camera_pitch,
-        )
-        for i, share in enumerate(shares)
+    shares = rng.uniform(*((0.5, 0.96) if count == 1 else (0.42, 0.88)), count)
+    figures = [
+        _make_figure(rng, image_hw, float(share), (slot + 0.5) / count, camera_pitch)
+        for share, slot in zip(shares, slots.tolist(), strict=True)
     ]
+    # Who stands lower in the image stands nearer.
+    figures.sort(key=lambda figure: figure.view.project(np.zeros(3))[1])
+    return [replace(figure, number=i + 1) for i, figure in enumerate(figures)]
 
 
-def _make_figure(rng, image_hw, number, share, slot, camera_pitch) -> Figure:
+def _make_figure(rng, image_hw, share, slot, camera_pitch) -> Figure:
     """Draws one person and places it by the extent of its pose.
 
     Args:
         rng: source of all choices.
         image_hw: (height, width), pixels.
-        number: of the person, from 1.
         share: of the image's height that the person takes.
         slot: where along the image's width it stands, in [0, 1].
         camera_pitch: degrees the camera looks down.
@@ -191,7 +186,7 @@ def _make_figure(rng, image_hw, number, share, slot, camera_pitch) -> Figure:
         body=body,
         look=look,
         view=view,
-        number=number,
+        number=1,
         seat_color=0.8 * colors[0] if seat else None,
         ball_color=colors[1] if ball else None,
     )

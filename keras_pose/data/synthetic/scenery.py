@@ -167,12 +167,15 @@ def _draw_furnishing(rng, image, horizon) -> None:
 
 
 def _draw_picture(rng, image, left, top, width, height) -> None:
-    """Draws a framed picture of discs and hills."""
+    """Draws a framed picture of two discs."""
     _box(image, left, top, left + width, top + height, (70, 56, 44))
     right, bottom = left + width - 2, top + height - 2
     _box(image, left + 2, top + 2, right, bottom, _pick(rng, TOP_COLORS))
     for _ in range(2):
-        center = (rng.uniform(left + 8, right - 6), rng.uniform(top + 8, bottom - 6))
+        center = (
+            left + rng.uniform(0.2, 0.8) * width,
+            top + rng.uniform(0.2, 0.8) * height,
+        )
         radius = 0.16 * min(width, height)
         _disc(image, center, (radius, radius), _pick(rng, TOP_COLORS))
 
