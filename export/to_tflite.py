@@ -59,14 +59,11 @@ def positive(text):
 
 def make_crops(args, source):
     """Cuts the crops that calibrate an int8 file, or the few that check another."""
-    from keras_pose.data.sources import SyntheticSource
-    from keras_pose.exporting.calibration import calibration_crops
+    from keras_pose.exporting.calibration import calibration_crops, check_crops
     from keras_pose.exporting.sources import calibration_source
-    from keras_pose.exporting.writing import NUM_CHECK_CROPS
 
     if args.quantization != "int8":
-        people = SyntheticSource(NUM_CHECK_CROPS)
-        return calibration_crops(people, source.contract, NUM_CHECK_CROPS)
+        return check_crops(source.contract)
     people, description = calibration_source(source.recipe, args.dataset, args.data_dir)
     crops = calibration_crops(people, source.contract, args.calibration_images, args.seed)
     print(f"Calibrating on {len(crops)} crops of {description}.")

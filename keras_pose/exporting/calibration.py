@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from keras_pose.contract import Contract
-from keras_pose.data.sources import PersonSource
+from keras_pose.data.sources import PersonSource, SyntheticSource
 from keras_pose.topdown import crop_people
 
-NUM_CALIBRATION_CROPS = 200
+NUM_CHECK_CROPS = 4
 
 
 def calibration_crops(source: PersonSource, contract: Contract, count: int, seed: int = 0):
@@ -34,6 +34,12 @@ def calibration_crops(source: PersonSource, contract: Contract, count: int, seed
     rng = np.random.default_rng(seed)
     indices = rng.permutation(len(source))[:count]
     return np.concatenate([_crop(source.load(int(index)), contract) for index in indices])
+
+
+def check_crops(contract: Contract):
+    """Cuts a few synthetic people, to compare a file with its model where no data is."""
+    source = SyntheticSource(NUM_CHECK_CROPS)
+    return calibration_crops(source, contract, NUM_CHECK_CROPS)
 
 
 def _crop(sample, contract: Contract):

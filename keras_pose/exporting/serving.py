@@ -11,6 +11,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_pose.contract import Contract
 from keras_pose.normalization import Normalization
 from keras_pose.runtime.keras_backend import last_output
 
@@ -19,12 +20,12 @@ INPUT_NAME = "image"
 OUTPUT_NAME = "heatmaps"
 
 
-def serving_function(model, normalization: Normalization, batch=1, input_dtype="uint8"):
+def serving_function(model, contract: Contract, batch=1, input_dtype="uint8"):
     """Wraps a network so that it takes pixels.
 
     Args:
         model: (B, H, W, 3) normalised float32 -> heatmaps, or a list of them.
-        normalization: how the network's input is made from RGB.
+        contract: that of the network; says how its input is made from RGB.
         batch: images at a time. Fixed: a free batch keeps transposed convolutions
             out of the fast kernels of TFLite.
         input_dtype: "uint8", or "float32" for a converter that quantises the input.
@@ -32,10 +33,15 @@ def serving_function(model, normalization: Normalization, batch=1, input_dtype="
     Returns:
         A `tf.function` of "image", (batch, H, W, 3) RGB in [0, 255], that returns
         {"heatmaps": (batch, h, w, K) float32}, those of the last stack.
+
+    Raises:
+        ValueError: if the contract does not say how to normalise.
     """
+    if contract.normalization is None:
+        raise ValueError(f"The contract of {contract.model!r} lacks a normalization.")
     shape = (batch, *model.inputs[0].shape[1:])
     image_spec = tf.TensorSpec(shape, input_dtype, name=INPUT_NAME)
-    kernel, bias = normalization_kernel(normalization)
+    kernel, bias = normalization_kernel(contract.normalization)
 
     @tf.function(input_signature=[image_spec])
     def serve(image):

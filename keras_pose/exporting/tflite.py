@@ -62,10 +62,8 @@ def export_tflite(
 
 def convert(model, contract: Contract, crops, quantization, batch) -> bytes:
     """Returns the content of a `.tflite` file, not yet checked."""
-    if contract.normalization is None:
-        raise ValueError(f"The contract of {contract.model!r} lacks a normalization.")
     input_dtype = "float32" if quantization == "int8" else "uint8"
-    serve = serving_function(model, contract.normalization, batch, input_dtype)
+    serve = serving_function(model, contract, batch, input_dtype)
     with tempfile.TemporaryDirectory() as folder, quiet_stderr():
         archive = keras.export.ExportArchive()
         archive.track(model)
