@@ -374,6 +374,8 @@ def _sample_legs(rng, stance: Stance, pelvis_pitch: float) -> dict[str, float]:
         leg = {name: rng.uniform(*limits) for name, limits in ranges.items()}
         if stance.legs_follow_pelvis:
             leg["hip_flexion"] += pelvis_pitch
+        if pelvis_pitch > 80.0:
+            leg["hip_flexion"] *= -0.2  # face down, the ground is in the way
         leg["hip_rotation"] = rng.uniform(-4.0, 18.0)
         shin_pitch = pelvis_pitch + leg["knee_flexion"] - leg["hip_flexion"]
         leg["ankle_flexion"] = -shin_pitch + rng.normal(0.0, 5.0)

@@ -24,7 +24,7 @@ from keras_pose.data.synthetic.scene import (
 from keras_pose.files import atomic_path, check_writable, read_json, write_json
 from keras_pose.skeleton import COCO_17
 
-GENERATOR_VERSION = "1.0"  # raise it whenever the same seed gives other pictures
+GENERATOR_VERSION = "1.1"  # raise it whenever the same seed gives other pictures
 JPEG_QUALITY = 95
 
 

@@ -201,25 +201,24 @@ def _suit_to_pose(look, pose: Pose):
 
 def _frame_body(rng, body, image_hw, share: float, slot: float) -> View:
     """Chooses scale and place, so that the pose fills `share` of the image."""
-    height, width = image_hw
-    points = np.stack(list(body.joints.values()))
+    points = np.stack(list(body.joints.values()))[:, :2]
     low, high = points.min(axis=0), points.max(axis=0)
-    margin = 0.09 * body.anatomy.height
-    size_y = high[1] - low[1] + 1.6 * margin
-    size_x = high[0] - low[0] + 1.6 * margin
-    scale = share * min(height / size_y, 1.1 * width / size_x)
+    image_wh = np.array(image_hw[::-1], np.float64)
+    size = high - low + 0.144 * body.anatomy.height  # flesh reaches beyond joints
+    scale = share * float(np.min(image_wh * (1.1, 1.0) / size))
     # Crouching people look shorter, not larger, than those who stand beside them.
-    scale = min(scale, 1.35 * share * height / body.anatomy.height)
-    center = np.array((0.5 * (low[0] + high[0]), 0.5 * (low[1] + high[1])))
+    scale = min(scale, 1.35 * share * image_wh[1] / body.anatomy.height)
+    center = 0.5 * (low + high)
     if rng.random() < 0.12:  # a close-up, cut off by the border
-        scale *= rng.uniform(1.15, 1.7)
-        center[1] += rng.uniform(0.0, 0.35) * (high[1] - center[1])
-    free_x = max(0.0, 1.0 - scale * size_x / width)
+        scale *= rng.uniform(1.2, 1.9)
+        center[1] += rng.uniform(0.1, 0.7) * (high[1] - center[1])
+    free_x, free_y = np.maximum(1.0 - scale * size / image_wh, 0.0)
     x = 0.5 + (slot - 0.5) * (0.35 + 0.65 * free_x) + rng.normal(0, 0.05)
-    free_y = max(0.0, 1.0 - scale * size_y / height)
+    if rng.random() < 0.07:  # cut off by the left or right border
+        x = float(rng.integers(2)) + rng.uniform(-0.06, 0.06)
     y = 0.5 + free_y * rng.uniform(-0.25, 0.48) + rng.normal(0, 0.01)
-    origin = np.array((x * width - center[0] * scale, y * height))
-    return View(origin, float(scale), float(rng.uniform(3.5, 9.0)), float(center[1]))
+    origin_xy = image_wh * (x, y) - (center[0] * scale, 0.0)
+    return View(origin_xy, float(scale), float(rng.uniform(3.5, 9.0)), float(center[1]))
 
 
 def _paint_shadow(canvas: Canvas, figure: Figure) -> None:

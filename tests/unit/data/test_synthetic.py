@@ -16,6 +16,7 @@ from keras_pose.data.synthetic.anatomy import (
     sample_anatomy,
     sample_pose,
 )
+from keras_pose.data.synthetic.coco_writer import GENERATOR_VERSION
 from keras_pose.data.synthetic.figure import Figure, View
 from keras_pose.data.synthetic.scene import is_judgeable
 from keras_pose.data.synthetic.wardrobe import sample_look
@@ -40,6 +41,21 @@ def _same(first, second):
 def test_a_scene_depends_on_its_arguments_only_and_not_on_the_order_of_calls():
     assert _same(draw_scene(3, 7), SCENES[7])
     assert _same(draw_scene(3, 2), SCENES[2])
+
+
+def test_the_generator_gives_what_its_version_number_gave():
+    # Folders are resumed by version: a change that moves these points must raise
+    # GENERATOR_VERSION, or old pictures would meet new labels.
+    assert GENERATOR_VERSION == "1.1"
+    person = draw_scene(seed=0, index=2).people[1]
+    names = ("left_shoulder", "right_wrist", "left_ankle")
+    keypoints_xy = person.keypoints_xy[[INDEX[name] for name in names]]
+    expected_xy = (
+        (93.87000274658203, 117.56999969482422),
+        (59.22999954223633, 173.0800018310547),
+        (93.69999694824219, 236.10000610351562),
+    )
+    np.testing.assert_allclose(keypoints_xy, expected_xy, atol=0.01)
 
 
 @pytest.mark.parametrize("other", [(3, 1), (4, 0)], ids=["index", "seed"])
