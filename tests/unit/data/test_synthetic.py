@@ -51,9 +51,9 @@ def test_the_generator_gives_what_its_version_number_gave():
     names = ("left_shoulder", "right_wrist", "left_ankle")
     keypoints_xy = person.keypoints_xy[[INDEX[name] for name in names]]
     expected_xy = (
-        (93.87000274658203, 117.56999969482422),
-        (59.22999954223633, 173.0800018310547),
-        (93.69999694824219, 236.10000610351562),
+        (93.87, 117.57),
+        (59.23, 173.08),
+        (93.70, 236.10),
     )
     np.testing.assert_allclose(keypoints_xy, expected_xy, atol=0.01)
 
