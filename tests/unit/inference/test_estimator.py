@@ -1,0 +1,159 @@
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from keras_pose.codecs import GaussianHeatmapCodec
+from keras_pose.contract import Contract, TensorSpec
+from keras_pose.inference import PoseEstimator
+from keras_pose.runtime import PoseModel
+from keras_pose.skeleton import COCO_17
+
+ROOT = Path(__file__).resolve().parents[3]
+CODEC = GaussianHeatmapCodec((128, 96))
+
+
+class BrightnessBackend:
+    """A network whose every heatmap is the crop's brightness: it finds the light."""
+
+    input = TensorSpec("image", (None, 128, 96, 3), "uint8")
+    output = TensorSpec("heatmaps", (None, 32, 24, 17), "float32")
+
+    def __init__(self):
+        self.batches = []
+
+    def run(self, images):
+        self.batches.append(images)
+        light = images[:, ::4, ::4, :1].astype(np.float32) / 255
+        return np.repeat(light, 17, axis=-1)
+
+
+def make_model():
+    contract = Contract(
+        model="brightness",
+        input=TensorSpec("image", (1, 128, 96, 3), "uint8"),
+        output=TensorSpec("heatmaps", (1, 32, 24, 17), "float32"),
+        codec=CODEC,
+        skeleton=COCO_17,
+    )
+    return PoseModel(contract, ".onnx", BrightnessBackend())
+
+
+def light_at(x, y, image_hw=(300, 400)):
+    """Returns a dark image with a soft light around a point."""
+    rows, columns = np.ogrid[: image_hw[0], : image_hw[1]]
+    glow = 250 * np.exp(-((rows - y) ** 2 + (columns - x) ** 2) / (2 * 15**2))
+    return np.repeat(np.uint8(glow)[..., None], 3, axis=-1)
+
+
+@pytest.mark.parametrize("boxes", [None, [[60, 40, 180, 260]]], ids=["whole_image", "box"])
+@pytest.mark.parametrize("flip_test", [False, True])
+def test_keypoints_come_back_in_image_pixels(boxes, flip_test):
+    estimator = PoseEstimator(make_model(), flip_test=flip_test)
+
+    poses = estimator(light_at(123, 150), boxes)
+
+    crop_width = 1.25 * (180 if boxes else 400)
+    # Half a heatmap pixel, in image pixels; the flip test's shift adds another half.
+    tolerance = 0.5 * (1 + flip_test) * 4 * crop_width / 96
+    np.testing.assert_allclose(poses.keypoints_xy[0], [[123, 150]] * 17, atol=tolerance)
+    assert poses.scores[0] == pytest.approx(poses.keypoint_scores[0].mean())
+
+
+def test_all_people_of_an_image_go_through_the_model_at_once():
+    model = make_model()
+    boxes = [[10, 10, 100, 200], [200, 50, 300, 280], [-20, -20, 50, 50]]
+
+    poses = PoseEstimator(model)(light_at(50, 50), boxes)
+
+    assert [len(batch) for batch in model._backend.batches] == [3]
+    np.testing.assert_array_equal(poses.boxes_xyxy, boxes)
+
+
+def test_no_boxes_mean_nobody():
+    assert len(PoseEstimator(make_model())(light_at(0, 0), [])) == 0
+
+
+@pytest.mark.parametrize(
+    ("boxes", "message"),
+    [
+        ([[10, 10, 10, 50]], "x1 < x2"),
+        ([[10, 10, np.nan, 50]], "x1 < x2"),
+        ([[400, 10, 450, 50]], r"outside the image, which is 400 wide and 300 high"),
+        ([10, 10, 20, 50], r"must be \(N, 4\)"),
+    ],
+)
+def test_bad_boxes_are_refused(boxes, message):
+    with pytest.raises(ValueError, match=message):
+        PoseEstimator(make_model())(light_at(0, 0), boxes)
+
+
+def test_bad_images_are_refused():
+    with pytest.raises(ValueError, match=r"got \(300, 400\) uint8"):
+        PoseEstimator(make_model())(light_at(0, 0)[..., 0])
+
+
+def test_a_detector_is_refused_until_there_is_one():
+    with pytest.raises(ValueError, match="no person detector yet"):
+        PoseEstimator(make_model(), detector="person.tflite")
+
+
+def write_onnx_model(path):
+    """Writes the brightness model as a file, with its contract."""
+    import onnx
+    from onnx import TensorProto, helper, numpy_helper
+
+    from keras_pose.contract import write_contract
+
+    constants = {
+        "starts": np.array([0, 0]),
+        "ends": np.array([128, 96]),
+        "axes": np.array([1, 2]),
+        "steps": np.array([4, 4]),
+        "mean": np.full((3, 17), 1 / 765, np.float32),
+    }
+    graph = helper.make_graph(
+        [
+            helper.make_node("Cast", ["image"], ["real"], to=TensorProto.FLOAT),
+            helper.make_node("Slice", ["real", "starts", "ends", "axes", "steps"], ["few"]),
+            helper.make_node("MatMul", ["few", "mean"], ["heatmaps"]),
+        ],
+        "brightness",
+        [helper.make_tensor_value_info("image", TensorProto.UINT8, (1, 128, 96, 3))],
+        [helper.make_tensor_value_info("heatmaps", TensorProto.FLOAT, (1, 32, 24, 17))],
+        [numpy_helper.from_array(values, name) for name, values in constants.items()],
+    )
+    opset = [helper.make_opsetid("", 13)]
+    onnx.save(helper.make_model(graph, opset_imports=opset, ir_version=8), path)
+    write_contract(path, make_model().contract)
+
+
+def test_an_onnx_file_runs_where_tensorflow_and_keras_are_not_installed(tmp_path):
+    path = tmp_path / "model.onnx"
+    write_onnx_model(path)
+    program = f"""
+        import sys
+        sys.modules["tensorflow"] = sys.modules["keras"] = None  # importing them fails
+        import numpy as np
+        from keras_pose import PoseEstimator, draw_poses
+
+        image = np.zeros((300, 400, 3), np.uint8)
+        image[150:170, 200:220] = 255
+        poses = PoseEstimator({str(path)!r}, flip_test=True)(image)
+        draw_poses(image, poses)
+        print(np.abs(poses.keypoints_xy[0] - (210, 160)).max())
+    """
+
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(program)],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+    )
+
+    assert done.returncode == 0, done.stderr
+    # The light is 20 pixels wide, a heatmap pixel 4 * 500 / 96 = 21.
+    assert float(done.stdout) < 21
