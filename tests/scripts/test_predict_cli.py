@@ -1,0 +1,156 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from keras_pose import __main__ as command
+from keras_pose import runtime
+from keras_pose.codecs import GaussianHeatmapCodec
+from keras_pose.contract import Contract, TensorSpec
+from keras_pose.runtime import PoseModel
+from keras_pose.skeleton import COCO_17
+
+ROOT = Path(__file__).resolve().parents[2]
+NOWHERE = "/proc/nowhere/out.png"
+ORIENTATION_TAG, TURN_RIGHT = 0x0112, 6
+
+
+class CenterBackend:
+    """A network that finds every keypoint in the middle of the crop."""
+
+    input = TensorSpec("image", (None, 64, 48, 3), "uint8")
+    output = TensorSpec("heatmaps", (None, 16, 12, 17), "float32")
+
+    def run(self, images):
+        heatmaps = np.zeros((len(images), 16, 12, 17), np.float32)
+        heatmaps[:, 8, 6] = 0.75
+        return heatmaps
+
+
+@pytest.fixture(autouse=True)
+def model(monkeypatch):
+    contract = Contract(
+        model="center",
+        input=TensorSpec("image", (1, 64, 48, 3), "uint8"),
+        output=TensorSpec("heatmaps", (1, 16, 12, 17), "float32"),
+        codec=GaussianHeatmapCodec((64, 48)),
+        skeleton=COCO_17,
+    )
+    model = PoseModel(contract, ".onnx", CenterBackend())
+    monkeypatch.setattr(runtime, "load_model", lambda *_: model)
+
+
+@pytest.fixture
+def photo(tmp_path):
+    path = tmp_path / "photo.jpg"
+    Image.fromarray(np.full((120, 200, 3), 90, np.uint8)).save(path)
+    return path
+
+
+def run(*arguments):
+    return command.main([*map(str, arguments), "--weights", "model.onnx"])
+
+
+def test_a_photo_is_drawn_and_its_people_are_printed(photo, tmp_path, capsys):
+    output = tmp_path / "out.png"
+
+    run(photo, "--output", output)
+
+    assert np.ptp(np.asarray(Image.open(output))) > 0
+    assert np.asarray(Image.open(output)).shape == (120, 200, 3)
+    printed = capsys.readouterr().out
+    assert "person 1    score 0.75, 17 of 17 keypoints above 0.2" in printed
+    assert f"written     {output}" in printed
+
+
+def test_each_box_is_a_person_in_the_json(photo, tmp_path):
+    path = tmp_path / "poses.json"
+
+    run(photo, "--box", "10,20,30,40", "--box=100,20,60,80", "--json", path,
+        "--output", tmp_path / "out.png")  # fmt: skip
+
+    people = json.loads(path.read_text())["photos"][0]["people"]
+    assert [person["box_xywh"] for person in people] == [
+        [10, 20, 30, 40],
+        [100, 20, 60, 80],
+    ]
+    nose = people[0]["keypoints"]["nose"]
+    assert (nose["x"], nose["y"], nose["score"]) == (25, 40, 0.75)
+
+
+def test_exif_orientation_is_honoured(photo, tmp_path):
+    turned = Image.open(photo)
+    exif = turned.getexif()
+    exif[ORIENTATION_TAG] = TURN_RIGHT
+    turned.save(photo, exif=exif)
+
+    run(photo, "--output", tmp_path / "out.png")
+
+    assert np.asarray(Image.open(tmp_path / "out.png")).shape == (200, 120, 3)
+
+
+def test_a_folder_of_photos_becomes_a_folder_of_drawings(photo, tmp_path):
+    photo.rename(photo.with_name("a.jpg"))
+    Image.new("L", (50, 40)).save(tmp_path / "b.png")
+
+    run(tmp_path, "--output", tmp_path / "drawn")
+
+    drawn = sorted(path.name for path in (tmp_path / "drawn").iterdir())
+    assert drawn == ["a_pose.png", "b_pose.png"]
+
+
+def truncate(path):
+    path.write_bytes(path.read_bytes()[:400])
+
+
+@pytest.mark.parametrize(
+    ("prepare", "arguments", "message"),
+    [
+        pytest.param(Path.unlink, [], r"photo\.jpg does not exist", id="missing"),
+        pytest.param(truncate, [], r"photo\.jpg cannot be read", id="truncated"),
+        pytest.param(Path.touch, ["--box", "300,0,10,10"], "outside the image", id="box"),
+        pytest.param(Path.touch, ["--output", NOWHERE], "Cannot write", id="no_folder"),
+        pytest.param(Path.touch, ["--output", "out.xyz"], "image format", id="format"),
+    ],
+)
+def test_errors_are_one_line_that_names_the_cause(
+    photo, tmp_path, monkeypatch, prepare, arguments, message
+):
+    monkeypatch.chdir(tmp_path)
+    prepare(photo)
+
+    with pytest.raises(SystemExit, match=message) as caught:
+        run(photo, *arguments)
+
+    assert str(caught.value).startswith("error: ")
+
+
+@pytest.mark.parametrize("box", ["1,2,3", "a,b,c,d", "0,0,0,10", "0,0,10,-1"])
+def test_a_box_needs_four_numbers_and_an_area(photo, box, capsys):
+    with pytest.raises(SystemExit):
+        run(photo, "--box", box)
+    assert repr(box) in capsys.readouterr().err
+
+
+def test_a_drawing_never_replaces_its_photo(photo):
+    with pytest.raises(SystemExit, match="replace the photo"):
+        run(photo, "--output", photo)
+
+
+def test_two_photos_do_not_share_a_drawing(photo, tmp_path):
+    with pytest.raises(SystemExit, match="give a folder"):
+        run(photo, photo, "--output", tmp_path / "out.png")
+
+
+def test_help_imports_nothing_heavy():
+    code = (
+        "import sys; from keras_pose.__main__ import main\n"
+        "try: main(['--help'])\n"
+        "except SystemExit: pass\n"
+        "assert not {'tensorflow', 'keras', 'numpy', 'cv2'} & set(sys.modules)\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, cwd=ROOT)
