@@ -26,6 +26,7 @@ def parse_args(argv=None):
     add("--dataset", help="coco or synthetic (default: see above)")
     add("--data-dir", help="folder of the data set (default: data/coco)")
     add("--output-dir", default="runs", help="where run folders go (default: runs)")
+    add("--run-dir", help="use this run folder; goes on if it holds the same run")
     add("--input-hw", type=int, nargs=2, metavar=("H", "W"), help="model input, pixels")
     add("--epochs", type=int)
     add("--max-steps", type=int, help="stop after so many steps: a smoke run")
@@ -60,18 +61,13 @@ def choose_dataset(dataset, data_dir):
     return "synthetic", None
 
 
-def main(argv=None):
-    args = parse_args(argv)
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # errors only
-    # Imported after parsing: TensorFlow takes seconds, `--help` must not.
-    from keras_pose.trainer.fit import fit, new_run_dir, read_recipe
+def make_recipe(args):
+    """Returns the model's recipe with what the command line says otherwise."""
     from keras_pose.trainer.recipes import get_recipe
 
-    if args.resume:
-        return fit(read_recipe(args.resume), args.resume, args.devices)
     recipe = get_recipe(args.model)
     dataset, data_dir = choose_dataset(args.dataset, args.data_dir)
-    recipe = recipe.override(
+    return recipe.override(
         dataset=dataset,
         data_dir=data_dir,
         input_hw=args.input_hw and tuple(args.input_hw),
@@ -86,7 +82,25 @@ def main(argv=None):
         synthetic_images=args.synthetic_images,
         seed=args.seed,
     )
-    return fit(recipe, new_run_dir(args.output_dir, recipe), args.devices)
+
+
+def main(argv=None):
+    args = parse_args(argv)
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # errors only
+    # Imported after parsing: TensorFlow takes seconds, `--help` must not.
+    from keras_pose.commandline import plain_errors
+    from keras_pose.trainer import fit
+
+    with plain_errors():
+        if args.resume:
+            recipe = fit.read_recipe(args.resume)
+            return fit.fit(recipe, args.resume, args.devices)
+        recipe = make_recipe(args)
+        if args.run_dir:
+            run_dir = fit.open_run_dir(args.run_dir, recipe)
+        else:
+            run_dir = fit.new_run_dir(args.output_dir, recipe)
+        return fit.fit(recipe, run_dir, args.devices)
 
 
 if __name__ == "__main__":

@@ -30,6 +30,7 @@ from keras_pose.files import check_writable, read_json, write_json
 from keras_pose.losses import LOSSES
 from keras_pose.metrics.evaluator import evaluate
 from keras_pose.metrics.streaming import HeatmapPCK
+from keras_pose.models.complexity import count_params
 from keras_pose.trainer import callbacks
 from keras_pose.trainer.devices import make_strategy
 from keras_pose.trainer.optimization import make_optimizer
@@ -50,19 +51,33 @@ class _Plan:
 
 
 def new_run_dir(output_dir, recipe: Recipe) -> Path:
-    """Makes the folder of a new run, and writes its recipe.
-
-    Raises:
-        PermissionError: when nothing can be written there.
-    """
+    """Makes a new folder below `output_dir`, named by model, data set and time."""
     time = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
     run_dir = Path(output_dir) / f"{recipe.model}_{recipe.dataset}_{time}"
     for number in range(2, 1000):
         if not run_dir.exists():
             break
         run_dir = run_dir.with_name(f"{recipe.model}_{recipe.dataset}_{time}-{number}")
+    return open_run_dir(run_dir, recipe)
+
+
+def open_run_dir(run_dir, recipe: Recipe) -> Path:
+    """Makes a run's folder with its recipe, or finds the same run there to go on with.
+
+    Raises:
+        PermissionError: when nothing can be written there.
+        ValueError: when the folder holds a run of another recipe; says what differs.
+    """
+    run_dir = Path(run_dir)
     check_writable(run_dir)
-    write_json(run_dir / RECIPE_NAME, recipe.to_dict())
+    if not (run_dir / RECIPE_NAME).exists():
+        write_json(run_dir / RECIPE_NAME, recipe.to_dict())
+        return run_dir
+    there, wanted = read_recipe(run_dir).to_dict(), recipe.to_dict()
+    differing = [name for name in wanted if there[name] != wanted[name]]
+    if differing:
+        changes = "; ".join(f"{k}: {there[k]} there, {wanted[k]} now" for k in differing)
+        raise ValueError(f"{run_dir} holds a run of another recipe ({changes}).")
     return run_dir
 
 
@@ -115,6 +130,7 @@ def fit(recipe: Recipe, run_dir, devices: str = "auto") -> Path:
         validation_data=_validation_batches(recipe, plan, sources["val"], contract, model),
         callbacks=_make_callbacks(recipe, plan, run_dir, contract, model),
         verbose=1 if sys.stdout.isatty() else 2,
+        shuffle=False,  # the data set has its own order; Keras would only warn
     )
     _print_outcome(run_dir, sources)
     return run_dir
@@ -179,7 +195,7 @@ def _validation_batches(recipe, plan, source, contract, model):
         num_outputs=len(model.outputs),
     )
     # A smoke run of a few steps must not validate for minutes.
-    return batches.take(recipe.max_steps) if recipe.max_steps else batches
+    return batches.take(1 + recipe.max_steps // 10) if recipe.max_steps else batches
 
 
 def _make_callbacks(recipe, plan, run_dir, contract, model):
@@ -220,7 +236,7 @@ def _print_facts(recipe, plan, model, strategy, sources, done):
     kind = "drawn on the fly" if recipe.data_dir is None else f"from {recipe.data_dir}"
     counts = {split: len(source) for split, source in sources.items()}
     print(f"data set    {recipe.dataset}, {kind}: {counts} people")
-    print(f"model       {recipe.model}, input {recipe.input_hw}, {model.count_params():,}")
+    print(f"model       {recipe.model}, input {recipe.input_hw}, {count_params(model):,} params")
     devices = strategy.extended.worker_devices
     print(f"devices     {strategy.num_replicas_in_sync} replicas: {', '.join(devices)}")
     print(f"batch       {recipe.batch_size} x {len(devices)} = {plan.global_batch}")

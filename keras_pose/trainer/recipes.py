@@ -161,7 +161,7 @@ def get_recipe(model: str) -> Recipe:
                 schedule="cosine",
                 warmup_steps=200,
                 optimizer="adamw",
-                weight_decay=1e-3,
+                weight_decay=0.05,
                 augmentation=Augmentation(scale=0.3, rotation_degrees=30, color=0.5),
             )
         case _:

@@ -1,0 +1,36 @@
+"""Fixtures shared by all tests."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+# Data that may not lie in the project: beside the checkout, or where this says.
+SHARED = Path(os.environ.get("KERAS_POSE_SHARED", ROOT.parent / "shared"))
+
+# Quiet and the same on every machine; set before any test imports TensorFlow.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
+
+
+@pytest.fixture(scope="session")
+def golden_dir() -> Path:
+    """Stored outputs of the reference implementations; see their README."""
+    return ROOT / "tests" / "golden"
+
+
+@pytest.fixture(scope="session")
+def shared_data_dir() -> Path:
+    folder = SHARED / "data"
+    if not folder.is_dir():
+        pytest.skip(f"real data is absent: no folder {folder} (set KERAS_POSE_SHARED)")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def exported(tmp_path_factory):
+    """A tiny network in every file format; converting takes seconds, so once only."""
+    from exported_files import export_all
+
+    return export_all(tmp_path_factory.mktemp("exported"))

@@ -1,0 +1,115 @@
+"""The house rules that a machine can check."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+# A part imports only lower ranks, or itself. CONTRIBUTING.md explains each.
+RANKS = {
+    "files": 0,
+    "geometry": 0,
+    "images": 0,
+    "normalization": 0,
+    "skeleton": 0,
+    "structures": 0,
+    "codecs": 1,
+    "losses": 1,
+    "models": 1,
+    "contract": 2,
+    "data": 2,
+    "metrics": 2,
+    "topdown": 2,
+    "zoo": 2,
+    "drawing": 3,
+    "runtime": 3,
+    "weights": 3,
+    "exporting": 4,
+    "inference": 4,
+    "trainer": 4,
+    "__main__": 5,
+}
+# Among equals, these may be used by the others: contract < topdown < metrics.
+WITHIN_RANK = {
+    ("images", "files"),
+    ("structures", "skeleton"),
+    ("topdown", "contract"),
+    ("metrics", "contract"),
+    ("metrics", "topdown"),
+    ("metrics", "data"),
+    ("data", "contract"),
+}
+KERAS_ONLY = ("models", "losses.py")
+
+
+def _imports(path):
+    """Yields the dotted names that a file imports, wherever in the file."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def _package_files():
+    return sorted((ROOT / "keras_pose").rglob("*.py"))
+
+
+@pytest.mark.parametrize("path", _package_files(), ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_part_imports_only_lower_ranks(path):
+    part = path.relative_to(ROOT / "keras_pose").parts[0].removesuffix(".py")
+    if part == "__init__":
+        return
+    for name in _imports(path):
+        package, _, rest = name.partition(".")
+        other = rest.split(".")[0]
+        if package != "keras_pose" or other in ("", part, "__version__"):
+            continue
+        is_lower = RANKS[other] < RANKS[part]
+        assert is_lower or (part, other) in WITHIN_RANK, f"{path} imports {name}"
+
+
+@pytest.mark.parametrize("part", KERAS_ONLY)
+def test_models_and_losses_load_under_any_keras_backend(part):
+    folder = ROOT / "keras_pose" / part
+    for path in [folder] if folder.is_file() else folder.rglob("*.py"):
+        packages = {name.split(".")[0] for name in _imports(path)}
+        assert not packages & {"tensorflow", "torch", "jax"}, path
+
+
+def test_running_a_model_file_needs_no_tensorflow():
+    parts = "skeleton structures geometry codecs contract topdown drawing runtime inference"
+    code = "import sys\nsys.modules['tensorflow'] = sys.modules['keras'] = None\n"
+    code += "\n".join(f"import keras_pose.{part}" for part in parts.split())
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
+
+
+def test_scripts_bear_no_name_of_an_importable_module():
+    scripts = [*(ROOT / "training").glob("*.py"), *(ROOT / "export").glob("*.py")]
+    assert scripts
+    for path in scripts:
+        assert path.stem not in sys.stdlib_module_names, path
+        assert path.stem not in ("onnx", "keras", "tensorflow", "numpy"), path
+
+
+@pytest.mark.parametrize(
+    "script",
+    [*(ROOT / "training").glob("*.py"), *(ROOT / "export").glob("*.py")],
+    ids=lambda path: path.name,
+)
+def test_help_is_there_and_loads_no_tensorflow(script):
+    # A script that imported TensorFlow before parsing would fail on the None.
+    code = (
+        "import sys, runpy\nsys.modules['tensorflow'] = sys.modules['keras'] = None\n"
+        f"sys.argv = [{str(script)!r}, '--help']\n"
+        f"runpy.run_path({str(script)!r}, run_name='__main__')"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    assert "usage" in result.stdout
