@@ -30,10 +30,9 @@ def read_image(path, honour_exif: bool = True) -> np.ndarray:
         ImageError: names the file and what is wrong with it.
     """
     try:
-        with Image.open(path) as image:
-            image.load()
-            if honour_exif:
-                image = ImageOps.exif_transpose(image)
+        with Image.open(path) as file:
+            file.load()
+            image = ImageOps.exif_transpose(file) if honour_exif else file
             return np.asarray(_to_rgb(image))
     except FileNotFoundError as error:
         raise ImageError(f"Image {path} does not exist.") from error

@@ -2,7 +2,7 @@
 
     python training/train.py --model hrnet_w32
     python training/train.py --model pose_slim --dataset coco --data-dir ~/coco
-    python training/train.py --model hrnet_w32 --dataset synthetic --max-steps 2 --devices cpu:2
+    python training/train.py --model hrnet_w32 --max-steps 2 --devices cpu:2
     python training/train.py --resume runs/pose_slim_coco_20260101-120000
 
 Without --dataset it trains on COCO if that lies at --data-dir (default data/coco),
@@ -52,7 +52,9 @@ def choose_dataset(dataset, data_dir):
 
     if dataset is not None:
         check_dataset_name(dataset)
-        return dataset, data_dir or (str(DEFAULT_DIRS["coco"]) if dataset == "coco" else None)
+        return dataset, data_dir or (
+            str(DEFAULT_DIRS["coco"]) if dataset == "coco" else None
+        )
     folder = data_dir or DEFAULT_DIRS["coco"]
     if find_coco(folder, "train"):
         print(f"Training on COCO, found in {folder}.")

@@ -21,4 +21,6 @@ def codec_from_dict(values: dict) -> GaussianHeatmapCodec:
     try:
         return CODECS[kind](**fields)
     except TypeError as error:
-        raise ValueError(f"Codec {kind!r} cannot take {sorted(fields)}: {error}.") from error
+        raise ValueError(
+            f"Codec {kind!r} cannot take {sorted(fields)}: {error}."
+        ) from error

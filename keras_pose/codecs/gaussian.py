@@ -143,9 +143,12 @@ class GaussianHeatmapCodec:
         scores = flat[index, best]
         x, y = best % width, best // width
         xy = np.stack([x, y], axis=-1) * (scores > 0)[:, None]
-        inside = (1 < x) & (x < width - 1) & (1 < y) & (y < height - 1) & (scores > 0)
-        xy = xy + 0.25 * _slope_signs(flat, np.where(inside, best, width + 1), width) * (
-            inside[:, None]
+        inside = (x > 1) & (x < width - 1) & (y > 1) & (y < height - 1) & (scores > 0)
+        xy = (
+            xy
+            + 0.25
+            * _slope_signs(flat, np.where(inside, best, width + 1), width)
+            * (inside[:, None])
         )
         keypoints_xy = (xy * self.stride).astype(np.float32)
         shape = (*batch, num_keypoints)

@@ -129,7 +129,9 @@ class _AnnotationReader:
             self.numbers("bbox", 4), (image["height"], image["width"])
         )
         area = float(self._annotation.get("area", boxes[0, 2] * boxes[0, 3]))
-        if not visibility.any() or not is_valid[0] or area <= 0:
+        # A box of one pixel is left by the reference's rule, and cannot be cropped.
+        has_extent = is_valid[0] and boxes[0, 2:].any()
+        if not visibility.any() or not has_extent or area <= 0:
             return None
         labelled = visibility[:, None] > 0
         return PersonRecord(
@@ -145,5 +147,7 @@ class _AnnotationReader:
     def _image_path(self, image, image_folder):
         path = Path(image["file_name"])
         if path.is_absolute() or ".." in path.parts:
-            self.fail("image_id", f"points outside the image folder: {image['file_name']!r}")
+            self.fail(
+                "image_id", f"points outside the image folder: {image['file_name']!r}"
+            )
         return image_folder / path

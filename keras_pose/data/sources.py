@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 import warnings
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -45,7 +47,8 @@ class RecordSource:
     def __init__(self, records: list[PersonRecord], skeleton: Skeleton):
         self.skeleton = skeleton
         self._records = records
-        self._unreadable: set = set()
+        self._unreadable: set[Path] = set()
+        self._lock = threading.Lock()  # tf.data loads from several threads
 
     def __len__(self) -> int:
         return len(self._records)
@@ -63,9 +66,7 @@ class RecordSource:
                 # Labels are on the stored pixels, whatever EXIF says.
                 image = read_image(record.image_path, honour_exif=False)
             except ImageError as error:
-                self._unreadable.add(record.image_path)
-                count = self.num_skipped_images
-                warnings.warn(f"Skipped image {count}: {error}", stacklevel=2)
+                self._skip(record.image_path, error)
                 continue
             return PersonSample(
                 image, record.box_xywh, record.keypoints_xy, record.visibility
@@ -73,6 +74,13 @@ class RecordSource:
         raise ImageError(
             f"None of the {self.num_skipped_images} images of the data set can be read."
         )
+
+    def _skip(self, path: Path, error: ImageError) -> None:
+        with self._lock:
+            if path not in self._unreadable:
+                self._unreadable.add(path)
+                count = self.num_skipped_images
+                warnings.warn(f"Skipped image {count}: {error}", stacklevel=3)
 
 
 class SyntheticSource:

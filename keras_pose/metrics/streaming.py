@@ -46,7 +46,9 @@ def keypoint_hits(y_true, y_pred, threshold=0.5):
     height, width, num_keypoints = y_true.shape[1:]
     target = _peaks(y_true, height, width, num_keypoints)
     predicted = _peaks(y_pred, height, width, num_keypoints)
-    offset = (predicted - target) / (0.1 * ops.convert_to_tensor([width, height], "float32"))
+    offset = (predicted - target) / (
+        0.1 * ops.convert_to_tensor([width, height], "float32")
+    )
     distance = ops.sqrt(ops.sum(ops.square(offset), axis=-1))
     return distance < threshold, ops.all(target > 1, axis=-1)
 

@@ -19,7 +19,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import keras
-import tensorflow as tf
 
 from keras_pose.codecs import GaussianHeatmapCodec
 from keras_pose.contract import Contract, keras_contract
@@ -31,6 +30,7 @@ from keras_pose.losses import LOSSES
 from keras_pose.metrics.evaluator import evaluate
 from keras_pose.metrics.streaming import HeatmapPCK
 from keras_pose.models.complexity import count_params
+from keras_pose.runtime import PoseModel
 from keras_pose.trainer import callbacks
 from keras_pose.trainer.devices import make_strategy
 from keras_pose.trainer.optimization import make_optimizer
@@ -217,10 +217,7 @@ def _make_callbacks(recipe, plan, run_dir, contract, model):
 
 def _ap_function(model, contract: Contract, dataset: PoseDataset):
     """Returns a function that measures AP: ground-truth boxes, no flip test."""
-
-    def predict(crops):
-        heatmaps = model(contract.normalization(crops.astype("float32")), training=False)
-        return keras.tree.flatten(heatmaps)[-1].numpy()
+    predict = PoseModel.from_keras(model, contract).predict
 
     def measure():
         result = evaluate(
@@ -236,11 +233,14 @@ def _print_facts(recipe, plan, model, strategy, sources, done):
     kind = "drawn on the fly" if recipe.data_dir is None else f"from {recipe.data_dir}"
     counts = {split: len(source) for split, source in sources.items()}
     print(f"data set    {recipe.dataset}, {kind}: {counts} people")
-    print(f"model       {recipe.model}, input {recipe.input_hw}, {count_params(model):,} params")
+    num_params = f"{count_params(model):,} parameters"
+    print(f"model       {recipe.model}, input {recipe.input_hw}, {num_params}")
     devices = strategy.extended.worker_devices
     print(f"devices     {strategy.num_replicas_in_sync} replicas: {', '.join(devices)}")
     print(f"batch       {recipe.batch_size} x {len(devices)} = {plan.global_batch}")
-    print(f"steps       {plan.steps_per_epoch} x {plan.epochs} epochs, from epoch {done + 1}")
+    print(
+        f"steps       {plan.steps_per_epoch} x {plan.epochs} epochs, from epoch {done + 1}"
+    )
     print(f"loss        {recipe.loss}, {recipe.optimizer} {recipe.learning_rate:g}")
 
 
@@ -250,5 +250,9 @@ def _print_outcome(run_dir, sources):
         print(f"Skipped {skipped} training images that could not be read (warnings above).")
     print(f"Run         {run_dir}")
     print(f"evaluate    python training/evaluate.py --weights {run_dir / 'best.keras'}")
-    print(f"export      python export/to_tflite.py --int8 --weights {run_dir / 'best.keras'}")
-    print(f"look        tensorboard --logdir {run_dir / 'tensorboard'}; {run_dir / 'log.csv'}")
+    print(
+        f"export      python export/to_tflite.py --int8 --weights {run_dir / 'best.keras'}"
+    )
+    print(
+        f"look        tensorboard --logdir {run_dir / 'tensorboard'}; {run_dir / 'log.csv'}"
+    )

@@ -12,7 +12,6 @@ ROOT = Path(__file__).resolve().parents[2]
 # A part imports only lower ranks, or itself. CONTRIBUTING.md explains each.
 RANKS = {
     "commandline": 0,
-    "commandline": 0,
     "files": 0,
     "geometry": 0,
     "images": 0,

@@ -1,0 +1,171 @@
+"""Augmentation against its NumPy twins, eagerly and inside tf.data."""
+
+import cv2
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from keras_pose import geometry
+from keras_pose.data import transforms
+from keras_pose.data.transforms import Augmentation
+from keras_pose.skeleton import COCO_17, Skeleton
+
+INPUT_HW = (128, 96)
+STILL = Augmentation(
+    scale=0, rotation_probability=0, flip_probability=0, half_body_probability=0
+)
+
+
+def _sample(rng, **changes):
+    # Smooth, so that a hundredth of a pixel is a hundredth of a grey level.
+    image = cv2.GaussianBlur(rng.integers(0, 256, (150, 200, 3), np.uint8), (9, 9), 3)
+    sample = {
+        "image": image,
+        "box_xywh": np.array([60, 30, 50, 90], np.float32),
+        "keypoints_xy": rng.uniform([60, 30], [110, 120], (17, 2)).astype("float32"),
+        "visibility": np.full(17, 2, np.int32),
+    }
+    return {name: tf.constant(value) for name, value in (sample | changes).items()}
+
+
+def _run_eagerly(function, sample):
+    return function(sample)
+
+
+def _run_in_tf_data(function, sample):
+    dataset = tf.data.Dataset.from_tensors(sample).map(function)
+    return next(iter(dataset))
+
+
+@pytest.fixture(params=[_run_eagerly, _run_in_tf_data])
+def run(request):
+    return request.param
+
+
+def test_whole_crop_is_that_of_geometry(run):
+    sample = _sample(np.random.default_rng(0))
+    center_xy, size_wh = geometry.box_to_crop(sample["box_xywh"].numpy(), INPUT_HW)
+
+    result = run(lambda s: transforms.whole_crop(s, INPUT_HW), sample)
+
+    np.testing.assert_allclose(result["center_xy"], center_xy, rtol=1e-6)
+    np.testing.assert_allclose(result["crop_width"], size_wh[0], rtol=1e-6)
+
+
+@pytest.mark.parametrize("angle", [0.0, 30.0, -75.0])
+def test_crop_and_keypoints_are_those_of_geometry(run, angle):
+    sample = _sample(np.random.default_rng(1))
+
+    def cut(sample):
+        sample = transforms.whole_crop(sample, INPUT_HW) | {"angle_degrees": angle}
+        return transforms.cut_crop(sample, COCO_17, INPUT_HW)
+
+    result = run(cut, sample)
+
+    center_xy, size_wh = geometry.box_to_crop(sample["box_xywh"].numpy(), INPUT_HW)
+    matrix = geometry.crop_matrix(center_xy, size_wh[0], INPUT_HW, angle)
+    expected = geometry.warp_image(sample["image"].numpy(), matrix, INPUT_HW)
+    # OpenCV rounds to whole grey levels; float32 matrices add a little.
+    np.testing.assert_allclose(result["image"], expected, atol=0.6)
+    expected_xy = geometry.transform_points(matrix, sample["keypoints_xy"].numpy())
+    np.testing.assert_allclose(result["keypoints_xy"], expected_xy, atol=1e-3)
+
+
+def test_a_mirrored_crop_is_the_crop_of_the_mirrored_image():
+    sample = _sample(np.random.default_rng(2))
+    mirrored = transforms.whole_crop(sample, INPUT_HW) | {
+        "is_mirrored": tf.constant(True),
+        "angle_degrees": 20.0,
+    }
+    result = transforms.cut_crop(mirrored, COCO_17, INPUT_HW)
+
+    # The reference flips image, joints and centre first: x' = W - x - 1.
+    width = sample["image"].shape[1]
+    flipped_xy = sample["keypoints_xy"].numpy() * [-1, 1] + [width - 1, 0]
+    center_xy, size_wh = geometry.box_to_crop(sample["box_xywh"].numpy(), INPUT_HW)
+    center_xy = center_xy * [-1, 1] + [width - 1, 0]
+    matrix = geometry.crop_matrix(center_xy, size_wh[0], INPUT_HW, 20.0)
+    flipped = np.ascontiguousarray(sample["image"].numpy()[:, ::-1])
+    expected = geometry.warp_image(flipped, matrix, INPUT_HW)
+    expected_xy = geometry.transform_points(matrix, flipped_xy)[COCO_17.mirror_permutation]
+    np.testing.assert_allclose(result["image"], expected, atol=0.6)
+    np.testing.assert_allclose(result["keypoints_xy"], expected_xy, atol=1e-3)
+
+
+def test_visibility_changes_sides_with_its_keypoint():
+    visibility = np.zeros(17, np.int32)
+    visibility[COCO_17.index("left_wrist")] = 2
+    sample = transforms.whole_crop(
+        _sample(np.random.default_rng(3), visibility=visibility), INPUT_HW
+    )
+    result = transforms.cut_crop(
+        sample | {"is_mirrored": tf.constant(True)}, COCO_17, INPUT_HW
+    )
+    assert np.flatnonzero(result["visibility"]) == [COCO_17.index("right_wrist")]
+
+
+def _augmented(augmentation, skeleton=COCO_17, count=400):
+    sample = transforms.whole_crop(_sample(np.random.default_rng(4)), INPUT_HW)
+
+    def augment(index):
+        seed = tf.stack([tf.constant(5, tf.int64), index])
+        changed = transforms.augment_crop(sample, augmentation, skeleton, INPUT_HW, seed)
+        kept = ("crop_width", "angle_degrees", "is_mirrored", "center_xy")
+        return {name: changed[name] for name in kept}
+
+    dataset = tf.data.Dataset.range(count).map(augment).batch(count)
+    result = {name: value.numpy() for name, value in next(iter(dataset)).items()}
+    return sample, result
+
+
+def test_no_augmentation_changes_nothing():
+    sample, result = _augmented(STILL, count=5)
+    np.testing.assert_allclose(result["crop_width"], sample["crop_width"])
+    assert not result["angle_degrees"].any()
+    assert not result["is_mirrored"].any()
+
+
+def test_augmentation_stays_within_the_reference_limits():
+    sample, result = _augmented(Augmentation(half_body_probability=0))
+    zoom = result["crop_width"] / sample["crop_width"].numpy()
+    assert 0.65 - 1e-6 <= zoom.min() < 0.75
+    assert 1.25 < zoom.max() <= 1.35 + 1e-6
+    assert 60 < abs(result["angle_degrees"]).max() <= 90
+    # Shares of 400 draws lie within 4 standard deviations of their probability.
+    assert abs((result["angle_degrees"] != 0).mean() - 0.6) < 0.1
+    assert abs(result["is_mirrored"].mean() - 0.5) < 0.1
+
+
+def test_half_body_moves_the_crop_to_upper_or_lower_keypoints():
+    augmentation = Augmentation(0, 0, 0, 0, half_body_probability=1.0)
+    sample, result = _augmented(augmentation)
+    points = sample["keypoints_xy"].numpy()
+    upper = points[COCO_17.upper_body_mask].mean(axis=0)
+    lower = points[~COCO_17.upper_body_mask].mean(axis=0)
+    is_upper = np.isclose(result["center_xy"], upper, atol=1e-3).all(axis=1)
+    is_lower = np.isclose(result["center_xy"], lower, atol=1e-3).all(axis=1)
+    assert (is_upper | is_lower).all()
+    # A normal number is below 0.5 in 69 % of draws.
+    assert abs(is_upper.mean() - 0.69) < 0.1
+
+
+def test_half_body_leaves_people_with_few_keypoints_alone():
+    augmentation = Augmentation(
+        0, 0, 0, 0, half_body_probability=1.0, half_body_min_keypoints=17
+    )
+    sample, result = _augmented(augmentation, count=20)
+    np.testing.assert_allclose(result["center_xy"], [sample["center_xy"]] * 20)
+
+
+def test_a_skeleton_without_mirror_pairs_is_never_flipped():
+    plain = Skeleton("plain", COCO_17.names)
+    _, result = _augmented(Augmentation(flip_probability=1.0), plain, count=20)
+    assert not result["is_mirrored"].any()
+
+
+def test_color_jitter_keeps_the_range_and_varies():
+    image = tf.constant(np.random.default_rng(6).uniform(0, 255, (8, 8, 3)), tf.float32)
+    changed = [transforms.jitter_color(image, 1.0, [0, i]).numpy() for i in range(20)]
+    assert min(c.min() for c in changed) >= 0
+    assert max(c.max() for c in changed) <= 255
+    assert np.std([c.mean() for c in changed]) > 10
