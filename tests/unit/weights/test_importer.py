@@ -1,0 +1,197 @@
+"""Every tensor of a checkpoint fills exactly one weight, or nothing is written."""
+
+import importlib.util
+from pathlib import Path
+
+import numpy as np
+import pytest
+from torch_files import write_torch_zip
+
+from keras_pose.contract import read_contract
+from keras_pose.normalization import IMAGENET
+from keras_pose.weights.importer import BATCH_NORM_TENSORS, fill, import_weights
+from keras_pose.weights.layouts import MMPOSE, REFERENCE, recognize
+from keras_pose.zoo import create_model, get_spec
+
+MODEL = "hourglass_1"
+INPUT_HW = (64, 64)
+SCRIPT = Path(__file__).resolve().parents[3] / "training" / "import_weights.py"
+
+
+def reference_tensors(model):
+    """The model's weights, named and laid out as PyTorch has them."""
+    tensors = {}
+    for layer in model.layers:
+        arrays = layer.get_weights()
+        names = BATCH_NORM_TENSORS if len(arrays) == 4 else ("weight", "bias")
+        for name, array in zip(names, arrays, strict=False):
+            is_kernel = array.ndim == 4
+            tensors[f"{layer.name}.{name}"] = (
+                array.transpose(3, 2, 0, 1) if is_kernel else array
+            )
+        if len(arrays) == 4:
+            tensors[f"{layer.name}.num_batches_tracked"] = np.array(5)
+    return tensors
+
+
+@pytest.fixture(scope="module")
+def model():
+    return create_model(MODEL, num_keypoints=3, input_hw=INPUT_HW)
+
+
+@pytest.fixture(scope="module")
+def tensors(model):
+    return reference_tensors(model)
+
+
+def assert_same_weights(left, right):
+    for one, other in zip(left.get_weights(), right.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.slow
+def test_import_reads_the_number_of_keypoints_and_the_normalization(
+    model, tensors, tmp_path
+):
+    np.savez(tmp_path / "x.npz", **tensors)
+
+    imported, normalization = import_weights(MODEL, tmp_path / "x.npz", input_hw=INPUT_HW)
+
+    assert_same_weights(imported, model)
+    assert normalization == REFERENCE.normalizations["hourglass"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("prefix", ["module.", "model.module.", ""])
+def test_torch_files_and_their_wrappers(prefix, model, tensors, tmp_path):
+    wrapped = {prefix + name: array for name, array in tensors.items() if array.ndim}
+    write_torch_zip(tmp_path / "x.pth.tar", wrapped)
+
+    imported, _ = import_weights(MODEL, tmp_path / "x.pth.tar", 3, INPUT_HW)
+
+    assert_same_weights(imported, model)
+
+
+@pytest.mark.parametrize("head", ["head.", "keypoint_head."])
+def test_mmpose_prefixes_are_cut_off(head):
+    names = ["backbone.conv1.weight", f"{head}final_layer.weight"]
+
+    layout, renamed = recognize({name: np.zeros(1) for name in names})
+
+    assert layout is MMPOSE
+    assert list(renamed) == ["conv1.weight", "final_layer.weight"]
+    assert layout.normalizations["simple_baseline"] == IMAGENET
+
+
+def test_names_that_become_the_same_are_refused():
+    names = ["backbone.conv1.weight", "conv1.weight"]
+    with pytest.raises(ValueError, match="same name"):
+        recognize({name: np.zeros(1) for name in names})
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        pytest.param(
+            lambda t: t.pop("bn1.weight"),
+            r"1 tensors are missing \(bn1.weight\)",
+            id="missing",
+        ),
+        pytest.param(
+            lambda t: t.update({"extra.weight": np.ones(1)}),
+            r"1 would not be used \(extra.weight\)",
+            id="left_over",
+        ),
+        pytest.param(
+            lambda t: t.update({"conv1.num_batches_tracked": np.array(0)}),
+            r"would not be used \(conv1.num_batches_tracked\)",
+            id="counter_of_no_batch_norm",
+        ),
+        pytest.param(
+            lambda t: t.update({"bn1.weight": np.ones(3, "f4")}),
+            r"bn1.weight should become \(64,\)",
+            id="shape",
+        ),
+        pytest.param(
+            lambda t: t.update({"bn1.weight": np.ones(64, "i8")}),
+            r"bn1.weight holds int64",
+            id="whole_numbers",
+        ),
+        pytest.param(
+            lambda t: t.update({"bn1.weight": np.full(64, np.nan, "f4")}),
+            r"bn1.weight holds infinite or undefined",
+            id="not_finite",
+        ),
+    ],
+)
+def test_misfits_are_refused_and_leave_the_model_alone(change, message, model, tensors):
+    changed = {name: array * 2 if array.ndim else array for name, array in tensors.items()}
+    change(changed)
+    before = model.get_weights()
+
+    with pytest.raises(ValueError, match=message):
+        fill(model, changed, "x.npz")
+
+    for one, other in zip(model.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_another_number_of_keypoints_than_asked_for_is_refused(tmp_path):
+    np.savez(tmp_path / "x.npz", **{"score.0.weight": np.ones((16, 256, 1, 1))})
+    with pytest.raises(ValueError, match=r"x.npz predicts 16 keypoints, but 17 were asked"):
+        import_weights(MODEL, tmp_path / "x.npz", num_keypoints=17)
+
+
+def test_checkpoint_of_another_model_is_named(tmp_path):
+    np.savez(tmp_path / "x.npz", **{"fc.weight": np.ones((1000, 512))})
+    with pytest.raises(ValueError, match=r"not a checkpoint of hrnet_w32: .*fc.weight"):
+        import_weights("hrnet_w32", tmp_path / "x.npz")
+
+
+def test_own_design_has_no_reference_to_import():
+    with pytest.raises(ValueError, match="pose_slim is our own design"):
+        import_weights("pose_slim", "x.npz")
+
+
+def run_script(*arguments):
+    """Runs training/import_weights.py in this process, which has TensorFlow loaded."""
+    module_spec = importlib.util.spec_from_file_location("import_weights", SCRIPT)
+    script = importlib.util.module_from_spec(module_spec)
+    module_spec.loader.exec_module(script)
+    script.main([str(argument) for argument in arguments])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("ending", [".keras", ".weights.h5"])
+def test_script_writes_a_file_that_the_zoo_takes(ending, model, tensors, tmp_path, capsys):
+    np.savez(tmp_path / "x.npz", **tensors)
+    output = tmp_path / f"converted{ending}"
+
+    run_script(
+        *("--model", MODEL, "--source", tmp_path / "x.npz", "--output", output),
+        *("--input-hw", *INPUT_HW),
+    )
+
+    loaded = create_model(MODEL, num_keypoints=3, input_hw=INPUT_HW, weights=output)
+    assert_same_weights(loaded, model)
+    assert "3 keypoints" in capsys.readouterr().out
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(
+        [output.name, "x.npz"]
+    )
+    if ending == ".keras":
+        contract = read_contract(output)
+        assert contract.normalization == REFERENCE.normalizations["hourglass"]
+        assert contract.normalization != get_spec(MODEL).normalization
+
+
+@pytest.mark.parametrize(
+    ("source", "output", "message"),
+    [
+        ("nowhere.pth", "x.keras", "nowhere.pth does not exist"),
+        ("nowhere.pth", "x.pth", "must end in .keras or .weights.h5"),
+    ],
+)
+def test_script_ends_with_one_line_on_bad_input(source, output, message, tmp_path):
+    with pytest.raises(SystemExit, match=f"error: .*{message}"):
+        run_script("--model", MODEL, "--source", source, "--output", tmp_path / output)
+    assert not list(tmp_path.iterdir())
