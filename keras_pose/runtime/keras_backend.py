@@ -30,10 +30,12 @@ class KerasBackend:
         def run(images):
             return tf.cast(last_output(model(images, training=False)), tf.float32)
 
-        self._run = run
+        self._tensor = tf.constant
+        # Traced here: TensorFlow warns of functions that are made and traced in turn.
+        self._run = run.get_concrete_function()
 
     def run(self, images: np.ndarray) -> np.ndarray:
-        return self._run(images).numpy()
+        return self._run(self._tensor(images)).numpy()
 
 
 def last_output(outputs):

@@ -1,0 +1,81 @@
+"""A tiny trained-looking network in every file format, for the tests of exports.
+
+It has all that an export must get right: two stacks, a BGR normalisation, batch norm
+with statistics, a stride that makes swapped sizes show.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import keras
+import numpy as np
+from keras import layers
+
+from keras_pose.codecs import GaussianHeatmapCodec
+from keras_pose.contract import Contract, keras_contract, save_keras_model
+from keras_pose.exporting.onnx_export import export_onnx
+from keras_pose.exporting.tflite import QUANTIZATIONS, export_tflite
+from keras_pose.normalization import Normalization
+from keras_pose.skeleton import Skeleton
+
+INPUT_HW = (32, 24)
+SKELETON = Skeleton(
+    name="three",
+    names=("nose", "left_hip", "right_hip"),
+    mirrored=(("left_hip", "right_hip"),),
+    limbs=(("left_hip", "right_hip"),),
+)
+CODEC = GaussianHeatmapCodec(INPUT_HW, stride=4, sigma=1.0)
+BGR = Normalization(mean=(0.4, 0.45, 0.5), std=(0.2, 0.25, 0.3), channel_order="bgr")
+FLOAT_KINDS = (".keras", "float32", "onnx")
+
+
+@dataclass(frozen=True)
+class ExportedFiles:
+    """The network, and its files by kind: ".keras", "onnx", or a quantization."""
+
+    model: keras.Model
+    contract: Contract
+    crops: np.ndarray
+    paths: dict[str, Path]
+
+    def heatmaps(self, crops):
+        """What every file should predict, straight from Keras."""
+        return self.model(BGR(crops), training=False)[-1].numpy()
+
+
+def export_all(folder) -> ExportedFiles:
+    model = tiny_model()
+    contract = keras_contract(model, CODEC, SKELETON, BGR)
+    crops = smooth_crops(12)
+    paths = {".keras": save_keras_model(model, folder / "tiny.keras", contract)}
+    paths["onnx"] = folder / "onnx" / "tiny.onnx"
+    export_onnx(model, contract, paths["onnx"], crops)
+    for quantization in QUANTIZATIONS:
+        paths[quantization] = folder / "tflite" / f"{quantization}.tflite"
+        export_tflite(model, contract, paths[quantization], crops, quantization)
+    return ExportedFiles(model, contract, crops, paths)
+
+
+def tiny_model(name="tiny", seed=0):
+    """Builds two stacks, of which only the second gives the right answer."""
+    keras.utils.set_random_seed(seed)
+    image = keras.Input((*INPUT_HW, 3), name="image")
+    x = layers.Conv2D(8, 3, strides=2, padding="same", use_bias=False)(image)
+    x = layers.BatchNormalization(name="bn")(x)
+    x = layers.ReLU()(x)
+    x = layers.Conv2D(8, 3, strides=2, padding="same", activation="relu")(x)
+    first = layers.Conv2D(SKELETON.num_keypoints, 1, name="stack1")(x)
+    second = layers.Conv2D(SKELETON.num_keypoints, 3, padding="same", name="stack2")(x)
+    model = keras.Model(image, [first, second], name=name)
+    rng = np.random.default_rng(seed)
+    statistics = [(1, 0.2), (0, 0.2), (0, 0.2)]
+    gamma, beta, mean = (rng.normal(*moments, size=8) for moments in statistics)
+    model.get_layer("bn").set_weights([gamma, beta, mean, rng.uniform(0.5, 1.5, size=8)])
+    return model
+
+
+def smooth_crops(count, input_hw=INPUT_HW, seed=0):
+    """Makes pictures with broad patches of colour, as photographs have."""
+    noise = np.random.default_rng(seed).integers(0, 256, (count, 4, 4, 3), np.uint8)
+    return noise.repeat(input_hw[0] // 4, axis=1).repeat(input_hw[1] // 4, axis=2)
