@@ -34,7 +34,11 @@ def float_ops(path) -> Counter:
 
 
 def _read(path):
-    return schema.ModelT.InitFromObj(schema.Model.GetRootAs(Path(path).read_bytes()))
+    content = Path(path).read_bytes()
+    try:
+        return schema.ModelT.InitFromObj(schema.Model.GetRootAs(content))
+    except Exception as error:  # flatbuffers trusts its input, and fails anyhow
+        raise ValueError(f"{path} is not a .tflite file, or is damaged: {error}") from error
 
 
 def _operators(model):
@@ -53,3 +57,15 @@ def _name(code) -> str:
     # Files written before 2020 have the code in the old one-byte field.
     number = max(code.builtinCode, code.deprecatedBuiltinCode)
     return _OP_NAMES.get(number, str(number))
+
+
+def num_per_channel_weights(path) -> int:
+    """Counts the weight tensors that have one scale per output channel."""
+    return sum(
+        tensor.quantization is not None
+        and tensor.quantization.scale is not None
+        and len(tensor.quantization.scale) > 1
+        and tensor.type == schema.TensorType.INT8
+        for graph in _read(path).subgraphs
+        for tensor in graph.tensors
+    )

@@ -8,6 +8,7 @@ into files, or left the weights out.
 from __future__ import annotations
 
 import dataclasses
+import re
 import tempfile
 from pathlib import Path
 
@@ -76,11 +77,18 @@ def convert(model, contract: Contract, crops, quantization, batch) -> bytes:
         try:
             return converter.convert()
         except Exception as error:  # the converter's errors have no common base
-            reason = str(error).strip().splitlines() or [type(error).__name__]
             raise ExportError(
                 f"{contract.model} cannot be converted to {quantization} with TFLite's "
-                f"builtin ops alone: {' '.join(reason[:3])}"
+                f"builtin ops alone: {_reason(error)}"
             ) from error
+
+
+def _reason(error: Exception) -> str:
+    """Picks the ops out of the converter's pages, or else its first line."""
+    ops = sorted(set(re.findall(r"'(tf\.\w+)' op is neither", str(error))))
+    if ops:
+        return f"it needs {', '.join(ops)}."
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 def _configure(converter, quantization, crops, batch) -> None:

@@ -1,0 +1,84 @@
+import json
+import os
+
+import pytest
+
+from keras_pose.data.sources import SyntheticSource
+from keras_pose.exporting.sources import calibration_source, newest_checkpoint, open_source
+
+
+def make_run(runs_dir, name, age_seconds, files=("best.keras", "last.keras")):
+    run = runs_dir / name
+    run.mkdir()
+    for file in files:
+        (run / file).touch()
+        os.utime(run / file, (1e9 - age_seconds, 1e9 - age_seconds))
+    return run
+
+
+def test_newest_run_is_the_one_written_to_last(tmp_path):
+    make_run(tmp_path, "z_old", age_seconds=60)
+    new = make_run(tmp_path, "a_new", age_seconds=0)
+    make_run(tmp_path, "m_without_checkpoints", age_seconds=0, files=())
+
+    assert newest_checkpoint(tmp_path) == new / "best.keras"
+
+
+def test_last_checkpoint_stands_in_for_the_best(tmp_path):
+    run = make_run(tmp_path, "short", age_seconds=0, files=("last.keras",))
+    assert newest_checkpoint(tmp_path) == run / "last.keras"
+
+
+def test_no_run_says_how_to_make_one(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"no run in .* python training/train\.py"):
+        newest_checkpoint(tmp_path / "runs")
+
+
+def test_source_is_named_and_brings_its_recipe(exported, tmp_path, capsys):
+    weights = tmp_path / "best.keras"
+    weights.write_bytes(exported.paths[".keras"].read_bytes())
+    (tmp_path / "recipe.json").write_text(json.dumps({"dataset": "coco"}))
+
+    source = open_source(weights)
+
+    assert str(weights) in capsys.readouterr().out
+    assert source.recipe == {"dataset": "coco"}
+    assert source.contract == exported.contract
+    expected = tmp_path / "export" / "int8" / "pose_model.tflite"
+    assert source.default_output("int8", ".tflite") == expected
+
+
+def test_exported_file_cannot_be_exported_again(exported):
+    with pytest.raises(ValueError, match="is not a Keras file"):
+        open_source(exported.paths["int8"])
+
+
+def test_synthetic_people_are_drawn_as_the_run_drew_them():
+    people, words = calibration_source(
+        {"dataset": "synthetic", "data_dir": None, "seed": 4}
+    )
+    assert isinstance(people, SyntheticSource)
+    assert words == "synthetic people, drawn now"
+
+
+def test_unknown_training_set_is_said_aloud():
+    people, words = calibration_source({})
+    assert isinstance(people, SyntheticSource)
+    assert "not known" in words
+
+
+def test_training_set_that_is_gone_is_said_aloud(tmp_path):
+    recipe = {"dataset": "coco", "data_dir": str(tmp_path)}
+    people, words = calibration_source(recipe)
+    assert isinstance(people, SyntheticSource)
+    assert "INSTEAD of the training set" in words
+
+
+def test_data_set_that_was_asked_for_must_be_there(tmp_path):
+    with pytest.raises(FileNotFoundError, match="No train split of coco"):
+        calibration_source({}, "coco", tmp_path)
+
+
+def test_misspelt_data_set_suggests_the_name(tmp_path):
+    with pytest.raises(ValueError, match="Did you mean coco"):
+        calibration_source({}, "cocoo", tmp_path)
