@@ -47,6 +47,8 @@ def parse_args(argv=None):
     args = parser.parse_args(argv)
     if args.output and not args.output.endswith(".tflite"):
         parser.error(f"--output must end in .tflite, got {args.output}")
+    if args.quantization != "int8" and (args.dataset or args.data_dir):
+        parser.error("--dataset and --data-dir are to calibrate, which only --int8 does")
     return args
 
 

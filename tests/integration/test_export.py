@@ -1,0 +1,153 @@
+"""The export programs, from a run folder to files that answer as the model does."""
+
+import importlib.util
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from exported_files import smooth_crops
+
+from keras_pose.contract import keras_contract, save_keras_model
+from keras_pose.data.synthetic import write_coco_dataset
+from keras_pose.exporting.writing import relative_error
+from keras_pose.runtime import load_model
+from keras_pose.runtime.keras_backend import zoo_contract
+from keras_pose.zoo import create_model
+
+EXPORT_DIR = Path(__file__).resolve().parents[2] / "export"
+INPUT_HW = (64, 32)
+
+pytestmark = pytest.mark.slow
+
+
+def load_script(name):
+    spec = importlib.util.spec_from_file_location(f"{name}_script", EXPORT_DIR / name)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+TO_TFLITE, TO_ONNX, BENCHMARK = map(
+    load_script, ("to_tflite.py", "to_onnx.py", "benchmark.py")
+)
+
+
+@pytest.fixture(scope="module")
+def workplace(tmp_path_factory):
+    """A folder with one run in `runs/`, its training set, and a weights file."""
+    folder = tmp_path_factory.mktemp("workplace")
+    write_coco_dataset(folder / "people", 3, split="train")
+    model = create_model("pose_slim", input_hw=INPUT_HW)
+    run = folder / "runs" / "pose_slim_synthetic_20260101-120000"
+    run.mkdir(parents=True)
+    save_keras_model(model, run / "best.keras", zoo_contract(model))
+    recipe = {"model": "pose_slim", "dataset": "synthetic", "data_dir": "people", "seed": 0}
+    (run / "recipe.json").write_text(json.dumps(recipe))
+    model.save_weights(folder / "slim.weights.h5")
+    return folder
+
+
+@pytest.fixture
+def run_dir(workplace, monkeypatch):
+    monkeypatch.chdir(workplace)
+    return next(Path("runs").iterdir())
+
+
+def test_newest_run_becomes_an_int8_file_calibrated_on_its_training_set(run_dir, capsys):
+    TO_TFLITE.main(["--int8", "--calibration-images", "3"])
+
+    out = capsys.readouterr().out
+    path = run_dir / "export" / "int8" / "pose_model.tflite"
+    assert f"Exporting {run_dir / 'best.keras'}, of the newest run in runs" in out
+    assert "Calibrating on 3 crops of the train split of synthetic in people" in out
+    assert str(path) in out
+    assert str(path.with_name("pose_model.json")) in out
+    crops = smooth_crops(3, INPUT_HW)
+    expected = load_model(run_dir / "best.keras").predict(crops)
+    # Calibrated on three crops of other pictures; trained networks do better.
+    assert relative_error(load_model(path).predict(crops), expected) < 0.5
+
+
+def test_weights_file_becomes_a_float16_file_where_it_was_asked_for(run_dir, tmp_path):
+    output = tmp_path / "new folder" / "slim.tflite"
+    weights = ["--weights", "slim.weights.h5", "--model", "pose_slim"]
+    size = ["--input-hw", *map(str, INPUT_HW)]
+    TO_TFLITE.main(["--float16", *weights, *size, "--output", str(output)])
+    model = load_model(output)
+    assert model.contract.quantization == "float16"
+    assert model.contract.model == "pose_slim"
+
+
+def test_newest_run_becomes_an_onnx_file(run_dir):
+    TO_ONNX.main([])
+
+    crops = smooth_crops(3, INPUT_HW)
+    path = run_dir / "export" / "onnx" / "pose_model.onnx"
+    expected = load_model(run_dir / "best.keras").predict(crops)
+    assert relative_error(load_model(path).predict(crops), expected) < 1e-4
+
+
+def test_benchmark_prints_a_row_per_file_and_thread_count(exported, capsys):
+    files = [str(exported.paths[kind]) for kind in ("int8", "onnx")]
+    BENCHMARK.main([*files, "--threads", "1", "--runs", "2"])
+    rows = capsys.readouterr().out.splitlines()[2:]
+    assert [row.split()[0] for row in rows] == files
+
+
+@pytest.mark.parametrize("script", [TO_TFLITE, TO_ONNX], ids=["tflite", "onnx"])
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--runs-dir", "nowhere"], "There is no run in"),
+        (["--weights", "gone.keras"], r"gone\.keras does not exist"),
+        (["--weights", "best.kera"], r"Did you mean \.keras"),
+        (["--weights", "slim.weights.h5"], "say of which model they are"),
+    ],
+)
+def test_bad_input_ends_in_one_line(run_dir, script, arguments, message):
+    with pytest.raises(SystemExit, match=message):
+        script.main(arguments)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        pytest.param(["--int8", "--float16"], id="two_kinds"),
+        pytest.param(["--output", "pose.onnx"], id="other_suffix"),
+        pytest.param(["--batch", "0"], id="no_batch"),
+        pytest.param(["--float16", "--dataset", "coco"], id="nothing_to_calibrate"),
+    ],
+)
+def test_options_that_cannot_be_are_refused(arguments, capsys):
+    with pytest.raises(SystemExit):
+        TO_TFLITE.parse_args(arguments)
+    assert "error" in capsys.readouterr().err
+
+
+def test_folder_that_takes_no_files_is_named(run_dir, tmp_path):
+    blocked = tmp_path / "a file, not a folder"
+    blocked.touch()
+    with pytest.raises(SystemExit, match="Cannot write into"):
+        TO_TFLITE.main(["--output", str(blocked / "a.tflite")])
+
+
+def test_model_trained_with_a_contract_of_its_own_keeps_it(tmp_path):
+    """The contract of the file counts, not the zoo's."""
+    model = create_model("pose_slim", num_keypoints=16, input_hw=INPUT_HW)
+    contract = zoo_contract(model)
+    assert contract.skeleton.name == "mpii_16"
+    narrow = keras_contract(
+        model,
+        type(contract.codec)(INPUT_HW, 4, sigma=1.5),
+        contract.skeleton,
+        contract.normalization,
+    )
+    path = save_keras_model(model, tmp_path / "best.keras", narrow)
+
+    TO_TFLITE.main(["--weights", str(path)])
+
+    exported = load_model(tmp_path / "export" / "float32" / "pose_model.tflite")
+    assert exported.contract.codec.sigma == 1.5
+    assert exported.contract.skeleton.name == "mpii_16"
+    assert np.isfinite(exported.predict(smooth_crops(1, INPUT_HW))).all()
