@@ -43,11 +43,11 @@ def build_hourglass(num_keypoints, input_hw, num_stacks, name="hourglass"):
     x = _stem(image)
     heatmaps = []
     for stack in range(num_stacks):
-        y = _hourglass(x, DEPTH, f"hg.{stack}.hg")
-        y = _residual(y, FEATURES, f"res.{stack}.0")
-        y = _torch_conv(y, FEATURES, 1, f"fc.{stack}.0")
-        y = _bn_relu(y, f"fc.{stack}.1")
-        score = heatmap_conv(y, num_keypoints, f"score.{stack}", **_torch_start(FEATURES))
+        y = _hourglass(x, DEPTH, f"hg-{stack}-hg")
+        y = _residual(y, FEATURES, f"res-{stack}-0")
+        y = _torch_conv(y, FEATURES, 1, f"fc-{stack}-0")
+        y = _bn_relu(y, f"fc-{stack}-1")
+        score = heatmap_conv(y, num_keypoints, f"score-{stack}", **_torch_start(FEATURES))
         heatmaps.append(score)
         if stack < num_stacks - 1:
             x = _feed_back(x, y, score, stack)
@@ -59,10 +59,10 @@ def _stem(image):
     """Newell et al. 2016, sec. 3.2: down to (B, H / 4, W / 4, 256)."""
     x = _torch_conv(image, 64, 7, "conv1", strides=2)
     x = _bn_relu(x, "bn1")
-    x = _residual(x, 128, "layer1.0")
+    x = _residual(x, 128, "layer1-0")
     x = layers.MaxPooling2D(2, name="maxpool")(x)
-    x = _residual(x, FEATURES, "layer2.0")
-    return _residual(x, FEATURES, "layer3.0")
+    x = _residual(x, FEATURES, "layer2-0")
+    return _residual(x, FEATURES, "layer3-0")
 
 
 def _hourglass(x, depth, name):
@@ -78,17 +78,17 @@ def _hourglass(x, depth, name):
     Returns:
         A tensor of the shape of `x`.
     """
-    level = f"{name}.{depth - 1}"
-    skip = _residual(x, FEATURES, f"{level}.0.0")
-    low = layers.MaxPooling2D(2, name=f"{level}.maxpool")(x)
-    low = _residual(low, FEATURES, f"{level}.1.0")
+    level = f"{name}-{depth - 1}"
+    skip = _residual(x, FEATURES, f"{level}-0-0")
+    low = layers.MaxPooling2D(2, name=f"{level}-maxpool")(x)
+    low = _residual(low, FEATURES, f"{level}-1-0")
     if depth > 1:
         low = _hourglass(low, depth - 1, name)
     else:
-        low = _residual(low, FEATURES, f"{level}.3.0")
-    low = _residual(low, FEATURES, f"{level}.2.0")
-    up = upsample_nearest(low, 2, f"{level}.upsample")
-    return layers.Add(name=f"{level}.add")([skip, up])
+        low = _residual(low, FEATURES, f"{level}-3-0")
+    low = _residual(low, FEATURES, f"{level}-2-0")
+    up = upsample_nearest(low, 2, f"{level}-upsample")
+    return layers.Add(name=f"{level}-add")([skip, up])
 
 
 def _residual(x, filters, name):
@@ -97,15 +97,15 @@ def _residual(x, filters, name):
     Source: He et al. 2016 (arXiv:1603.05027), fig. 1b.
     """
     narrow = filters // 2
-    residual = _bn_relu(x, f"{name}.bn1")
-    residual = _torch_conv(residual, narrow, 1, f"{name}.conv1")
-    residual = _bn_relu(residual, f"{name}.bn2")
-    residual = _torch_conv(residual, narrow, 3, f"{name}.conv2")
-    residual = _bn_relu(residual, f"{name}.bn3")
-    residual = _torch_conv(residual, filters, 1, f"{name}.conv3")
+    residual = _bn_relu(x, f"{name}-bn1")
+    residual = _torch_conv(residual, narrow, 1, f"{name}-conv1")
+    residual = _bn_relu(residual, f"{name}-bn2")
+    residual = _torch_conv(residual, narrow, 3, f"{name}-conv2")
+    residual = _bn_relu(residual, f"{name}-bn3")
+    residual = _torch_conv(residual, filters, 1, f"{name}-conv3")
     if x.shape[-1] != filters:
-        x = _torch_conv(x, filters, 1, f"{name}.downsample.0")
-    return layers.Add(name=f"{name}.add")([residual, x])
+        x = _torch_conv(x, filters, 1, f"{name}-downsample-0")
+    return layers.Add(name=f"{name}-add")([residual, x])
 
 
 def _feed_back(x, features, score, stack):
@@ -114,14 +114,14 @@ def _feed_back(x, features, score, stack):
     Source: Newell et al. 2016, sec. 3.3 "Stacked Hourglass with Intermediate
     Supervision", fig. 4.
     """
-    features = _torch_conv(features, FEATURES, 1, f"fc_.{stack}")
-    score = _torch_conv(score, FEATURES, 1, f"score_.{stack}")
-    return layers.Add(name=f"feedback.{stack}.add")([x, features, score])
+    features = _torch_conv(features, FEATURES, 1, f"fc_-{stack}")
+    score = _torch_conv(score, FEATURES, 1, f"score_-{stack}")
+    return layers.Add(name=f"feedback-{stack}-add")([x, features, score])
 
 
 def _bn_relu(x, name):
     x = batch_norm(x, name)
-    return layers.ReLU(name=f"{name}.relu")(x)
+    return layers.ReLU(name=f"{name}-relu")(x)
 
 
 def _torch_conv(x, filters, kernel_size, name, strides=1):

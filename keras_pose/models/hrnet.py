@@ -43,10 +43,10 @@ def build_hrnet(num_keypoints, input_hw, width, name="hrnet"):
     for num_branches, num_modules in NUM_MODULES.items():
         branches = _transition(branches, width, f"transition{num_branches - 1}")
         for module in range(num_modules):
-            prefix = f"stage{num_branches}.{module}"
+            prefix = f"stage{num_branches}-{module}"
             is_last = num_branches == 4 and module == num_modules - 1
             branches = [
-                _branch(x, f"{prefix}.branches.{index}") for index, x in enumerate(branches)
+                _branch(x, f"{prefix}-branches-{index}") for index, x in enumerate(branches)
             ]
             # Only the highest resolution is read at the end.
             num_targets = 1 if is_last else num_branches
@@ -63,7 +63,7 @@ def _stem(image):
         x = batch_norm(x, f"bn{number}")
         x = layers.ReLU(name=f"relu{number}")(x)
     for block in range(NUM_STEM_BLOCKS):
-        x = bottleneck_block(x, STEM_CHANNELS, f"layer1.{block}")
+        x = bottleneck_block(x, STEM_CHANNELS, f"layer1-{block}")
     return x
 
 
@@ -84,17 +84,17 @@ def _transition(branches, width, name):
     for index, x in enumerate(branches):
         channels = width * 2**index
         if x.shape[-1] != channels:
-            x = _conv_bn_relu(x, channels, f"{name}.{index}")
+            x = _conv_bn_relu(x, channels, f"{name}-{index}")
         moved.append(x)
     index = len(branches)
     # One convolution, the first of the reference's sequence, hence the ".0".
-    lowest = _conv_bn_relu(branches[-1], width * 2**index, f"{name}.{index}.0", strides=2)
+    lowest = _conv_bn_relu(branches[-1], width * 2**index, f"{name}-{index}-0", strides=2)
     return [*moved, lowest]
 
 
 def _branch(x, name):
     for block in range(BLOCKS_PER_BRANCH):
-        x = basic_block(x, x.shape[-1], f"{name}.{block}")
+        x = basic_block(x, x.shape[-1], f"{name}-{block}")
     return x
 
 
@@ -116,12 +116,12 @@ def _fuse(branches, num_targets, prefix):
         channels = branches[target].shape[-1]
         terms = [
             _resample(
-                x, target - source, channels, f"{prefix}.fuse_layers.{target}.{source}"
+                x, target - source, channels, f"{prefix}-fuse_layers-{target}-{source}"
             )
             for source, x in enumerate(branches)
         ]
-        total = layers.Add(name=f"{prefix}.add{target}")(terms)
-        fused.append(layers.ReLU(name=f"{prefix}.relu{target}")(total))
+        total = layers.Add(name=f"{prefix}-add{target}")(terms)
+        fused.append(layers.ReLU(name=f"{prefix}-relu{target}")(total))
     return fused
 
 
@@ -130,18 +130,18 @@ def _resample(x, levels_down, channels, name):
     if levels_down == 0:
         return x
     if levels_down < 0:
-        x = conv(x, channels, 1, f"{name}.0")
-        x = batch_norm(x, f"{name}.1")
-        return upsample_nearest(x, 2**-levels_down, f"{name}.2")
+        x = conv(x, channels, 1, f"{name}-0")
+        x = batch_norm(x, f"{name}-1")
+        return upsample_nearest(x, 2**-levels_down, f"{name}-2")
     for step in range(levels_down - 1):
-        x = _conv_bn_relu(x, x.shape[-1], f"{name}.{step}", strides=2)
+        x = _conv_bn_relu(x, x.shape[-1], f"{name}-{step}", strides=2)
     # The last one is not rectified: the sum is.
-    last = f"{name}.{levels_down - 1}"
-    x = conv(x, channels, 3, f"{last}.0", strides=2)
-    return batch_norm(x, f"{last}.1")
+    last = f"{name}-{levels_down - 1}"
+    x = conv(x, channels, 3, f"{last}-0", strides=2)
+    return batch_norm(x, f"{last}-1")
 
 
 def _conv_bn_relu(x, filters, name, strides=1):
-    x = conv(x, filters, 3, f"{name}.0", strides)
-    x = batch_norm(x, f"{name}.1")
-    return layers.ReLU(name=f"{name}.2")(x)
+    x = conv(x, filters, 3, f"{name}-0", strides)
+    x = batch_norm(x, f"{name}-1")
+    return layers.ReLU(name=f"{name}-2")(x)

@@ -22,7 +22,7 @@ def conv(x, filters, kernel_size, name, strides=1, **options):
         x: (B, H, W, C) tensor.
         filters: output channels.
         kernel_size: odd number.
-        name: layer name, the prefix of its tensors in the reference.
+        name: layer name, that of the module in the reference with dashes for dots.
         strides: the same in both directions.
         options: for `keras.layers.Conv2D`. Without them there is no bias, and the
             weights start as those of HRNet and Simple Baselines do.
@@ -81,11 +81,11 @@ def basic_block(x, filters, name, strides=1):
     Returns:
         (B, H / strides, W / strides, filters) tensor.
     """
-    residual = conv(x, filters, 3, f"{name}.conv1", strides)
-    residual = batch_norm(residual, f"{name}.bn1")
-    residual = layers.ReLU(name=f"{name}.relu1")(residual)
-    residual = conv(residual, filters, 3, f"{name}.conv2")
-    residual = batch_norm(residual, f"{name}.bn2")
+    residual = conv(x, filters, 3, f"{name}-conv1", strides)
+    residual = batch_norm(residual, f"{name}-bn1")
+    residual = layers.ReLU(name=f"{name}-relu1")(residual)
+    residual = conv(residual, filters, 3, f"{name}-conv2")
+    residual = batch_norm(residual, f"{name}-bn2")
     return _add_shortcut(x, residual, name, strides)
 
 
@@ -104,21 +104,21 @@ def bottleneck_block(x, filters, name, strides=1):
     Returns:
         (B, H / strides, W / strides, 4 * filters) tensor.
     """
-    residual = conv(x, filters, 1, f"{name}.conv1")
-    residual = batch_norm(residual, f"{name}.bn1")
-    residual = layers.ReLU(name=f"{name}.relu1")(residual)
-    residual = conv(residual, filters, 3, f"{name}.conv2", strides)
-    residual = batch_norm(residual, f"{name}.bn2")
-    residual = layers.ReLU(name=f"{name}.relu2")(residual)
-    residual = conv(residual, 4 * filters, 1, f"{name}.conv3")
-    residual = batch_norm(residual, f"{name}.bn3")
+    residual = conv(x, filters, 1, f"{name}-conv1")
+    residual = batch_norm(residual, f"{name}-bn1")
+    residual = layers.ReLU(name=f"{name}-relu1")(residual)
+    residual = conv(residual, filters, 3, f"{name}-conv2", strides)
+    residual = batch_norm(residual, f"{name}-bn2")
+    residual = layers.ReLU(name=f"{name}-relu2")(residual)
+    residual = conv(residual, 4 * filters, 1, f"{name}-conv3")
+    residual = batch_norm(residual, f"{name}-bn3")
     return _add_shortcut(x, residual, name, strides)
 
 
 def _add_shortcut(x, residual, name, strides):
     """Adds `x`, projected where its shape differs from the residual's, and rectifies."""
     if strides > 1 or x.shape[-1] != residual.shape[-1]:
-        x = conv(x, residual.shape[-1], 1, f"{name}.downsample.0", strides)
-        x = batch_norm(x, f"{name}.downsample.1")
-    total = layers.Add(name=f"{name}.add")([residual, x])
-    return layers.ReLU(name=f"{name}.relu")(total)
+        x = conv(x, residual.shape[-1], 1, f"{name}-downsample-0", strides)
+        x = batch_norm(x, f"{name}-downsample-1")
+    total = layers.Add(name=f"{name}-add")([residual, x])
+    return layers.ReLU(name=f"{name}-relu")(total)

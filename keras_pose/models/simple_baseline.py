@@ -69,7 +69,7 @@ def _resnet(image, depth):
     for stage, count in enumerate(num_blocks):
         for index in range(count):
             strides = 2 if stage > 0 and index == 0 else 1
-            x = block(x, STEM_CHANNELS * 2**stage, f"layer{stage + 1}.{index}", strides)
+            x = block(x, STEM_CHANNELS * 2**stage, f"layer{stage + 1}-{index}", strides)
     return x
 
 
@@ -83,7 +83,7 @@ def _deconv_bn_relu(x, index):
         padding="same",
         use_bias=False,
         kernel_initializer=small_normal(),
-        name=f"deconv_layers.{index}",
+        name=f"deconv_layers-{index}",
     )(x)
-    x = batch_norm(x, f"deconv_layers.{index + 1}")
-    return layers.ReLU(name=f"deconv_layers.{index + 2}")(x)
+    x = batch_norm(x, f"deconv_layers-{index + 1}")
+    return layers.ReLU(name=f"deconv_layers-{index + 2}")(x)

@@ -38,9 +38,9 @@ def build_slim(num_keypoints, input_hw, name="pose_slim"):
     features = []
     stages = zip(STAGE_CHANNELS, STAGE_BLOCKS, strict=True)
     for number, (channels, num_blocks) in enumerate(stages, start=1):
-        x = _conv_bn_relu(x, channels, 3, f"stage{number}.down", strides=2)
+        x = _conv_bn_relu(x, channels, 3, f"stage{number}-down", strides=2)
         for block in range(num_blocks):
-            x = _residual_block(x, f"stage{number}.block{block}")
+            x = _residual_block(x, f"stage{number}-block{block}")
         features.append(x)
 
     skips = reversed(features[:-1])
@@ -58,31 +58,31 @@ def _conv_bn(x, filters, kernel_size, name, strides=1):
         padding="same",
         use_bias=False,
         kernel_initializer="he_normal",
-        name=f"{name}.conv",
+        name=f"{name}-conv",
     )(x)
-    return batch_norm(x, f"{name}.bn")
+    return batch_norm(x, f"{name}-bn")
 
 
 def _conv_bn_relu(x, filters, kernel_size, name, strides=1):
     x = _conv_bn(x, filters, kernel_size, name, strides)
-    return layers.ReLU(name=f"{name}.relu")(x)
+    return layers.ReLU(name=f"{name}-relu")(x)
 
 
 def _residual_block(x, name):
     """He et al. 2016 (arXiv:1512.03385), fig. 2: two 3x3 convolutions and a shortcut."""
     channels = x.shape[-1]
-    residual = _conv_bn_relu(x, channels, 3, f"{name}.first")
-    residual = _conv_bn(residual, channels, 3, f"{name}.second")
-    total = layers.Add(name=f"{name}.add")([x, residual])
-    return layers.ReLU(name=f"{name}.relu")(total)
+    residual = _conv_bn_relu(x, channels, 3, f"{name}-first")
+    residual = _conv_bn(residual, channels, 3, f"{name}-second")
+    total = layers.Add(name=f"{name}-add")([x, residual])
+    return layers.ReLU(name=f"{name}-relu")(total)
 
 
 def _merge_upwards(x, skip, channels, name):
     """Brings `x` to the resolution of `skip`, which is twice its own, and adds it."""
     # The 1x1 convolution comes first: it is four times cheaper there.
-    x = _conv_bn(x, channels, 1, f"{name}.up")
-    x = layers.UpSampling2D(interpolation="bilinear", name=f"{name}.resize")(x)
-    skip = _conv_bn(skip, channels, 1, f"{name}.skip")
-    total = layers.Add(name=f"{name}.add")([x, skip])
-    total = layers.ReLU(name=f"{name}.relu")(total)
-    return _conv_bn_relu(total, channels, 3, f"{name}.smooth")
+    x = _conv_bn(x, channels, 1, f"{name}-up")
+    x = layers.UpSampling2D(interpolation="bilinear", name=f"{name}-resize")(x)
+    skip = _conv_bn(skip, channels, 1, f"{name}-skip")
+    total = layers.Add(name=f"{name}-add")([x, skip])
+    total = layers.ReLU(name=f"{name}-relu")(total)
+    return _conv_bn_relu(total, channels, 3, f"{name}-smooth")

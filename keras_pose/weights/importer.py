@@ -13,7 +13,7 @@ from keras_pose.contract import keras_contract, save_keras_model
 from keras_pose.files import atomic_path
 from keras_pose.normalization import Normalization
 from keras_pose.skeleton import default_skeleton
-from keras_pose.weights.layouts import COUNTER, final_layer, recognize
+from keras_pose.weights.layouts import COUNTER, final_layer, module_name, recognize
 from keras_pose.weights.npz_reader import read_npz
 from keras_pose.weights.torch_reader import read_state_dict
 from keras_pose.zoo import ModelSpec, create_model, get_spec
@@ -138,12 +138,13 @@ def _num_keypoints(spec: ModelSpec, tensors, source) -> int:
 
 def _tensor_names(layer) -> list[str]:
     """Names a layer's tensors in the reference, in the order of `layer.weights`."""
+    module = module_name(layer.name)
     match layer:
         case layers.BatchNormalization():
-            return [f"{layer.name}.{tensor}" for tensor in BATCH_NORM_TENSORS]
+            return [f"{module}.{tensor}" for tensor in BATCH_NORM_TENSORS]
         case layers.Conv2D() | layers.Conv2DTranspose():
-            bias = [f"{layer.name}.bias"] if layer.use_bias else []
-            return [f"{layer.name}.weight", *bias]
+            bias = [f"{module}.bias"] if layer.use_bias else []
+            return [f"{module}.weight", *bias]
         case _:
             raise ValueError(f"Layer {layer.name} is of a kind that is not converted.")
 
@@ -161,7 +162,7 @@ def _check_names(model, places, tensors, source) -> None:
     wanted = {name for names in places.values() for name in names}
     # A counter belongs to a batch norm of ours, or it is as unknown as any other tensor.
     counters = {
-        f"{layer}.{COUNTER}"
+        f"{module_name(layer)}.{COUNTER}"
         for layer, names in places.items()
         if len(names) == len(BATCH_NORM_TENSORS)
     }

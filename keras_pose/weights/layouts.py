@@ -1,7 +1,8 @@
 """How checkpoints name their tensors, and what their networks want to see.
 
-Our layers bear the names of the reference's modules, so of a name only wrappers have to
-go: `module.` of data-parallel training, `backbone.` and `head.` of mmpose.
+Our layers bear the names of the reference's modules (with dashes for dots), so of a name
+only wrappers have to go: `module.` of data-parallel training, `backbone.` and `head.` of
+mmpose.
 """
 
 from __future__ import annotations
@@ -91,8 +92,13 @@ def recognize(
     return layout, renamed
 
 
+def module_name(layer_name: str) -> str:
+    """Returns the reference's name of a layer of ours."""
+    return layer_name.replace("-", ".")
+
+
 def final_layer(spec: ModelSpec) -> str:
-    """Returns the layer of the reference that gives the (last) heatmaps.
+    """Returns the module of the reference that gives the (last) heatmaps.
 
     Raises:
         ValueError: if there is no reference implementation of the model.

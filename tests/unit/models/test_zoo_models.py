@@ -51,6 +51,13 @@ def test_stacked_models_give_one_output_per_stack():
     assert not np.allclose(*heatmaps)
 
 
+@pytest.mark.parametrize("name", SMALLEST)
+def test_layer_names_suit_every_keras_backend(name):
+    # PyTorch's modules refuse parameters with a dot in their name.
+    model = create_model(name, input_hw=(64, 64))
+    assert not [layer.name for layer in model.layers if "." in layer.name]
+
+
 def test_slim_stays_below_half_a_gigamac():
     assert get_spec("pose_slim").macs < 0.5e9
 

@@ -22,15 +22,16 @@ def reference_tensors(model):
     """The model's weights, named and laid out as PyTorch has them."""
     tensors = {}
     for layer in model.layers:
+        module = layer.name.replace("-", ".")
         arrays = layer.get_weights()
         names = BATCH_NORM_TENSORS if len(arrays) == 4 else ("weight", "bias")
         for name, array in zip(names, arrays, strict=False):
             is_kernel = array.ndim == 4
-            tensors[f"{layer.name}.{name}"] = (
+            tensors[f"{module}.{name}"] = (
                 array.transpose(3, 2, 0, 1) if is_kernel else array
             )
         if len(arrays) == 4:
-            tensors[f"{layer.name}.num_batches_tracked"] = np.array(5)
+            tensors[f"{module}.num_batches_tracked"] = np.array(5)
     return tensors
 
 
