@@ -8,11 +8,12 @@ at TensorFlow's own number of threads.
 """
 
 import argparse
-import os
 import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run from a clone
+
+from keras_pose.commandline import plain_errors
 
 
 def parse_args(argv=None):
@@ -33,18 +34,14 @@ def counts(text):
     return values
 
 
+@plain_errors()
 def main(argv=None):
     args = parse_args(argv)
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # errors only
-    from keras_pose.commandline import plain_errors
     from keras_pose.exporting.timing import time_files, timing_table
 
-    with plain_errors():
-        timings = time_files(args.files, args.threads, args.runs)
-        print(
-            f"Median and quartile spread of {args.runs} interleaved runs, one batch each."
-        )
-        print(timing_table(timings))
+    timings = time_files(args.files, args.threads, args.runs)
+    print(f"Median and quartile spread of {args.runs} interleaved runs, one batch each.")
+    print(timing_table(timings))
 
 
 if __name__ == "__main__":

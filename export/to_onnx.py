@@ -9,11 +9,13 @@ pose_model.json, which says what goes in and what comes out.
 """
 
 import argparse
-import os
 import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run from a clone
+
+from keras_pose.commandline import plain_errors, positive_int
+from keras_pose.quiet import import_tensorflow
 
 
 def parse_args(argv=None):
@@ -29,44 +31,36 @@ def parse_args(argv=None):
     add("--output", metavar="FILE",
         help="default: export/onnx/pose_model.onnx beside the weights")  # fmt: skip
     add("--opset", type=int, default=17, help="13 to 18 (default: 17)")
-    add("--batch", type=positive, default=1, help="images at a time (default: 1)")
+    add("--batch", type=positive_int, default=1, help="images at a time (default: 1)")
     args = parser.parse_args(argv)
     if args.output and not args.output.endswith(".onnx"):
         parser.error(f"--output must end in .onnx, got {args.output}")
     return args
 
 
-def positive(text):
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"must be at least 1, got {value}")
-    return value
-
-
+@plain_errors()
 def main(argv=None):
     args = parse_args(argv)
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # errors only
     # Imported after parsing: TensorFlow takes seconds, `--help` must not.
-    from keras_pose.commandline import plain_errors
+    import_tensorflow()
     from keras_pose.exporting.calibration import check_crops
     from keras_pose.exporting.onnx_export import export_onnx
     from keras_pose.exporting.report import describe_export
     from keras_pose.exporting.sources import open_source
 
-    with plain_errors():
-        source = open_source(
-            args.weights, args.runs_dir, args.model, args.num_keypoints, args.input_hw
-        )
-        output = args.output or source.default_output("onnx", ".onnx")
-        exported = export_onnx(
-            source.model,
-            source.contract,
-            output,
-            check_crops(source.contract),
-            args.opset,
-            args.batch,
-        )
-        print(describe_export(exported, source.path, source.model))
+    source = open_source(
+        args.weights, args.runs_dir, args.model, args.num_keypoints, args.input_hw
+    )
+    output = args.output or source.default_output("onnx", ".onnx")
+    exported = export_onnx(
+        source.model,
+        source.contract,
+        output,
+        check_crops(source.contract),
+        args.opset,
+        args.batch,
+    )
+    print(describe_export(exported, source.path, source.model))
 
 
 if __name__ == "__main__":

@@ -9,11 +9,13 @@ of the training set. Beside the file lies pose_model.json, which a phone needs t
 """
 
 import argparse
-import os
 import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run from a clone
+
+from keras_pose.commandline import plain_errors, positive_int
+from keras_pose.quiet import import_tensorflow
 
 
 def parse_args(argv=None):
@@ -38,10 +40,10 @@ def parse_args(argv=None):
     add("--input-hw", type=int, nargs=2, metavar=("H", "W"), help="likewise, pixels")
     add("--output", metavar="FILE",
         help="default: export/KIND/pose_model.tflite beside the weights")  # fmt: skip
-    add("--batch", type=positive, default=1, help="images at a time (default: 1)")
+    add("--batch", type=positive_int, default=1, help="images at a time (default: 1)")
     add("--dataset", help="calibrate on this one (default: the run's)")
     add("--data-dir", help="its folder (default: the run's)")
-    add("--calibration-images", type=positive, default=200, metavar="N",
+    add("--calibration-images", type=positive_int, default=200, metavar="N",
         help="crops to calibrate int8 on (default: 200)")  # fmt: skip
     add("--seed", type=int, default=0, help="picks the crops")
     args = parser.parse_args(argv)
@@ -50,13 +52,6 @@ def parse_args(argv=None):
     if args.quantization != "int8" and (args.dataset or args.data_dir):
         parser.error("--dataset and --data-dir are to calibrate, which only --int8 does")
     return args
-
-
-def positive(text):
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"must be at least 1, got {value}")
-    return value
 
 
 def make_crops(args, source):
@@ -72,25 +67,24 @@ def make_crops(args, source):
     return crops
 
 
+@plain_errors()
 def main(argv=None):
     args = parse_args(argv)
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # errors only
     # Imported after parsing: TensorFlow takes seconds, `--help` must not.
-    from keras_pose.commandline import plain_errors
+    import_tensorflow()
     from keras_pose.exporting.report import describe_export
     from keras_pose.exporting.sources import open_source
     from keras_pose.exporting.tflite import export_tflite
 
-    with plain_errors():
-        source = open_source(
-            args.weights, args.runs_dir, args.model, args.num_keypoints, args.input_hw
-        )
-        output = args.output or source.default_output(args.quantization, ".tflite")
-        crops = make_crops(args, source)
-        exported = export_tflite(
-            source.model, source.contract, output, crops, args.quantization, args.batch
-        )
-        print(describe_export(exported, source.path, source.model))
+    source = open_source(
+        args.weights, args.runs_dir, args.model, args.num_keypoints, args.input_hw
+    )
+    output = args.output or source.default_output(args.quantization, ".tflite")
+    crops = make_crops(args, source)
+    exported = export_tflite(
+        source.model, source.contract, output, crops, args.quantization, args.batch
+    )
+    print(describe_export(exported, source.path, source.model))
 
 
 if __name__ == "__main__":

@@ -11,9 +11,10 @@ it takes the best checkpoint of the newest run in runs/.
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from pathlib import Path
+
+from keras_pose.commandline import plain_errors
 
 
 def parse_args(argv=None):
@@ -101,7 +102,7 @@ def open_estimator(args):
 
     weights = args.weights
     if weights is None:
-        from keras_pose.exporting.sources import newest_checkpoint
+        from keras_pose.runs import newest_checkpoint
 
         weights = newest_checkpoint(args.runs_dir)
         print(f"using       {weights}, of the newest run in {args.runs_dir}")
@@ -147,28 +148,26 @@ def person_dict(poses, index):
     }
 
 
+@plain_errors()
 def main(argv=None):
     args = parse_args(argv)
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # errors only
     # Imported after parsing: `--help` must not wait for OpenCV, nor for TensorFlow.
-    from keras_pose.commandline import plain_errors
     from keras_pose.files import check_writable, write_json
 
-    with plain_errors():
-        photos = find_photos(args.photos)
-        if args.boxes and len(photos) > 1:
-            raise ValueError(f"--box speaks of one photo, but there are {len(photos)}.")
-        outputs = output_paths(photos, args.output)
-        for path in {*outputs, *filter(None, [args.json])}:
-            check_writable(path.parent)
-        estimator = open_estimator(args)
-        drawn = [
-            draw_photo(photo, output, estimator, args)
-            for photo, output in zip(photos, outputs, strict=True)
-        ]
-        if args.json:
-            model = estimator.pose_model.contract.model
-            print(f"written     {write_json(args.json, {'model': model, 'photos': drawn})}")
+    photos = find_photos(args.photos)
+    if args.boxes and len(photos) > 1:
+        raise ValueError(f"--box speaks of one photo, but there are {len(photos)}.")
+    outputs = output_paths(photos, args.output)
+    for path in {*outputs, *filter(None, [args.json])}:
+        check_writable(path.parent)
+    estimator = open_estimator(args)
+    drawn = [
+        draw_photo(photo, output, estimator, args)
+        for photo, output in zip(photos, outputs, strict=True)
+    ]
+    if args.json:
+        model = estimator.pose_model.contract.model
+        print(f"written     {write_json(args.json, {'model': model, 'photos': drawn})}")
 
 
 if __name__ == "__main__":

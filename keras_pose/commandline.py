@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import os
 import sys
@@ -14,13 +15,23 @@ TRACEBACK_VARIABLE = "KERAS_POSE_TRACEBACK"
 def plain_errors() -> Iterator[None]:
     """Ends the program with one line where a file or an option is at fault.
 
+    For `with`, or as the decorator of a script's `main`.
+
     Such errors are raised as OSError, ValueError or ImportError, and say by
     themselves what is wrong. The traceback is shown when the environment has
     `KERAS_POSE_TRACEBACK=1`.
     """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow: errors only
     try:
         yield
     except (OSError, ValueError, ImportError) as error:
         if os.environ.get(TRACEBACK_VARIABLE):
             raise
         sys.exit(f"error: {error}\n({TRACEBACK_VARIABLE}=1 shows where it was raised)")
+
+
+def positive_int(text: str) -> int:
+    """Reads a whole number above 0, as an argparse `type`."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"must be a whole number from 1 on, got {text!r}")
+    return int(text)

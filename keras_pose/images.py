@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -14,12 +16,16 @@ class ImageError(ValueError):
     """An image file that is missing, truncated or not an image."""
 
 
+# What TensorFlow decodes too, and so what can be trained on.
+TRAINABLE_FORMATS = ("BMP", "GIF", "JPEG", "PNG")
+
+
 def read_image(path, honour_exif: bool = True) -> np.ndarray:
     """Reads an image file.
 
     Args:
-        path: file; any format Pillow knows. Grey, palette, 16-bit, CMYK and
-            transparent images become RGB (transparency over black).
+        path: file, or an open one; any format Pillow knows. Grey, palette, 16-bit,
+            CMYK and transparent images become RGB (transparency over black).
         honour_exif: turn the picture as its EXIF orientation says. Data sets
             are labelled on the stored pixels and want False.
 
@@ -29,17 +35,41 @@ def read_image(path, honour_exif: bool = True) -> np.ndarray:
     Raises:
         ImageError: names the file and what is wrong with it.
     """
+    with _opened(path) as file:
+        image = ImageOps.exif_transpose(file) if honour_exif else file
+        return np.asarray(_to_rgb(image))
+
+
+def check_image(path) -> None:
+    """Decodes an image file to see whether it can be trained on.
+
+    Raises:
+        ImageError: for what `read_image` refuses, and for formats that TensorFlow
+            does not decode.
+    """
+    with _opened(path) as image:
+        if image.format not in TRAINABLE_FORMATS:
+            raise ImageError(
+                f"Image {path} is {image.format}; training reads "
+                f"{', '.join(TRAINABLE_FORMATS)}."
+            )
+
+
+@contextlib.contextmanager
+def _opened(path) -> Iterator[Image.Image]:
+    """Yields a decoded image, and tells what is wrong with those that cannot be."""
     try:
-        with Image.open(path) as file:
-            file.load()
-            image = ImageOps.exif_transpose(file) if honour_exif else file
-            return np.asarray(_to_rgb(image))
+        with Image.open(path) as image:
+            image.load()
+            yield image
     except FileNotFoundError as error:
         raise ImageError(f"Image {path} does not exist.") from error
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
-        raise ImageError(f"Image {path} cannot be read: {error}.") from error
     except Image.DecompressionBombError as error:
         raise ImageError(f"Image {path} is too large: {error}.") from error
+    except ImageError:
+        raise
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
+        raise ImageError(f"Image {path} cannot be read: {error}.") from error
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:

@@ -7,11 +7,12 @@ People are found by their ground-truth boxes; what is drawn is the model's own.
 """
 
 import argparse
-import os
 import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run from a clone
+
+from keras_pose.commandline import plain_errors
 
 
 def parse_args(argv=None):
@@ -57,11 +58,10 @@ def draw_people(records, estimator, threshold):
     return draw_poses(image, estimator(image, boxes_xyxy), threshold=threshold)
 
 
+@plain_errors()
 def main(argv=None):
     args = parse_args(argv)
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # errors only
     # Imported after parsing: TensorFlow takes seconds, `--help` must not.
-    from keras_pose.commandline import plain_errors
     from keras_pose.data import open_dataset
     from keras_pose.drawing import contact_sheet
     from keras_pose.files import check_writable
@@ -69,14 +69,13 @@ def main(argv=None):
     from keras_pose.inference import PoseEstimator
     from keras_pose.runtime import load_model
 
-    with plain_errors():
-        check_writable(args.output.parent)
-        estimator = PoseEstimator(load_model(args.weights, args.model))
-        records = open_dataset(args.dataset, args.data_dir, args.split).records
-        groups = choose_images(records, args.images, args.seed)
-        drawings = [draw_people(group, estimator, args.threshold) for group in groups]
-        sheet = contact_sheet(drawings, args.columns)
-        print(f"written     {write_image(args.output, sheet)}")
+    check_writable(args.output.parent)
+    estimator = PoseEstimator(load_model(args.weights, args.model))
+    records = open_dataset(args.dataset, args.data_dir, args.split).records
+    groups = choose_images(records, args.images, args.seed)
+    drawings = [draw_people(group, estimator, args.threshold) for group in groups]
+    sheet = contact_sheet(drawings, args.columns)
+    print(f"written     {write_image(args.output, sheet)}")
 
 
 if __name__ == "__main__":

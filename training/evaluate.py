@@ -9,11 +9,12 @@ number was measured under. Several files are also printed as one table.
 """
 
 import argparse
-import os
 import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run from a clone
+
+from keras_pose.commandline import plain_errors, positive_int
 
 
 def parse_args(argv=None):
@@ -30,8 +31,8 @@ def parse_args(argv=None):
     add("--data-dir", help="folder of the data set (default: data/<data set>)")
     add("--split", default="val", help="train or val (default: val)")
     add("--flip-test", action="store_true", help="average with mirrored crops")
-    add("--limit", type=positive, metavar="N", help="only the first N images")
-    add("--batch-size", type=positive, default=32, help="people at once (default: 32)")
+    add("--limit", type=positive_int, metavar="N", help="only the first N images")
+    add("--batch-size", type=positive_int, default=32, help="people at once (default: 32)")
     add("--output", type=Path, metavar="PATH",
         help="folder, or .json file for a single model file")  # fmt: skip
     add("--predictions", type=Path, metavar="FILE", help="also write COCO results there")
@@ -43,13 +44,6 @@ def parse_args(argv=None):
     ):
         parser.error("a .weights.h5 file holds nothing but weights: add --model NAME")
     return args
-
-
-def positive(text):
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"must be at least 1, got {value}")
-    return value
 
 
 def is_file_name(path):
@@ -112,24 +106,22 @@ def evaluate_file(weights, dataset, args):
     return result, protocol
 
 
+@plain_errors()
 def main(argv=None):
     args = parse_args(argv)
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # errors only
     # Imported after parsing: TensorFlow takes seconds, `--help` must not.
-    from keras_pose.commandline import plain_errors
     from keras_pose.data import open_dataset
     from keras_pose.files import check_writable
     from keras_pose.metrics.protocol import comparison_table
     from keras_pose.runtime.loading import file_type
 
-    with plain_errors():
-        for weights in args.weights:
-            file_type(weights)  # all of them, before the first takes its minutes
-            check_writable(metrics_path(weights, args).parent)
-        dataset = open_dataset(args.dataset, args.data_dir, args.split)
-        measured = [evaluate_file(weights, dataset, args) for weights in args.weights]
-        if len(measured) > 1:
-            print("\n" + comparison_table(*zip(*measured, strict=True)))
+    for weights in args.weights:
+        file_type(weights)  # all of them, before the first takes its minutes
+        check_writable(metrics_path(weights, args).parent)
+    dataset = open_dataset(args.dataset, args.data_dir, args.split)
+    measured = [evaluate_file(weights, dataset, args) for weights in args.weights]
+    if len(measured) > 1:
+        print("\n" + comparison_table(*zip(*measured, strict=True)))
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run from a clone
 
+from keras_pose.commandline import plain_errors
 from keras_pose.zoo import list_models
 
 
@@ -37,6 +38,7 @@ def parse_args(argv=None):
     return parser.parse_args(argv)
 
 
+@plain_errors()
 def main(argv=None):
     args = parse_args(argv)
     # Imported after parsing: TensorFlow takes seconds, `--help` must not.
@@ -44,14 +46,11 @@ def main(argv=None):
     from keras_pose.models.complexity import count_params
     from keras_pose.weights import importer
 
-    try:
-        check_writable(importer.check_output(args.output).parent)
-        model, normalization = importer.import_weights(
-            args.model, args.source, args.num_keypoints, args.input_hw
-        )
-        importer.save(model, normalization, args.output)
-    except (OSError, ValueError) as error:
-        raise SystemExit(f"error: {error}") from error
+    check_writable(importer.check_output(args.output).parent)
+    model, normalization = importer.import_weights(
+        args.model, args.source, args.num_keypoints, args.input_hw
+    )
+    importer.save(model, normalization, args.output)
 
     height, width = model.inputs[0].shape[1:3]
     print(f"{args.model}: {count_params(model) / 1e6:.2f} M weights from {args.source}")

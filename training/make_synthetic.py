@@ -14,6 +14,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run from a clone
 
+from keras_pose.commandline import plain_errors
+
 
 def parse_args(argv=None):
     """Reads the command line."""
@@ -40,6 +42,7 @@ def parse_args(argv=None):
     return args
 
 
+@plain_errors()
 def main(argv=None):
     """Writes the splits that were asked for, and says where they lie."""
     args = parse_args(argv)
@@ -55,12 +58,9 @@ def main(argv=None):
     for split, num_images in counts.items():
         print(f"{split}: {num_images} pictures of {image_hw} pixels, seed {args.seed}")
         progress = partial(tqdm, desc=split, unit="picture")
-        try:
-            path = write_coco_dataset(
-                args.output, num_images, args.seed, split, image_hw, progress
-            )
-        except (ValueError, OSError) as error:
-            sys.exit(f"error: {error}")
+        path = write_coco_dataset(
+            args.output, num_images, args.seed, split, image_hw, progress
+        )
         print(f"Annotations: {path}\nPictures: {args.output / f'{split}2017'}")
 
 

@@ -10,11 +10,13 @@ and else on synthetic people, which need no download.
 """
 
 import argparse
-import os
 import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run from a clone
+
+from keras_pose.commandline import plain_errors, positive_int
+from keras_pose.quiet import import_tensorflow
 
 
 def parse_args(argv=None):
@@ -28,17 +30,21 @@ def parse_args(argv=None):
     add("--output-dir", default="runs", help="where run folders go (default: runs)")
     add("--run-dir", help="use this run folder; goes on if it holds the same run")
     add("--input-hw", type=int, nargs=2, metavar=("H", "W"), help="model input, pixels")
-    add("--epochs", type=int)
-    add("--max-steps", type=int, help="stop after so many steps: a smoke run")
-    add("--batch-size", type=int, help="per replica")
+    add("--epochs", type=positive_int)
+    add("--max-steps", type=positive_int, help="stop after so many steps: a smoke run")
+    add("--batch-size", type=positive_int, help="per replica")
     add("--learning-rate", type=float)
     add("--loss", help="joints_mse, focused_mse or ohkm")
     add("--weights", help="start from this .keras or .weights.h5 file")
     add("--resume", metavar="RUN", help="go on with an interrupted run folder")
     add("--devices", default="auto", help="auto, a GPU count, a list, or cpu:N")
     add("--mixed-precision", action="store_true", default=None)
-    add("--ap-every", type=int, metavar="N", help="measure val AP every N epochs")
-    add("--synthetic-images", type=int, help="scenes per epoch when drawn on the fly")
+    add("--ap-every", type=positive_int, metavar="N", help="measure val AP every N epochs")
+    add(
+        "--synthetic-images",
+        type=positive_int,
+        help="scenes to draw if need be",
+    )
     add("--seed", type=int)
     args = parser.parse_args(argv)
     if not args.model and not args.resume:
@@ -86,23 +92,20 @@ def make_recipe(args):
     )
 
 
+@plain_errors()
 def main(argv=None):
     args = parse_args(argv)
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # errors only
     # Imported after parsing: TensorFlow takes seconds, `--help` must not.
-    from keras_pose.commandline import plain_errors
+    import_tensorflow()
+    from keras_pose.runs import new_run_dir
     from keras_pose.trainer import fit
 
-    with plain_errors():
-        if args.resume:
-            recipe = fit.read_recipe(args.resume)
-            return fit.fit(recipe, args.resume, args.devices)
-        recipe = make_recipe(args)
-        if args.run_dir:
-            run_dir = fit.open_run_dir(args.run_dir, recipe)
-        else:
-            run_dir = fit.new_run_dir(args.output_dir, recipe)
-        return fit.fit(recipe, run_dir, args.devices)
+    if args.resume:
+        recipe = fit.read_recipe(args.resume)
+        return fit.fit(recipe, args.resume, args.devices)
+    recipe = make_recipe(args)
+    run_dir = args.run_dir or new_run_dir(args.output_dir, recipe.model, recipe.dataset)
+    return fit.fit(recipe, run_dir, args.devices)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ starts the stream where the interrupted one stopped, sees what it would have see
 
 from __future__ import annotations
 
-import numpy as np
 import tensorflow as tf
 
 from keras_pose.codecs import GaussianHeatmapCodec
@@ -45,6 +44,7 @@ def training_dataset(
         where `num_outputs` is over 1.
     """
     size = len(source)
+    load = _loader(source)
 
     def sample_at(position):
         epoch, offset = position // size, position % size
@@ -52,7 +52,7 @@ def training_dataset(
         index = tf.random.experimental.index_shuffle(
             offset, tf.cast(order_seed, tf.int32), size - 1
         )
-        sample = transforms.whole_crop(_load(source, index), codec.input_hw)
+        sample = transforms.whole_crop(load(index), codec.input_hw)
         sample_seeds = tf.random.split(tf.stack([tf.constant(seed, tf.int64), position]), 2)
         sample = transforms.augment_crop(
             sample, augmentation, source.skeleton, codec.input_hw, sample_seeds[0]
@@ -79,9 +79,10 @@ def validation_dataset(
     num_outputs: int = 1,
 ) -> tf.data.Dataset:
     """Yields every sample once, in order, not augmented; else as `training_dataset`."""
+    load = _loader(source)
 
     def sample_at(index):
-        sample = transforms.whole_crop(_load(source, index), codec.input_hw)
+        sample = transforms.whole_crop(load(index), codec.input_hw)
         sample = transforms.cut_crop(sample, source.skeleton, codec.input_hw)
         return _encode(sample, codec, normalization)
 
@@ -90,27 +91,36 @@ def validation_dataset(
     return _finish(dataset.batch(batch_size), num_outputs)
 
 
-def _load(source, index):
-    """Calls `source.load` from the graph, and tells TensorFlow the shapes."""
+def _loader(source):
+    """Returns a function from an index to a sample, of TensorFlow ops alone."""
+    is_encoded = isinstance(source.images[0], bytes)
+    images = tf.constant(source.images if is_encoded else [str(p) for p in source.images])
+    image_index = tf.constant(source.image_index)
+    labels = {
+        "box_xywh": tf.constant(source.boxes_xywh),
+        "keypoints_xy": tf.constant(source.keypoints_xy),
+        "visibility": tf.constant(source.visibility),
+    }
 
     def load(index):
-        sample = source.load(int(index))
-        return (
-            sample.image,
-            sample.box_xywh.astype(np.float32),
-            sample.keypoints_xy.astype(np.float32),
-            sample.visibility.astype(np.int32),
-        )
+        encoded = images[image_index[index]]
+        if not is_encoded:
+            encoded = tf.io.read_file(encoded)
+        sample = {name: values[index] for name, values in labels.items()}
+        return sample | {"image": _decode(encoded)}
 
-    types = (tf.uint8, tf.float32, tf.float32, tf.int32)
-    image, box, points, visibility = tf.numpy_function(load, [index], types)
-    num_keypoints = source.skeleton.num_keypoints
-    return {
-        "image": tf.ensure_shape(image, (None, None, 3)),
-        "box_xywh": tf.ensure_shape(box, (4,)),
-        "keypoints_xy": tf.ensure_shape(points, (num_keypoints, 2)),
-        "visibility": tf.ensure_shape(visibility, (num_keypoints,)),
-    }
+    return load
+
+
+def _decode(encoded):
+    """Decodes an image to (H, W, 3) uint8 RGB, to the same pixels as `read_image`."""
+    image = tf.cond(
+        tf.io.is_jpeg(encoded),
+        # TensorFlow's default is a faster transform, up to 3 grey levels off.
+        lambda: tf.io.decode_jpeg(encoded, 3, dct_method="INTEGER_ACCURATE"),
+        lambda: tf.io.decode_image(encoded, 3, expand_animations=False),
+    )
+    return tf.ensure_shape(image, (None, None, 3))
 
 
 def _encode(sample, codec, normalization):

@@ -1,19 +1,28 @@
-"""Where training samples come from: labelled files, or people drawn on the fly."""
+"""Where training samples come from: labelled files, or people drawn when asked for.
+
+A source is a table, because the pipeline must run without Python: TensorFlow may
+take an iterator down while holding Python's lock, and waits for ever for a Python
+function that is still loading a sample.
+"""
 
 from __future__ import annotations
 
-import threading
+import io
+import os
 import warnings
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
+from tqdm import tqdm
 
 from keras_pose.data.records import PersonRecord
-from keras_pose.data.synthetic import draw_scene, scene_seed
-from keras_pose.images import ImageError, read_image
+from keras_pose.data.synthetic import draw_scenes, scene_seed
+from keras_pose.images import ImageError, check_image, read_image
 from keras_pose.skeleton import COCO_17, Skeleton
+
+SYNTHETIC_HW = (256, 256)
 
 
 @dataclass(frozen=True)
@@ -26,83 +35,114 @@ class PersonSample:
     visibility: np.ndarray
 
 
-class PersonSource(Protocol):
-    """A fixed number of samples, each loaded by its index, in any order, by any thread."""
+@dataclass(frozen=True)
+class PersonSource:
+    """N people in M images.
 
-    skeleton: Skeleton
-
-    def __len__(self) -> int: ...
-
-    def load(self, index: int) -> PersonSample: ...
-
-
-class RecordSource:
-    """Samples from the records of a reader.
-
-    An image that cannot be read is warned about once, counted in
-    `num_skipped_images`, and the next record takes its place, so that one bad
-    file neither stops a run nor shifts the order of the others.
+    Attributes:
+        skeleton: what the K keypoints are.
+        images: M paths, or M encoded images.
+        image_index: (N,) int32, the image that each person is in.
+        boxes_xywh: (N, 4) float32, image pixels.
+        keypoints_xy: (N, K, 2) float32, image pixels.
+        visibility: (N, K) int32 COCO flags.
+        num_skipped_images: images that were left out because they are broken.
     """
 
-    def __init__(self, records: list[PersonRecord], skeleton: Skeleton):
-        self.skeleton = skeleton
-        self._records = records
-        self._unreadable: set[Path] = set()
-        self._lock = threading.Lock()  # tf.data loads from several threads
+    skeleton: Skeleton
+    images: list[Path] | list[bytes]
+    image_index: np.ndarray
+    boxes_xywh: np.ndarray
+    keypoints_xy: np.ndarray
+    visibility: np.ndarray
+    num_skipped_images: int = 0
 
     def __len__(self) -> int:
-        return len(self._records)
-
-    @property
-    def num_skipped_images(self) -> int:
-        return len(self._unreadable)
+        return len(self.image_index)
 
     def load(self, index: int) -> PersonSample:
-        for step in range(len(self._records)):
-            record = self._records[(index + step) % len(self._records)]
-            if record.image_path in self._unreadable:
-                continue
-            try:
-                # Labels are on the stored pixels, whatever EXIF says.
-                image = read_image(record.image_path, honour_exif=False)
-            except ImageError as error:
-                self._skip(record.image_path, error)
-                continue
-            return PersonSample(
-                image, record.box_xywh, record.keypoints_xy, record.visibility
-            )
-        raise ImageError(
-            f"None of the {self.num_skipped_images} images of the data set can be read."
+        """Reads one sample, as the pipeline does in TensorFlow.
+
+        Raises:
+            ImageError: names the file.
+        """
+        image = self.images[self.image_index[index]]
+        return PersonSample(
+            # Labels are on the stored pixels, whatever EXIF says.
+            read_image(_openable(image), honour_exif=False),
+            self.boxes_xywh[index],
+            self.keypoints_xy[index],
+            self.visibility[index],
         )
 
-    def _skip(self, path: Path, error: ImageError) -> None:
-        with self._lock:
-            if path not in self._unreadable:
-                self._unreadable.add(path)
-                count = self.num_skipped_images
-                warnings.warn(f"Skipped image {count}: {error}", stacklevel=3)
+    def without_broken_images(self) -> PersonSource:
+        """Decodes every image once, and leaves out those that cannot be, with a warning.
+
+        Raises:
+            ImageError: when no image is left.
+        """
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            problems = pool.map(_problem, self.images)
+            bar = tqdm(problems, "checking images", len(self.images), unit="image")
+            broken = [i for i, problem in enumerate(bar) if _warn(problem)]
+        keep = ~np.isin(self.image_index, broken)
+        if not keep.any():
+            raise ImageError(
+                f"None of the {len(self.images)} images of the data set can be read."
+            )
+        return replace(
+            self,
+            image_index=self.image_index[keep],
+            boxes_xywh=self.boxes_xywh[keep],
+            keypoints_xy=self.keypoints_xy[keep],
+            visibility=self.visibility[keep],
+            num_skipped_images=len(broken),
+        )
 
 
-class SyntheticSource:
-    """Synthetic people, drawn when asked for: sample i is a person of scene i."""
+def _openable(image):
+    return io.BytesIO(image) if isinstance(image, bytes) else image
 
-    skeleton = COCO_17
 
-    def __init__(self, num_samples: int, seed: int = 0, split: str = "train"):
-        self._num_samples = num_samples
-        self._seed = scene_seed(seed, split)
+def _problem(image) -> ImageError | None:
+    try:
+        check_image(_openable(image))
+    except ImageError as error:
+        return error
+    return None
 
-    def __len__(self) -> int:
-        return self._num_samples
 
-    def load(self, index: int) -> PersonSample:
-        # A scene in which nobody can be labelled is passed over, as in `load` above.
-        for attempt in range(100):
-            scene = draw_scene(self._seed, index + attempt * self._num_samples)
-            people = [person for person in scene.people if person.visibility.any()]
-            if people:
-                person = people[index % len(people)]
-                return PersonSample(
-                    scene.image, person.box_xywh, person.keypoints_xy, person.visibility
-                )
-        raise RuntimeError(f"100 scenes from number {index} on hold nobody with keypoints.")
+def _warn(problem) -> bool:
+    if problem is not None:
+        warnings.warn(f"Skipped: {problem}", stacklevel=3)
+    return problem is not None
+
+
+def records_source(records: list[PersonRecord], skeleton: Skeleton) -> PersonSource:
+    """Makes a source of the people that a reader found."""
+    paths = list(dict.fromkeys(record.image_path for record in records))
+    numbers = {path: i for i, path in enumerate(paths)}
+    return PersonSource(
+        skeleton,
+        paths,
+        np.array([numbers[record.image_path] for record in records], np.int32),
+        np.array([record.box_xywh for record in records], np.float32),
+        np.array([record.keypoints_xy for record in records], np.float32),
+        np.array([record.visibility for record in records], np.int32),
+    )
+
+
+def synthetic_source(num_images: int, seed: int = 0, split: str = "train") -> PersonSource:
+    """Draws synthetic people, on all cores, and keeps them in memory (20 kB an image)."""
+    stream = scene_seed(seed, split)
+    scenes = draw_scenes(stream, range(num_images), SYNTHETIC_HW)
+    drawn = list(tqdm(scenes, f"drawing {split}", num_images, unit="image"))
+    people = [(i, person) for i, scene in enumerate(drawn) for person in scene.people]
+    return PersonSource(
+        COCO_17,
+        [scene.jpeg for scene in drawn],
+        np.array([i for i, _ in people], np.int32),
+        np.array([person.box_xywh for _, person in people], np.float32),
+        np.array([person.keypoints_xy for _, person in people], np.float32),
+        np.array([person.visibility for _, person in people], np.int32),
+    )

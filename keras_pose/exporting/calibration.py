@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from keras_pose.contract import Contract
-from keras_pose.data.sources import PersonSource, SyntheticSource
+from keras_pose.data.sources import PersonSource, synthetic_source
 from keras_pose.topdown import crop_people
 
 NUM_CHECK_CROPS = 4
@@ -38,7 +38,7 @@ def calibration_crops(source: PersonSource, contract: Contract, count: int, seed
 
 def check_crops(contract: Contract):
     """Cuts a few synthetic people, to compare a file with its model where no data is."""
-    source = SyntheticSource(NUM_CHECK_CROPS)
+    source = synthetic_source(NUM_CHECK_CROPS)
     return calibration_crops(source, contract, NUM_CHECK_CROPS)
 
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from keras_pose.contract import Contract, TensorSpec
 from keras_pose.exporting.errors import ExportError
-from keras_pose.exporting.quiet import quiet_stderr
 from keras_pose.exporting.serving import in_float32, serving_function
 from keras_pose.exporting.writing import Export, write_export
+from keras_pose.quiet import quiet_stderr
 from keras_pose.runtime import PoseModel
 from keras_pose.runtime.onnx_backend import OnnxBackend
 

@@ -9,14 +9,12 @@ from typing import Any
 from keras_pose.contract import Contract
 from keras_pose.data import open_dataset
 from keras_pose.data.datasets import DEFAULT_DIRS, check_dataset_name
-from keras_pose.data.sources import PersonSource, RecordSource, SyntheticSource
+from keras_pose.data.sources import PersonSource, records_source, synthetic_source
 from keras_pose.files import read_json
+from keras_pose.runs import RECIPE_NAME, newest_checkpoint
 from keras_pose.runtime.loading import load_keras
 
-# As the trainer writes them; the first that a run has is exported.
-CHECKPOINT_NAMES = ("best.keras", "last.keras")
-RECIPE_NAME = "recipe.json"
-NUM_SYNTHETIC_SCENES = 4000
+NUM_SYNTHETIC_SCENES = 200
 
 
 @dataclass(frozen=True)
@@ -67,24 +65,6 @@ def open_source(
     )
 
 
-def newest_checkpoint(runs_dir) -> Path:
-    """Returns the best checkpoint of the run that was written to last.
-
-    Raises:
-        FileNotFoundError: if no run has one; says how to make one.
-    """
-    runs_dir = Path(runs_dir)
-    checkpoints = [path for name in CHECKPOINT_NAMES for path in runs_dir.glob(f"*/{name}")]
-    if not checkpoints:
-        raise FileNotFoundError(
-            f"There is no run in {runs_dir.absolute()} (runs hold "
-            f"{' or '.join(CHECKPOINT_NAMES)}). Name a file with --weights, or train: "
-            "python training/train.py --model pose_slim"
-        )
-    newest = max(checkpoints, key=lambda path: path.stat().st_mtime).parent
-    return next(newest / n for n in CHECKPOINT_NAMES if (newest / n).exists())
-
-
 def calibration_source(
     recipe: dict[str, Any], dataset: str | None = None, data_dir=None
 ) -> tuple[PersonSource, str]:
@@ -119,8 +99,8 @@ def calibration_source(
 def _open_people(name, data_dir, recipe) -> tuple[PersonSource, str]:
     if name == "synthetic" and data_dir is None:
         seed = recipe.get("seed", 0)
-        return SyntheticSource(NUM_SYNTHETIC_SCENES, seed), "synthetic people, drawn now"
+        return synthetic_source(NUM_SYNTHETIC_SCENES, seed), "synthetic people, drawn now"
     dataset = open_dataset(name, data_dir, "train")
-    source = RecordSource(dataset.records, dataset.skeleton)
+    source = records_source(dataset.records, dataset.skeleton)
     folder = data_dir or DEFAULT_DIRS[name]
     return source, f"the train split of {name} in {folder}"

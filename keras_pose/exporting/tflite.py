@@ -20,9 +20,9 @@ from keras_pose.contract import Contract, TensorSpec
 from keras_pose.exporting.calibration import span_all_pixels
 from keras_pose.exporting.errors import ExportError
 from keras_pose.exporting.flatbuffer import custom_ops, float_ops
-from keras_pose.exporting.quiet import quiet_stderr
 from keras_pose.exporting.serving import SIGNATURE, in_float32, serving_function
 from keras_pose.exporting.writing import Export, write_export
+from keras_pose.quiet import quiet_stderr
 from keras_pose.runtime import PoseModel
 from keras_pose.runtime.litert_backend import LiteRTBackend
 

@@ -15,8 +15,8 @@ import numpy as np
 from keras_pose.contract import Contract, contracts_beside, write_contract
 from keras_pose.exporting.calibration import NUM_CHECK_CROPS
 from keras_pose.exporting.errors import ExportError
-from keras_pose.exporting.quiet import quiet_stderr
 from keras_pose.files import atomic_path
+from keras_pose.quiet import quiet_stderr
 from keras_pose.runtime import PoseModel
 from keras_pose.runtime.loading import open_model
 

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from keras_pose.contract import TensorSpec
+from keras_pose.quiet import import_tensorflow
 
 
 class Backend(Protocol):
@@ -34,6 +35,8 @@ def import_runtime(module: str, package: str, file_type: str) -> Any:
         ImportError: names the package to install.
     """
     try:
+        if module in ("tensorflow", "keras"):
+            import_tensorflow()
         return importlib.import_module(module)
     except ImportError as error:
         raise ImportError(

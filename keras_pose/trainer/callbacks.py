@@ -7,10 +7,8 @@ from pathlib import Path
 import keras
 
 from keras_pose.contract import Contract, save_keras_model
-from keras_pose.files import read_json, write_json
-
-LAST_NAME, BEST_NAME = "last.keras", "best.keras"
-PROGRESS_NAME = "progress.json"
+from keras_pose.files import write_json
+from keras_pose.runs import BEST_NAME, LAST_NAME, PROGRESS_NAME, read_progress
 
 
 class MeasureAP(keras.callbacks.Callback):
@@ -59,12 +57,6 @@ class RunCheckpoint(keras.callbacks.Callback):
         save_keras_model(self.model, self._run_dir / LAST_NAME, self._contract)
         values = {"epochs_done": epoch + 1, "best_val_pck": self._best}
         write_json(self._run_dir / PROGRESS_NAME, values)
-
-
-def read_progress(run_dir: Path) -> dict:
-    """Returns `epochs_done` and `best_val_pck` of a run, both 0 if it has not begun."""
-    path = run_dir / PROGRESS_NAME
-    return read_json(path) if path.exists() else {"epochs_done": 0, "best_val_pck": 0.0}
 
 
 def without_optimizer(model: keras.Model) -> keras.Model:

@@ -1,43 +1,39 @@
-"""`fit`: wires data, model, loss, devices and checkpoints into one training run.
-
-A run is a folder:
-
-    recipe.json     what is computed
-    last.keras      after each epoch, with the optimizer: resume from it
-    best.keras      at the highest val_pck, weights only: evaluate and export it
-    progress.json   epochs done
-    log.csv         one row an epoch
-    tensorboard/    the same, to look at with `tensorboard --logdir`
-"""
+"""`fit`: wires data, model, loss, devices and checkpoints into one training run."""
 
 from __future__ import annotations
 
-import datetime
 import math
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 import keras
+import tensorflow as tf
 
 from keras_pose.codecs import GaussianHeatmapCodec
 from keras_pose.contract import Contract, keras_contract
 from keras_pose.data import PoseDataset, open_dataset
 from keras_pose.data.pipeline import training_dataset, validation_dataset
-from keras_pose.data.sources import PersonSource, RecordSource, SyntheticSource
+from keras_pose.data.sources import PersonSource, records_source, synthetic_source
 from keras_pose.files import check_writable, read_json, write_json
 from keras_pose.losses import LOSSES
 from keras_pose.metrics.evaluator import evaluate
 from keras_pose.metrics.streaming import HeatmapPCK
 from keras_pose.models.complexity import count_params
+from keras_pose.runs import (
+    BEST_NAME,
+    LAST_NAME,
+    LOG_NAME,
+    RECIPE_NAME,
+    TENSORBOARD_NAME,
+    read_progress,
+)
 from keras_pose.runtime import PoseModel
 from keras_pose.trainer import callbacks
 from keras_pose.trainer.devices import make_strategy
 from keras_pose.trainer.optimization import make_optimizer
 from keras_pose.trainer.recipes import Recipe
 from keras_pose.zoo import create_model, get_spec
-
-RECIPE_NAME = "recipe.json"
 
 
 @dataclass(frozen=True)
@@ -48,17 +44,6 @@ class _Plan:
     steps_per_epoch: int
     total_steps: int
     epochs: int
-
-
-def new_run_dir(output_dir, recipe: Recipe) -> Path:
-    """Makes a new folder below `output_dir`, named by model, data set and time."""
-    time = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
-    run_dir = Path(output_dir) / f"{recipe.model}_{recipe.dataset}_{time}"
-    for number in range(2, 1000):
-        if not run_dir.exists():
-            break
-        run_dir = run_dir.with_name(f"{recipe.model}_{recipe.dataset}_{time}-{number}")
-    return open_run_dir(run_dir, recipe)
 
 
 def open_run_dir(run_dir, recipe: Recipe) -> Path:
@@ -96,7 +81,8 @@ def fit(recipe: Recipe, run_dir, devices: str = "auto") -> Path:
 
     Args:
         recipe: what to compute.
-        run_dir: folder of the run; if it holds a `last.keras`, training resumes.
+        run_dir: folder of the run, made if need be; if it holds the same run,
+            training goes on after its last whole epoch.
         devices: see `trainer.devices.make_strategy`.
 
     Returns:
@@ -105,16 +91,18 @@ def fit(recipe: Recipe, run_dir, devices: str = "auto") -> Path:
     Raises:
         ValueError: for a recipe, data or devices that do not fit.
         FileNotFoundError: when the data set is not where the recipe says.
+        PermissionError: when the folder cannot be written to.
     """
-    run_dir = Path(run_dir)
     strategy = make_strategy(devices)
     keras.utils.set_random_seed(recipe.seed)
     keras.mixed_precision.set_global_policy(
         "mixed_float16" if recipe.mixed_precision else "float32"
     )
-    sources = {split: _open_source(recipe, split) for split in ("train", "val")}
-    plan = _make_plan(recipe, len(sources["train"]), strategy.num_replicas_in_sync)
-    done = callbacks.read_progress(run_dir)["epochs_done"]
+    global_batch = recipe.batch_size * strategy.num_replicas_in_sync
+    sources = {name: _open_source(recipe, name, global_batch) for name in ("train", "val")}
+    plan = _make_plan(recipe, len(sources["train"]), global_batch)
+    run_dir = open_run_dir(run_dir, recipe)
+    done = read_progress(run_dir)["epochs_done"]
     codec = GaussianHeatmapCodec.for_input(recipe.input_hw, get_spec(recipe.model).stride)
     with strategy.scope():
         model = _make_model(recipe, plan, run_dir, sources["train"].skeleton)
@@ -136,18 +124,19 @@ def fit(recipe: Recipe, run_dir, devices: str = "auto") -> Path:
     return run_dir
 
 
-def _open_source(recipe: Recipe, split: str) -> PersonSource:
-    """Opens the samples of a split: from files, or drawn on the fly."""
+def _open_source(recipe: Recipe, split: str, global_batch: int) -> PersonSource:
+    """Opens the people of a split, or draws them."""
     if recipe.dataset == "synthetic" and recipe.data_dir is None:
         share = 1.0 if split == "train" else 0.1
-        count = max(1, int(share * recipe.synthetic_images))
-        return SyntheticSource(count, recipe.seed, split)
+        num_images = max(1, round(share * recipe.synthetic_images))
+        if recipe.max_steps:  # a smoke run need not draw what it will not see
+            num_images = min(num_images, recipe.max_steps * global_batch)
+        return synthetic_source(num_images, recipe.seed, split)
     dataset = open_dataset(recipe.dataset, recipe.data_dir, split)
-    return RecordSource(dataset.records, dataset.skeleton)
+    return records_source(dataset.records, dataset.skeleton).without_broken_images()
 
 
-def _make_plan(recipe: Recipe, num_samples: int, num_replicas: int) -> _Plan:
-    global_batch = recipe.batch_size * num_replicas
+def _make_plan(recipe: Recipe, num_samples: int, global_batch: int) -> _Plan:
     steps_per_epoch = math.ceil(num_samples / global_batch)
     total_steps = recipe.epochs * steps_per_epoch
     if recipe.max_steps:
@@ -158,12 +147,13 @@ def _make_plan(recipe: Recipe, num_samples: int, num_replicas: int) -> _Plan:
 
 def _make_model(recipe, plan, run_dir, skeleton):
     """Builds and compiles the model, with weights and optimizer of a run to resume."""
-    last = run_dir / callbacks.LAST_NAME
+    last = run_dir / LAST_NAME
     if last.exists():
         return keras.models.load_model(last)
     model = create_model(
         recipe.model, skeleton.num_keypoints, recipe.input_hw, recipe.weights
     )
+    _synchronize_batch_norm(model)
     num_outputs = len(model.outputs)
     model.compile(
         optimizer=make_optimizer(recipe, plan.total_steps),
@@ -171,6 +161,14 @@ def _make_model(recipe, plan, run_dir, skeleton):
         weighted_metrics=[[]] * (num_outputs - 1) + [[HeatmapPCK()]],
     )
     return model
+
+
+def _synchronize_batch_norm(model):
+    """Lets batch norm see the whole batch, not each replica its small part."""
+    is_distributed = tf.distribute.get_strategy().num_replicas_in_sync > 1
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.synchronized = is_distributed
 
 
 def _training_batches(recipe, plan, source, contract, model, epochs_done):
@@ -209,8 +207,8 @@ def _make_callbacks(recipe, plan, run_dir, contract, model):
     return [
         *chosen,
         keras.callbacks.TerminateOnNaN(),
-        keras.callbacks.CSVLogger(str(run_dir / "log.csv"), append=True),
-        keras.callbacks.TensorBoard(str(run_dir / "tensorboard"), write_graph=False),
+        keras.callbacks.CSVLogger(str(run_dir / LOG_NAME), append=True),
+        keras.callbacks.TensorBoard(str(run_dir / TENSORBOARD_NAME), write_graph=False),
         callbacks.RunCheckpoint(run_dir, contract),
     ]
 
@@ -230,7 +228,7 @@ def _ap_function(model, contract: Contract, dataset: PoseDataset):
 
 def _print_facts(recipe, plan, model, strategy, sources, done):
     """Says what will happen, before it takes hours."""
-    kind = "drawn on the fly" if recipe.data_dir is None else f"from {recipe.data_dir}"
+    kind = "drawn now" if recipe.data_dir is None else f"from {recipe.data_dir}"
     counts = {split: len(source) for split, source in sources.items()}
     print(f"data set    {recipe.dataset}, {kind}: {counts} people")
     num_params = f"{count_params(model):,} parameters"
@@ -245,14 +243,12 @@ def _print_facts(recipe, plan, model, strategy, sources, done):
 
 
 def _print_outcome(run_dir, sources):
-    skipped = getattr(sources["train"], "num_skipped_images", 0)
-    if skipped:
-        print(f"Skipped {skipped} training images that could not be read (warnings above).")
-    print(f"Run         {run_dir}")
-    print(f"evaluate    python training/evaluate.py --weights {run_dir / 'best.keras'}")
-    print(
-        f"export      python export/to_tflite.py --int8 --weights {run_dir / 'best.keras'}"
-    )
-    print(
-        f"look        tensorboard --logdir {run_dir / 'tensorboard'}; {run_dir / 'log.csv'}"
-    )
+    for split, source in sources.items():
+        if source.num_skipped_images:
+            print(f"skipped     {source.num_skipped_images} broken images of {split}")
+    best = run_dir / BEST_NAME
+    print(f"run         {run_dir}")
+    print(f"evaluate    python training/evaluate.py --weights {best}")
+    print(f"export      python export/to_tflite.py --int8 --weights {best}")
+    print(f"look        tensorboard --logdir {run_dir / TENSORBOARD_NAME}")
+    print(f"            {run_dir / LOG_NAME}")

@@ -26,7 +26,7 @@ class Recipe:
     Attributes:
         model: zoo name.
         dataset: name, see `keras_pose.data.datasets`.
-        data_dir: its folder; None for people drawn on the fly.
+        data_dir: its folder; None for people drawn when the run starts.
         input_hw: model input (height, width), pixels.
         epochs: passes over the data.
         batch_size: samples per replica and step.
@@ -41,7 +41,7 @@ class Recipe:
         augmentation: how much samples vary.
         weights: file the network starts from; None for random.
         mixed_precision: compute in float16 (GPUs), keep float32 weights.
-        synthetic_images: scenes an epoch when people are drawn on the fly.
+        synthetic_images: scenes to draw, where people are drawn.
         max_steps: stop after so many steps in all; 0 for no limit.
         ap_every: epochs between measurements of AP on `val`; 0 for never.
         seed: of initial weights, order and augmentation.
@@ -63,7 +63,7 @@ class Recipe:
     augmentation: Augmentation = field(default_factory=Augmentation)
     weights: str | None = None
     mixed_precision: bool = False
-    synthetic_images: int = 4000
+    synthetic_images: int = 2000
     max_steps: int = 0
     ap_every: int = 0
     seed: int = 0

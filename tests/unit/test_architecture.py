@@ -16,6 +16,7 @@ RANKS = {
     "geometry": 0,
     "images": 0,
     "normalization": 0,
+    "quiet": 0,
     "skeleton": 0,
     "structures": 0,
     "codecs": 1,
@@ -24,6 +25,7 @@ RANKS = {
     "contract": 2,
     "data": 2,
     "metrics": 2,
+    "runs": 2,
     "topdown": 2,
     "zoo": 2,
     "drawing": 3,
@@ -116,3 +118,16 @@ def test_help_is_there_and_loads_no_tensorflow(script):
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
     assert "usage" in result.stdout
+
+
+def test_the_readme_table_is_that_of_the_zoo():
+    from keras_pose.zoo import ZOO
+
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    for spec in ZOO.values():
+        height, width = spec.input_hw
+        row = (
+            f"| `{spec.name}` | {height}x{width} | {spec.params / 1e6:.2f} M | "
+            f"{spec.macs / 1e9:.2f} | {spec.paper} |"
+        )
+        assert row in readme, f"README lacks the row: {row}"

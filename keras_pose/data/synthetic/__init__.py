@@ -1,6 +1,7 @@
 """Synthetic people: drawn pictures with exact COCO-17 labels, no download needed."""
 
 from keras_pose.data.synthetic.coco_writer import write_coco_dataset
+from keras_pose.data.synthetic.drawing import DrawnScene, draw_scenes
 from keras_pose.data.synthetic.scene import (
     SPLITS,
     SyntheticPerson,
@@ -11,9 +12,11 @@ from keras_pose.data.synthetic.scene import (
 
 __all__ = [
     "SPLITS",
+    "DrawnScene",
     "SyntheticPerson",
     "SyntheticScene",
     "draw_scene",
+    "draw_scenes",
     "scene_seed",
     "write_coco_dataset",
 ]

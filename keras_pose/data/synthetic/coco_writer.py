@@ -12,20 +12,14 @@ import json
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-import cv2
 import numpy as np
 
-from keras_pose.data.synthetic.scene import (
-    MIN_IMAGE_SIDE,
-    SyntheticPerson,
-    draw_scene,
-    scene_seed,
-)
+from keras_pose.data.synthetic.drawing import draw_scenes
+from keras_pose.data.synthetic.scene import MIN_IMAGE_SIDE, SyntheticPerson, scene_seed
 from keras_pose.files import atomic_path, check_writable, read_json, write_json
 from keras_pose.skeleton import COCO_17
 
 GENERATOR_VERSION = "1.1"  # raise it whenever the same seed gives other pictures
-JPEG_QUALITY = 95
 
 
 def write_coco_dataset(
@@ -73,11 +67,13 @@ def write_coco_dataset(
     _claim(output_dir / f"synthetic_{split}.json", image_dir, settings)
     images: list[dict] = []
     annotations: list[dict] = []
+    scenes = draw_scenes(stream, range(num_images), image_hw)
     for index in progress(range(num_images)):
-        scene = draw_scene(stream, index, image_hw)
+        scene = next(scenes)
         path = image_dir / f"{index + 1:012d}.jpg"
         if not path.exists():
-            _write_jpeg(path, scene.image)
+            with atomic_path(path) as temporary:
+                temporary.write_bytes(scene.jpeg)
         images.append(_image_entry(index + 1, path.name, image_hw))
         for person in scene.people:
             annotations.append(_annotation(len(annotations) + 1, index + 1, person))
@@ -110,18 +106,6 @@ def _claim(path: Path, image_dir: Path, settings: dict) -> None:
         )
     else:
         write_json(path, settings)
-
-
-def _write_jpeg(path: Path, image: np.ndarray) -> None:
-    """Writes an RGB image."""
-    quality = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY]
-    is_encoded, buffer = cv2.imencode(
-        ".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), quality
-    )
-    if not is_encoded:
-        raise OSError(f"OpenCV could not encode {path.name}.")
-    with atomic_path(path) as temporary:
-        temporary.write_bytes(buffer.tobytes())
 
 
 def _image_entry(image_id: int, file_name: str, image_hw) -> dict:

@@ -1,15 +1,18 @@
 """The heatmap generator: what comes out, in which order, and what it survives."""
 
+import io
+
 import numpy as np
 import pytest
 from PIL import Image
 
 from keras_pose.codecs import GaussianHeatmapCodec
+from keras_pose.data import pipeline
 from keras_pose.data.pipeline import training_dataset, validation_dataset
 from keras_pose.data.records import PersonRecord
-from keras_pose.data.sources import PersonSample, RecordSource, SyntheticSource
+from keras_pose.data.sources import PersonSource, records_source, synthetic_source
 from keras_pose.data.transforms import Augmentation
-from keras_pose.images import ImageError
+from keras_pose.images import ImageError, read_image
 from keras_pose.normalization import IMAGENET
 from keras_pose.skeleton import COCO_17
 
@@ -17,30 +20,28 @@ CODEC = GaussianHeatmapCodec((64, 64))
 STILL = Augmentation(0, 0, 0, 0, 0)
 
 
-class CountedSource:
+def _counted_source(size):
     """Sample i is an image of the one grey level i."""
+    points = np.random.default_rng(0).uniform(5, 45, (size, 17, 2)).astype("float32")
+    return PersonSource(
+        COCO_17,
+        [_png(np.full((50, 50, 3), i, np.uint8)) for i in range(size)],
+        np.arange(size, dtype=np.int32),
+        np.tile(np.float32([0, 0, 50, 50]), (size, 1)),
+        points,
+        np.full((size, 17), 2, np.int32),
+    )
 
-    skeleton = COCO_17
 
-    def __init__(self, size):
-        self._size = size
-
-    def __len__(self):
-        return self._size
-
-    def load(self, index):
-        points = np.random.default_rng(index).uniform(5, 45, (17, 2)).astype("float32")
-        return PersonSample(
-            np.full((50, 50, 3), index, np.uint8),
-            np.array([0, 0, 50, 50], np.float32),
-            points,
-            np.full(17, 2, np.uint8),
-        )
+def _png(image):
+    buffer = io.BytesIO()
+    Image.fromarray(image).save(buffer, "PNG")
+    return buffer.getvalue()
 
 
 def _batches(count, source=None, **options):
     dataset = training_dataset(
-        source or CountedSource(10), CODEC, IMAGENET, STILL, 4, **options
+        source or _counted_source(10), CODEC, IMAGENET, STILL, 4, **options
     )
     return [[part.numpy() for part in batch] for batch in dataset.take(count)]
 
@@ -61,7 +62,7 @@ def test_shapes_and_types():
 
 
 def test_heatmaps_are_those_of_the_numpy_twin():
-    source = CountedSource(3)
+    source = _counted_source(3)
     _, heatmaps, weights = next(iter(validation_dataset(source, CODEC, IMAGENET, 3)))
     for index in range(3):
         # A box of 50 pixels, padded to 62.5, fills 64 pixels of input.
@@ -95,32 +96,33 @@ def test_a_resumed_stream_goes_on_where_it_stopped():
 
 
 def test_validation_comes_once_in_order():
-    dataset = validation_dataset(CountedSource(6), CODEC, IMAGENET, 4)
+    dataset = validation_dataset(_counted_source(6), CODEC, IMAGENET, 4)
     batches = [[part.numpy() for part in batch] for batch in dataset]
     assert _levels(batches) == list(range(6))
 
 
 def test_one_sample_is_a_data_set_too():
-    assert _levels(_batches(2, CountedSource(1))) == [0] * 8
+    assert _levels(_batches(2, _counted_source(1))) == [0] * 8
 
 
 def test_stacks_get_a_target_each():
     _, heatmaps, weights = next(
-        iter(validation_dataset(CountedSource(2), CODEC, IMAGENET, 2, num_outputs=3))
+        iter(validation_dataset(_counted_source(2), CODEC, IMAGENET, 2, num_outputs=3))
     )
     assert len(heatmaps) == len(weights) == 3
     np.testing.assert_array_equal(heatmaps[0], heatmaps[2])
 
 
-def _records(folder, good, bad):
+def _records(folder, names):
+    """Writes an image a name; those called broken are cut off in the middle."""
     records = []
-    for name in (*good, *bad):
-        path = folder / f"{name}.png"
-        if name in good:
-            Image.fromarray(np.full((50, 50, 3), 100, np.uint8)).save(path)
-        else:
-            path.write_bytes(b"\x89PNG not really")
-        sample = CountedSource(1).load(0)
+    for name in names:
+        path = folder / f"{name}.jpg"
+        image = np.random.default_rng(1).integers(0, 255, (50, 50, 3), np.uint8)
+        Image.fromarray(image).save(path)
+        if name.startswith("broken"):
+            path.write_bytes(path.read_bytes()[:-200])
+        sample = _counted_source(1).load(0)
         record = PersonRecord(
             path, 1, 1, sample.box_xywh, sample.keypoints_xy, sample.visibility, 900.0
         )
@@ -128,28 +130,45 @@ def _records(folder, good, bad):
     return records
 
 
-def test_unreadable_images_are_skipped_and_counted(tmp_path):
-    source = RecordSource(_records(tmp_path, ("a", "b"), ("broken", "worse")), COCO_17)
-    with pytest.warns(
-        UserWarning, match=r"Skipped image \d: .*(broken|worse)\.png"
-    ) as caught:
-        assert _levels(_batches(3, source)) == [100] * 12
-    assert source.num_skipped_images == 2
-    assert len([w for w in caught if "Skipped" in str(w.message)]) == 2
+def test_broken_images_are_left_out_named_and_counted(tmp_path):
+    source = records_source(_records(tmp_path, ["a", "broken1", "b", "broken2"]), COCO_17)
+    with pytest.warns(UserWarning, match=r"Skipped: Image .*broken\d\.jpg") as caught:
+        whole = source.without_broken_images()
+    assert [path.stem for path in (whole.images[i] for i in whole.image_index)] == [
+        "a",
+        "b",
+    ]
+    assert whole.num_skipped_images == len(caught) == 2
+    assert len(_batches(2, whole)) == 2
 
 
 def test_a_data_set_without_one_readable_image_is_an_error(tmp_path):
-    source = RecordSource(_records(tmp_path, (), ("broken",)), COCO_17)
+    source = records_source(_records(tmp_path, ["broken"]), COCO_17)
     with (
         pytest.warns(UserWarning, match="Skipped"),
         pytest.raises(ImageError, match="None of the 1 images"),
     ):
-        source.load(0)
+        source.without_broken_images()
 
 
-def test_people_drawn_on_the_fly_repeat_by_seed_and_differ_by_split():
-    first, again = (SyntheticSource(4, seed=0).load(2) for _ in range(2))
-    other = SyntheticSource(4, seed=0, split="val").load(2)
-    np.testing.assert_array_equal(first.image, again.image)
-    assert first.visibility.any()
-    assert not np.array_equal(first.image, other.image)
+@pytest.mark.parametrize(
+    ("name", "mode"),
+    [("a.jpg", "RGB"), ("a.jpg", "L"), ("a.png", "RGB"), ("a.png", "L"), ("a.bmp", "RGB")],
+)
+def test_tensorflow_decodes_the_pixels_that_pillow_does(tmp_path, name, mode):
+    # Smooth colours, so that chroma upsampling matters too.
+    rows, columns = np.mgrid[:64, :48]
+    image = np.stack([rows * 3, columns * 5, 255 - rows - columns], axis=-1).astype("uint8")
+    path = tmp_path / name
+    Image.fromarray(image).convert(mode).save(path)
+    decoded = pipeline._decode(path.read_bytes())
+    np.testing.assert_array_equal(decoded, read_image(path, honour_exif=False))
+
+
+def test_drawn_people_repeat_by_seed_and_differ_by_split():
+    first, again = (synthetic_source(3, seed=0) for _ in range(2))
+    other = synthetic_source(3, seed=0, split="val")
+    np.testing.assert_array_equal(first.load(2).image, again.load(2).image)
+    assert len(first) >= 3
+    assert (first.visibility > 0).any(axis=1).all()
+    assert first.images != other.images

@@ -1,4 +1,4 @@
-"""Keeping converters quiet, until they fail."""
+"""Keeping TensorFlow and its converters quiet, until they fail."""
 
 from __future__ import annotations
 
@@ -24,6 +24,19 @@ def quiet_stderr():
             raise
         else:
             _restore(stderr_copy)
+
+
+def import_tensorflow() -> None:
+    """Imports TensorFlow without the lines it prints while starting.
+
+    What follows imports it as usual. Devices are listed too, since a machine without
+    a GPU complains of that only then.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # errors only
+    with quiet_stderr():
+        import tensorflow
+
+        tensorflow.config.list_physical_devices()
 
 
 def _restore(stderr_copy) -> None:

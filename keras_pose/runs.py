@@ -1,0 +1,58 @@
+"""Run folders: the names of what a training leaves behind, and how to find it.
+
+recipe.json     what is computed
+last.keras      after each epoch, with the optimizer: resume from it
+best.keras      at the highest val_pck, weights only: evaluate and export it
+progress.json   epochs done
+log.csv         one row an epoch
+tensorboard/    the same, to look at with `tensorboard --logdir`
+"""
+
+from __future__ import annotations
+
+import datetime
+from pathlib import Path
+
+from keras_pose.files import read_json
+
+RECIPE_NAME = "recipe.json"
+LAST_NAME, BEST_NAME = "last.keras", "best.keras"
+PROGRESS_NAME = "progress.json"
+LOG_NAME = "log.csv"
+TENSORBOARD_NAME = "tensorboard"
+
+
+def new_run_dir(output_dir, model: str, dataset: str) -> Path:
+    """Names a new folder below `output_dir`, by model, data set and time."""
+    time = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
+    run_dir = Path(output_dir) / f"{model}_{dataset}_{time}"
+    number = 2
+    while run_dir.exists():
+        run_dir = run_dir.with_name(f"{model}_{dataset}_{time}-{number}")
+        number += 1
+    return run_dir
+
+
+def read_progress(run_dir: Path) -> dict:
+    """Returns `epochs_done` and `best_val_pck` of a run, both 0 if it has not begun."""
+    path = run_dir / PROGRESS_NAME
+    return read_json(path) if path.exists() else {"epochs_done": 0, "best_val_pck": 0.0}
+
+
+def newest_checkpoint(runs_dir) -> Path:
+    """Returns the best checkpoint of the run that was written to last.
+
+    Raises:
+        FileNotFoundError: if no run has one; says how to make one.
+    """
+    runs_dir = Path(runs_dir)
+    names = (BEST_NAME, LAST_NAME)  # the first that the run has is taken
+    checkpoints = [path for name in names for path in runs_dir.glob(f"*/{name}")]
+    if not checkpoints:
+        raise FileNotFoundError(
+            f"There is no run in {runs_dir.absolute()} (runs hold {' or '.join(names)}). "
+            "Name a file with --weights, or train: "
+            "python training/train.py --model pose_slim"
+        )
+    newest = max(checkpoints, key=lambda path: path.stat().st_mtime).parent
+    return next(newest / name for name in names if (newest / name).exists())

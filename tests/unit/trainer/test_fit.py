@@ -1,0 +1,144 @@
+"""Whole training runs, of a small network on people drawn on the fly."""
+
+import csv
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from keras_pose.contract import read_contract
+from keras_pose.trainer import callbacks, fit
+from keras_pose.trainer.recipes import get_recipe
+
+ROOT = Path(__file__).resolve().parents[3]
+pytestmark = pytest.mark.slow
+
+
+def _recipe(**changes):
+    values = {"input_hw": (64, 64), "batch_size": 4, "synthetic_images": 10, "epochs": 2}
+    return get_recipe("pose_slim").override(dataset="synthetic", **values | changes)
+
+
+def _weights(run_dir, name="last.keras"):
+    return keras.models.load_model(run_dir / name).get_weights()
+
+
+@pytest.fixture(scope="module")
+def whole_run(tmp_path_factory):
+    return fit.fit(_recipe(), tmp_path_factory.mktemp("run") / "whole")
+
+
+def test_a_run_leaves_all_its_files(whole_run):
+    names = {path.name for path in whole_run.iterdir()}
+    assert {"last.keras", "best.keras", "progress.json", "log.csv", "tensorboard"} <= names
+    rows = list(csv.DictReader((whole_run / "log.csv").open()))
+    assert [row["epoch"] for row in rows] == ["0", "1"]
+    assert {"loss", "pck", "val_loss", "val_pck"} <= set(rows[0])
+    assert not list(whole_run.glob(".*tmp*"))
+
+
+def test_the_best_model_carries_its_contract_and_no_optimizer(whole_run):
+    contract = read_contract(whole_run / "best.keras")
+    assert contract.model == "pose_slim"
+    assert contract.input_hw == (64, 64)
+    best, last = whole_run / "best.keras", whole_run / "last.keras"
+    # AdamW keeps two numbers a weight.
+    assert best.stat().st_size < 0.5 * last.stat().st_size
+
+
+def test_an_interrupted_run_resumed_equals_an_uninterrupted_one(
+    whole_run, tmp_path, monkeypatch
+):
+    class KillError(Exception):
+        pass
+
+    class Kill(callbacks.StopAtStep):
+        def on_train_batch_end(self, batch, logs=None):
+            if int(self.model.optimizer.iterations.numpy()) == 5:  # within epoch 2
+                raise KillError
+
+    make_callbacks = fit._make_callbacks
+    monkeypatch.setattr(
+        fit, "_make_callbacks", lambda *args: [*make_callbacks(*args), Kill(0)]
+    )
+    run_dir = fit.open_run_dir(tmp_path / "run", _recipe())
+    with pytest.raises(KillError):
+        fit.fit(_recipe(), run_dir)
+    monkeypatch.undo()
+    assert callbacks.read_progress(run_dir)["epochs_done"] == 1
+
+    fit.fit(fit.read_recipe(run_dir), run_dir)
+
+    for resumed, whole in zip(_weights(run_dir), _weights(whole_run), strict=True):
+        np.testing.assert_allclose(resumed, whole, rtol=1e-5, atol=1e-6)
+    assert len((run_dir / "log.csv").read_text().splitlines()) == 3
+
+
+def test_a_run_folder_of_another_recipe_is_refused(whole_run, tmp_path):
+    run_dir = fit.open_run_dir(tmp_path / "run", _recipe())
+    assert fit.open_run_dir(run_dir, _recipe()) == run_dir
+    with pytest.raises(ValueError, match="epochs: 2 there, 3 now"):
+        fit.open_run_dir(run_dir, _recipe(epochs=3))
+
+
+def test_max_steps_ends_a_run_early(tmp_path, capsys):
+    fit.fit(_recipe(epochs=50, max_steps=4), tmp_path / "run")
+    model = keras.models.load_model(tmp_path / "run" / "last.keras")
+    assert int(model.optimizer.iterations) == 4
+
+
+def test_a_stacked_model_trains_every_stack(tmp_path):
+    recipe = _recipe(max_steps=1, batch_size=1).override(
+        model="hourglass_2", optimizer="rmsprop", loss="focused_mse"
+    )
+    run_dir = fit.fit(recipe, tmp_path / "run")
+    assert len(keras.models.load_model(run_dir / "last.keras").outputs) == 2
+    rows = list(csv.DictReader((run_dir / "log.csv").open()))
+    assert np.isfinite(float(rows[0]["loss"]))
+
+
+def test_ap_is_measured_on_the_validation_split(tmp_path, monkeypatch):
+    from keras_pose.data.synthetic import write_coco_dataset
+
+    write_coco_dataset(tmp_path / "data", 6, split="train")
+    write_coco_dataset(tmp_path / "data", 3, split="val")
+    recipe = _recipe(max_steps=2, ap_every=1, data_dir=str(tmp_path / "data"))
+    run_dir = fit.fit(recipe, tmp_path / "run")
+    rows = list(csv.DictReader((run_dir / "log.csv").open()))
+    assert 0 <= float(rows[-1]["val_ap"]) <= 1
+
+
+_TWO_REPLICAS = """
+import json, sys
+import keras
+from keras_pose.trainer import fit
+from keras_pose.trainer.recipes import Recipe
+devices, batch_size, run_dir, recipe = sys.argv[1:]
+recipe = Recipe.from_dict(json.loads(recipe)).override(batch_size=int(batch_size))
+fit.fit(recipe, run_dir, devices)
+"""
+
+
+def _fit_in_a_process(run_dir, devices, batch_size):
+    """Logical devices are set once per process, so each strategy needs its own."""
+    # SGD-like steps: Adam would blow rounding up where gradients are near 0.
+    recipe = _recipe(max_steps=2, epochs=1, synthetic_images=16).to_dict()
+    recipe |= {"optimizer": "rmsprop", "learning_rate": 1e-4}
+    args = [devices, str(batch_size), str(run_dir), json.dumps(recipe)]
+    command = [sys.executable, "-c", _TWO_REPLICAS, *args]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr[-2000:]
+    return list(csv.DictReader((run_dir / "log.csv").open())), result.stdout
+
+
+def test_two_replicas_report_the_loss_of_one_with_the_same_global_batch(tmp_path):
+    one, _ = _fit_in_a_process(tmp_path / "one", "cpu:1", 8)
+    two, printed = _fit_in_a_process(tmp_path / "two", "cpu:2", 4)
+    assert "2 replicas" in printed
+    # Batch norm is synchronised, so only rounding remains.
+    assert float(two[0]["loss"]) == pytest.approx(float(one[0]["loss"]), rel=1e-3)
+    assert float(two[0]["val_loss"]) == pytest.approx(float(one[0]["val_loss"]), rel=1e-2)

@@ -1,0 +1,49 @@
+"""Recipes: defaults of the families, and what is refused."""
+
+import pytest
+
+from keras_pose.trainer.optimization import make_schedule
+from keras_pose.trainer.recipes import Recipe, get_recipe
+from keras_pose.zoo import list_models
+
+
+@pytest.mark.parametrize("model", list_models())
+def test_every_zoo_model_has_a_recipe_that_survives_json(model):
+    recipe = get_recipe(model)
+    assert Recipe.from_dict(recipe.to_dict()) == recipe
+
+
+def test_hrnet_trains_as_the_official_configuration():
+    recipe = get_recipe("hrnet_w32")
+    assert (recipe.epochs, recipe.optimizer, recipe.weight_decay) == (210, "adam", 0)
+    schedule = make_schedule(recipe, total_steps=2100)
+    rates = [float(schedule(step)) for step in (0, 1699, 1701, 1999, 2001, 2100)]
+    assert rates == pytest.approx([1e-3, 1e-3, 1e-4, 1e-4, 1e-5, 1e-5])
+
+
+def test_warm_up_grows_linearly_and_cosine_ends_at_zero():
+    recipe = get_recipe("pose_slim").override(warmup_steps=100, learning_rate=1.0)
+    schedule = make_schedule(recipe, total_steps=10_000)
+    assert float(schedule(0)) == pytest.approx(1e-3)
+    assert float(schedule(50)) == pytest.approx(0.5, rel=1e-3)
+    assert float(schedule(5000)) == pytest.approx(0.5, rel=1e-3)
+    assert float(schedule(10_000)) == pytest.approx(0.0, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        pytest.param({"epoch": 3}, "no entry 'epoch'. Did you mean 'epochs'", id="unknown"),
+        pytest.param({"loss": "joint_mse"}, "Did you mean 'joints_mse'", id="loss"),
+        pytest.param({"batch_size": 0}, "batch_size must be positive", id="batch"),
+        pytest.param({"max_steps": -1}, "max_steps must not be negative", id="steps"),
+    ],
+)
+def test_senseless_values_are_refused(values, message):
+    with pytest.raises(ValueError, match=message):
+        get_recipe("pose_slim").override(**values)
+
+
+def test_an_unknown_model_gets_a_suggestion():
+    with pytest.raises(ValueError, match="hrnet_w32"):
+        get_recipe("hrnet_w23")
