@@ -53,21 +53,26 @@ def training_dataset(
             offset, tf.cast(order_seed, tf.int32), size - 1
         )
         sample = transforms.whole_crop(load(index), codec.input_hw)
-        sample_seeds = tf.random.split(tf.stack([tf.constant(seed, tf.int64), position]), 2)
+        sample_seed = tf.stack([tf.constant(seed, tf.int64), position])
         sample = transforms.augment_crop(
-            sample, augmentation, source.skeleton, codec.input_hw, sample_seeds[0]
+            sample, augmentation, source.skeleton, codec.input_hw, sample_seed
         )
         sample = transforms.cut_crop(sample, source.skeleton, codec.input_hw)
-        if augmentation.color:
-            image = transforms.jitter_color(
-                sample["image"], augmentation.color, sample_seeds[1]
-            )
-            sample = sample | {"image": image}
-        return _encode(sample, codec, normalization)
+        return sample | {"position": position}
+
+    def color(batch):
+        # One more than the seeds of samples have, so never one of theirs.
+        color_seed = tf.stack([tf.constant(seed + 1, tf.int64), batch["position"][0]])
+        return batch | {
+            "image": transforms.jitter_color(batch["image"], augmentation.color, color_seed)
+        }
 
     positions = tf.data.Dataset.counter(start_batch * batch_size)
     dataset = positions.map(sample_at, num_parallel_calls=tf.data.AUTOTUNE)
-    return _finish(dataset.batch(batch_size), num_outputs)
+    dataset = dataset.batch(batch_size)
+    if augmentation.color:
+        dataset = dataset.map(color, num_parallel_calls=tf.data.AUTOTUNE)
+    return _finish(dataset, codec, normalization, num_outputs)
 
 
 def validation_dataset(
@@ -83,12 +88,11 @@ def validation_dataset(
 
     def sample_at(index):
         sample = transforms.whole_crop(load(index), codec.input_hw)
-        sample = transforms.cut_crop(sample, source.skeleton, codec.input_hw)
-        return _encode(sample, codec, normalization)
+        return transforms.cut_crop(sample, source.skeleton, codec.input_hw)
 
     dataset = tf.data.Dataset.range(len(source))
     dataset = dataset.map(sample_at, num_parallel_calls=tf.data.AUTOTUNE)
-    return _finish(dataset.batch(batch_size), num_outputs)
+    return _finish(dataset.batch(batch_size), codec, normalization, num_outputs)
 
 
 def _loader(source):
@@ -123,13 +127,13 @@ def _decode(encoded):
     return tf.ensure_shape(image, (None, None, 3))
 
 
-def _encode(sample, codec, normalization):
-    heatmaps, weights = codec.encode_tf(sample["keypoints_xy"], sample["visibility"])
-    return normalization(sample["image"]), heatmaps, weights
+def _finish(dataset, codec, normalization, num_outputs):
+    """Makes (images, heatmaps, weights) of batches of samples."""
 
+    def finish(batch):
+        heatmaps, weights = codec.encode_tf(batch["keypoints_xy"], batch["visibility"])
+        if num_outputs > 1:
+            heatmaps, weights = (heatmaps,) * num_outputs, (weights,) * num_outputs
+        return normalization(batch["image"]), heatmaps, weights
 
-def _finish(dataset, num_outputs):
-    if num_outputs > 1:
-        # After batching, so that the repeats share their memory.
-        dataset = dataset.map(lambda x, y, w: (x, (y,) * num_outputs, (w,) * num_outputs))
-    return dataset.prefetch(2)
+    return dataset.map(finish, num_parallel_calls=tf.data.AUTOTUNE).prefetch(2)

@@ -176,19 +176,32 @@ def _warp(image, matrix, output_hw):
     return tf.ensure_shape(warped[0], (*output_hw, 3))
 
 
-def jitter_color(image, strength: float, seed):
-    """Changes brightness, contrast, saturation and tint of a [0, 255] image.
+def jitter_color(images, strength: float, seed):
+    """Changes brightness, contrast, saturation and tint, differently for each image.
 
-    Black borders of the crop stay near black only on average: they are part of
-    the picture, as they are for the network on a phone.
+    Black borders of a crop change with the rest: they are part of the picture, as
+    they are for the network on a phone.
+
+    Args:
+        images: (B, H, W, 3) float32 in [0, 255]; a batch, because many small ops a
+            sample would cost more than the arithmetic.
+        strength: see `Augmentation.color`.
+        seed: (2,).
+
+    Returns:
+        (B, H, W, 3) float32 in [0, 255].
     """
-    seeds = tf.random.split(seed, 3)
-    gain = 1 + 0.4 * strength * tf.random.stateless_uniform([], seeds[0], -1, 1)
-    tint = 1 + 0.15 * strength * tf.random.stateless_uniform([3], seeds[1], -1, 1)
-    mix = tf.random.stateless_uniform([2], seeds[2], -1, 1)
-    contrast, saturation = 1 + 0.4 * strength * mix[0], 1 + 0.6 * strength * mix[1]
-    mean = tf.reduce_mean(image)
-    grey = tf.reduce_mean(image, axis=-1, keepdims=True)
-    image = mean + contrast * (image - mean)
-    image = grey + saturation * (image - grey)
-    return tf.clip_by_value(image * gain * tint, 0.0, 255.0)
+    seeds = tf.random.split(seed, 4)
+    size = tf.shape(images)[0]
+
+    def draw(number, channels=1):
+        shape = [size, 1, 1, channels]
+        return strength * tf.random.stateless_uniform(shape, seeds[number], -1, 1)
+
+    contrast, saturation = 1 + 0.4 * draw(0), 1 + 0.6 * draw(1)
+    gain = (1 + 0.4 * draw(2)) * (1 + 0.15 * draw(3, channels=3))
+    mean = tf.reduce_mean(images, axis=(1, 2, 3), keepdims=True)
+    images = mean + contrast * (images - mean)
+    grey = tf.reduce_mean(images, axis=-1, keepdims=True)
+    images = grey + saturation * (images - grey)
+    return tf.clip_by_value(images * gain, 0.0, 255.0)

@@ -11,7 +11,7 @@ import keras
 import tensorflow as tf
 
 from keras_pose.codecs import GaussianHeatmapCodec
-from keras_pose.contract import Contract, keras_contract
+from keras_pose.contract import Contract, keras_contract, read_contract
 from keras_pose.data import PoseDataset, open_dataset
 from keras_pose.data.pipeline import training_dataset, validation_dataset
 from keras_pose.data.sources import PersonSource, records_source, synthetic_source
@@ -20,6 +20,7 @@ from keras_pose.losses import LOSSES
 from keras_pose.metrics.evaluator import evaluate
 from keras_pose.metrics.streaming import HeatmapPCK
 from keras_pose.models.complexity import count_params
+from keras_pose.normalization import Normalization
 from keras_pose.runs import (
     BEST_NAME,
     LAST_NAME,
@@ -107,7 +108,7 @@ def fit(recipe: Recipe, run_dir, devices: str = "auto") -> Path:
     with strategy.scope():
         model = _make_model(recipe, plan, run_dir, sources["train"].skeleton)
     contract = keras_contract(
-        model, codec, sources["train"].skeleton, get_spec(recipe.model).normalization
+        model, codec, sources["train"].skeleton, _normalization(recipe, run_dir)
     )
     _print_facts(recipe, plan, model, strategy, sources, done)
     model.fit(
@@ -161,6 +162,16 @@ def _make_model(recipe, plan, run_dir, skeleton):
         weighted_metrics=[[]] * (num_outputs - 1) + [[HeatmapPCK()]],
     )
     return model
+
+
+def _normalization(recipe: Recipe, run_dir) -> Normalization:
+    """Returns that of the weights the network starts from, or the zoo's."""
+    for path in (run_dir / LAST_NAME, Path(recipe.weights or "")):
+        if path.suffix == ".keras" and path.exists():
+            found = read_contract(path).normalization
+            if found is not None:
+                return found
+    return get_spec(recipe.model).normalization
 
 
 def _synchronize_batch_norm(model):

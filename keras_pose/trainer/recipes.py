@@ -154,15 +154,21 @@ def get_recipe(model: str) -> Recipe:
                     scale=0.25, rotation_degrees=30, half_body_probability=0.0
                 ),
             )
-        case "slim":  # ours: short runs from random weights
+        case "slim":  # ours: short runs from random weights, which want a high rate
             return recipe.override(
                 epochs=60,
-                learning_rate=2e-3,
+                learning_rate=1e-2,
                 schedule="cosine",
                 warmup_steps=200,
                 optimizer="adamw",
                 weight_decay=0.05,
-                augmentation=Augmentation(scale=0.3, rotation_degrees=30, color=0.5),
+                augmentation=Augmentation(
+                    scale=0.25,
+                    rotation_degrees=20,
+                    rotation_probability=0.5,
+                    half_body_probability=0.1,
+                    color=0.3,
+                ),
             )
         case _:
             raise ValueError(f"No recipe for the family {spec.family!r} of {model}.")
