@@ -57,7 +57,7 @@ def main(argv=None):
     image_hw = (args.height, args.width)
     for split, num_images in counts.items():
         print(f"{split}: {num_images} pictures of {image_hw} pixels, seed {args.seed}")
-        progress = partial(tqdm, desc=split, unit="picture")
+        progress = partial(tqdm, desc=split, unit="picture", disable=None)
         path = write_coco_dataset(
             args.output, num_images, args.seed, split, image_hw, progress
         )

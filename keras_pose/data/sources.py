@@ -83,7 +83,7 @@ class PersonSource:
         """
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             problems = pool.map(_problem, self.images)
-            bar = tqdm(problems, "checking images", len(self.images), unit="image")
+            bar = _progress(problems, "checking images", len(self.images))
             broken = [i for i, problem in enumerate(bar) if _warn(problem)]
         keep = ~np.isin(self.image_index, broken)
         if not keep.any():
@@ -98,6 +98,11 @@ class PersonSource:
             visibility=self.visibility[keep],
             num_skipped_images=len(broken),
         )
+
+
+def _progress(steps, title, count):
+    """Shows a bar on a terminal, and nothing in a log file."""
+    return tqdm(steps, title, count, unit="image", disable=None)
 
 
 def _openable(image):
@@ -136,7 +141,7 @@ def synthetic_source(num_images: int, seed: int = 0, split: str = "train") -> Pe
     """Draws synthetic people, on all cores, and keeps them in memory (20 kB an image)."""
     stream = scene_seed(seed, split)
     scenes = draw_scenes(stream, range(num_images), SYNTHETIC_HW)
-    drawn = list(tqdm(scenes, f"drawing {split}", num_images, unit="image"))
+    drawn = list(_progress(scenes, f"drawing {split}", num_images))
     people = [(i, person) for i, scene in enumerate(drawn) for person in scene.people]
     return PersonSource(
         COCO_17,

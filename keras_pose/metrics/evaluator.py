@@ -179,7 +179,8 @@ def _crop_batches(records: Iterable[PersonRecord], contract, batch_size):
 
 def _collect(batches, num_people, progress) -> _People:
     done = []
-    with tqdm(total=num_people, unit="person", disable=not progress) as bar:
+    # None shows the bar on a terminal only, so that log files stay readable.
+    with tqdm(total=num_people, unit="person", disable=None if progress else True) as bar:
         for batch in batches:
             done.append(batch)
             bar.update(len(batch.keypoints_xy))
