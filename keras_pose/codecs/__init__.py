@@ -1,10 +1,17 @@
 """Codecs turn keypoints into network targets and network outputs into keypoints."""
 
+from keras_pose.codecs.dark import DarkHeatmapCodec
 from keras_pose.codecs.gaussian import GaussianHeatmapCodec, flip_back
 
-__all__ = ["CODECS", "GaussianHeatmapCodec", "codec_from_dict", "flip_back"]
+__all__ = [
+    "CODECS",
+    "DarkHeatmapCodec",
+    "GaussianHeatmapCodec",
+    "codec_from_dict",
+    "flip_back",
+]
 
-CODECS = {GaussianHeatmapCodec.kind: GaussianHeatmapCodec}
+CODECS = {codec.kind: codec for codec in (GaussianHeatmapCodec, DarkHeatmapCodec)}
 
 
 def codec_from_dict(values: dict) -> GaussianHeatmapCodec:

@@ -83,9 +83,11 @@ class GaussianHeatmapCodec:
         """
         keypoints_xy = np.asarray(keypoints_xy, np.float64)
         height, width = self.heatmap_hw
-        # int() of the reference truncates toward zero, and so must we.
-        center = np.trunc(keypoints_xy / self.stride + 0.5)
-        reaches = (center + self.radius >= 0) & (center - self.radius < (width, height))
+        center = self._center(keypoints_xy / self.stride)
+        # The reference's corners of the square, of which the second is exclusive.
+        first, last = center - self.radius, center + self.radius + 1
+        # Truncation toward zero: above -1 is 0 or more.
+        reaches = (first < (width, height)) & (last > -1)
         weights = ((np.asarray(visibility) > 0) & reaches.all(-1)).astype(np.float32)
         columns = self._bump(np.arange(width) - center[..., :1])
         rows = self._bump(np.arange(height) - center[..., 1:])
@@ -93,9 +95,18 @@ class GaussianHeatmapCodec:
         heatmaps = np.einsum("...kh,...kw,...k->...hwk", rows, columns, weights)
         return heatmaps.astype(np.float32), weights
 
+    def _center(self, heatmap_xy):
+        # int() of the reference truncates toward zero, and so must we.
+        return np.trunc(heatmap_xy + 0.5)
+
     def _bump(self, offset):
         bump = np.exp(-(offset**2) / (2 * self.sigma**2))
-        return bump * (np.abs(offset) <= self.radius)
+        return bump * (np.abs(offset) <= self._reach)
+
+    @property
+    def _reach(self) -> float:
+        """How far from its centre a bump is drawn, heatmap pixels."""
+        return self.radius
 
     def encode_tf(self, keypoints_xy, visibility):
         """Does what `encode` does, with TensorFlow ops: one person or a batch."""
@@ -103,26 +114,33 @@ class GaussianHeatmapCodec:
         import tensorflow as tf
 
         height, width = self.heatmap_hw
-        # Trunc of float32 alone would differ from the twin at exact halves only.
-        shifted = tf.cast(keypoints_xy, tf.float64) / self.stride + 0.5
-        center = tf.cast(tf.cast(shifted, tf.int32), tf.float32)
+        # In double precision, as the twin: exact halves are rounded.
+        center = self._center_tf(tf.cast(keypoints_xy, tf.float64) / self.stride)
+        center = tf.cast(center, tf.float32)
         size = tf.constant([width, height], tf.float32)
-        reaches = (center + self.radius >= 0) & (center - self.radius < size)
+        first, last = center - self.radius, center + self.radius + 1
+        # Truncation toward zero: above -1 is 0 or more.
+        reaches = (first < size) & (last > -1)
         weights = tf.cast((visibility > 0) & tf.reduce_all(reaches, -1), tf.float32)
 
         def bump(offset):
-            inside = tf.cast(tf.abs(offset) <= self.radius, tf.float32)
+            inside = tf.cast(tf.abs(offset) <= self._reach, tf.float32)
             return inside * tf.exp(-tf.square(offset) / (2 * self.sigma**2))
 
         columns = bump(tf.range(width, dtype=tf.float32) - center[..., :1])
         rows = bump(tf.range(height, dtype=tf.float32) - center[..., 1:])
         return tf.einsum("...kh,...kw,...k->...hwk", rows, columns, weights), weights
 
+    def _center_tf(self, heatmap_xy):
+        import tensorflow as tf
+
+        return tf.cast(heatmap_xy + 0.5, tf.int32)
+
     def decode(self, heatmaps):
-        """Finds keypoints: arg-max, then a quarter pixel towards the higher neighbour.
+        """Finds keypoints: arg-max, then part of a pixel, see `_refine`.
 
         As the reference: coordinates are 0 where the maximum is not positive, and
-        peaks on the outer two columns or rows are not refined.
+        peaks near the border are not refined.
 
         Args:
             heatmaps: (..., H, W, K) float array.
@@ -141,26 +159,30 @@ class GaussianHeatmapCodec:
         flat = np.moveaxis(heatmaps, -1, -3).reshape(-1, height * width)
         best, index = flat.argmax(axis=1), np.arange(len(flat))
         scores = flat[index, best]
-        x, y = best % width, best // width
-        xy = np.stack([x, y], axis=-1) * (scores > 0)[:, None]
-        inside = (x > 1) & (x < width - 1) & (y > 1) & (y < height - 1) & (scores > 0)
-        xy = (
-            xy
-            + 0.25
-            * _slope_signs(flat, np.where(inside, best, width + 1), width)
-            * (inside[:, None])
-        )
-        keypoints_xy = (xy * self.stride).astype(np.float32)
+        xy = np.stack([best % width, best // width], axis=-1)
+        offset_xy = self._refine(flat.reshape(-1, height, width), xy)
+        xy = (xy + offset_xy) * (scores > 0)[:, None]
         shape = (*batch, num_keypoints)
+        keypoints_xy = (xy * self.stride).astype(np.float32)
         return keypoints_xy.reshape(*shape, 2), scores.reshape(shape)
 
+    def _refine(self, maps, xy):
+        """Moves a quarter pixel towards the higher neighbour, within the outer two.
 
-def _slope_signs(flat, best, width):
-    """Returns (N, 2): the sign of the slope at flat positions `best`, for x and y."""
-    index = np.arange(len(flat))
-    slope_x = flat[index, best + 1] - flat[index, best - 1]
-    slope_y = flat[index, best + width] - flat[index, best - width]
-    return np.sign(np.stack([slope_x, slope_y], axis=-1))
+        Args:
+            maps: (N, H, W) float32.
+            xy: (N, 2) int positions of the maxima.
+
+        Returns:
+            (N, 2) offsets, heatmap pixels.
+        """
+        height, width = maps.shape[1:]
+        inside = ((xy > 1) & (xy < (width - 1, height - 1))).all(axis=1)
+        i, (x, y) = np.flatnonzero(inside), xy[inside].T
+        offset_xy = np.zeros(xy.shape)
+        offset_xy[inside, 0] = 0.25 * np.sign(maps[i, y, x + 1] - maps[i, y, x - 1])
+        offset_xy[inside, 1] = 0.25 * np.sign(maps[i, y + 1, x] - maps[i, y - 1, x])
+        return offset_xy
 
 
 def flip_back(heatmaps, mirror_permutation):
