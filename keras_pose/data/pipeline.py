@@ -82,15 +82,24 @@ def validation_dataset(
     batch_size: int,
     *,
     num_outputs: int = 1,
+    num_replicas: int = 1,
 ) -> tf.data.Dataset:
-    """Yields every sample once, in order, not augmented; else as `training_dataset`."""
+    """Yields samples once, in order, not augmented; else as `training_dataset`.
+
+    Every batch can be shared out evenly among `num_replicas`, because Keras cannot
+    build from uneven shares, and an empty one makes the loss NaN. So up to
+    `num_replicas - 1` samples at the end are left out (or the first come again,
+    where there are too few for one each).
+    """
     load = _loader(source)
+    size = len(source)
 
     def sample_at(index):
-        sample = transforms.whole_crop(load(index), codec.input_hw)
+        sample = transforms.whole_crop(load(index % size), codec.input_hw)
         return transforms.cut_crop(sample, source.skeleton, codec.input_hw)
 
-    dataset = tf.data.Dataset.range(len(source))
+    count = max(num_replicas, size // num_replicas * num_replicas)
+    dataset = tf.data.Dataset.range(count)
     dataset = dataset.map(sample_at, num_parallel_calls=tf.data.AUTOTUNE)
     return _finish(dataset.batch(batch_size), codec, normalization, num_outputs)
 

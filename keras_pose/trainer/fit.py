@@ -10,7 +10,7 @@ from pathlib import Path
 import keras
 import tensorflow as tf
 
-from keras_pose.codecs import GaussianHeatmapCodec
+from keras_pose.codecs import CODECS
 from keras_pose.contract import Contract, keras_contract, read_contract
 from keras_pose.data import PoseDataset, open_dataset
 from keras_pose.data.pipeline import training_dataset, validation_dataset
@@ -104,7 +104,7 @@ def fit(recipe: Recipe, run_dir, devices: str = "auto") -> Path:
     plan = _make_plan(recipe, len(sources["train"]), global_batch)
     run_dir = open_run_dir(run_dir, recipe)
     done = read_progress(run_dir)["epochs_done"]
-    codec = GaussianHeatmapCodec.for_input(recipe.input_hw, get_spec(recipe.model).stride)
+    codec = CODECS[recipe.codec].for_input(recipe.input_hw, get_spec(recipe.model).stride)
     with strategy.scope():
         model = _make_model(recipe, plan, run_dir, sources["train"].skeleton)
     contract = keras_contract(
@@ -149,11 +149,8 @@ def _make_plan(recipe: Recipe, num_samples: int, global_batch: int) -> _Plan:
 def _make_model(recipe, plan, run_dir, skeleton):
     """Builds and compiles the model, with weights and optimizer of a run to resume."""
     last = run_dir / LAST_NAME
-    if last.exists():
-        return keras.models.load_model(last)
-    model = create_model(
-        recipe.model, skeleton.num_keypoints, recipe.input_hw, recipe.weights
-    )
+    weights = None if last.exists() else recipe.weights
+    model = create_model(recipe.model, skeleton.num_keypoints, recipe.input_hw, weights)
     _synchronize_batch_norm(model)
     num_outputs = len(model.outputs)
     model.compile(
@@ -161,7 +158,22 @@ def _make_model(recipe, plan, run_dir, skeleton):
         loss=[LOSSES[recipe.loss]() for _ in range(num_outputs)],
         weighted_metrics=[[]] * (num_outputs - 1) + [[HeatmapPCK()]],
     )
+    if last.exists():
+        _restore(model, keras.models.load_model(last))
     return model
+
+
+def _restore(model, saved):
+    """Copies weights and optimizer state.
+
+    The saved model itself would not do: its optimizer has forgotten which variables
+    are not to decay.
+    """
+    model.set_weights(saved.get_weights())
+    model.optimizer.build(model.trainable_variables)
+    pairs = zip(model.optimizer.variables, saved.optimizer.variables, strict=True)
+    for variable, value in pairs:
+        variable.assign(value)
 
 
 def _normalization(recipe: Recipe, run_dir) -> Normalization:
@@ -202,6 +214,7 @@ def _validation_batches(recipe, plan, source, contract, model):
         contract.normalization,
         plan.global_batch,
         num_outputs=len(model.outputs),
+        num_replicas=plan.global_batch // recipe.batch_size,
     )
     # A smoke run of a few steps must not validate for minutes.
     return batches.take(1 + recipe.max_steps // 10) if recipe.max_steps else batches
@@ -250,7 +263,8 @@ def _print_facts(recipe, plan, model, strategy, sources, done):
     print(
         f"steps       {plan.steps_per_epoch} x {plan.epochs} epochs, from epoch {done + 1}"
     )
-    print(f"loss        {recipe.loss}, {recipe.optimizer} {recipe.learning_rate:g}")
+    print(f"loss        {recipe.loss} of {recipe.codec} heatmaps")
+    print(f"optimizer   {recipe.optimizer}, learning rate {recipe.learning_rate:g}")
 
 
 def _print_outcome(run_dir, sources):

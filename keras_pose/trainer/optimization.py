@@ -23,7 +23,7 @@ class WarmUpThen(keras.optimizers.schedules.LearningRateSchedule):
 
     def __call__(self, step):
         step = ops.cast(step, "float32")
-        growth = ops.clip(step / max(1, self.warmup_steps), 1e-3, 1.0)
+        growth = ops.clip(step / self.warmup_steps, 1e-3, 1.0)
         return self.schedule(step) * growth
 
     def get_config(self):
@@ -47,7 +47,8 @@ def make_schedule(recipe: Recipe, total_steps: int):
         rates = [recipe.learning_rate * 0.1**i for i in range(len(boundaries) + 1)]
         schedule = keras.optimizers.schedules.PiecewiseConstantDecay(boundaries, rates)
     # Growth may take a tenth of a short run, not more.
-    return WarmUpThen(schedule, min(recipe.warmup_steps, total_steps // 10))
+    warmup_steps = min(recipe.warmup_steps, total_steps // 10)
+    return WarmUpThen(schedule, warmup_steps) if warmup_steps else schedule
 
 
 def make_optimizer(recipe: Recipe, total_steps: int) -> keras.optimizers.Optimizer:

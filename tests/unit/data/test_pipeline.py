@@ -101,6 +101,13 @@ def test_validation_comes_once_in_order():
     assert _levels(batches) == list(range(6))
 
 
+@pytest.mark.parametrize(("size", "sizes"), [(7, [4, 2]), (9, [4, 4]), (1, [2])])
+def test_validation_batches_can_be_shared_out_evenly(size, sizes):
+    source = _counted_source(size)
+    dataset = validation_dataset(source, CODEC, IMAGENET, 4, num_replicas=2)
+    assert [len(images) for images, _, _ in dataset] == sizes
+
+
 def test_one_sample_is_a_data_set_too():
     assert _levels(_batches(2, _counted_source(1))) == [0] * 8
 
