@@ -35,6 +35,7 @@ def parse_args(argv=None):
     add("--batch-size", type=positive_int, help="per replica")
     add("--learning-rate", type=float)
     add("--loss", help="joints_mse, focused_mse or ohkm")
+    add("--codec", help="targets: gaussian (HRNet's) or dark (not rounded)")
     add("--weights", help="start from this .keras or .weights.h5 file")
     add("--resume", metavar="RUN", help="go on with an interrupted run folder")
     add("--devices", default="auto", help="auto, a GPU count, a list, or cpu:N")
@@ -84,6 +85,7 @@ def make_recipe(args):
         batch_size=args.batch_size,
         learning_rate=args.learning_rate,
         loss=args.loss,
+        codec=args.codec,
         weights=args.weights,
         mixed_precision=args.mixed_precision,
         ap_every=args.ap_every,

@@ -11,6 +11,7 @@ import difflib
 from dataclasses import dataclass, field
 from typing import Any
 
+from keras_pose.codecs import CODECS
 from keras_pose.data.transforms import Augmentation
 from keras_pose.losses import LOSSES
 from keras_pose.zoo import get_spec
@@ -38,6 +39,7 @@ class Recipe:
         weight_decay: of "adamw" only. HRNet collapses with it (its code passes a
             decay setting that its Adam ignores).
         loss: key of `keras_pose.losses.LOSSES`.
+        codec: key of `keras_pose.codecs.CODECS`: what targets look like.
         augmentation: how much samples vary.
         weights: file the network starts from; None for random.
         mixed_precision: compute in float16 (GPUs), keep float32 weights.
@@ -60,6 +62,7 @@ class Recipe:
     optimizer: str = "adam"
     weight_decay: float = 0.0
     loss: str = "joints_mse"
+    codec: str = "gaussian"
     augmentation: Augmentation = field(default_factory=Augmentation)
     weights: str | None = None
     mixed_precision: bool = False
@@ -73,6 +76,7 @@ class Recipe:
             ("schedule", SCHEDULES),
             ("optimizer", OPTIMIZERS),
             ("loss", tuple(LOSSES)),
+            ("codec", tuple(CODECS)),
         ):
             _check_choice(name, getattr(self, name), known)
         for name in ("epochs", "batch_size", "learning_rate", "synthetic_images"):
@@ -162,6 +166,7 @@ def get_recipe(model: str) -> Recipe:
                 warmup_steps=200,
                 optimizer="adamw",
                 weight_decay=0.05,
+                codec="dark",  # rounded targets cost most at small inputs
                 augmentation=Augmentation(
                     scale=0.25,
                     rotation_degrees=20,

@@ -35,6 +35,7 @@ def test_warm_up_grows_linearly_and_cosine_ends_at_zero():
     [
         pytest.param({"epoch": 3}, "no entry 'epoch'. Did you mean 'epochs'", id="unknown"),
         pytest.param({"loss": "joint_mse"}, "Did you mean 'joints_mse'", id="loss"),
+        pytest.param({"codec": "drak"}, "Did you mean 'dark'", id="codec"),
         pytest.param({"batch_size": 0}, "batch_size must be positive", id="batch"),
         pytest.param({"max_steps": -1}, "max_steps must not be negative", id="steps"),
     ],
