@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from keras_pose.codecs import CODECS, GaussianHeatmapCodec
 from keras_pose.normalization import IMAGENET, Normalization
 
 HRNET_PAPER = "Sun et al. 2019, arXiv:1902.09212"
@@ -33,6 +34,7 @@ class ModelSpec:
         num_keypoints: keypoints of the reference's own checkpoints.
         stride: input pixels per heatmap pixel.
         input_multiple: height and width of the input must be multiples of it, pixels.
+        codec: key of `keras_pose.codecs.CODECS`, what it is trained with.
         normalization: what training from scratch uses. Converted weights bring their
             own, see `keras_pose.weights`.
     """
@@ -47,7 +49,12 @@ class ModelSpec:
     num_keypoints: int = 17
     stride: int = 4
     input_multiple: int = 32
+    codec: str = "gaussian"
     normalization: Normalization = IMAGENET
+
+    def make_codec(self, input_hw=None) -> GaussianHeatmapCodec:
+        """Returns the usual codec, for an input size in pixels or the default one."""
+        return CODECS[self.codec].for_input(input_hw or self.input_hw, self.stride)
 
 
 _SPECS = (
@@ -154,6 +161,7 @@ _SPECS = (
         params=1_841_729,
         macs=403_243_008,
         paper=SLIM_PAPER,
+        codec="dark",  # rounded targets cost most at small inputs
     ),
 )
 ZOO: dict[str, ModelSpec] = {spec.name: spec for spec in _SPECS}

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_pose.codecs import GaussianHeatmapCodec
 from keras_pose.contract import Contract, TensorSpec, keras_contract, read_contract
 from keras_pose.runtime.backend import import_runtime
 from keras_pose.skeleton import default_skeleton
@@ -88,6 +87,6 @@ def read_weights_file(path, model_name, num_keypoints=None, input_hw=None):
 def zoo_contract(model) -> Contract:
     """Describes a model of the zoo as the zoo would have it trained."""
     spec = get_spec(model.name)
-    codec = GaussianHeatmapCodec.for_input(model.inputs[0].shape[1:3], spec.stride)
+    codec = spec.make_codec(model.inputs[0].shape[1:3])
     skeleton = default_skeleton(model.outputs[-1].shape[-1])
     return keras_contract(model, codec, skeleton, spec.normalization)

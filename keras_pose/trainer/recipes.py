@@ -135,7 +135,7 @@ def get_recipe(model: str) -> Recipe:
         ValueError: for an unknown model, with the near names.
     """
     spec = get_spec(model)
-    recipe = Recipe(model=model, input_hw=spec.input_hw)
+    recipe = Recipe(model=model, input_hw=spec.input_hw, codec=spec.codec)
     match spec.family:
         case "hrnet":  # w32_256x192_adam_lr1e-3.yaml of the HRNet code
             return recipe
@@ -166,7 +166,6 @@ def get_recipe(model: str) -> Recipe:
                 warmup_steps=200,
                 optimizer="adamw",
                 weight_decay=0.05,
-                codec="dark",  # rounded targets cost most at small inputs
                 augmentation=Augmentation(
                     scale=0.25,
                     rotation_degrees=20,

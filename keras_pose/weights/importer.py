@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 from keras import layers
 
-from keras_pose.codecs import GaussianHeatmapCodec
 from keras_pose.contract import keras_contract, save_keras_model
 from keras_pose.files import atomic_path
 from keras_pose.normalization import Normalization
@@ -98,7 +97,7 @@ def save(model, normalization: Normalization, output) -> Path:
     if output.suffix == ".keras":
         contract = keras_contract(
             model,
-            codec=GaussianHeatmapCodec.for_input(model.inputs[0].shape[1:3]),
+            codec=get_spec(model.name).make_codec(model.inputs[0].shape[1:3]),
             skeleton=default_skeleton(model.outputs[-1].shape[-1]),
             normalization=normalization,
         )
