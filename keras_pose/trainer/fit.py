@@ -94,6 +94,9 @@ def fit(recipe: Recipe, run_dir, devices: str = "auto") -> Path:
         FileNotFoundError: when the data set is not where the recipe says.
         PermissionError: when the folder cannot be written to.
     """
+    run_dir = Path(run_dir)
+    if run_dir.exists():
+        open_run_dir(run_dir, recipe)  # refuses another run before any work is done
     strategy = make_strategy(devices)
     keras.utils.set_random_seed(recipe.seed)
     keras.mixed_precision.set_global_policy(
@@ -102,7 +105,6 @@ def fit(recipe: Recipe, run_dir, devices: str = "auto") -> Path:
     global_batch = recipe.batch_size * strategy.num_replicas_in_sync
     sources = {name: _open_source(recipe, name, global_batch) for name in ("train", "val")}
     plan = _make_plan(recipe, len(sources["train"]), global_batch)
-    run_dir = open_run_dir(run_dir, recipe)
     done = read_progress(run_dir)["epochs_done"]
     codec = CODECS[recipe.codec].for_input(recipe.input_hw, get_spec(recipe.model).stride)
     with strategy.scope():
@@ -110,6 +112,7 @@ def fit(recipe: Recipe, run_dir, devices: str = "auto") -> Path:
     contract = keras_contract(
         model, codec, sources["train"].skeleton, _normalization(recipe, run_dir)
     )
+    open_run_dir(run_dir, recipe)  # not before all is well: it would stay behind
     _print_facts(recipe, plan, model, strategy, sources, done)
     model.fit(
         _training_batches(recipe, plan, sources["train"], contract, model, done),

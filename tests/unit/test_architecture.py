@@ -29,6 +29,7 @@ RANKS = {
     "topdown": 2,
     "zoo": 2,
     "drawing": 3,
+    "plots": 3,
     "runtime": 3,
     "weights": 3,
     "exporting": 4,

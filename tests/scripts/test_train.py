@@ -1,0 +1,83 @@
+"""`training/train.py` as a user calls it."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+SCRIPT = ROOT / "training" / "train.py"
+
+
+def _train(folder, *args):
+    """Runs the script from another folder, as from anywhere on a machine."""
+    command = [sys.executable, str(SCRIPT), *map(str, args)]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True)
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        pytest.param(["--model", "hrnet_w23"], "hrnet_w32", id="model"),
+        pytest.param(
+            ["--model", "pose_slim", "--dataset", "cocoo"],
+            "Did you mean coco",
+            id="dataset",
+        ),
+        pytest.param(
+            ["--model", "pose_slim", "--dataset", "coco"],
+            "No train split of coco",
+            id="absent",
+        ),
+        pytest.param(
+            ["--model", "pose_slim", "--weights", "none.keras", "--max-steps", "1"],
+            "none.keras",
+            id="weights",
+        ),
+        pytest.param(
+            ["--model", "pose_slim", "--epochs", "0"], "whole number", id="epochs"
+        ),
+        pytest.param(["--resume", "nowhere"], "nowhere", id="resume"),
+        pytest.param([], "--model NAME is needed", id="nothing"),
+    ],
+)
+@pytest.mark.slow
+def test_wrong_options_end_in_one_plain_line(tmp_path, args, message):
+    result = _train(tmp_path, *args)
+    assert result.returncode != 0
+    assert message in result.stderr
+    assert "Traceback" not in result.stderr
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.slow
+def test_a_run_without_a_data_set_says_that_it_draws_people(tmp_path):
+    result = _train(
+        tmp_path, "--model", "pose_slim", "--input-hw", 64, 64, "--max-steps", 2,
+        "--batch-size", 2,
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.startswith(
+        "COCO is not in data/coco: training on synthetic people"
+    )
+    (run_dir,) = (tmp_path / "runs").iterdir()
+    recipe = json.loads((run_dir / "recipe.json").read_text())
+    assert (recipe["model"], recipe["dataset"]) == ("pose_slim", "synthetic")
+    assert f"run         runs/{run_dir.name}" in result.stdout
+    # Start-up chatter of TensorFlow would drown what matters.
+    assert "cuInit" not in result.stderr
+    assert "oneDNN" not in result.stderr
+
+
+@pytest.mark.very_slow
+def test_hrnet_trains_under_two_replicas_from_anywhere(tmp_path):
+    result = _train(
+        tmp_path, "--model", "hrnet_w32", "--dataset", "synthetic", "--max-steps", 2,
+        "--devices", "cpu:2", "--batch-size", 2,
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    assert "2 replicas" in result.stdout
+    (run_dir,) = (tmp_path / "runs").iterdir()
+    assert (run_dir / "best.keras").exists()

@@ -1,0 +1,36 @@
+"""Learning curves."""
+
+import numpy as np
+import pytest
+
+from keras_pose.plots import plot_run, read_log
+
+LOG = "epoch,loss,pck,val_ap,val_loss,val_pck\n0,3,0.1,nan,4,0.2\n1,2,0.3,0.25,3,0.4\n"
+
+
+def test_columns_are_read_and_gaps_are_nan(tmp_path):
+    (tmp_path / "log.csv").write_text(LOG)
+    log = read_log(tmp_path)
+    assert log["loss"].tolist() == [3, 2]
+    np.testing.assert_array_equal(log["val_ap"], [np.nan, 0.25])
+
+
+@pytest.mark.slow
+def test_a_panel_is_drawn_for_each_quantity_that_was_measured(tmp_path):
+    (tmp_path / "log.csv").write_text(LOG)
+    with_ap = plot_run(tmp_path)
+    (tmp_path / "log.csv").write_text(LOG.replace("0.25", "nan"))
+    without_ap = plot_run(tmp_path)
+    assert with_ap.dtype == np.uint8
+    assert with_ap.std() > 10
+    assert without_ap.shape[1] == pytest.approx(with_ap.shape[1] * 2 / 3, abs=2)
+
+
+@pytest.mark.parametrize(
+    ("content", "error"), [(None, FileNotFoundError), ("epoch,loss\n", ValueError)]
+)
+def test_a_folder_without_a_log_is_refused(tmp_path, content, error):
+    if content:
+        (tmp_path / "log.csv").write_text(content)
+    with pytest.raises(error, match=r"log\.csv"):
+        read_log(tmp_path)
