@@ -23,7 +23,7 @@ $(VENV)/.installed: requirements.txt
 
 demo: $(VENV)/.installed
 	$(BIN)/python training/make_synthetic.py --output $(DEMO)/data --images 3000 --val-images 300
-	$(BIN)/python training/train.py --model pose_slim --input-hw 128 96 --epochs 20 \
+	$(BIN)/python training/train.py --model pose_slim --input-hw 128 96 --epochs 24 \
 	  --dataset synthetic --data-dir $(DEMO)/data --run-dir $(DEMO)/run
 	$(BIN)/python export/to_tflite.py --int8 --weights $(DEMO)/run/best.keras
 	$(BIN)/python training/evaluate.py --dataset synthetic --data-dir $(DEMO)/data \

@@ -74,10 +74,9 @@ def make_recipe(args):
     """Returns the model's recipe with what the command line says otherwise."""
     from keras_pose.trainer.recipes import get_recipe
 
-    recipe = get_recipe(args.model)
+    get_recipe(args.model)  # an unknown name is to be told before anything else
     dataset, data_dir = choose_dataset(args.dataset, args.data_dir)
-    return recipe.override(
-        dataset=dataset,
+    return get_recipe(args.model, dataset).override(
         data_dir=data_dir,
         input_hw=args.input_hw and tuple(args.input_hw),
         epochs=args.epochs,

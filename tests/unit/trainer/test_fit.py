@@ -21,7 +21,7 @@ pytestmark = pytest.mark.slow
 
 def _recipe(**changes):
     values = {"input_hw": (64, 64), "batch_size": 4, "synthetic_images": 10, "epochs": 2}
-    return get_recipe("pose_slim").override(dataset="synthetic", **values | changes)
+    return get_recipe("pose_slim", "synthetic").override(**values | changes)
 
 
 def _weights(run_dir, name="last.keras"):

@@ -21,6 +21,12 @@ def test_hrnet_trains_as_the_official_configuration():
     assert rates == pytest.approx([1e-3, 1e-3, 1e-4, 1e-4, 1e-5, 1e-5])
 
 
+def test_drawn_people_are_varied_less_than_photos():
+    photos, drawn = (get_recipe("hrnet_w32", name) for name in ("coco", "synthetic"))
+    assert drawn.augmentation.scale < photos.augmentation.scale
+    assert drawn.override(dataset="coco", augmentation=photos.augmentation) == photos
+
+
 def test_warm_up_grows_linearly_and_cosine_ends_at_zero():
     recipe = get_recipe("pose_slim").override(warmup_steps=100, learning_rate=1.0)
     schedule = make_schedule(recipe, total_steps=10_000)
