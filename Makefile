@@ -28,6 +28,8 @@ demo: $(VENV)/.installed
 	$(BIN)/python export/to_tflite.py --int8 --weights $(DEMO)/run/best.keras
 	$(BIN)/python training/evaluate.py --dataset synthetic --data-dir $(DEMO)/data \
 	  --weights $(DEMO)/run/best.keras $(DEMO)/run/export/int8/pose_model.tflite
+	$(BIN)/python training/evaluate.py --dataset synthetic --data-dir $(DEMO)/data --flip-test \
+	  --weights $(DEMO)/run/best.keras $(DEMO)/run/export/int8/pose_model.tflite
 	$(BIN)/python training/browse.py --dataset synthetic --data-dir $(DEMO)/data \
 	  --weights $(DEMO)/run/export/int8/pose_model.tflite --output $(DEMO)/people.png
 	@echo "Done: look at $(DEMO)/people.png"
