@@ -33,5 +33,7 @@ def plain_errors() -> Iterator[None]:
 def positive_int(text: str) -> int:
     """Reads a whole number above 0, as an argparse `type`."""
     if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"must be a whole number, at least 1, got {text!r}")
+        raise argparse.ArgumentTypeError(
+            f"must be a whole number, at least 1, got {text!r}"
+        )
     return int(text)

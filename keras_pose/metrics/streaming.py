@@ -15,8 +15,8 @@ class HeatmapPCK(keras.metrics.Metric):
     keypoints with weight above 0 whose target lies beyond column and row 1.
 
     Source: `accuracy` of the HRNet code (`lib/core/evaluate.py`), which averages per
-    joint within a batch; here all keypoints count alike, so that the number does not
-    depend on the batch size.
+    joint within a batch, and divides x by the height and y by the width; here all
+    keypoints count alike, so that the number does not depend on the batch size.
     """
 
     def __init__(self, threshold=0.5, name="pck", **kwargs):
