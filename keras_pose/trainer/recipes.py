@@ -128,8 +128,8 @@ def _check_known(values):
             raise ValueError(f"A recipe has no entry {name!r}.{hint}")
 
 
-# Drawn people come in every size, place, light and pose already. Measured with
-# pose_slim: what is varied beyond this costs AP in runs as short as the demo.
+# Drawn people come in every size, place, light and pose already, and runs as short as
+# the demo have no time to learn more variety than they are measured on.
 SYNTHETIC_AUGMENTATION = Augmentation(
     scale=0.15,
     rotation_degrees=10,
