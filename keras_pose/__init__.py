@@ -15,7 +15,7 @@ _HOMES = {
     "PoseEstimator": "keras_pose.inference",
     "Skeleton": "keras_pose.skeleton",
     "ZOO": "keras_pose.zoo",
-    "create_model": "keras_pose.zoo",
+    "create_model": "keras_pose.weights.creation",
     "draw_poses": "keras_pose.drawing",
     "list_models": "keras_pose.zoo",
 }

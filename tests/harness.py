@@ -5,7 +5,8 @@ import numpy as np
 import tensorflow as tf
 
 from keras_pose.models.complexity import count_macs, count_params
-from keras_pose.zoo import create_model, get_spec
+from keras_pose.weights.creation import create_model
+from keras_pose.zoo import get_spec
 
 
 def small_input_hw(spec):

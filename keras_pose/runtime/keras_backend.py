@@ -9,7 +9,7 @@ import numpy as np
 from keras_pose.contract import Contract, TensorSpec, keras_contract, read_contract
 from keras_pose.runtime.backend import import_runtime
 from keras_pose.skeleton import default_skeleton
-from keras_pose.zoo import create_model, get_spec
+from keras_pose.zoo import build_model, get_spec
 
 
 class KerasBackend:
@@ -76,11 +76,12 @@ def read_weights_file(path, model_name, num_keypoints=None, input_hw=None):
         ValueError: if there is no such model, or the file is not of it.
         FileNotFoundError: if there is no such file.
     """
-    spec = get_spec(model_name)
+    get_spec(model_name)  # an unknown name is to be told before anything else
     import_runtime("tensorflow", "tensorflow", ".weights.h5")
-    if num_keypoints is None:
-        num_keypoints = spec.num_keypoints
-    model = create_model(model_name, num_keypoints, input_hw, weights=path)
+    from keras_pose.models.checkpoint import load_weights
+
+    model = build_model(model_name, num_keypoints, input_hw)
+    load_weights(model, path)
     return model, zoo_contract(model)
 
 

@@ -34,7 +34,8 @@ from keras_pose.trainer import callbacks
 from keras_pose.trainer.devices import make_strategy
 from keras_pose.trainer.optimization import make_optimizer
 from keras_pose.trainer.recipes import Recipe
-from keras_pose.zoo import create_model, get_spec
+from keras_pose.weights.creation import create_model
+from keras_pose.zoo import get_spec
 
 
 @dataclass(frozen=True)

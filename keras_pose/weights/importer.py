@@ -15,7 +15,7 @@ from keras_pose.skeleton import default_skeleton
 from keras_pose.weights.layouts import COUNTER, final_layer, module_name, recognize
 from keras_pose.weights.npz_reader import read_npz
 from keras_pose.weights.torch_reader import read_state_dict
-from keras_pose.zoo import ModelSpec, create_model, get_spec
+from keras_pose.zoo import ModelSpec, build_model, get_spec
 
 NUM_NAMES_SHOWN = 5
 BATCH_NORM_TENSORS = ("weight", "bias", "running_mean", "running_var")
@@ -56,7 +56,7 @@ def import_weights(name, source, num_keypoints=None, input_hw=None):
             f"{source} predicts {found} keypoints, but {num_keypoints} were asked for. "
             "Leave the number out, or bring another file."
         )
-    model = create_model(name, num_keypoints=found, input_hw=input_hw)
+    model = build_model(name, num_keypoints=found, input_hw=input_hw)
     fill(model, tensors, source)
     return model, layout.normalizations[spec.family]
 

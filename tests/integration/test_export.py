@@ -13,7 +13,7 @@ from keras_pose.data.synthetic import write_coco_dataset
 from keras_pose.exporting.writing import relative_error
 from keras_pose.runtime import load_model
 from keras_pose.runtime.keras_backend import zoo_contract
-from keras_pose.zoo import create_model
+from keras_pose.weights.creation import create_model
 
 EXPORT_DIR = Path(__file__).resolve().parents[2] / "export"
 INPUT_HW = (64, 32)

@@ -7,9 +7,10 @@ import pytest
 
 from keras_pose.models.complexity import count_macs, count_params
 from keras_pose.normalization import IMAGENET
+from keras_pose.weights.creation import create_model
 from keras_pose.weights.importer import fill
 from keras_pose.weights.layouts import recognize
-from keras_pose.zoo import create_model, get_spec
+from keras_pose.zoo import get_spec
 
 # Largest |difference| in standard deviations of the reference's output. Float32 noise
 # lies at 3e-6, a wrong epsilon or padding at 1e-2 and more.

@@ -2,7 +2,8 @@
 
 import pytest
 
-from keras_pose.zoo import ZOO, create_model, get_spec, list_models
+from keras_pose.weights.creation import create_model
+from keras_pose.zoo import ZOO, get_spec, list_models
 
 
 def test_all_families_are_listed():

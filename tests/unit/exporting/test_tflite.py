@@ -19,7 +19,7 @@ from keras_pose.normalization import IMAGENET
 from keras_pose.runtime.litert_backend import LiteRTBackend
 from keras_pose.runtime.pose_model import PoseModel
 from keras_pose.skeleton import COCO_17
-from keras_pose.zoo import create_model
+from keras_pose.weights.creation import create_model
 
 
 @pytest.mark.parametrize("quantization", QUANTIZATIONS)

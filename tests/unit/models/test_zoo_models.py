@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 from harness import check_pose_model, check_table_row, random_images
 
-from keras_pose.zoo import create_model, get_spec, list_models
+from keras_pose.weights.creation import create_model
+from keras_pose.zoo import get_spec, list_models
 
 # One of each family is tried in full; its larger sisters by `.ci/run` only.
 SMALLEST = ["pose_slim", "hrnet_w32", "simple_baseline_resnet18", "hourglass_2"]

@@ -16,7 +16,7 @@ from keras_pose.contract import (
 from keras_pose.exporting.tflite import export_tflite
 from keras_pose.exporting.writing import MAX_ERROR, relative_error
 from keras_pose.runtime import PoseModel, load_model
-from keras_pose.zoo import create_model
+from keras_pose.weights.creation import create_model
 
 KINDS = (".keras", "onnx", "float32", "float16", "dynamic", "int8")
 FILES = (".keras", "onnx", "int8")

@@ -9,9 +9,10 @@ from torch_files import write_torch_zip
 
 from keras_pose.contract import read_contract
 from keras_pose.normalization import IMAGENET
+from keras_pose.weights.creation import create_model
 from keras_pose.weights.importer import BATCH_NORM_TENSORS, fill, import_weights
 from keras_pose.weights.layouts import MMPOSE, REFERENCE, recognize
-from keras_pose.zoo import create_model, get_spec
+from keras_pose.zoo import get_spec
 
 MODEL = "hourglass_1"
 INPUT_HW = (64, 64)

@@ -1,0 +1,103 @@
+"""From a name to a model."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable
+from typing import Any
+
+from keras_pose.zoo.rows import ROWS
+from keras_pose.zoo.spec import ModelSpec
+
+ZOO: dict[str, ModelSpec] = {spec.name: spec for spec in ROWS}
+
+
+def list_models() -> list[str]:
+    """Returns the names `create_model` knows."""
+    return list(ZOO)
+
+
+def get_spec(name: str) -> ModelSpec:
+    """Looks a model up.
+
+    Raises:
+        ValueError: if there is none of that name; near names are suggested.
+    """
+    if name not in ZOO:
+        near = difflib.get_close_matches(str(name), ZOO, n=3, cutoff=0.4)
+        hint = f" Did you mean {' or '.join(near)}?" if near else ""
+        raise ValueError(f"There is no model {name!r}.{hint} All models: {', '.join(ZOO)}.")
+    return ZOO[name]
+
+
+def build_model(
+    name: str,
+    num_keypoints: int | None = None,
+    input_hw: tuple[int, int] | None = None,
+):
+    """Builds a model of the zoo with random weights.
+
+    Args:
+        name: one of `list_models()`.
+        num_keypoints: how many keypoints to predict, K; classes, for a network that has
+            those instead; None for the number in the zoo's row.
+        input_hw: model input (height, width), pixels; None for the model's default.
+
+    Returns:
+        A `keras.Model` from a float32 (B, H, W, 3) tensor "image", normalised as
+        `get_spec(name).normalization` says. A top-down model returns what its codec
+        encodes, such as (B, H / 4, W / 4, K) heatmaps, or a list of that, one per
+        stage, of which the last counts. Other tasks: see the family's builder.
+
+    Raises:
+        ValueError: if an argument is not valid.
+    """
+    spec = get_spec(name)
+    if num_keypoints is None:
+        num_keypoints = spec.num_keypoints
+    _check_num_keypoints(num_keypoints)
+    input_hw = spec.input_hw if input_hw is None else _checked_input_hw(spec, input_hw)
+    build = _builder(spec)
+    counts = {spec.counts: num_keypoints}
+    return build(input_hw=input_hw, name=spec.name, **counts, **spec.options)
+
+
+def _builder(spec: ModelSpec) -> Callable[..., Any]:
+    # Imported here: Keras takes seconds, and `list_models()` must not.
+    build: Callable[..., Any]
+    match spec.family:
+        case "hrnet":
+            from keras_pose.models.hrnet import build_hrnet as build
+        case "simple_baseline":
+            from keras_pose.models.simple_baseline import build_simple_baseline as build
+        case "hourglass":
+            from keras_pose.models.hourglass import build_hourglass as build
+        case "slim":
+            from keras_pose.models.slim import build_slim as build
+        case _:
+            raise ValueError(f"{spec.name} is of an unknown family {spec.family!r}.")
+    return build
+
+
+def _check_num_keypoints(num_keypoints: int) -> None:
+    if isinstance(num_keypoints, bool) or int(num_keypoints) != num_keypoints:
+        raise ValueError(f"num_keypoints must be a whole number, got {num_keypoints!r}.")
+    if num_keypoints < 1:
+        raise ValueError(f"num_keypoints must be at least 1, got {num_keypoints}.")
+
+
+def _checked_input_hw(spec: ModelSpec, input_hw) -> tuple[int, int]:
+    """Returns (height, width) as a tuple of ints."""
+    rule = (
+        f"input_hw of {spec.name} must be (height, width), "
+        f"positive multiples of {spec.input_multiple}"
+    )
+    try:
+        height, width = (int(size) for size in input_hw)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{rule}, got {input_hw!r}.") from error
+    if (height, width) != tuple(input_hw) or min(height, width) < 1:
+        raise ValueError(f"{rule}, got {input_hw!r}.")
+    if height % spec.input_multiple or width % spec.input_multiple:
+        raise ValueError(f"{rule}, got {(height, width)}.")
+    return height, width

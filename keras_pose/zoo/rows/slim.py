@@ -1,0 +1,17 @@
+"""Our own slim networks."""
+
+from keras_pose.zoo.spec import ModelSpec
+
+PAPER = "our own design, see keras_pose/models/slim.py"
+
+ROWS = (
+    ModelSpec(
+        name="pose_slim",
+        family="slim",
+        input_hw=(256, 192),
+        params=1_841_729,
+        macs=403_243_008,
+        paper=PAPER,
+        codec="dark",  # rounded targets cost most at small inputs
+    ),
+)
