@@ -77,7 +77,7 @@ def fill(model, tensors: Mapping[str, np.ndarray], source) -> None:
     filled = {}
     for layer_name, names in places.items():
         layer = model.get_layer(layer_name)
-        filled[layer_name] = [_to_keras(tensors[name]) for name in names]
+        filled[layer_name] = [_to_keras(layer, tensors[name]) for name in names]
         for name, value, weight in zip(
             names, filled[layer_name], layer.weights, strict=True
         ):
@@ -141,20 +141,30 @@ def _tensor_names(layer) -> list[str]:
     match layer:
         case layers.BatchNormalization():
             return [f"{module}.{tensor}" for tensor in BATCH_NORM_TENSORS]
-        case layers.Conv2D() | layers.Conv2DTranspose():
+        case (
+            layers.Conv2D()
+            | layers.Conv2DTranspose()
+            | layers.DepthwiseConv2D()
+            | layers.Dense()
+        ):
             bias = [f"{module}.bias"] if layer.use_bias else []
             return [f"{module}.weight", *bias]
         case _:
             raise ValueError(f"Layer {layer.name} is of a kind that is not converted.")
 
 
-def _to_keras(tensor: np.ndarray) -> np.ndarray:
-    """Reorders axes: (out, in, H, W) to (H, W, in, out).
+def _to_keras(layer, tensor: np.ndarray) -> np.ndarray:
+    """Reorders axes: (out, in, H, W) to (H, W, in, out), and (out, in) to (in, out).
 
     A transposed convolution comes as (in, out, H, W) and goes to (H, W, out, in): the
-    same move.
+    same move. A depthwise one comes as (channels, multiplier, H, W) and keeps that order.
     """
-    return tensor.transpose(2, 3, 1, 0) if tensor.ndim == 4 else tensor
+    if tensor.ndim == 2:
+        return tensor.transpose()
+    if tensor.ndim == 4:
+        is_depthwise = isinstance(layer, layers.DepthwiseConv2D)
+        return tensor.transpose((2, 3, 0, 1) if is_depthwise else (2, 3, 1, 0))
+    return tensor
 
 
 def _check_names(model, places, tensors, source) -> None:
