@@ -8,8 +8,6 @@ after the stem widens to 256 channels, not to 128.
 
 from __future__ import annotations
 
-import math
-
 import keras
 from keras import layers
 
@@ -18,6 +16,7 @@ from keras_pose.models.layers import (
     conv,
     heatmap_conv,
     image_input,
+    torch_start,
     upsample_nearest,
 )
 
@@ -47,7 +46,7 @@ def build_hourglass(num_keypoints, input_hw, num_stacks, name="hourglass"):
         y = _residual(y, FEATURES, f"res-{stack}-0")
         y = _torch_conv(y, FEATURES, 1, f"fc-{stack}-0")
         y = _bn_relu(y, f"fc-{stack}-1")
-        score = heatmap_conv(y, num_keypoints, f"score-{stack}", **_torch_start(FEATURES))
+        score = heatmap_conv(y, num_keypoints, f"score-{stack}", **torch_start(FEATURES))
         heatmaps.append(score)
         if stack < num_stacks - 1:
             x = _feed_back(x, y, score, stack)
@@ -125,15 +124,5 @@ def _bn_relu(x, name):
 
 
 def _torch_conv(x, filters, kernel_size, name, strides=1):
-    options = _torch_start(kernel_size**2 * x.shape[-1])
+    options = torch_start(kernel_size**2 * x.shape[-1])
     return conv(x, filters, kernel_size, name, strides, **options)
-
-
-def _torch_start(fan_in):
-    """PyTorch's default: weights and biases uniform within 1 / sqrt(fan_in)."""
-    limit = 1 / math.sqrt(fan_in)
-    return {
-        "use_bias": True,
-        "kernel_initializer": keras.initializers.RandomUniform(-limit, limit),
-        "bias_initializer": keras.initializers.RandomUniform(-limit, limit),
-    }

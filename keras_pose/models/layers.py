@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import keras
 from keras import layers
 
@@ -65,6 +67,20 @@ def upsample_nearest(x, factor, name):
 def small_normal():
     """N(0, 0.001), the start of HRNet's and Simple Baselines' convolutions."""
     return keras.initializers.RandomNormal(stddev=0.001)
+
+
+def torch_start(fan_in):
+    """Returns the options of a convolution that starts as PyTorch's do by default.
+
+    Weights and bias are uniform within 1 / sqrt(fan_in), with fan_in the numbers that
+    one output is made of.
+    """
+    limit = 1 / math.sqrt(fan_in)
+    return {
+        "use_bias": True,
+        "kernel_initializer": keras.initializers.RandomUniform(-limit, limit),
+        "bias_initializer": keras.initializers.RandomUniform(-limit, limit),
+    }
 
 
 def basic_block(x, filters, name, strides=1):
