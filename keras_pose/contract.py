@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from keras_pose.codecs import GaussianHeatmapCodec, codec_from_dict
+from keras_pose.codecs import Codec, codec_from_dict
 from keras_pose.files import atomic_path, file_sha256, read_json, write_json
 from keras_pose.geometry import BOX_PADDING
 from keras_pose.normalization import Normalization
@@ -22,6 +22,8 @@ from keras_pose.skeleton import Skeleton
 
 CONTRACT_NAME = "pose_model.json"
 SCHEMA_VERSION = 1
+# What the image is called in every file; outputs are called as their codec says.
+INPUT_NAME = "image"
 
 
 @dataclass(frozen=True)
@@ -52,8 +54,8 @@ class Contract:
         model: zoo name.
         input: the image tensor. Pixels are RGB, 0 to 255, unless
             `normalization` says that the caller must normalise.
-        output: the heatmaps, (B, H, W, K).
-        codec: how heatmaps become keypoints.
+        output: what the codec decodes, such as (B, H, W, K) heatmaps.
+        codec: how outputs become keypoints, and how crops are cut.
         skeleton: what the K keypoints are.
         normalization: None where it is inside the file's graph.
         quantization: "float32", "float16", "dynamic" or "int8".
@@ -64,7 +66,7 @@ class Contract:
     model: str
     input: TensorSpec
     output: TensorSpec
-    codec: GaussianHeatmapCodec
+    codec: Codec
     skeleton: Skeleton
     normalization: Normalization | None = None
     quantization: str = "float32"
@@ -72,11 +74,13 @@ class Contract:
     signature: str | None = None
 
     def __post_init__(self) -> None:
-        if self.output.shape[-1] != self.skeleton.num_keypoints:
+        expected = self.codec.output_shape(self.skeleton.num_keypoints)
+        if tuple(self.output.shape[1:]) != expected:
             raise ValueError(
-                f"Contract of {self.model!r}: the output has {self.output.shape[-1]} "
-                f"keypoints, its skeleton {self.skeleton.name!r} has "
-                f"{self.skeleton.num_keypoints}."
+                f"Contract of {self.model!r}: a {self.codec.kind!r} codec with the "
+                f"{self.skeleton.num_keypoints} keypoints of skeleton "
+                f"{self.skeleton.name!r} needs outputs of shape (B, "
+                f"{', '.join(map(str, expected))}), got {self.output.shape}."
             )
         if tuple(self.input.shape[1:3]) != tuple(self.codec.input_hw):
             raise ValueError(
@@ -105,6 +109,8 @@ class Contract:
             "crop": {
                 "box_padding": self.box_padding,
                 "aspect_ratio": self.input_hw[1] / self.input_hw[0],
+                # UDP: the crop's width maps onto input width - 1, not input width.
+                "is_unbiased": self.codec.is_unbiased,
                 "interpolation": "bilinear",
                 "border": [0, 0, 0],
             },
@@ -142,21 +148,21 @@ class Contract:
 
 def keras_contract(
     model,
-    codec: GaussianHeatmapCodec,
+    codec: Codec,
     skeleton: Skeleton,
     normalization: Normalization,
 ) -> Contract:
     """Describes an in-memory Keras model, whose name is its name in the zoo.
 
     Args:
-        model: (B, H, W, 3) normalised float32 -> heatmaps, or a list of them, one
-            per stack, of which the last counts.
+        model: (B, H, W, 3) normalised float32 -> what the codec decodes, or a list
+            of that, one per stack, of which the last counts.
     """
-    heatmaps = model.outputs[-1]
+    output = model.outputs[-1]
     return Contract(
         model=model.name,
-        input=TensorSpec("image", (1, *model.inputs[0].shape[1:]), "float32"),
-        output=TensorSpec("heatmaps", (1, *heatmaps.shape[1:]), "float32"),
+        input=TensorSpec(INPUT_NAME, (1, *model.inputs[0].shape[1:]), "float32"),
+        output=TensorSpec(codec.output_name, (1, *output.shape[1:]), "float32"),
         codec=codec,
         skeleton=skeleton,
         normalization=normalization,

@@ -6,7 +6,8 @@
 - Points are (x, y), sizes are (height, width), boxes say their form in their
   name: `box_xywh` (corner and extent) or `boxes_xyxy` (two corners).
 - A crop is a centre, a size (both in image pixels) and an angle. The crop's
-  width maps onto the destination's width (`dst_w`, not `dst_w - 1`; UDP differs).
+  width maps onto the destination's width (`dst_w`, not `dst_w - 1`), but for
+  "unbiased" crops (UDP), whose width and height map onto `dst_w - 1`, `dst_h - 1`.
 - An affine matrix is (2, 3) and maps (x, y, 1) of the source to (x, y).
 
 NumPy only, with leading batch axes where the shapes below show `...`.
@@ -43,7 +44,9 @@ def box_to_crop(box_xywh, input_hw, padding: float = BOX_PADDING):
     return center_xy, np.stack([width, width / aspect], axis=-1) * padding
 
 
-def crop_matrix(center_xy, crop_width, output_hw, angle_degrees=0.0):
+def crop_matrix(
+    center_xy, crop_width, output_hw, angle_degrees=0.0, is_unbiased: bool = False
+):
     """Builds the map from image pixels to crop pixels.
 
     `output = crop center + zoom * rotation(angle) * (image - center_xy)`, with
@@ -51,24 +54,33 @@ def crop_matrix(center_xy, crop_width, output_hw, angle_degrees=0.0):
     counter-clockwise on screen. Equals `get_affine_transform` of the HRNet code
     (which derives it from three points) without its float32 rounding.
 
+    An unbiased crop maps its corners onto the centres of the corner pixels: zoom is
+    `(output width - 1) / crop_width`, likewise for the height, and the middle is at
+    `(output size - 1) / 2`. Source: Huang et al. 2020 (arXiv:1911.07524), sec. 3.2;
+    `get_udp_warp_matrix` of mmpose, whose angles turn the other way.
+
     Args:
         center_xy: (..., 2) crop centre, image pixels.
         crop_width: (...) crop width, image pixels.
         output_hw: (height, width) of the crop, pixels.
         angle_degrees: (...) rotation.
+        is_unbiased: cut as UDP does.
 
     Returns:
         (..., 2, 3) float64 matrix, image -> crop.
     """
     center_xy = np.asarray(center_xy, np.float64)
-    zoom = output_hw[1] / np.asarray(crop_width, np.float64)
+    output_wh = np.array(output_hw[::-1], np.float64)
+    target_wh = output_wh - is_unbiased
+    zoom_xy = target_wh / output_wh * output_wh[0]
+    zoom_xy = zoom_xy / np.asarray(crop_width, np.float64)[..., None]
     angle = np.deg2rad(np.asarray(angle_degrees, np.float64))
-    cosine, sine = zoom * np.cos(angle), zoom * np.sin(angle)
-    linear = np.stack(
+    cosine, sine = np.cos(angle), np.sin(angle)
+    rotation = np.stack(
         [np.stack([cosine, sine], axis=-1), np.stack([-sine, cosine], axis=-1)], axis=-2
     )
-    target = np.array([output_hw[1] / 2, output_hw[0] / 2])
-    shift = target - np.einsum("...ij,...j->...i", linear, center_xy)
+    linear = zoom_xy[..., None] * rotation
+    shift = target_wh / 2 - np.einsum("...ij,...j->...i", linear, center_xy)
     return np.concatenate([linear, shift[..., None]], axis=-1)
 
 

@@ -1,4 +1,4 @@
-"""The steps around a top-down model: image -> crops -> heatmaps -> keypoints.
+"""The steps around a top-down model: image -> crops -> outputs -> keypoints.
 
 One function each, used by the evaluator and by the estimator alike, so that a
 measured number and a drawn skeleton come from the same code. NumPy only.
@@ -10,7 +10,6 @@ from collections.abc import Callable
 
 import numpy as np
 
-from keras_pose.codecs import flip_back
 from keras_pose.contract import Contract
 from keras_pose.geometry import (
     box_to_crop,
@@ -21,7 +20,7 @@ from keras_pose.geometry import (
 )
 from keras_pose.skeleton import Skeleton
 
-# Crops, (N, H, W, 3) uint8 RGB -> heatmaps, (N, h, w, K) float32.
+# Crops, (N, H, W, 3) uint8 RGB -> what the codec decodes, float32.
 Predict = Callable[[np.ndarray], np.ndarray]
 
 
@@ -31,7 +30,8 @@ def crop_people(image, boxes_xywh, contract: Contract):
     Args:
         image: (H, W, 3) uint8 RGB.
         boxes_xywh: (N, 4) person boxes, image pixels.
-        contract: says how large a crop is, and how much wider than its box.
+        contract: says how large a crop is, how much wider than its box, and by which
+            map it is cut.
 
     Returns:
         crops: (N, *input_hw, 3) uint8 RGB.
@@ -39,37 +39,38 @@ def crop_people(image, boxes_xywh, contract: Contract):
     """
     input_hw = contract.input_hw
     center_xy, size_wh = box_to_crop(boxes_xywh, input_hw, contract.box_padding)
-    matrices = crop_matrix(center_xy, size_wh[:, 0], input_hw)
+    is_unbiased = contract.codec.is_unbiased
+    matrices = crop_matrix(center_xy, size_wh[:, 0], input_hw, is_unbiased=is_unbiased)
     crops = [warp_image(image, matrix, input_hw) for matrix in matrices]
     stacked = np.stack(crops) if crops else np.zeros((0, *input_hw, 3), np.uint8)
     return stacked, invert_matrix(matrices)
 
 
-def predict_heatmaps(predict: Predict, crops, skeleton: Skeleton, flip_test: bool = False):
+def predict_outputs(predict: Predict, crops, contract: Contract, flip_test: bool = False):
     """Runs the model, and on mirrored crops as well if `flip_test`.
 
-    Source of the flip test: `validate` in `lib/core/function.py` of the HRNet
-    code, with `TEST.SHIFT_HEATMAP`.
+    Source of the flip test: `validate` in `lib/core/function.py` of the HRNet code.
 
     Args:
         predict: the model.
         crops: (N, H, W, 3) uint8 RGB.
-        skeleton: names the keypoints that change places in a mirror.
-        flip_test: average with the mirrored heatmaps of the mirrored crops.
+        contract: names the keypoints that change places in a mirror, and holds the
+            codec, which knows how its outputs are mirrored.
+        flip_test: average with the mirrored outputs for the mirrored crops.
 
     Returns:
-        (N, h, w, K) float32 heatmaps.
+        (N, *codec.output_shape(K)) float32.
 
     Raises:
         ValueError: for a flip test of a skeleton without mirror pairs.
     """
-    heatmaps = np.asarray(predict(crops), np.float32)
+    outputs = np.asarray(predict(crops), np.float32)
     if not flip_test:
-        return heatmaps
-    check_flip_test(skeleton)
-    mirrored = predict(np.ascontiguousarray(crops[:, :, ::-1]))
-    mirrored = flip_back(np.asarray(mirrored, np.float32), skeleton.mirror_permutation)
-    return (heatmaps + mirrored) * np.float32(0.5)
+        return outputs
+    check_flip_test(contract.skeleton)
+    mirrored = np.asarray(predict(np.ascontiguousarray(crops[:, :, ::-1])), np.float32)
+    mirrored = contract.codec.flip_back(mirrored, contract.skeleton.mirror_permutation)
+    return (outputs + mirrored) * np.float32(0.5)
 
 
 def check_flip_test(skeleton: Skeleton) -> None:
@@ -81,19 +82,19 @@ def check_flip_test(skeleton: Skeleton) -> None:
         )
 
 
-def decode_people(heatmaps, to_image, contract: Contract):
-    """Finds keypoints in heatmaps and takes them back to their images.
+def decode_people(outputs, to_image, contract: Contract):
+    """Finds keypoints in a model's outputs and takes them back to their images.
 
     Args:
-        heatmaps: (N, h, w, K) float32.
+        outputs: (N, *codec.output_shape(K)) float32.
         to_image: (N, 2, 3) maps from crop pixels to image pixels.
         contract: holds the codec.
 
     Returns:
         keypoints_xy: (N, K, 2) float64, image pixels.
-        keypoint_scores: (N, K) float32, heights of the peaks.
+        keypoint_scores: (N, K) float32, such as the heights of the peaks.
     """
-    crop_xy, keypoint_scores = contract.codec.decode(heatmaps)
+    crop_xy, keypoint_scores = contract.codec.decode(outputs)
     return transform_points(to_image, crop_xy), keypoint_scores
 
 

@@ -6,13 +6,19 @@ Coordinates are those of `keras_pose.geometry`. `encode` (NumPy) and `encode_tf`
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 
+from keras_pose.codecs.base import Codec
+
+# Losses of `keras_pose.losses` that take heatmaps.
+HEATMAP_LOSSES = ("joints_mse", "focused_mse", "ohkm")
+
 
 @dataclass(frozen=True)
-class GaussianHeatmapCodec:
+class GaussianHeatmapCodec(Codec):
     """Turns keypoints into heatmaps for training, and heatmaps into keypoints.
 
     The centre of a target is rounded to a heatmap pixel ("biased"), and decoding
@@ -28,11 +34,12 @@ class GaussianHeatmapCodec:
         sigma: Gaussian standard deviation, heatmap pixels.
     """
 
-    input_hw: tuple[int, int]
     stride: int = 4
     sigma: float = 2.0
 
     kind = "gaussian"
+    output_name = "heatmaps"
+    losses = HEATMAP_LOSSES
 
     def __post_init__(self) -> None:
         if self.sigma <= 0 or self.stride < 1:
@@ -47,7 +54,7 @@ class GaussianHeatmapCodec:
             )
 
     @classmethod
-    def for_input(cls, input_hw, stride: int = 4) -> GaussianHeatmapCodec:
+    def for_input(cls, input_hw, stride: int = 4) -> Self:
         """Returns the usual codec of an input size.
 
         Sigma grows with the height as in the official configurations: 2 for 256
@@ -65,8 +72,11 @@ class GaussianHeatmapCodec:
         """Half the side of the square that a Gaussian is drawn in, heatmap pixels."""
         return int(3 * self.sigma)
 
-    def to_dict(self) -> dict:
-        return {"kind": self.kind, **asdict(self)}
+    def output_shape(self, num_keypoints: int) -> tuple[int, ...]:
+        return (*self.heatmap_hw, num_keypoints)
+
+    def count_keypoints(self, output_shape) -> int:
+        return output_shape[-1]
 
     def encode(self, keypoints_xy, visibility):
         """Draws one Gaussian of height 1 per labelled keypoint.
@@ -184,20 +194,12 @@ class GaussianHeatmapCodec:
         offset_xy[inside, 1] = 0.25 * np.sign(maps[i, y + 1, x] - maps[i, y - 1, x])
         return offset_xy
 
+    def flip_back(self, outputs, mirror_permutation):
+        """Mirrors heatmaps, exchanges left and right, and moves them one column right.
 
-def flip_back(heatmaps, mirror_permutation):
-    """Turns heatmaps of a mirrored image into those of the image.
-
-    Source: `flip_back` of the HRNet code, with the shift of its
-    `TEST.SHIFT_HEATMAP`: mirroring moves pixel centres by one heatmap pixel
-    less than the stride would, so the map goes one column right; column 0 stays.
-
-    Args:
-        heatmaps: (..., H, W, K).
-        mirror_permutation: (K,) see `Skeleton.mirror_permutation`.
-
-    Returns:
-        (..., H, W, K), to be averaged with the heatmaps of the image.
-    """
-    flipped = np.asarray(heatmaps)[..., ::-1, :][..., mirror_permutation]
-    return np.concatenate([flipped[..., :1, :], flipped[..., :-1, :]], axis=-2)
+        Source: `flip_back` of the HRNet code, with the shift of its
+        `TEST.SHIFT_HEATMAP`: mirroring moves pixel centres by one heatmap pixel
+        less than the stride would, so the map goes one column right; column 0 stays.
+        """
+        flipped = np.asarray(outputs)[..., ::-1, :][..., mirror_permutation]
+        return np.concatenate([flipped[..., :1, :], flipped[..., :-1, :]], axis=-2)

@@ -1,4 +1,4 @@
-"""The tf.data heatmap generator: source -> crop -> augment -> encode -> batches.
+"""The tf.data target generator: source -> crop -> augment -> encode -> batches.
 
 The order of samples and every random draw depend on (seed, position in the
 stream) alone, never on threads. So a run is repeatable, and a resumed run, which
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from keras_pose.codecs import GaussianHeatmapCodec
+from keras_pose.codecs import Codec
 from keras_pose.data import transforms
 from keras_pose.data.sources import PersonSource
 from keras_pose.normalization import Normalization
@@ -17,7 +17,7 @@ from keras_pose.normalization import Normalization
 
 def training_dataset(
     source: PersonSource,
-    codec: GaussianHeatmapCodec,
+    codec: Codec,
     normalization: Normalization,
     augmentation: transforms.Augmentation,
     batch_size: int,
@@ -30,7 +30,7 @@ def training_dataset(
 
     Args:
         source: where samples come from.
-        codec: what targets look like; also gives the input size.
+        codec: what targets look like; also gives the input size and the crop's map.
         normalization: applied to the crops.
         augmentation: how much samples vary.
         batch_size: samples a batch, over all devices together.
@@ -39,9 +39,9 @@ def training_dataset(
         num_outputs: number of stacks; targets are repeated for each.
 
     Returns:
-        Dataset of (images, heatmaps, weights): (B, H, W, 3) float32 normalised,
-        (B, h, w, K) float32 and (B, K) float32; heatmaps and weights are tuples
-        where `num_outputs` is over 1.
+        Dataset of (images, targets, weights): (B, H, W, 3) float32 normalised,
+        (B, *codec.output_shape(K)) float32 and (B, K) float32; targets and weights are
+        tuples where `num_outputs` is over 1.
     """
     size = len(source)
     load = _loader(source)
@@ -57,7 +57,7 @@ def training_dataset(
         sample = transforms.augment_crop(
             sample, augmentation, source.skeleton, codec.input_hw, sample_seed
         )
-        sample = transforms.cut_crop(sample, source.skeleton, codec.input_hw)
+        sample = _cut(sample, source, codec)
         return sample | {"position": position}
 
     def color(batch):
@@ -77,7 +77,7 @@ def training_dataset(
 
 def validation_dataset(
     source: PersonSource,
-    codec: GaussianHeatmapCodec,
+    codec: Codec,
     normalization: Normalization,
     batch_size: int,
     *,
@@ -96,12 +96,16 @@ def validation_dataset(
 
     def sample_at(index):
         sample = transforms.whole_crop(load(index % size), codec.input_hw)
-        return transforms.cut_crop(sample, source.skeleton, codec.input_hw)
+        return _cut(sample, source, codec)
 
     count = max(num_replicas, size // num_replicas * num_replicas)
     dataset = tf.data.Dataset.range(count)
     dataset = dataset.map(sample_at, num_parallel_calls=tf.data.AUTOTUNE)
     return _finish(dataset.batch(batch_size), codec, normalization, num_outputs)
+
+
+def _cut(sample, source, codec):
+    return transforms.cut_crop(sample, source.skeleton, codec.input_hw, codec.is_unbiased)
 
 
 def _loader(source):
@@ -137,12 +141,12 @@ def _decode(encoded):
 
 
 def _finish(dataset, codec, normalization, num_outputs):
-    """Makes (images, heatmaps, weights) of batches of samples."""
+    """Makes (images, targets, weights) of batches of samples."""
 
     def finish(batch):
-        heatmaps, weights = codec.encode_tf(batch["keypoints_xy"], batch["visibility"])
+        targets, weights = codec.encode_tf(batch["keypoints_xy"], batch["visibility"])
         if num_outputs > 1:
-            heatmaps, weights = (heatmaps,) * num_outputs, (weights,) * num_outputs
-        return normalization(batch["image"]), heatmaps, weights
+            targets, weights = (targets,) * num_outputs, (weights,) * num_outputs
+        return normalization(batch["image"]), targets, weights
 
     return dataset.map(finish, num_parallel_calls=tf.data.AUTOTUNE).prefetch(2)

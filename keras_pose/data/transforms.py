@@ -122,29 +122,31 @@ def _count(mask):
     return tf.reduce_sum(tf.cast(mask, tf.int32))
 
 
-def crop_matrix_tf(sample, input_hw):
+def crop_matrix_tf(sample, input_hw, is_unbiased: bool = False):
     """Builds the (2, 3) float32 map image -> input; twin of `geometry.crop_matrix`.
 
     Mirroring acts before the rotation and about the crop's centre, as flipping
     the image first does (`x' = W - x - 1`, centre likewise).
     """
-    zoom = input_hw[1] / sample["crop_width"]
+    height, width = input_hw
+    target_wh = tf.constant([width - is_unbiased, height - is_unbiased], tf.float32)
+    zoom_xy = target_wh / (width, height) * width / sample["crop_width"]
     angle = sample["angle_degrees"] * (3.141592653589793 / 180)
-    cosine, sine = zoom * tf.cos(angle), zoom * tf.sin(angle)
+    cosine, sine = tf.cos(angle), tf.sin(angle)
     mirror = tf.where(sample["is_mirrored"], -1.0, 1.0)
-    linear = tf.stack([[cosine * mirror, sine], [-sine * mirror, cosine]])
-    target = tf.constant([input_hw[1] / 2, input_hw[0] / 2], tf.float32)
-    shift = target - tf.linalg.matvec(linear, sample["center_xy"])
+    rotation = tf.stack([[cosine * mirror, sine], [-sine * mirror, cosine]])
+    linear = zoom_xy[:, None] * rotation
+    shift = target_wh / 2 - tf.linalg.matvec(linear, sample["center_xy"])
     return tf.concat([linear, shift[:, None]], axis=1)
 
 
-def cut_crop(sample, skeleton: Skeleton, input_hw):
+def cut_crop(sample, skeleton: Skeleton, input_hw, is_unbiased: bool = False):
     """Warps image and keypoints into the model input.
 
     Bilinear, black outside; the twin of `geometry.warp_image` but for its rounding
     to whole grey levels. Mirrored crops get left and right keypoints swapped.
     """
-    matrix = crop_matrix_tf(sample, input_hw)
+    matrix = crop_matrix_tf(sample, input_hw, is_unbiased)
     image = _warp(sample["image"], matrix, input_hw)
     points_xy = tf.linalg.matmul(sample["keypoints_xy"], matrix[:, :2], transpose_b=True)
     points_xy = points_xy + matrix[:, 2]

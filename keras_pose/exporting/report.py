@@ -24,7 +24,7 @@ def describe_export(export: Export, source_path, model) -> str:
         f"parent file {parent / MEGABYTE:.2f} MB",
         f"input    {_describe(contract.input)}: RGB pixels 0 to 255, normalised inside",
         f"output   {_describe(contract.output)}",
-        f"checked  against Keras: RMS difference {export.error:.2g} of the heatmaps' "
+        f"checked  against Keras: RMS difference {export.error:.2g} of the outputs' "
         "standard deviation",
         f"written  {export.path}",
         f"         {export.path.with_name(CONTRACT_NAME)}",

@@ -1,4 +1,5 @@
-"""The serving function: what an exported file computes, from pixels to heatmaps.
+"""The serving function: what an exported file computes, from pixels to heatmaps or
+whatever else the codec decodes.
 
 Normalisation is one 1x1 convolution with a diagonal kernel. As a multiplication and
 an addition it would be two quantised ops, each of which rounds; as a convolution it
@@ -11,20 +12,19 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_pose.contract import Contract
+from keras_pose.contract import INPUT_NAME, Contract
 from keras_pose.normalization import Normalization
 from keras_pose.runtime.keras_backend import last_output
 
 SIGNATURE = "serve"
-INPUT_NAME = "image"
-OUTPUT_NAME = "heatmaps"
 
 
 def serving_function(model, contract: Contract, batch=1, input_dtype="uint8"):
     """Wraps a network so that it takes pixels.
 
     Args:
-        model: (B, H, W, 3) normalised float32 -> heatmaps, or a list of them.
+        model: (B, H, W, 3) normalised float32 -> outputs, or a list of them, of which
+            the last counts.
         contract: that of the network; says how its input is made from RGB.
         batch: images at a time. Fixed: a free batch keeps transposed convolutions
             out of the fast kernels of TFLite.
@@ -32,7 +32,7 @@ def serving_function(model, contract: Contract, batch=1, input_dtype="uint8"):
 
     Returns:
         A `tf.function` of "image", (batch, H, W, 3) RGB in [0, 255], that returns
-        {"heatmaps": (batch, h, w, K) float32}, those of the last stack.
+        {codec.output_name: (batch, *codec.output_shape(K)) float32}.
 
     Raises:
         ValueError: if the contract does not say how to normalise.
@@ -42,12 +42,13 @@ def serving_function(model, contract: Contract, batch=1, input_dtype="uint8"):
     shape = (batch, *model.inputs[0].shape[1:])
     image_spec = tf.TensorSpec(shape, input_dtype, name=INPUT_NAME)
     kernel, bias = normalization_kernel(contract.normalization)
+    output_name = contract.codec.output_name
 
     @tf.function(input_signature=[image_spec])
     def serve(image):
         x = tf.nn.conv2d(tf.cast(image, tf.float32), kernel, strides=1, padding="VALID")
         x = tf.nn.bias_add(x, bias)
-        return {OUTPUT_NAME: tf.identity(last_output(model(x, training=False)))}
+        return {output_name: tf.identity(last_output(model(x, training=False)))}
 
     return serve
 

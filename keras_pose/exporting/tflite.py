@@ -16,7 +16,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_pose.contract import Contract, TensorSpec
+from keras_pose.contract import INPUT_NAME, Contract, TensorSpec
 from keras_pose.exporting.calibration import span_all_pixels
 from keras_pose.exporting.errors import ExportError
 from keras_pose.exporting.flatbuffer import custom_ops, float_ops
@@ -110,7 +110,7 @@ def _calibration_batches(crops, batch):
     images = span_all_pixels(crops)
     for start in range(0, len(images), batch):
         indices = np.arange(start, start + batch) % len(images)
-        yield {"image": images[indices]}
+        yield {INPUT_NAME: images[indices]}
 
 
 def check_file(path, contract: Contract, quantization) -> Contract:

@@ -88,7 +88,8 @@ def _make_call(path: Path, num_threads) -> Callable[[], object]:
     if file_type(path) in KERAS_TYPES:
         from keras_pose.runtime.keras_backend import KerasBackend
 
-        backend: Backend = KerasBackend(load_keras(path)[0])
+        model, contract = load_keras(path)
+        backend: Backend = KerasBackend(model, contract.output.name)
     else:
         backend = open_backend(path, num_threads)
     shape = [size or 1 for size in backend.input.shape]

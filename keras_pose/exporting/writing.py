@@ -76,10 +76,10 @@ def check_written(path, contract: Contract, reference: PoseModel, crops) -> floa
     """Runs a converted file beside the Keras model, on the first few crops.
 
     Returns:
-        The `relative_error` of its heatmaps.
+        The `relative_error` of its outputs.
 
     Raises:
-        ExportError: if the file cannot be run, or gives other heatmaps.
+        ExportError: if the file cannot be run, or gives other outputs.
     """
     crops = crops[:NUM_CHECK_CROPS]
     expected = reference.predict(crops)
@@ -93,7 +93,7 @@ def check_written(path, contract: Contract, reference: PoseModel, crops) -> floa
     if not error <= limit:  # NaN must not pass
         raise ExportError(
             f"The converted {contract.quantization} file of {contract.model} gives other "
-            f"heatmaps than the Keras model: the relative RMS error must be at most "
+            f"outputs than the Keras model: the relative RMS error must be at most "
             f"{limit}, got {error:.3g}."
         )
     return error

@@ -13,7 +13,7 @@ from keras_pose.topdown import (
     crop_people,
     decode_people,
     person_scores,
-    predict_heatmaps,
+    predict_outputs,
 )
 
 
@@ -82,10 +82,8 @@ class PoseEstimator:
         contract = self.pose_model.contract
         boxes_xywh = np.concatenate([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], axis=1)
         crops, to_image = crop_people(image, boxes_xywh, contract)
-        heatmaps = predict_heatmaps(
-            self.pose_model.predict, crops, contract.skeleton, self.flip_test
-        )
-        keypoints_xy, keypoint_scores = decode_people(heatmaps, to_image, contract)
+        outputs = predict_outputs(self.pose_model.predict, crops, contract, self.flip_test)
+        keypoints_xy, keypoint_scores = decode_people(outputs, to_image, contract)
         scores = person_scores(np.ones(len(boxes)), keypoint_scores)
         return Poses(boxes, keypoints_xy, keypoint_scores, scores, contract.skeleton)
 

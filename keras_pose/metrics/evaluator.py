@@ -28,7 +28,7 @@ from keras_pose.topdown import (
     crop_people,
     decode_people,
     person_scores,
-    predict_heatmaps,
+    predict_outputs,
 )
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def evaluate(
     """Predicts every person from their box and computes COCO AP and AR.
 
     Args:
-        predict: (N, H, W, 3) uint8 RGB crops -> (N, h, w, K) float32 heatmaps.
+        predict: (N, H, W, 3) uint8 RGB crops -> what the codec decodes, float32.
         contract: how the model is fed and its output read.
         records: the people, with their boxes; see `keras_pose.data`.
         ground_truth: COCO annotation file of the same people, or its contents.
@@ -146,9 +146,9 @@ class _Timed:
 
     def __call__(self, crops):
         started = time.perf_counter()
-        heatmaps = np.asarray(self._predict(crops))
+        outputs = np.asarray(self._predict(crops))
         self.seconds += time.perf_counter() - started
-        return heatmaps
+        return outputs
 
 
 def _predict_batches(
@@ -156,8 +156,8 @@ def _predict_batches(
 ) -> Iterator[_People]:
     """Predicts people in batches that reach across images; holds one batch at a time."""
     for crops, to_image in _crop_batches(records, contract, batch_size):
-        heatmaps = predict_heatmaps(predict, crops, contract.skeleton, flip_test)
-        yield _People(*decode_people(heatmaps, to_image, contract))
+        outputs = predict_outputs(predict, crops, contract, flip_test)
+        yield _People(*decode_people(outputs, to_image, contract))
 
 
 def _crop_batches(records: Iterable[PersonRecord], contract, batch_size):

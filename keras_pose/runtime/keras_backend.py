@@ -6,7 +6,13 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_pose.contract import Contract, TensorSpec, keras_contract, read_contract
+from keras_pose.contract import (
+    INPUT_NAME,
+    Contract,
+    TensorSpec,
+    keras_contract,
+    read_contract,
+)
 from keras_pose.runtime.backend import import_runtime
 from keras_pose.skeleton import default_skeleton
 from keras_pose.zoo import build_model, get_spec
@@ -19,11 +25,11 @@ class KerasBackend:
     of a distributed model answer, in the middle of training.
     """
 
-    def __init__(self, model):
+    def __init__(self, model, output_name: str):
         tf = import_runtime("tensorflow", "tensorflow", ".keras")
-        self.input = TensorSpec("image", (None, *model.inputs[0].shape[1:]), "float32")
-        heatmaps = model.outputs[-1]
-        self.output = TensorSpec("heatmaps", (None, *heatmaps.shape[1:]), "float32")
+        self.input = TensorSpec(INPUT_NAME, (None, *model.inputs[0].shape[1:]), "float32")
+        shape = (None, *model.outputs[-1].shape[1:])
+        self.output = TensorSpec(output_name, shape, "float32")
 
         @tf.function(input_signature=[tf.TensorSpec(self.input.shape, tf.float32)])
         def run(images):
@@ -38,7 +44,7 @@ class KerasBackend:
 
 
 def last_output(outputs):
-    """Returns the heatmaps of the last stack, of networks with one stack or several."""
+    """Returns the output of the last stack, of networks with one stack or several."""
     return outputs[-1] if isinstance(outputs, list | tuple) else outputs
 
 
@@ -89,5 +95,5 @@ def zoo_contract(model) -> Contract:
     """Describes a model of the zoo as the zoo would have it trained."""
     spec = get_spec(model.name)
     codec = spec.make_codec(model.inputs[0].shape[1:3])
-    skeleton = default_skeleton(model.outputs[-1].shape[-1])
+    skeleton = default_skeleton(codec.count_keypoints(model.outputs[-1].shape))
     return keras_contract(model, codec, skeleton, spec.normalization)

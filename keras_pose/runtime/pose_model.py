@@ -1,4 +1,4 @@
-"""`PoseModel`: crops in, heatmaps out, whatever the file."""
+"""`PoseModel`: crops in, what the codec decodes out, whatever the file."""
 
 from __future__ import annotations
 
@@ -35,28 +35,28 @@ class PoseModel:
         """Wraps a model in memory; later changes of its weights are seen."""
         from keras_pose.runtime.keras_backend import KerasBackend
 
-        return cls(contract, ".keras", KerasBackend(model))
+        return cls(contract, ".keras", KerasBackend(model, contract.output.name))
 
     @property
     def num_keypoints(self) -> int:
         return self.contract.skeleton.num_keypoints
 
     def predict(self, crops) -> np.ndarray:
-        """Predicts heatmaps.
+        """Runs the network on crops.
 
         Args:
             crops: (N, H, W, 3) uint8 RGB, of the contract's `input_hw`; N may be 0.
 
         Returns:
-            (N, h, w, K) float32; real values, also of a quantized network.
+            (N, *codec.output_shape(K)) float32, such as heatmaps; real values, also of
+            a quantized network.
 
         Raises:
             ValueError: for crops of another shape or type.
         """
         crops = self._checked(crops)
-        heatmaps = np.empty(
-            (len(crops), *self.contract.codec.heatmap_hw, self.num_keypoints), np.float32
-        )
+        shape = self.contract.codec.output_shape(self.num_keypoints)
+        predicted = np.empty((len(crops), *shape), np.float32)
         fixed_batch = self._backend.input.shape[0]
         batch_size = fixed_batch or MAX_BATCH
         for start in range(0, len(crops), batch_size):
@@ -64,10 +64,10 @@ class PoseModel:
             if fixed_batch:
                 images = _pad_batch(images, fixed_batch)
             outputs = self._backend.run(self._to_input(images))
-            heatmaps[start : start + batch_size] = self._to_real(outputs)[
+            predicted[start : start + batch_size] = self._to_real(outputs)[
                 : len(crops) - start
             ]
-        return heatmaps
+        return predicted
 
     __call__ = predict
 

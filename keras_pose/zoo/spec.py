@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from keras_pose.codecs import CODECS, GaussianHeatmapCodec
+from keras_pose.codecs import CODECS, Codec
 from keras_pose.normalization import IMAGENET, Normalization
 
 # What a network is for: poses of cropped people, poses of everybody in a picture,
@@ -74,7 +74,7 @@ class ModelSpec:
         has_keypoints = self.task in ("top_down", "bottom_up")
         return "num_keypoints" if has_keypoints else "num_classes"
 
-    def make_codec(self, input_hw=None) -> GaussianHeatmapCodec:
+    def make_codec(self, input_hw=None) -> Codec:
         """Returns the usual codec, for an input size in pixels or the default one.
 
         Raises:
