@@ -1,0 +1,129 @@
+"""The catalogue of official weights: what there is, from where, and what it wants to see.
+
+`catalog.json` holds facts only, read off the publishers' pages and configurations; each
+row names its source. An address is offered for no other model than the one whose file
+lies there.
+"""
+
+from __future__ import annotations
+
+import difflib
+import functools
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from keras_pose.codecs import CODECS
+from keras_pose.files import read_json
+from keras_pose.normalization import Normalization
+from keras_pose.zoo import ZOO, get_spec
+
+CATALOG_PATH = Path(__file__).with_name("catalog.json")
+
+
+@dataclass(frozen=True)
+class CatalogEntry:
+    """One file of official weights.
+
+    Attributes:
+        model: zoo name.
+        weights: the word for it, such as "coco" or "coco_384x288". The plain word
+            stands for the weights at the usual input size.
+        input_hw: what it was trained at, (height, width) in pixels; None for a backbone,
+            which fits any.
+        num_keypoints: what it predicts (classes, for a network that has those instead);
+            None for a backbone, which comes without a head.
+        skeleton: name of the keypoints, a key of `skeleton.SKELETONS`; None if it has
+            none, or another task.
+        codec: key of `codecs.CODECS`; None for other tasks.
+        url: its address; None where a shared folder is all there is.
+        file_name: its name there, and in the cache.
+        found_in: the shared folder to fetch it from by hand.
+        num_bytes: its size, where a download was recorded.
+        sha256: what its SHA-256 may begin with; several where publishers replaced the
+            file; empty where nothing reliable is known.
+        sha256_from: where that is known from.
+        licence: as the publisher states it.
+        trained_on: data sets.
+        metric: name of the reported figure; None where none is.
+        value: that figure, in [0, 1].
+        protocol: how it was measured.
+        source: where all this was read.
+        normalization: what the network was trained with.
+    """
+
+    model: str
+    weights: str
+    input_hw: tuple[int, int] | None
+    num_keypoints: int | None
+    skeleton: str | None
+    codec: str | None
+    url: str | None
+    file_name: str
+    found_in: str | None
+    num_bytes: int | None
+    sha256: tuple[str, ...]
+    sha256_from: str
+    licence: str
+    trained_on: str
+    metric: str | None
+    value: float | None
+    protocol: str | None
+    source: str
+    normalization: Normalization
+
+    @classmethod
+    def from_dict(cls, row: dict[str, Any]) -> CatalogEntry:
+        return cls(
+            **row
+            | {
+                "input_hw": row["input_hw"] and tuple(row["input_hw"]),
+                "sha256": tuple(row["sha256"]),
+                "normalization": Normalization.from_dict(row["normalization"]),
+            }
+        )
+
+    @property
+    def is_backbone(self) -> bool:
+        """Whether the file fills a backbone only, and the head starts at random."""
+        return self.num_keypoints is None
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether this version of keras_pose has the network and the codec."""
+        return self.model in ZOO and (self.codec is None or self.codec in CODECS)
+
+
+@functools.cache
+def all_entries() -> tuple[CatalogEntry, ...]:
+    """Returns every row of the catalogue, usable or not."""
+    return tuple(CatalogEntry.from_dict(row) for row in read_json(CATALOG_PATH))
+
+
+def entries_of(model: str) -> list[CatalogEntry]:
+    """Returns the weights of a model, the usual ones first."""
+    return [entry for entry in all_entries() if entry.model == model and entry.is_usable]
+
+
+def get_entry(model: str, weights: str) -> CatalogEntry:
+    """Looks weights up.
+
+    Raises:
+        ValueError: if there is no such model or word; tells which there are.
+    """
+    get_spec(model)
+    known = {entry.weights: entry for entry in entries_of(model)}
+    if weights in known:
+        return known[weights]
+    near = difflib.get_close_matches(weights, known, n=1)
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    words = ", ".join(map(repr, known)) or "none"
+    raise ValueError(
+        f"There are no weights {weights!r} for {model}.{hint} Known words: {words}. "
+        "A file is told by its ending (.keras, .weights.h5, .pth, .pt, .npz)."
+    )
+
+
+def is_word(weights) -> bool:
+    """Tells a word of the catalogue from the path of a file."""
+    return isinstance(weights, str) and weights.isidentifier()
