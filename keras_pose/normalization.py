@@ -93,4 +93,7 @@ def _three_numbers(field: str, values) -> tuple[float, float, float]:
     return numbers
 
 
+# `image / 256 - 0.5`, which is `(image - 128) / 256`, blue first: OpenPose in both forms,
+# and Convolutional Pose Machines before it.
+OPENPOSE = Normalization(mean=(128 / 255,) * 3, std=(256 / 255,) * 3, channel_order="bgr")
 IMAGENET = Normalization(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))

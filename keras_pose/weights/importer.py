@@ -12,7 +12,14 @@ from keras_pose.contract import keras_contract, save_keras_model
 from keras_pose.files import atomic_path
 from keras_pose.normalization import Normalization
 from keras_pose.skeleton import default_skeleton
-from keras_pose.weights.layouts import COUNTER, final_layer, module_name, recognize
+from keras_pose.weights.layouts import (
+    COUNTER,
+    count_keypoints,
+    final_layer,
+    is_idle,
+    module_name,
+    recognize,
+)
 from keras_pose.weights.npz_reader import read_npz
 from keras_pose.weights.torch_reader import read_state_dict
 from keras_pose.zoo import ModelSpec, build_model, get_spec
@@ -127,12 +134,13 @@ def _read(source: Path) -> dict[str, np.ndarray]:
 def _num_keypoints(spec: ModelSpec, tensors, source) -> int:
     """Reads the number of keypoints off the last layer."""
     key = f"{final_layer(spec)}.weight"
-    if key not in tensors or tensors[key].ndim != 4:
+    if key not in tensors or tensors[key].ndim not in (2, 4):
         raise ValueError(
-            f"{source} is not a checkpoint of {spec.name}: it has no tensor {key} of four "
-            f"dimensions. Its {len(tensors)} tensors begin with {_some(list(tensors))}."
+            f"{source} is not a checkpoint of {spec.name}: it has no tensor {key} of two "
+            f"or four dimensions. Its {len(tensors)} tensors begin with "
+            f"{_some(list(tensors))}."
         )
-    return tensors[key].shape[0]
+    return count_keypoints(spec, tensors[key].shape[0])
 
 
 def _tensor_names(layer) -> list[str]:
@@ -149,6 +157,8 @@ def _tensor_names(layer) -> list[str]:
         ):
             bias = [f"{module}.bias"] if layer.use_bias else []
             return [f"{module}.weight", *bias]
+        case layers.PReLU():
+            return [f"{module}.weight"]
         case _:
             raise ValueError(f"Layer {layer.name} is of a kind that is not converted.")
 
@@ -159,6 +169,8 @@ def _to_keras(layer, tensor: np.ndarray) -> np.ndarray:
     A transposed convolution comes as (in, out, H, W) and goes to (H, W, out, in): the
     same move. A depthwise one comes as (channels, multiplier, H, W) and keeps that order.
     """
+    if isinstance(layer, layers.PReLU):
+        return tensor[None, None]  # a slope per channel, the same at every place
     if tensor.ndim == 2:
         return tensor.transpose()
     if tensor.ndim == 4:
@@ -176,7 +188,12 @@ def _check_names(model, places, tensors, source) -> None:
         if len(names) == len(BATCH_NORM_TENSORS)
     }
     missing = [name for name in sorted(wanted) if name not in tensors]
-    unused = [name for name in tensors if name not in wanted | counters]
+    modules = {module_name(layer) for layer in places}
+    unused = [
+        name
+        for name in tensors
+        if name not in wanted | counters and not is_idle(name, modules)
+    ]
     if missing or unused:
         raise ValueError(
             f"{source} does not fit {model.name}: {len(missing)} tensors are missing "

@@ -7,12 +7,12 @@ mmpose.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
-from keras_pose.normalization import IMAGENET, Normalization
+from keras_pose.normalization import IMAGENET, OPENPOSE, Normalization
 from keras_pose.zoo import ModelSpec
 
 # The layers of which PyTorch stores a counter that nothing reads.
@@ -21,11 +21,21 @@ COUNTER = "num_batches_tracked"
 PARALLEL_PREFIXES = ("model.module.", "module.")
 # Wrappers of some of the names; `keypoint_head.` is mmpose before 1.0.
 MMPOSE_PREFIXES = ("backbone.", "head.", "keypoint_head.")
+# Wrappers of Caffe's names in ports to PyTorch: one module for all layers, or one for each
+# stage and branch of OpenPose (Hzzone/pytorch-openpose).
+CAFFE_PREFIXES = (
+    "layers.",
+    "model0.",
+    *(f"model{stage}_{branch}." for stage in range(1, 7) for branch in (1, 2)),
+)
+# Caffe's first layers of OpenPose and of Convolutional Pose Machines.
+CAFFE_FIRST_LAYERS = ("conv1_1.weight", "conv1_stage1.weight")
 
 # leoxiaobin's and microsoft's pose_resnet read images with OpenCV and leave them BGR,
 # under the numbers that ImageNet training has for RGB, in that order.
 IMAGENET_NUMBERS_ON_BGR = Normalization(IMAGENET.mean, IMAGENET.std, channel_order="bgr")
 # bearpaw's mean of MPII; nothing is divided.
+PLAIN = Normalization(mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
 MPII_MEAN = Normalization(mean=(0.4404, 0.4440, 0.4327), std=(1.0, 1.0, 1.0))
 
 
@@ -57,13 +67,30 @@ REFERENCE = Layout(
         "hrnet": IMAGENET,
         "simple_baseline": IMAGENET_NUMBERS_ON_BGR,
         "hourglass": MPII_MEAN,
+        "hourglass_princeton": PLAIN,
+        "openpose_light": OPENPOSE,
     },
 )
-# mmpose's own hourglass is another network, and not in the zoo.
 MMPOSE = Layout(
     name="mmpose",
     prefixes=MMPOSE_PREFIXES,
-    normalizations={"hrnet": IMAGENET, "simple_baseline": IMAGENET},
+    normalizations={
+        "hrnet": IMAGENET,
+        "simple_baseline": IMAGENET,
+        "hourglass_52": IMAGENET,
+        "cpm": IMAGENET,
+        "deep_pose_resnet": IMAGENET,
+    },
+)
+# Networks that were Caffe's first, under the names of its layers.
+CAFFE = Layout(
+    name="caffe",
+    prefixes=CAFFE_PREFIXES,
+    normalizations={
+        "cpm_mpii": OPENPOSE,
+        "openpose": OPENPOSE,
+        "openpose_body25": OPENPOSE,
+    },
 )
 
 
@@ -82,14 +109,37 @@ def recognize(
     for prefix in PARALLEL_PREFIXES:
         if stripped and all(name.startswith(prefix) for name in stripped):
             stripped = {name.removeprefix(prefix): t for name, t in stripped.items()}
-    is_mmpose = any(name.startswith("backbone.") for name in stripped)
-    layout = MMPOSE if is_mmpose else REFERENCE
+    layout = _layout(stripped)
     renamed = {layout.strip(name): tensor for name, tensor in stripped.items()}
     if len(renamed) < len(stripped):
         raise ValueError(
             f"Two tensors have the same name once {layout.prefixes} are cut off."
         )
     return layout, renamed
+
+
+def _layout(names: Iterable[str]) -> Layout:
+    if any(name.startswith("backbone.") for name in names):
+        return MMPOSE
+    if any(CAFFE.strip(name) in CAFFE_FIRST_LAYERS for name in names):
+        return CAFFE
+    return REFERENCE
+
+
+def is_idle(tensor_name: str, modules: Collection[str]) -> bool:
+    """Tells whether a reference holds a tensor that its network never applies.
+
+    Princeton's residuals all have a convolution for their shortcut, used only where the
+    channels change; mmpose's hourglass has a block for a next stack after its last one.
+
+    Args:
+        tensor_name: of a tensor that the model does not take.
+        modules: names of the modules that the model does have.
+    """
+    residual, is_shortcut, _ = tensor_name.partition(".skip_layer.conv.")
+    if is_shortcut:
+        return f"{residual}.conv3.conv" in modules
+    return tensor_name.startswith("inters.0.") and "multi_final_layers.0" in modules
 
 
 def module_name(layer_name: str) -> str:
@@ -108,7 +158,34 @@ def final_layer(spec: ModelSpec) -> str:
             return "final_layer"
         case "hourglass":
             return f"score.{spec.options['num_stacks'] - 1}"
+        case "hourglass_princeton":
+            return f"outs.{spec.options['num_stacks'] - 1}.conv"
+        case "hourglass_52":
+            return "multi_final_layers.0"
+        case "cpm":
+            return "out_convs.4.1.conv"
+        case "cpm_mpii":
+            return "Mconv5_stage6"
+        case "openpose":
+            return "Mconv7_stage6_L2"
+        case "openpose_body25":
+            return "Mconv7_stage1_L1"
+        case "openpose_light":
+            return f"refinement_stages.{spec.options['num_refinements'] - 1}.heatmaps.1.0"
+        case "deep_pose_resnet":
+            return "fc"
         case _:
             raise ValueError(
                 f"{spec.name} is {spec.paper}: no other implementation has weights for it."
             )
+
+
+def count_keypoints(spec: ModelSpec, num_channels: int) -> int:
+    """Returns how many keypoints the outputs of `final_layer` stand for."""
+    match spec.family:
+        case "cpm_mpii" | "openpose" | "openpose_body25" | "openpose_light":
+            return num_channels - 1  # the last one is the background
+        case "deep_pose_resnet":
+            return num_channels // 2  # x and y of each
+        case _:
+            return num_channels
