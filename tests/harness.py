@@ -3,10 +3,15 @@
 import keras
 import numpy as np
 import tensorflow as tf
+from ai_edge_litert.interpreter import Interpreter
 
+from keras_pose.models.checkpoint import load_weights
 from keras_pose.models.complexity import count_macs, count_params
-from keras_pose.weights.creation import create_model
-from keras_pose.zoo import get_spec
+from keras_pose.zoo import build_model, get_spec
+
+# Float32 noise of TFLite's kernels against TensorFlow's, in standard deviations of the
+# output; a wrong padding or resize rule lies at 1e-2 and more.
+TFLITE_TOLERANCE = 1e-3
 
 
 def small_input_hw(spec):
@@ -19,17 +24,26 @@ def random_images(model, batch_size, seed):
     return np.random.default_rng(seed).standard_normal(shape).astype("float32")
 
 
-def check_pose_model(name, folder):
+def outputs_of(model, images):
+    """Returns all outputs as NumPy arrays, stage by stage."""
+    outputs = keras.tree.flatten(model(images, training=False))
+    return [np.asarray(output) for output in outputs]
+
+
+def check_model(name, folder):
     """Runs all checks below at a small input; `folder` takes a weights file."""
     model = check_table_row(name)
+    check_mixed_precision(name)
     check_gradients(model)
+    check_batch_independence(model)
     check_round_trip(model, get_spec(name), folder)
+    check_tflite(model, folder)
 
 
 def check_table_row(name):
     """Runs the checks that only need the model built, and returns it."""
     spec = get_spec(name)
-    model = create_model(name, input_hw=small_input_hw(spec))
+    model = build_model(name, input_hw=small_input_hw(spec))
     check_interface(model, spec)
     check_complexity(model, spec)
     return model
@@ -37,28 +51,49 @@ def check_table_row(name):
 
 def check_interface(model, spec):
     """Names, shapes and types are what the rest of the package counts on."""
-    height, width = small_input_hw(spec)
     assert model.name == spec.name
     assert model.inputs[0].name == "image"
     assert model.inputs[0].dtype == "float32"
-    for heatmaps in model.outputs:
-        assert heatmaps.shape == (None, height // spec.stride, width // spec.stride, 17)
-        assert heatmaps.dtype == "float32"
+    assert model.inputs[0].shape == (None, *small_input_hw(spec), 3)
+    # PyTorch's modules refuse parameters with a dot in their name.
+    assert not [layer.name for layer in model.layers if "." in layer.name]
+    for output in model.outputs:
+        assert output.shape[0] is None
+        assert output.dtype == "float32"
+    if spec.task == "top_down":
+        codec = spec.make_codec(small_input_hw(spec))
+        for output in model.outputs:
+            assert output.shape[1:] == codec.output_shape(spec.num_keypoints)
 
 
 def check_complexity(model, spec):
-    """The table tells the truth. Work grows with the area: all layers convolve."""
+    """The table tells the truth, for the default input."""
+    if not spec.is_convolutional:
+        model = build_model(spec.name)
     assert count_params(model) == spec.params
     areas = [height * width for height, width in (spec.input_hw, small_input_hw(spec))]
-    assert count_macs(model) * areas[0] == spec.macs * areas[1]
+    if spec.is_convolutional and count_macs(model) * areas[0] == spec.macs * areas[1]:
+        return  # all layers convolve, so work grows with the area
+    assert count_macs(build_model(spec.name)) == spec.macs
+
+
+def check_mixed_precision(name):
+    """Half precision computes, but coordinates hang on the outputs: they stay float32."""
+    keras.mixed_precision.set_global_policy("mixed_float16")
+    try:
+        model = build_model(name, input_hw=small_input_hw(get_spec(name)))
+    finally:
+        keras.mixed_precision.set_global_policy("float32")
+    assert {layer.compute_dtype for layer in model.layers} == {"float16", "float32"}
+    assert {output.dtype for output in model.outputs} == {"float32"}
+    assert all(np.isfinite(x).all() for x in outputs_of(model, random_images(model, 1, 0)))
 
 
 def check_gradients(model):
     """Every kernel moves the output; every other weight is at least connected."""
     with tf.GradientTape() as tape:
-        outputs = model(random_images(model, 2, seed=0), training=True)
-        outputs = outputs if isinstance(outputs, list) else [outputs]
-        loss = sum(keras.ops.mean((heatmaps - 1) ** 2) for heatmaps in outputs)
+        outputs = keras.tree.flatten(model(random_images(model, 2, seed=0), training=True))
+        loss = sum(keras.ops.mean((output - 1) ** 2) for output in outputs)
     weights = model.trainable_variables
     for weight, gradient in zip(weights, tape.gradient(loss, weights), strict=True):
         assert gradient is not None, weight.path
@@ -67,13 +102,63 @@ def check_gradients(model):
         assert not is_kernel or np.any(gradient.numpy() != 0), weight.path
 
 
+def check_batch_independence(model):
+    """What is seen of one image does not depend on the others in its batch."""
+    images = random_images(model, 3, seed=2)
+    together, alone = outputs_of(model, images), outputs_of(model, images[1:2])
+    for batch, single in zip(together, alone, strict=True):
+        scale = max(float(single.std()), 1e-6)
+        # Other batch sizes take other kernels, which add up in another order.
+        np.testing.assert_allclose(batch[1:2] / scale, single / scale, atol=1e-3)
+
+
 def check_round_trip(model, spec, folder):
     """A weights file brings the same function back."""
     path = folder / f"{spec.name}.weights.h5"
     model.save_weights(path)
-    loaded = create_model(spec.name, input_hw=small_input_hw(spec), weights=path)
+    loaded = build_model(spec.name, input_hw=small_input_hw(spec))
+    load_weights(loaded, path)
     images = random_images(model, 1, seed=1)
-    expected = keras.tree.flatten(model(images, training=False))
-    actual = keras.tree.flatten(loaded(images, training=False))
-    for left, right in zip(expected, actual, strict=True):
-        np.testing.assert_array_equal(left, right)
+    pairs = zip(outputs_of(model, images), outputs_of(loaded, images), strict=True)
+    for expected, actual in pairs:
+        np.testing.assert_array_equal(actual, expected)
+
+
+def check_tflite(model, folder):
+    """TFLite takes every operator without TensorFlow's help, and computes the same."""
+    _spread_activations(model)
+    images = random_images(model, 1, seed=3)
+    expected = outputs_of(model, images)
+    runner = Interpreter(model_content=_to_tflite(model, folder)).get_signature_runner()
+    actual = runner(image=images)
+    for i, output in enumerate(expected):
+        scale = max(float(output.std()), 1e-6)
+        difference = np.abs(actual[f"output_{i}"] - output).max() / scale
+        assert difference <= TFLITE_TOLERANCE, f"output {i} differs by {difference} std"
+
+
+def _to_tflite(model, folder) -> bytes:
+    """Converts all outputs of a model, for one image at a time."""
+    image_spec = tf.TensorSpec((1, *model.inputs[0].shape[1:]), tf.float32, name="image")
+
+    @tf.function(input_signature=[image_spec])
+    def serve(image):
+        outputs = keras.tree.flatten(model(image, training=False))
+        return {f"output_{i}": output for i, output in enumerate(outputs)}
+
+    archive = keras.export.ExportArchive()
+    archive.track(model)
+    archive.add_endpoint("serve", serve)
+    archive.write_out(str(folder / "saved_model"), verbose=False)
+    return tf.lite.TFLiteConverter.from_saved_model(
+        str(folder / "saved_model"), signature_keys=["serve"]
+    ).convert()
+
+
+def _spread_activations(model):
+    """Random weights start so small that outputs are constant; makes them vary."""
+    rng = np.random.default_rng(0)
+    for weight in model.trainable_variables:
+        if len(weight.shape) >= 2:
+            fan_in = np.prod(weight.shape[:-1])
+            weight.assign(rng.standard_normal(weight.shape) * np.sqrt(1.5 / fan_in))

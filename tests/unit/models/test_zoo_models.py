@@ -3,44 +3,35 @@
 import keras
 import numpy as np
 import pytest
-from harness import check_pose_model, check_table_row, random_images
+from harness import check_model, check_table_row, random_images
 
 from keras_pose.weights.creation import create_model
-from keras_pose.zoo import get_spec, list_models
+from keras_pose.zoo import ZOO, get_spec, list_models
 
-# One of each family is tried in full; its larger sisters by `.ci/run` only.
-SMALLEST = ["pose_slim", "hrnet_w32", "simple_baseline_resnet18", "hourglass_2"]
-LARGER = [name for name in list_models() if name not in SMALLEST]
+# Tried in full by `make test`: networks that build in seconds. `.ci/run` tries them all.
+QUICK_PARAMS = 4e6
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", SMALLEST)
-def test_model(name, tmp_path):
-    check_pose_model(name, tmp_path)
+def _rows(is_quick):
+    return [name for name in list_models() if (ZOO[name].params < QUICK_PARAMS) == is_quick]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", LARGER)
+@pytest.mark.parametrize("name", _rows(is_quick=True))
+def test_small_model(name, tmp_path):
+    check_model(name, tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", _rows(is_quick=False))
 def test_table_row_of_larger_model(name):
     check_table_row(name)
 
 
 @pytest.mark.very_slow
-@pytest.mark.parametrize("name", LARGER)
+@pytest.mark.parametrize("name", _rows(is_quick=False))
 def test_larger_model(name, tmp_path):
-    check_pose_model(name, tmp_path)
-
-
-@pytest.mark.parametrize("name", ["pose_slim", "hourglass_2"])
-def test_heatmaps_stay_float32_under_mixed_precision(name):
-    keras.mixed_precision.set_global_policy("mixed_float16")
-    try:
-        model = create_model(name, input_hw=(64, 64))
-    finally:
-        keras.mixed_precision.set_global_policy("float32")
-
-    assert {layer.compute_dtype for layer in model.layers} == {"float16", "float32"}
-    assert {heatmaps.dtype for heatmaps in model.outputs} == {"float32"}
+    check_model(name, tmp_path)
 
 
 def test_stacked_models_give_one_output_per_stack():
@@ -50,13 +41,6 @@ def test_stacked_models_give_one_output_per_stack():
 
     assert [stack.shape for stack in heatmaps] == [(1, 16, 16, 3)] * 2
     assert not np.allclose(*heatmaps)
-
-
-@pytest.mark.parametrize("name", SMALLEST)
-def test_layer_names_suit_every_keras_backend(name):
-    # PyTorch's modules refuse parameters with a dot in their name.
-    model = create_model(name, input_hw=(64, 64))
-    assert not [layer.name for layer in model.layers if "." in layer.name]
 
 
 def test_slim_stays_below_half_a_gigamac():
