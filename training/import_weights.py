@@ -45,17 +45,18 @@ def main(argv=None):
     from keras_pose.files import check_writable
     from keras_pose.models.complexity import count_params
     from keras_pose.weights import importer
+    from keras_pose.weights.carried import normalization_of
 
     check_writable(importer.check_output(args.output).parent)
-    model, normalization = importer.import_weights(
+    model = importer.import_weights(
         args.model, args.source, args.num_keypoints, args.input_hw
     )
-    importer.save(model, normalization, args.output)
+    importer.save(model, args.output)
 
     height, width = model.inputs[0].shape[1:3]
     print(f"{args.model}: {count_params(model) / 1e6:.2f} M weights from {args.source}")
     print(f"input {height}x{width}, {model.outputs[-1].shape[-1]} keypoints")
-    print(f"normalization {normalization.to_dict()}")
+    print(f"normalization {normalization_of(model).to_dict()}")
     print(f"written: {args.output}")
 
 

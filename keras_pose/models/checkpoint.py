@@ -26,10 +26,15 @@ def load_weights(model: keras.Model, path: str | Path) -> None:
         ValueError: if it is no Keras weights file, is damaged, or has other layers or
             shapes than the model.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"Weights file {path} does not exist.")
-    stored = _read_layers(path)
+    fill_layers(model, read_layers(path), path)
+
+
+def fill_layers(model: keras.Model, stored: dict[str, list[np.ndarray]], path) -> None:
+    """Fills every layer of a model with what `read_layers` found.
+
+    Raises:
+        ValueError: if the layers or shapes are not those of the model; names `path`.
+    """
     layers = {layer.name: layer for layer in model.layers if layer.weights}
     _check_keypoints(model, stored, path)
     _check_names(model.name, set(layers), set(stored), path)
@@ -45,8 +50,16 @@ def load_weights(model: keras.Model, path: str | Path) -> None:
         layer.set_weights(stored[name])
 
 
-def _read_layers(path: Path) -> dict[str, list[np.ndarray]]:
-    """Reads layer name -> tensors, in the order of the layer's `weights`."""
+def read_layers(path: str | Path) -> dict[str, list[np.ndarray]]:
+    """Reads layer name -> tensors, in the order of the layer's `weights`.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if it is no Keras weights file, or is damaged.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"Weights file {path} does not exist.")
     try:
         if path.name.endswith(".weights.h5"):
             with h5py.File(path, "r") as file:
@@ -73,7 +86,7 @@ def _layers_of(file: h5py.File) -> dict[str, list[np.ndarray]]:
     return stored
 
 
-def _check_keypoints(model, stored, path: Path) -> None:
+def _check_keypoints(model, stored, path) -> None:
     """Tells the likeliest misfit apart: the same network for another skeleton."""
     output_layer = model.get_layer(model.output_names[-1])
     if output_layer.name not in stored:
@@ -87,7 +100,7 @@ def _check_keypoints(model, stored, path: Path) -> None:
         )
 
 
-def _check_names(model_name: str, wanted: set, found: set, path: Path) -> None:
+def _check_names(model_name: str, wanted: set, found: set, path) -> None:
     missing, unused = sorted(wanted - found), sorted(found - wanted)
     if missing or unused:
         raise ValueError(

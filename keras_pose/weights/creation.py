@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from keras_pose.zoo import build_model
+from keras_pose.weights.catalog import get_entry, is_word
+from keras_pose.zoo import build_model, get_spec
 
 
 def create_model(
@@ -15,12 +16,23 @@ def create_model(
 ):
     """Builds a model of the zoo.
 
+        create_model("hrnet_w32", weights="coco")
+        create_model("hrnet_w32", num_keypoints=5, weights="coco")  # with a new head
+
+    Official weights are downloaded and converted on first use, and kept, see
+    `weights.download`. What they demand of the image (order of channels included)
+    travels with the model: `weights.carried.normalization_of` and `contract_of`.
+
     Args:
         name: one of `zoo.list_models()`.
-        num_keypoints: see `zoo.build_model`.
-        input_hw: model input (height, width), pixels; None for the model's default.
-        weights: `.keras` or `.weights.h5` file of this model with the same
-            `num_keypoints`, at any input size; None for a random start.
+        num_keypoints: see `zoo.build_model`; None for that of the weights. If the
+            weights have another number, the layers that depend on it start at random,
+            and a printed line names them.
+        input_hw: model input (height, width), pixels; None for what the weights were
+            trained at, if they say, or the model's default.
+        weights: a word of `weights.catalog`, such as "coco", "mpii" or "imagenet" (a
+            backbone), or a file of this model: `.keras`, `.weights.h5`, or a reference
+            checkpoint (`.pth`, `.pt`, `.npz`). None for a random start.
 
     Returns:
         A `keras.Model`, see `zoo.build_model`.
@@ -28,10 +40,17 @@ def create_model(
     Raises:
         ValueError: if an argument is not valid, or the file does not fit the model.
         FileNotFoundError: if `weights` does not exist.
+        weights.download.DownloadError: if they cannot be had; says what to do by hand.
     """
-    model = build_model(name, num_keypoints, input_hw)
-    if weights is not None:
-        from keras_pose.models.checkpoint import load_weights
+    if weights is None:
+        return build_model(name, num_keypoints, input_hw)
+    # Imported here: Keras takes seconds, and bad arguments are to be told before.
+    get_spec(name)
+    if not is_word(weights):
+        from keras_pose.weights.loading import model_from_file
 
-        load_weights(model, weights)
-    return model
+        return model_from_file(name, num_keypoints, input_hw, weights)
+    entry = get_entry(name, str(weights))
+    from keras_pose.weights.loading import model_from_entry
+
+    return model_from_entry(entry, num_keypoints, input_hw)

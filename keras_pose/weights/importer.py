@@ -8,10 +8,9 @@ from pathlib import Path
 import numpy as np
 from keras import layers
 
-from keras_pose.contract import keras_contract, save_keras_model
+from keras_pose.contract import save_keras_model
 from keras_pose.files import atomic_path
-from keras_pose.normalization import Normalization
-from keras_pose.skeleton import default_skeleton
+from keras_pose.weights.carried import Carried, carry, contract_of
 from keras_pose.weights.layouts import (
     COUNTER,
     count_keypoints,
@@ -43,7 +42,7 @@ def import_weights(name, source, num_keypoints=None, input_hw=None):
         input_hw: model input (height, width), pixels; None for the model's default.
 
     Returns:
-        The `keras.Model`, and the `Normalization` that the checkpoint was trained with.
+        The `keras.Model`; `carried.normalization_of` gives what it was trained with.
 
     Raises:
         FileNotFoundError: if there is no such file.
@@ -52,11 +51,7 @@ def import_weights(name, source, num_keypoints=None, input_hw=None):
     """
     spec = get_spec(name)
     final_layer(spec)  # refuses models without a reference before the file is read
-    layout, tensors = recognize(_read(Path(source)))
-    if spec.family not in layout.normalizations:
-        raise ValueError(
-            f"{source} is a checkpoint of {layout.name}, whose {spec.family} is not ours."
-        )
+    layout, tensors = recognize(read_checkpoint(source))
     found = _num_keypoints(spec, tensors, source)
     if num_keypoints is not None and num_keypoints != found:
         raise ValueError(
@@ -65,7 +60,7 @@ def import_weights(name, source, num_keypoints=None, input_hw=None):
         )
     model = build_model(name, num_keypoints=found, input_hw=input_hw)
     fill(model, tensors, source)
-    return model, layout.normalizations[spec.family]
+    return carry(model, Carried(str(source), layout.normalizations.get(spec.family)))
 
 
 def fill(model, tensors: Mapping[str, np.ndarray], source) -> None:
@@ -94,7 +89,7 @@ def fill(model, tensors: Mapping[str, np.ndarray], source) -> None:
         model.get_layer(layer_name).set_weights(values)
 
 
-def save(model, normalization: Normalization, output) -> Path:
+def save(model, output) -> Path:
     """Writes a model as `.keras`, with its contract, or its weights as `.weights.h5`.
 
     Raises:
@@ -102,13 +97,13 @@ def save(model, normalization: Normalization, output) -> Path:
     """
     output = check_output(output)
     if output.suffix == ".keras":
-        contract = keras_contract(
-            model,
-            codec=get_spec(model.name).make_codec(model.inputs[0].shape[1:3]),
-            skeleton=default_skeleton(model.outputs[-1].shape[-1]),
-            normalization=normalization,
-        )
-        return save_keras_model(model, output, contract)
+        return save_keras_model(model, output, contract_of(model))
+    return save_weights(model, output)
+
+
+def save_weights(model, output) -> Path:
+    """Writes a model's weights as `.weights.h5`, whole or not at all."""
+    output = Path(output)
     with atomic_path(output) as temporary:
         # Keras insists on the double ending, which the temporary name may not have.
         weights = temporary.with_name(f"{temporary.name}.weights.h5")
@@ -125,7 +120,14 @@ def check_output(output) -> Path:
     return output
 
 
-def _read(source: Path) -> dict[str, np.ndarray]:
+def read_checkpoint(source) -> dict[str, np.ndarray]:
+    """Reads the tensors of an `.npz` file, or of a PyTorch file under any other ending.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if it cannot be read.
+    """
+    source = Path(source)
     if not source.is_file():
         raise FileNotFoundError(f"Checkpoint {source} does not exist.")
     return read_npz(source) if source.suffix == ".npz" else read_state_dict(source)
@@ -146,6 +148,8 @@ def _num_keypoints(spec: ModelSpec, tensors, source) -> int:
 def _tensor_names(layer) -> list[str]:
     """Names a layer's tensors in the reference, in the order of `layer.weights`."""
     module = module_name(layer.name)
+    if hasattr(layer, "torch_names"):  # a layer of ours, which knows its reference
+        return [f"{module}.{name}" for name in layer.torch_names()]
     match layer:
         case layers.BatchNormalization():
             return [f"{module}.{tensor}" for tensor in BATCH_NORM_TENSORS]

@@ -17,6 +17,8 @@ from keras_pose.zoo import ModelSpec
 
 # The layers of which PyTorch stores a counter that nothing reads.
 COUNTER = "num_batches_tracked"
+# Families of our own, of which there are no other weights.
+OWN_FAMILIES = ("slim",)
 # Wrappers every name of a checkpoint may carry, the longest first.
 PARALLEL_PREFIXES = ("model.module.", "module.")
 # Wrappers of some of the names; `keypoint_head.` is mmpose before 1.0.
@@ -145,6 +147,11 @@ def is_idle(tensor_name: str, modules: Collection[str]) -> bool:
 def module_name(layer_name: str) -> str:
     """Returns the reference's name of a layer of ours."""
     return layer_name.replace("-", ".")
+
+
+def layer_name(module: str) -> str:
+    """Returns our name of a module of the reference."""
+    return module.replace(".", "-")
 
 
 def final_layer(spec: ModelSpec) -> str:

@@ -1,19 +1,15 @@
 """The door of the zoo: names, arguments and weights files."""
 
+import numpy as np
 import pytest
 
 from keras_pose.weights.creation import create_model
 from keras_pose.zoo import ZOO, get_spec, list_models
 
 
-def test_all_families_are_listed():
-    assert {spec.family for spec in ZOO.values()} == {
-        "hrnet",
-        "simple_baseline",
-        "hourglass",
-        "slim",
-    }
+def test_models_are_listed_in_the_order_of_the_table():
     assert list_models() == [spec.name for spec in ZOO.values()]
+    assert {"hrnet", "simple_baseline", "hourglass"} < {s.family for s in ZOO.values()}
 
 
 # Published figures, rounded as published: golden fixtures' table, CONVENTIONS.
@@ -86,9 +82,23 @@ def test_weights_of_another_input_size_fit(slim_weights):
     create_model("pose_slim", num_keypoints=3, input_hw=(64, 32), weights=slim_weights)
 
 
-def test_weights_for_another_number_of_keypoints_are_refused(slim_weights):
-    with pytest.raises(ValueError, match=r"slim.weights.h5 holds weights for 3 keypoints"):
-        create_model("pose_slim", input_hw=(32, 32), weights=slim_weights)
+def test_number_of_keypoints_is_that_of_the_weights(slim_weights):
+    model = create_model("pose_slim", input_hw=(32, 32), weights=slim_weights)
+    assert model.output_shape[-1] == 3
+
+
+def test_another_number_of_keypoints_keeps_the_body_and_says_so(slim_weights, capsys):
+    trained = create_model("pose_slim", input_hw=(32, 32), weights=slim_weights)
+    model = create_model("pose_slim", 5, (32, 32), slim_weights)
+
+    assert model.output_shape[-1] == 5
+    said = capsys.readouterr().out
+    assert "are for 3 keypoints, so for 5 these layers start at random: heatmaps." in said
+    for layer in model.layers:
+        pairs = zip(layer.weights, trained.get_layer(layer.name).weights, strict=True)
+        for new, old in pairs:
+            if layer.name != "heatmaps":
+                np.testing.assert_array_equal(new, old)
 
 
 def test_weights_of_another_model_are_refused(slim_weights):
@@ -113,7 +123,7 @@ def test_damaged_weights_are_refused(slim_weights, tmp_path):
 def test_weights_of_another_ending_are_refused(tmp_path):
     path = tmp_path / "slim.onnx"
     path.touch()
-    with pytest.raises(ValueError, match=r"must be a .keras or .weights.h5 file"):
+    with pytest.raises(ValueError, match=r"must be a .keras, .weights.h5, .pth"):
         create_model("pose_slim", input_hw=(32, 32), weights=path)
 
 

@@ -9,6 +9,7 @@ from torch_files import write_torch_zip
 
 from keras_pose.contract import read_contract
 from keras_pose.normalization import IMAGENET
+from keras_pose.weights.carried import normalization_of
 from keras_pose.weights.creation import create_model
 from keras_pose.weights.importer import BATCH_NORM_TENSORS, fill, import_weights
 from keras_pose.weights.layouts import MMPOSE, REFERENCE, recognize
@@ -57,10 +58,10 @@ def test_import_reads_the_number_of_keypoints_and_the_normalization(
 ):
     np.savez(tmp_path / "x.npz", **tensors)
 
-    imported, normalization = import_weights(MODEL, tmp_path / "x.npz", input_hw=INPUT_HW)
+    imported = import_weights(MODEL, tmp_path / "x.npz", input_hw=INPUT_HW)
 
     assert_same_weights(imported, model)
-    assert normalization == REFERENCE.normalizations["hourglass"]
+    assert normalization_of(imported) == REFERENCE.normalizations["hourglass"]
 
 
 @pytest.mark.slow
@@ -69,7 +70,7 @@ def test_torch_files_and_their_wrappers(prefix, model, tensors, tmp_path):
     wrapped = {prefix + name: array for name, array in tensors.items() if array.ndim}
     write_torch_zip(tmp_path / "x.pth.tar", wrapped)
 
-    imported, _ = import_weights(MODEL, tmp_path / "x.pth.tar", 3, INPUT_HW)
+    imported = import_weights(MODEL, tmp_path / "x.pth.tar", 3, INPUT_HW)
 
     assert_same_weights(imported, model)
 

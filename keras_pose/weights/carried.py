@@ -1,0 +1,73 @@
+"""What weights demand of whoever runs them; it travels with the model in memory.
+
+In files the contract says it. A `keras.Model` has no place for a contract, so
+`create_model` notes here what came with the weights.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from keras_pose.codecs import CODECS, Codec
+from keras_pose.contract import Contract, keras_contract
+from keras_pose.normalization import Normalization
+from keras_pose.skeleton import Skeleton, default_skeleton
+from keras_pose.zoo import get_spec
+
+ATTRIBUTE = "pose_weights"
+
+
+@dataclass(frozen=True)
+class Carried:
+    """What came with the weights of a model.
+
+    Attributes:
+        source: where they are from, for messages.
+        normalization: what the network was trained with; None if nobody said.
+        codec: key of `codecs.CODECS`; None for the zoo's, as after a change of head.
+        skeleton: what the keypoints are; None likewise.
+    """
+
+    source: str
+    normalization: Normalization | None = None
+    codec: str | None = None
+    skeleton: Skeleton | None = None
+
+
+def carry(model, carried: Carried):
+    """Notes on a model what came with its weights; returns the model."""
+    setattr(model, ATTRIBUTE, carried)
+    return model
+
+
+def carried_by(model) -> Carried:
+    """Returns what came with a model's weights; nothing, for a random start."""
+    return getattr(model, ATTRIBUTE, Carried(source="a random start"))
+
+
+def normalization_of(model) -> Normalization:
+    """Returns what images must go through before a model of the zoo sees them.
+
+    That of its weights, order of channels included, or else the zoo's.
+    """
+    return carried_by(model).normalization or get_spec(model.name).normalization
+
+
+def contract_of(model) -> Contract:
+    """Describes a model that `create_model` made, with all that its weights demand.
+
+    Raises:
+        ValueError: for a network that does not see one person at a time.
+    """
+    carried = carried_by(model)
+    codec = _codec(model, carried)
+    num_keypoints = codec.count_keypoints(model.outputs[-1].shape)
+    skeleton = carried.skeleton or default_skeleton(num_keypoints)
+    return keras_contract(model, codec, skeleton, normalization_of(model))
+
+
+def _codec(model, carried: Carried) -> Codec:
+    spec, input_hw = get_spec(model.name), model.inputs[0].shape[1:3]
+    if carried.codec is None:
+        return spec.make_codec(input_hw)
+    return CODECS[carried.codec].for_input(input_hw, spec.stride)

@@ -1,0 +1,160 @@
+"""Models with weights: out of files of any kind, and out of the catalogue."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+from keras_pose.contract import Contract, read_contract, save_keras_model
+from keras_pose.models.checkpoint import fill_layers, read_layers
+from keras_pose.skeleton import SKELETONS
+from keras_pose.weights.carried import Carried, carried_by, carry, contract_of
+from keras_pose.weights.catalog import CatalogEntry
+from keras_pose.weights.download import cache_dir, fetch
+from keras_pose.weights.importer import import_weights, read_checkpoint, save_weights
+from keras_pose.weights.layouts import (
+    OWN_FAMILIES,
+    count_keypoints,
+    final_layer,
+    layer_name,
+    recognize,
+)
+from keras_pose.zoo import ModelSpec, build_model, get_spec
+
+KERAS_ENDINGS = (".keras", ".weights.h5")
+CHECKPOINT_ENDINGS = (".pth", ".pth.tar", ".pt", ".npz")
+# Part of the name of converted files: raised when converting changes what it writes.
+CONVERSION_VERSION = 1
+
+
+def model_from_file(name: str, num_keypoints, input_hw, path):
+    """Builds a model with the weights of a file; see `create_model`."""
+    path = Path(path)
+    if path.name.endswith(KERAS_ENDINGS):
+        return _from_keras_file(name, num_keypoints, input_hw, path)
+    if not path.name.endswith(CHECKPOINT_ENDINGS):
+        raise ValueError(
+            f"Weights must be a {', '.join((*KERAS_ENDINGS, *CHECKPOINT_ENDINGS))} file, "
+            f"or a word of the catalogue, got {path}."
+        )
+    return _with_keypoints(import_weights(name, path, input_hw=input_hw), num_keypoints)
+
+
+def model_from_entry(entry: CatalogEntry, num_keypoints, input_hw):
+    """Builds a model with weights of the catalogue; see `create_model`."""
+    if entry.is_backbone:
+        return _with_backbone(entry, num_keypoints, input_hw)
+    path = converted_file(entry)
+    model = _from_keras_file(entry.model, None, input_hw or entry.input_hw, path)
+    carry(model, _carried(entry))
+    return _with_keypoints(model, num_keypoints)
+
+
+def converted_file(entry: CatalogEntry) -> Path:
+    """Returns the catalogue's weights as a Keras file, made on first use and kept.
+
+    Top-down networks come as `.keras` with their contract, others as `.weights.h5`.
+    """
+    ending = ".keras" if get_spec(entry.model).task == "top_down" else ".weights.h5"
+    mark = entry.sha256[0][:8] if entry.sha256 else "unchecked"
+    name = f"{entry.model}-{entry.weights}-{mark}-v{CONVERSION_VERSION}{ending}"
+    path = cache_dir() / "converted" / name
+    if not path.exists():
+        source = fetch(entry)
+        print(f"Converting {source}, once.")
+        model = import_weights(entry.model, source, entry.num_keypoints, entry.input_hw)
+        if ending == ".keras":
+            save_keras_model(model, path, contract_of(carry(model, _carried(entry))))
+        else:
+            save_weights(model, path)
+    return path
+
+
+def _carried(entry: CatalogEntry) -> Carried:
+    return Carried(
+        source=f"{entry.file_name} ({entry.weights!r})",
+        normalization=entry.normalization,
+        codec=entry.codec,
+        skeleton=SKELETONS.get(entry.skeleton) if entry.skeleton else None,
+    )
+
+
+def _with_backbone(entry: CatalogEntry, num_keypoints, input_hw):
+    from keras_pose.weights.imagenet import load_backbone
+
+    source = fetch(entry)
+    model = build_model(entry.model, num_keypoints, input_hw)
+    _, tensors = recognize(read_checkpoint(source))
+    load_backbone(model, tensors, source)
+    return carry(model, Carried(str(source), entry.normalization))
+
+
+def _from_keras_file(name: str, num_keypoints, input_hw, path: Path):
+    stored = read_layers(path)
+    contract = _contract_in(path)
+    if input_hw is None and contract is not None:
+        input_hw = contract.input_hw
+    spec = get_spec(name)
+    model = build_model(name, _stored_keypoints(spec, stored), input_hw)
+    fill_layers(model, stored, path)
+    carry(model, _carried_by_contract(path, contract))
+    return _with_keypoints(model, num_keypoints)
+
+
+def _contract_in(path: Path) -> Contract | None:
+    """Reads a `.keras` file's contract; None if it has none."""
+    try:
+        return read_contract(path) if path.suffix == ".keras" else None
+    except FileNotFoundError:  # saved by Keras itself: weights like any other
+        return None
+
+
+def _carried_by_contract(path: Path, contract: Contract | None) -> Carried:
+    if contract is None:
+        return Carried(str(path))
+    return Carried(
+        str(path), contract.normalization, contract.codec.kind, contract.skeleton
+    )
+
+
+def _stored_keypoints(spec: ModelSpec, stored) -> int | None:
+    """Reads the number of keypoints off the layer that predicts them."""
+    layer = _predicting_layer(spec)
+    # Without that layer the file is of another model, which is told when it is filled.
+    return count_keypoints(spec, stored[layer][0].shape[-1]) if layer in stored else None
+
+
+def _predicting_layer(spec: ModelSpec) -> str:
+    if spec.family in OWN_FAMILIES:
+        return "heatmaps"
+    return layer_name(final_layer(spec))
+
+
+def _with_keypoints(model, num_keypoints: int | None):
+    """Returns the model, or one with its body and a new head for so many keypoints."""
+    spec = get_spec(model.name)
+    channels = model.get_layer(_predicting_layer(spec)).weights[0].shape[-1]
+    found = count_keypoints(spec, channels)
+    if num_keypoints is None or num_keypoints == found:
+        return model
+    changed = build_model(spec.name, num_keypoints, model.inputs[0].shape[1:3])
+    new_layers = _move_body(model, changed)
+    carried = dataclasses.replace(carried_by(model), codec=None, skeleton=None)
+    noun = spec.counts.removeprefix("num_")
+    print(
+        f"{spec.name}: the weights of {carried.source} are for {found} {noun}, "
+        f"so for {num_keypoints} these layers start at random: {', '.join(new_layers)}."
+    )
+    return carry(changed, carried)
+
+
+def _move_body(model, changed) -> list[str]:
+    """Copies the layers of equal shape; returns the names of the others."""
+    new_layers = []
+    for layer in changed.layers:
+        values = model.get_layer(layer.name).get_weights()
+        if [value.shape for value in values] == [w.shape for w in layer.weights]:
+            layer.set_weights(values)
+        else:
+            new_layers.append(layer.name)
+    return new_layers
