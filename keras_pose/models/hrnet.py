@@ -16,6 +16,7 @@ from keras_pose.models.layers import (
     conv,
     heatmap_conv,
     image_input,
+    upsample_bilinear,
     upsample_nearest,
 )
 
@@ -24,35 +25,97 @@ NUM_STEM_BLOCKS = 4
 # Exchange modules of the stages with 2, 3 and 4 branches.
 NUM_MODULES = {2: 1, 3: 4, 4: 3}
 BLOCKS_PER_BRANCH = 4
+# Units of the branches, and how many times their channels they return.
+BLOCKS = {"basic": (basic_block, 1), "bottleneck": (bottleneck_block, 4)}
+UPSAMPLINGS = {"nearest": upsample_nearest, "bilinear": upsample_bilinear}
+# What UDP-Pose's last fusion does to the channels.
+WIDENING = 4
 
 
-def build_hrnet(num_keypoints, input_hw, width, name="hrnet"):
+def build_hrnet(
+    num_keypoints,
+    input_hw,
+    width,
+    block="basic",
+    upsampling="nearest",
+    widens_last_fusion=False,
+    maps_per_keypoint=1,
+    name="hrnet",
+):
     """Builds HRNet.
 
     Args:
-        num_keypoints: heatmaps to predict, K.
+        num_keypoints: keypoints to predict, K.
         input_hw: model input (height, width), pixels, multiples of 32.
         width: channels of the highest resolution: 32 for HRNet-W32.
+        block: unit of the branches, a key of `BLOCKS`.
+        upsampling: of low resolutions on their way up, a key of `UPSAMPLINGS`.
+        widens_last_fusion: the last fusion returns 4 times the channels, as in UDP-Pose
+            (Huang et al. 2020, arXiv:1911.07524; the widening stands in its code alone).
+        maps_per_keypoint: 3 to predict a map and the two offsets of UDP-Pose, in this
+            order for each keypoint.
         name: model name.
 
     Returns:
-        A model from (B, H, W, 3) to (B, H / 4, W / 4, K).
+        A model from (B, H, W, 3) to (B, H / 4, W / 4, K * maps_per_keypoint).
+
+    Raises:
+        ValueError: if `block` or `upsampling` is unknown.
     """
     image = image_input(input_hw)
+    # Only the highest resolution is read at the end.
+    [x] = hrnet_trunk(image, width, block, upsampling, 1, widens_last_fusion)
+    heatmaps = heatmap_conv(x, num_keypoints * maps_per_keypoint, "final_layer")
+    return keras.Model(image, heatmaps, name=name)
+
+
+def hrnet_trunk(
+    image,
+    width,
+    block="basic",
+    upsampling="nearest",
+    num_outputs=4,
+    widens_last_fusion=False,
+):
+    """Computes features in up to four resolutions, from the highest down.
+
+    Args:
+        image: (B, H, W, 3) tensor, H and W multiples of 32.
+        width: channels of the highest resolution; of bottleneck units, a quarter of it.
+        block: unit of the branches, a key of `BLOCKS`.
+        upsampling: of low resolutions on their way up, a key of `UPSAMPLINGS`.
+        num_outputs: how many resolutions to return.
+        widens_last_fusion: returns 4 times the channels, see `build_hrnet`.
+
+    Returns:
+        A list of (B, H / 4 / 2**i, W / 4 / 2**i, C * 2**i) tensors, i = 0, 1, ...
+
+    Raises:
+        ValueError: if `block` or `upsampling` is unknown.
+    """
+    _check_choice("block", block, BLOCKS)
+    _check_choice("upsampling", upsampling, UPSAMPLINGS)
+    _, expansion = BLOCKS[block]
     branches = [_stem(image)]
     for num_branches, num_modules in NUM_MODULES.items():
-        branches = _transition(branches, width, f"transition{num_branches - 1}")
+        name = f"transition{num_branches - 1}"
+        branches = _transition(branches, width * expansion, name)
         for module in range(num_modules):
             prefix = f"stage{num_branches}-{module}"
-            is_last = num_branches == 4 and module == num_modules - 1
             branches = [
-                _branch(x, f"{prefix}-branches-{index}") for index, x in enumerate(branches)
+                _branch(x, block, f"{prefix}-branches-{index}")
+                for index, x in enumerate(branches)
             ]
-            # Only the highest resolution is read at the end.
-            num_targets = 1 if is_last else num_branches
-            branches = _fuse(branches, num_targets, prefix)
-    heatmaps = heatmap_conv(branches[0], num_keypoints, "final_layer")
-    return keras.Model(image, heatmaps, name=name)
+            is_last = num_branches == 4 and module == num_modules - 1
+            num_targets = num_outputs if is_last else num_branches
+            widening = WIDENING if is_last and widens_last_fusion else 1
+            branches = _fuse(branches, num_targets, prefix, upsampling, widening)
+    return branches
+
+
+def _check_choice(name, value, known):
+    if value not in known:
+        raise ValueError(f"{name} must be one of {sorted(known)}, got {value!r}.")
 
 
 def _stem(image):
@@ -92,13 +155,14 @@ def _transition(branches, width, name):
     return [*moved, lowest]
 
 
-def _branch(x, name):
-    for block in range(BLOCKS_PER_BRANCH):
-        x = basic_block(x, x.shape[-1], f"{name}-{block}")
+def _branch(x, block, name):
+    unit, expansion = BLOCKS[block]
+    for index in range(BLOCKS_PER_BRANCH):
+        x = unit(x, x.shape[-1] // expansion, f"{name}-{index}")
     return x
 
 
-def _fuse(branches, num_targets, prefix):
+def _fuse(branches, num_targets, prefix, upsampling, widening):
     """Adds every branch into the others, at each target's resolution.
 
     Source: Sun et al. 2019, sec. 3 "Repeated multi-scale fusion", fig. 3.
@@ -107,17 +171,18 @@ def _fuse(branches, num_targets, prefix):
         branches: list of (B, H / 2**i, W / 2**i, C * 2**i) tensors, i = 0, 1, ...
         num_targets: how many of the branches go on, from the highest resolution.
         prefix: of the layer names.
+        upsampling: a key of `UPSAMPLINGS`.
+        widening: how many times their channels the branches have afterwards.
 
     Returns:
-        The first `num_targets` branches, fused, in their shapes.
+        The first `num_targets` branches, fused, in their shapes but for the channels.
     """
     fused = []
     for target in range(num_targets):
-        channels = branches[target].shape[-1]
+        channels = widening * branches[target].shape[-1]
+        name = f"{prefix}-fuse_layers-{target}"
         terms = [
-            _resample(
-                x, target - source, channels, f"{prefix}-fuse_layers-{target}-{source}"
-            )
+            _resample(x, target - source, channels, f"{name}-{source}", upsampling)
             for source, x in enumerate(branches)
         ]
         total = layers.Add(name=f"{prefix}-add{target}")(terms)
@@ -125,14 +190,15 @@ def _fuse(branches, num_targets, prefix):
     return fused
 
 
-def _resample(x, levels_down, channels, name):
+def _resample(x, levels_down, channels, name, upsampling):
     """Halves the resolution `levels_down` times; doubles it where that is negative."""
     if levels_down == 0:
-        return x
+        # UDP-Pose widens here without batch norm.
+        return x if x.shape[-1] == channels else conv(x, channels, 1, f"{name}-0")
     if levels_down < 0:
         x = conv(x, channels, 1, f"{name}-0")
         x = batch_norm(x, f"{name}-1")
-        return upsample_nearest(x, 2**-levels_down, f"{name}-2")
+        return UPSAMPLINGS[upsampling](x, 2**-levels_down, f"{name}-2")
     for step in range(levels_down - 1):
         x = _conv_bn_relu(x, x.shape[-1], f"{name}-{step}", strides=2)
     # The last one is not rectified: the sum is.

@@ -43,6 +43,29 @@ def conv(x, filters, kernel_size, name, strides=1, **options):
     )(x)
 
 
+def depthwise_conv(x, kernel_size, name, strides=1, **options):
+    """Convolves every channel by itself, padded as `conv` pads.
+
+    Args:
+        x: (B, H, W, C) tensor.
+        kernel_size: odd number.
+        name: layer name, that of the module in the reference with dashes for dots.
+        strides: the same in both directions.
+        options: for `keras.layers.DepthwiseConv2D`. Without them there is no bias.
+
+    Returns:
+        (B, ceil(H / strides), ceil(W / strides), C) tensor.
+    """
+    padding = "same"
+    if strides > 1:
+        x = layers.ZeroPadding2D(kernel_size // 2, name=f"{name}_pad")(x)
+        padding = "valid"
+    options = {"use_bias": False} | options
+    return layers.DepthwiseConv2D(
+        kernel_size, strides=strides, padding=padding, name=name, **options
+    )(x)
+
+
 def batch_norm(x, name):
     """Normalises with PyTorch's constants."""
     return layers.BatchNormalization(
@@ -62,6 +85,11 @@ def heatmap_conv(x, num_keypoints, name, **options):
 def upsample_nearest(x, factor, name):
     """Repeats every pixel `factor` times in both directions."""
     return layers.UpSampling2D(factor, interpolation="nearest", name=name)(x)
+
+
+def upsample_bilinear(x, factor, name):
+    """Enlarges `factor` times; corners of images meet, as with align_corners=False."""
+    return layers.UpSampling2D(factor, interpolation="bilinear", name=name)(x)
 
 
 def small_normal():
@@ -105,25 +133,27 @@ def basic_block(x, filters, name, strides=1):
     return _add_shortcut(x, residual, name, strides)
 
 
-def bottleneck_block(x, filters, name, strides=1):
+def bottleneck_block(x, filters, name, strides=1, strided_conv=2):
     """Adds a 1x1, a 3x3 and a 1x1 convolution to `x`.
 
-    Source: He et al. 2016 (arXiv:1512.03385), fig. 5 right; the stride is that of the
-    3x3 convolution, as in torchvision, not of the first 1x1, as in the paper.
+    Source: He et al. 2016 (arXiv:1512.03385), fig. 5 right.
 
     Args:
         x: (B, H, W, C) tensor.
         filters: channels of the 3x3 convolution.
         name: prefix of the layer names.
-        strides: of the 3x3 convolution.
+        strides: of one of the convolutions.
+        strided_conv: which one: 2, the 3x3, as in torchvision; 1, as in the paper and its
+            Caffe models. Both have the same weights, but they are two functions.
 
     Returns:
         (B, H / strides, W / strides, 4 * filters) tensor.
     """
-    residual = conv(x, filters, 1, f"{name}-conv1")
+    first, second = (strides, 1) if strided_conv == 1 else (1, strides)
+    residual = conv(x, filters, 1, f"{name}-conv1", first)
     residual = batch_norm(residual, f"{name}-bn1")
     residual = layers.ReLU(name=f"{name}-relu1")(residual)
-    residual = conv(residual, filters, 3, f"{name}-conv2", strides)
+    residual = conv(residual, filters, 3, f"{name}-conv2", second)
     residual = batch_norm(residual, f"{name}-bn2")
     residual = layers.ReLU(name=f"{name}-relu2")(residual)
     residual = conv(residual, 4 * filters, 1, f"{name}-conv3")

@@ -53,13 +53,25 @@ def build_model(
         ValueError: if an argument is not valid.
     """
     spec = get_spec(name)
+    counts = _counts(spec, num_keypoints)
+    input_hw = spec.input_hw if input_hw is None else _checked_input_hw(spec, input_hw)
+    build = _builder(spec)
+    return build(input_hw=input_hw, name=spec.name, **counts, **spec.options)
+
+
+def _counts(spec: ModelSpec, num_keypoints: int | None) -> dict[str, int]:
+    """Returns the builder's argument that says how much there is to predict."""
+    if spec.task == "features":
+        if num_keypoints is not None:
+            raise ValueError(
+                f"{spec.name} gives features, not keypoints: num_keypoints must be None, "
+                f"got {num_keypoints!r}."
+            )
+        return {}
     if num_keypoints is None:
         num_keypoints = spec.num_keypoints
     _check_num_keypoints(num_keypoints)
-    input_hw = spec.input_hw if input_hw is None else _checked_input_hw(spec, input_hw)
-    build = _builder(spec)
-    counts = {spec.counts: num_keypoints}
-    return build(input_hw=input_hw, name=spec.name, **counts, **spec.options)
+    return {spec.counts: num_keypoints}
 
 
 def _builder(spec: ModelSpec) -> Callable[..., Any]:
@@ -68,10 +80,40 @@ def _builder(spec: ModelSpec) -> Callable[..., Any]:
     match spec.family:
         case "hrnet":
             from keras_pose.models.hrnet import build_hrnet as build
+        case "hrnet_classification":
+            from keras_pose.models.hrnet_classification import (
+                build_hrnet_classification as build,
+            )
+        case "hrnet_v2_segmentation":
+            from keras_pose.models.hrnet_v2 import build_hrnet_v2_segmentation as build
+        case "hrnet_v2_landmarks":
+            from keras_pose.models.hrnet_v2 import build_hrnet_v2_landmarks as build
+        case "hrnet_v2p":
+            from keras_pose.models.hrnet_v2 import build_hrnet_v2p as build
         case "simple_baseline":
             from keras_pose.models.simple_baseline import build_simple_baseline as build
         case "hourglass":
             from keras_pose.models.hourglass import build_hourglass as build
+        case "hourglass_princeton":
+            from keras_pose.models.hourglass_princeton import (
+                build_hourglass_princeton as build,
+            )
+        case "hourglass_52":
+            from keras_pose.models.hourglass_52 import build_hourglass_52 as build
+        case "cpm":
+            from keras_pose.models.cpm import build_cpm as build
+        case "cpm_mpii":
+            from keras_pose.models.cpm import build_cpm_mpii as build
+        case "deep_pose_alexnet":
+            from keras_pose.models.deep_pose import build_deep_pose_alexnet as build
+        case "deep_pose_resnet":
+            from keras_pose.models.deep_pose import build_deep_pose_resnet as build
+        case "openpose":
+            from keras_pose.models.openpose import build_openpose as build
+        case "openpose_body25":
+            from keras_pose.models.openpose import build_openpose_body25 as build
+        case "openpose_light":
+            from keras_pose.models.openpose_light import build_openpose_light as build
         case "slim":
             from keras_pose.models.slim import build_slim as build
         case _:

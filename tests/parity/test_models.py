@@ -13,10 +13,16 @@ CASES = [
     ("hrnet_w32", "hrnet_w32_256x192"),
     ("hrnet_w32", "hrnet_w32_mpii_256x256"),
     ("hrnet_w32", "mmpose_hrnet_w32_256x192"),
+    ("hrnet_w32_udp_offset", "udp_hrnet_w32_256x192_offset"),
+    ("hrnet_w18_classification", "cls_hrnet_w18_224"),
+    ("hrnet_w32_classification", "cls_hrnet_w32_224"),
+    ("hrnet_v2_w48_segmentation", "seg_hrnet_w48_256x512"),
     ("simple_baseline_resnet18", "pose_resnet18_256x192"),
     ("simple_baseline_resnet50", "pose_resnet50_256x192"),
     ("simple_baseline_resnet50", "pose_resnet50_mpii_256x256"),
     ("simple_baseline_resnet101", "pose_resnet101_256x192"),
+    ("simple_baseline_resnet50_caffe", "ms_pose_resnet50_caffe_256x192"),
+    ("simple_baseline_mobilenet_v2", "mobilenetv2_256x192"),
     ("hourglass_1", "hg1_mpii_256x256"),
     ("hourglass_2", "hg2_mpii_256x256"),
 ]
@@ -26,11 +32,14 @@ CASES = [
 @pytest.mark.parametrize(("name", "golden"), CASES, ids=[golden for _, golden in CASES])
 def test_output_equals_the_references(name, golden):
     reference = load_reference(golden)
-    model = create_model(name, reference.num_channels, reference.input_hw)
+    maps_per_keypoint = get_spec(name).options.get("maps_per_keypoint", 1)
+    num_keypoints = reference.num_channels // maps_per_keypoint
+    model = create_model(name, num_keypoints, reference.input_hw)
 
     layout = check_parity(model, reference)
 
-    assert layout.name == ("mmpose" if golden.startswith("mmpose") else "reference")
+    is_mmpose = reference.description["source"]["repo"] == "open-mmlab/mmpose"
+    assert layout.name == ("mmpose" if is_mmpose else "reference")
 
 
 def test_layouts_carry_the_normalization_of_their_training(golden_dir):
