@@ -14,6 +14,10 @@ from keras_pose.files import read_json
 
 # In the order of `COCOeval.stats` for keypoints.
 COCO_STATS = ("AP", "AP50", "AP75", "APM", "APL", "AR", "AR50", "AR75", "ARM", "ARL")
+# `COCOeval.eval["precision"]` is (threshold, recall, category, size, max. detections).
+PRECISION_OF_ALL_SIZES = np.s_[:, :, :, 0, :]
+# Pixels. Near enough that the pose's extent stays below COCO's largest area, 1e10.
+_FAR_AWAY = -1e4
 
 
 def evaluate_coco(
@@ -36,17 +40,68 @@ def evaluate_coco(
         "nobody of that size in the ground truth".
 
     Raises:
-        ValueError: when detections name images that the ground truth lacks.
+        ValueError: when detections name images that the ground truth lacks, or have
+            another number of keypoints than there are sigmas.
     """
-    from pycocotools.cocoeval import COCOeval
+    return coco_result(ground_truth, detections, oks_sigmas, image_ids)[0]
 
+
+def coco_result(ground_truth, detections, oks_sigmas=None, image_ids=None):
+    """Scores detections as `evaluate_coco` does, and keeps what curves are drawn from.
+
+    Returns:
+        stats: as of `evaluate_coco`.
+        curves: "AP by OKS threshold" and "recall by OKS threshold", each
+            {"0.50": ..., "0.95": ...}.
+    """
     truth = load_coco(ground_truth)
+    check_detections(truth, detections, oks_sigmas)
+    evaluation = run_coco_eval(truth, detections, oks_sigmas, image_ids)
+    stats = dict(zip(COCO_STATS, map(float, evaluation.stats), strict=True))
+    thresholds = [f"{threshold:.2f}" for threshold in evaluation.params.iouThrs]
+    precision = evaluation.eval["precision"][PRECISION_OF_ALL_SIZES]
+    recall = evaluation.eval["recall"][:, :, 0, :]
+    curves = {
+        "AP by OKS threshold": precision.reshape(len(thresholds), -1).mean(axis=1),
+        "recall by OKS threshold": recall.reshape(len(thresholds), -1).mean(axis=1),
+    }
+    return stats, {
+        name: dict(zip(thresholds, map(float, values), strict=True))
+        for name, values in curves.items()
+    }
+
+
+def check_detections(truth, detections, oks_sigmas=None) -> None:
+    """Refuses detections of unknown images, or of another number of keypoints."""
     unknown = {detection["image_id"] for detection in detections} - set(truth.imgs)
     if unknown:
         raise ValueError(
             f"Detections name images that are not in the ground truth: "
             f"{sorted(unknown)[:5]} ({len(unknown)} in all)."
         )
+    expected = 17 if oks_sigmas is None else len(oks_sigmas)
+    for entry in (*detections, *truth.anns.values()):
+        count = len(entry["keypoints"]) / 3
+        if count != expected:
+            kind = "Annotation" if "bbox" in entry else "A detection"
+            raise ValueError(
+                f"{kind} of image id {entry['image_id']} has {count:g} keypoints (three "
+                f"numbers each), there are OKS sigmas for {expected}."
+            )
+
+
+def run_coco_eval(truth, detections, oks_sigmas=None, image_ids=None):
+    """Runs `COCOeval` of pycocotools to its end, without its printing.
+
+    A detection whose score is not a number ranks below all others.
+
+    Args:
+        truth: of `load_coco`.
+        detections: COCO results; there may be none.
+        oks_sigmas: as of `evaluate_coco`; so are `image_ids`.
+    """
+    from pycocotools.cocoeval import COCOeval
+
     evaluation = COCOeval(truth, _load_detections(truth, detections), "keypoints")
     if oks_sigmas is not None:
         evaluation.params.kpt_oks_sigmas = np.asarray(oks_sigmas, float)
@@ -56,7 +111,7 @@ def evaluate_coco(
         evaluation.evaluate()
         evaluation.accumulate()
         evaluation.summarize()
-    return dict(zip(COCO_STATS, map(float, evaluation.stats), strict=True))
+    return evaluation
 
 
 def load_coco(ground_truth):
@@ -98,7 +153,7 @@ def person_category_id(values: dict[str, Any]) -> int:
 def _load_detections(truth, detections):
     if detections:
         with _silence():
-            return truth.loadRes([dict(detection) for detection in detections])
+            return truth.loadRes([_ranked(detection) for detection in detections])
     from pycocotools.coco import COCO
 
     empty = COCO()  # loadRes looks into the first detection, and there is none
@@ -106,6 +161,17 @@ def _load_detections(truth, detections):
     with _silence():
         empty.createIndex()
     return empty
+
+
+def _ranked(detection):
+    """Copies a detection (loadRes writes into it) without values that are no numbers.
+
+    NumPy would sort a NaN score anywhere, and COCOeval takes a NaN OKS for a match.
+    """
+    score, keypoints = detection["score"], np.asarray(detection["keypoints"], float)
+    keypoints = np.where(np.isfinite(keypoints), keypoints, _FAR_AWAY)
+    score = -np.inf if np.isnan(score) else score
+    return detection | {"score": score, "keypoints": keypoints.tolist()}
 
 
 def _silence():

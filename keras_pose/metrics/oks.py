@@ -46,19 +46,83 @@ def oks_nms(keypoints_xy, scores, areas, sigmas, threshold: float = 0.9):
 
     Args:
         keypoints_xy: (N, K, 2) image pixels, the people of one image.
-        scores: (N,).
+        scores: (N,); a score that is not a number ranks below all others.
         areas: (N,) pixels^2.
         sigmas: (K,) see `Skeleton.oks_sigmas`.
         threshold: a pose goes when its OKS with a kept one is above.
 
     Returns:
         (kept,) int64 indices, best score first.
+
+    Raises:
+        ValueError: where the shapes do not fit together.
     """
-    areas = np.asarray(areas, float)
-    mean_areas = (areas[:, None] + areas[None]) / 2
-    similarity = object_keypoint_similarity(keypoints_xy, keypoints_xy, mean_areas, sigmas)
+    poses, scores = _PosesOfOneImage(keypoints_xy, areas, sigmas, scores), _ranks(scores)
+    order = np.argsort(-scores, kind="stable")
     kept: list[int] = []
-    for candidate in np.argsort(-np.asarray(scores, float), kind="stable"):
-        if (similarity[kept, candidate] <= threshold).all():
-            kept.append(int(candidate))
+    while len(order):
+        best, order = int(order[0]), order[1:]
+        kept.append(best)
+        order = order[~(poses.similarity(best, order) > threshold)]
     return np.array(kept, np.int64)
+
+
+def soft_oks_nms(keypoints_xy, scores, areas, sigmas, threshold=0.9, max_people: int = 20):
+    """Picks poses one by one, each time fading those similar to what was picked.
+
+    A score falls by exp(-OKS^2 / threshold) with every pose that is picked before it.
+    Source: `soft_oks_nms` and `rescore` (type "gaussian") in `lib/nms/nms.py` of the
+    HRNet code, which also leaves the people's own scores as they were.
+
+    Args:
+        keypoints_xy: as for `oks_nms`; so are scores, areas, sigmas.
+        threshold: how slowly scores fade.
+        max_people: how many are picked at most.
+
+    Returns:
+        (kept,) int64 indices, in the order of picking.
+
+    Raises:
+        ValueError: where the shapes do not fit together.
+    """
+    poses, scores = _PosesOfOneImage(keypoints_xy, areas, sigmas, scores), _ranks(scores)
+    order = np.argsort(-scores, kind="stable")
+    fading = scores[order]
+    kept: list[int] = []
+    while len(order) and len(kept) < max_people:
+        best, order = int(order[0]), order[1:]
+        kept.append(best)
+        fading = fading[1:] * np.exp(-(poses.similarity(best, order) ** 2) / threshold)
+        ranking = np.argsort(-fading, kind="stable")
+        order, fading = order[ranking], fading[ranking]
+    return np.array(kept, np.int64)
+
+
+def _ranks(scores):
+    """Returns scores that can be sorted: NaN ranks last."""
+    scores = np.asarray(scores, float)
+    return np.where(np.isnan(scores), -np.inf, scores)
+
+
+class _PosesOfOneImage:
+    """OKS of one pose with some others, laid out so that few bytes are touched."""
+
+    def __init__(self, keypoints_xy, areas, sigmas, scores):
+        keypoints_xy, areas = np.asarray(keypoints_xy, float), np.asarray(areas, float)
+        expected = (len(scores), len(sigmas), 2)
+        if keypoints_xy.shape != expected or areas.shape != expected[:1]:
+            raise ValueError(
+                f"OKS-NMS of {len(scores)} scores and {len(sigmas)} sigmas needs keypoints "
+                f"{expected} and areas {expected[:1]}, got {keypoints_xy.shape} and "
+                f"{areas.shape}."
+            )
+        self._x, self._y = keypoints_xy.transpose(2, 1, 0).copy()  # (K, N) each
+        self._areas = areas
+        self._variances = (2 * np.asarray(sigmas, float))[:, None] ** 2
+
+    def similarity(self, index, others):
+        """Returns (M,) OKS; equal to `object_keypoint_similarity` of mean areas."""
+        dx = self._x[:, others] - self._x[:, index, None]
+        dy = self._y[:, others] - self._y[:, index, None]
+        areas = (self._areas[index] + self._areas[others]) / 2 + np.spacing(1.0)
+        return np.exp(-(dx**2 + dy**2) / self._variances / areas / 2).mean(axis=0)

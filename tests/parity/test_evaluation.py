@@ -12,7 +12,10 @@ from keras_pose.metrics import (
     object_keypoint_similarity,
     oks_nms,
 )
-from keras_pose.skeleton import COCO_17
+from keras_pose.metrics.oks import soft_oks_nms
+from keras_pose.metrics.pck import normalized_distances, pck
+from keras_pose.metrics.pckh import head_sizes, pckh_stats
+from keras_pose.skeleton import COCO_17, MPII_16
 from keras_pose.topdown import person_scores
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden"
@@ -47,6 +50,17 @@ def test_oks_nms_keeps_whom_the_hrnet_code_keeps(threshold):
     )
 
     np.testing.assert_array_equal(kept, golden[f"keep_oks_nms_{threshold}"])
+
+
+@pytest.mark.parametrize("threshold", [0.9, 0.5, 0.1])
+def test_soft_oks_nms_picks_in_the_order_of_the_hrnet_code(threshold):
+    golden = load("oksnms_hrnet")
+
+    kept = soft_oks_nms(
+        golden["keypoints"][..., :2], golden["scores"], golden["areas"], SIGMAS, threshold
+    )
+
+    np.testing.assert_array_equal(kept, golden[f"keep_soft_oks_nms_{threshold}"])
 
 
 @pytest.mark.parametrize("image_id", [2, 4, 7])
@@ -109,3 +123,41 @@ def test_rescoring_nms_and_stats_equal_the_hrnet_pipeline():
     np.testing.assert_allclose(scores[kept], golden["kept_score"], rtol=1e-6)
     stats = evaluate_coco(TRUTH, detections)
     np.testing.assert_array_equal(list(stats.values()), golden["stats"])
+
+
+def test_pckh_equals_the_hrnet_code():
+    golden = load("mpii_pckh")
+    expected = dict(zip(golden["result_names"], golden["result_values"] / 100, strict=True))
+    boxes_xyxy = golden["headboxes_src"].transpose(2, 0, 1).reshape(-1, 4)
+
+    stats, per_part, _ = pckh_stats(
+        golden["preds"][..., :2] + 1.0,  # ground truth counts pixels from 1
+        golden["pos_gt_src"].transpose(2, 0, 1),
+        golden["jnt_missing"].T == 0,
+        head_sizes(boxes_xyxy),
+        MPII_16,
+    )
+
+    assert stats["PCKh@0.5"] == pytest.approx(expected.pop("Mean"), abs=1e-12)
+    # What the reference calls 0.1 is 0.11; the two differ here, as they should.
+    assert stats["PCKh@0.11"] == pytest.approx(expected.pop("Mean@0.1"), abs=1e-12)
+    assert stats["PCKh@0.1"] < stats["PCKh@0.11"]
+    expected["head_top"] = expected.pop("Head")
+    for part, value in expected.items():
+        assert per_part[part.lower()] == pytest.approx(value, abs=1e-12)
+
+
+def test_pck_of_heatmap_peaks_equals_accuracy_of_the_hrnet_code():
+    golden = load("decode_accuracy")
+    target_xy = golden["target_coords"]
+    sizes = np.tile(golden["heatmap_hw"] / 10, (len(target_xy), 1))
+
+    result = pck(
+        normalized_distances(
+            golden["pred_coords"], target_xy, (target_xy > 1).all(axis=-1), sizes
+        ),
+        threshold=0.5,
+    )
+
+    np.testing.assert_allclose(result.per_keypoint, golden["acc"][1:], rtol=1e-12)
+    assert result.mean_of_keypoints == pytest.approx(float(golden["avg_acc"]))

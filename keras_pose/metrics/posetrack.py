@@ -1,0 +1,172 @@
+"""PoseTrack: average precision per keypoint, with whole poses matched to people.
+
+Rules of poseval (github.com/leonid-pishchulin/poseval, `eval_helpers.assignGTmulti`),
+which the functions here follow. Not followed: its `ignore_regions`, which this data
+does not carry; predictions inside them count as wrong here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+
+import numpy as np
+
+from keras_pose.metrics.pck import weighted_mean
+from keras_pose.metrics.single_ap import average_precision
+from keras_pose.skeleton import Skeleton
+
+# Of the 17 keypoints that PoseTrack18 lists, these two are never labelled.
+NOT_SCORED = ("left_ear", "right_ear")
+NEAR = 0.5  # head sizes
+
+
+@dataclass(frozen=True)
+class PoseTrackFrame:
+    """The G labelled and the P predicted people of one frame of a video.
+
+    Attributes:
+        sequence: name of the video; frames of one stand in order.
+        labelled_xy: (G, K, 2) image pixels.
+        is_labelled: (G, K) bool.
+        head_sizes: (G,) pixels, see `pckh.head_sizes`.
+        track_ids: (G,) int, the same for one person throughout the video.
+        predicted_xy: (P, K, 2) image pixels; not finite where nothing is predicted.
+        keypoint_scores: (P, K); NaN where nothing is predicted.
+        predicted_track_ids: (P,) int.
+
+    Raises:
+        ValueError: where shapes do not fit together, or a track is there twice.
+    """
+
+    sequence: str
+    labelled_xy: np.ndarray
+    is_labelled: np.ndarray
+    head_sizes: np.ndarray
+    track_ids: np.ndarray
+    predicted_xy: np.ndarray
+    keypoint_scores: np.ndarray
+    predicted_track_ids: np.ndarray
+
+    def __post_init__(self) -> None:
+        labelled, predicted = len(self.labelled_xy), len(self.predicted_xy)
+        num_keypoints = np.shape(self.is_labelled)[1] if labelled else None
+        if num_keypoints is None:
+            num_keypoints = np.shape(self.keypoint_scores)[1] if predicted else 0
+        expected = {
+            "labelled_xy": (labelled, num_keypoints, 2),
+            "is_labelled": (labelled, num_keypoints),
+            "head_sizes": (labelled,),
+            "track_ids": (labelled,),
+            "predicted_xy": (predicted, num_keypoints, 2),
+            "keypoint_scores": (predicted, num_keypoints),
+            "predicted_track_ids": (predicted,),
+        }
+        for field in fields(self)[1:]:
+            values, shape = np.asarray(getattr(self, field.name)), expected[field.name]
+            if values.size == 0 == np.prod(shape):
+                values = values.reshape(shape)
+            if values.shape != shape:
+                raise ValueError(
+                    f"PoseTrackFrame.{field.name} must be {shape}, got {values.shape}."
+                )
+            object.__setattr__(self, field.name, values)
+        for name in ("track_ids", "predicted_track_ids"):
+            ids = getattr(self, name)
+            if len(set(ids.tolist())) < len(ids):
+                raise ValueError(
+                    f"A track is in a frame once; {self.sequence!r} has {name}={ids}."
+                )
+
+    @property
+    def is_predicted(self) -> np.ndarray:
+        """(P, K) bool."""
+        finite = np.isfinite(self.predicted_xy).all(axis=-1)
+        return finite & ~np.isnan(self.keypoint_scores)
+
+
+@dataclass(frozen=True)
+class FrameMatch:
+    """Who is who in one frame.
+
+    Attributes:
+        distances: (P, G, K) in head sizes; infinite where either is not there.
+        person: (P,) int, the labelled person of every prediction, -1 for none.
+    """
+
+    distances: np.ndarray
+    person: np.ndarray
+
+    @property
+    def is_near(self) -> np.ndarray:
+        """(P, G, K) bool."""
+        return self.distances <= NEAR
+
+
+def match_frame(frame: PoseTrackFrame) -> FrameMatch:
+    """Gives every prediction its person, at most one to one.
+
+    A prediction goes to the person of whom it has the largest share of keypoints; of
+    several that want one person, the one with the largest share gets them.
+    """
+    offsets = frame.predicted_xy[:, None] - frame.labelled_xy[None]
+    sizes = np.where(frame.head_sizes > 0, frame.head_sizes, np.nan)[None, :, None]
+    distances = np.linalg.norm(offsets.astype(float), axis=-1) / sizes
+    counts = frame.is_predicted[:, None] & np.asarray(frame.is_labelled, bool)[None]
+    distances = np.where(counts & ~np.isnan(distances), distances, np.inf)
+    person = np.full(len(frame.predicted_xy), -1)
+    if distances.shape[0] and distances.shape[1]:
+        num_labelled = np.maximum(frame.is_labelled.sum(axis=1), 1)
+        share = (distances <= NEAR).sum(axis=2) / num_labelled
+        wanted = share.argmax(axis=1)
+        share = np.where(wanted[:, None] == np.arange(share.shape[1]), share, 0)
+        winner = share.argmax(axis=0)
+        has_winner = share.max(axis=0) > 0
+        person[winner[has_winner]] = np.flatnonzero(has_winner)
+    return FrameMatch(distances, person)
+
+
+def labelled_frames(frames: Sequence[PoseTrackFrame]) -> list[PoseTrackFrame]:
+    """Returns the frames with labelled keypoints; poseval leaves the others out."""
+    return [frame for frame in frames if np.any(frame.is_labelled)]
+
+
+def is_scored(skeleton: Skeleton) -> np.ndarray:
+    """Returns (K,) bool: the keypoints that PoseTrack's figures are made of."""
+    return np.array([name not in NOT_SCORED for name in skeleton.names])
+
+
+def posetrack_ap(frames: Sequence[PoseTrackFrame], skeleton: Skeleton) -> dict[str, float]:
+    """Computes PoseTrack's AP: matches as above, ranked by keypoint score.
+
+    Source: Andriluka et al. 2018 (arXiv:1710.10000), sec. 4; `evaluateAP.py` of
+    poseval, which gives percent where this gives shares.
+
+    Args:
+        frames: of all videos.
+        skeleton: names the K keypoints.
+
+    Returns:
+        AP by keypoint name, and their mean as "mAP"; NaN where nobody is labelled.
+        With labels and no prediction it is 0.
+    """
+    scores, hits = [], []
+    num_labelled = np.zeros(skeleton.num_keypoints, int)
+    for frame in labelled_frames(frames):
+        match = match_frame(frame)
+        rows = np.arange(len(match.person))
+        hit = match.is_near[rows, match.person] & (match.person >= 0)[:, None]
+        hits.append(hit)
+        scores.append(np.where(frame.is_predicted, frame.keypoint_scores, np.nan))
+        num_labelled += np.asarray(frame.is_labelled, bool).sum(axis=0)
+    empty = np.zeros((0, skeleton.num_keypoints))
+    all_scores = np.concatenate([empty, *scores])
+    all_hits = np.concatenate([empty.astype(bool), *hits])
+    result = {}
+    for k in np.flatnonzero(is_scored(skeleton)):
+        there = ~np.isnan(all_scores[:, k])
+        result[skeleton.names[k]] = average_precision(
+            all_scores[there, k], all_hits[there, k], int(num_labelled[k])
+        )
+    values = np.array(list(result.values()))
+    return result | {"mAP": weighted_mean(values, ~np.isnan(values))}
