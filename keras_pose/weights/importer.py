@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -32,8 +32,8 @@ def import_weights(name, source, num_keypoints=None, input_hw=None):
 
     Known are the checkpoints of leoxiaobin and microsoft (HRNet, Simple Baselines),
     bearpaw (Hourglass) and mmpose (the first two). A Simple Baseline in Caffe style
-    (stride on a bottleneck's first convolution) has the same names and shapes as ours
-    and another function: it cannot be told apart here, so do not bring one.
+    (stride on a bottleneck's first convolution) has the names and shapes of the other
+    style and another function. Nothing in the file tells: bring each to its own model.
 
     Args:
         name: one of `zoo.list_models()`.
@@ -63,18 +63,28 @@ def import_weights(name, source, num_keypoints=None, input_hw=None):
     return carry(model, Carried(str(source), layout.normalizations.get(spec.family)))
 
 
-def fill(model, tensors: Mapping[str, np.ndarray], source) -> None:
-    """Sets every weight of a model from tensors under the reference's names.
+def fill(
+    model,
+    tensors: Mapping[str, np.ndarray],
+    source,
+    modules: Collection[str] | None = None,
+) -> None:
+    """Sets the weights of a model from tensors under the reference's names.
 
     Args:
         model: of the zoo.
         tensors: name -> array in PyTorch's axis order; each must be used once.
         source: where they come from, for messages.
+        modules: the reference's names of the layers to set; None for all.
 
     Raises:
         ValueError: lists what is missing, left over or of another shape.
     """
-    places = {layer.name: _tensor_names(layer) for layer in model.layers if layer.weights}
+    places = {
+        layer.name: _tensor_names(layer)
+        for layer in model.layers
+        if layer.weights and (modules is None or module_name(layer.name) in modules)
+    }
     _check_names(model, places, tensors, source)
     filled = {}
     for layer_name, names in places.items():

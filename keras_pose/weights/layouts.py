@@ -67,6 +67,9 @@ REFERENCE = Layout(
     prefixes=(),
     normalizations={
         "hrnet": IMAGENET,
+        "hrnet_classification": IMAGENET,
+        "hrnet_v2_segmentation": IMAGENET,
+        "hrnet_v2_landmarks": IMAGENET,
         "simple_baseline": IMAGENET_NUMBERS_ON_BGR,
         "hourglass": MPII_MEAN,
         "hourglass_princeton": PLAIN,
@@ -163,6 +166,12 @@ def final_layer(spec: ModelSpec) -> str:
     match spec.family:
         case "hrnet" | "simple_baseline":
             return "final_layer"
+        case "hrnet_classification":
+            return "classifier"
+        case "hrnet_v2_segmentation":
+            return "last_layer.3"
+        case "hrnet_v2_landmarks":
+            return "head.3"
         case "hourglass":
             return f"score.{spec.options['num_stacks'] - 1}"
         case "hourglass_princeton":
@@ -190,6 +199,8 @@ def final_layer(spec: ModelSpec) -> str:
 def count_keypoints(spec: ModelSpec, num_channels: int) -> int:
     """Returns how many keypoints the outputs of `final_layer` stand for."""
     match spec.family:
+        case "hrnet":
+            return num_channels // spec.options.get("maps_per_keypoint", 1)
         case "cpm_mpii" | "openpose" | "openpose_body25" | "openpose_light":
             return num_channels - 1  # the last one is the background
         case "deep_pose_resnet":

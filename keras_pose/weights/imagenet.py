@@ -1,0 +1,129 @@
+"""ImageNet classifiers as the start of pose networks.
+
+Every recipe of HRNet and Simple Baselines starts from one (Sun et al. 2019, sec. 4.1;
+Xiao et al. 2018, sec. 3.1). Of its tensors the backbone's go into the pose network, and
+the classifier's are left behind.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from keras_pose.weights.importer import fill
+from keras_pose.weights.layouts import module_name
+from keras_pose.zoo import ModelSpec, get_spec
+
+HRNET_FAMILIES = ("hrnet", "hrnet_v2_segmentation", "hrnet_v2_landmarks", "hrnet_v2p")
+# The last exchange: a pose network keeps less of it than a classifier, or widens it.
+LAST_FUSION = "stage4.2.fuse_layers."
+
+
+@dataclass(frozen=True)
+class Classifier:
+    """Which tensors an ImageNet classifier has.
+
+    Attributes:
+        origin: whose checkpoints these are, for messages.
+        backbone: what the names begin with that pose networks share.
+        rest: what the others begin with; each must occur, for that tells a classifier
+            from a pose network with the same backbone.
+    """
+
+    origin: str
+    backbone: tuple[str, ...]
+    rest: tuple[str, ...]
+
+
+HRNET = Classifier(
+    origin="HRNet-Image-Classification",
+    backbone=("conv1.", "bn1.", "conv2.", "bn2.", "layer1.", "transition", "stage"),
+    # `final_layer` is a sequence here, and a single convolution in pose networks.
+    rest=(
+        "incre_modules.",
+        "downsamp_modules.",
+        "final_layer.0.",
+        "final_layer.1.",
+        "classifier.",
+    ),
+)
+RESNET = Classifier(
+    origin="torchvision's ResNets",
+    backbone=("conv1.", "bn1.", "layer1.", "layer2.", "layer3.", "layer4."),
+    rest=("fc.",),
+)
+
+
+def load_backbone(model, tensors: Mapping[str, np.ndarray], source) -> None:
+    """Sets a pose network's backbone from an ImageNet classifier; leaves its head alone.
+
+    HRNets (V2 and V2p too) take the checkpoints of HRNet-Image-Classification, Simple
+    Baselines those of torchvision's ResNets, of the same width or depth. In an HRNet of
+    UDP-Pose the last fusion, which is wider than the classifier's, keeps its random
+    start too, as in the reference code.
+
+    Args:
+        model: of the zoo.
+        tensors: PyTorch's name -> array in PyTorch's axis order; all of a checkpoint,
+            without the wrappers that `layouts.recognize` takes off.
+        source: where they come from, for messages.
+
+    Raises:
+        ValueError: if there are no such classifiers for the model, or the tensors are
+            not exactly those of one with this backbone; the model is as it was then.
+    """
+    spec = get_spec(model.name)
+    classifier = _classifier(spec)
+    missing = [
+        part
+        for part in classifier.rest
+        if not any(name.startswith(part) for name in tensors)
+    ]
+    if missing:
+        raise ValueError(
+            f"The backbone of {spec.name} starts from checkpoints of {classifier.origin}, "
+            f"with tensors {', '.join(classifier.rest)}; {source} lacks "
+            f"{', '.join(missing)}."
+        )
+    modules = _modules_to_fill(model, spec, classifier)
+    used = {
+        name: tensor
+        for name, tensor in tensors.items()
+        if not name.startswith(classifier.rest) and not _is_spare(name, modules)
+    }
+    fill(model, used, source, modules)
+
+
+def _modules_to_fill(model, spec: ModelSpec, classifier: Classifier) -> set[str]:
+    """Returns the reference's names of the layers that a classifier has, too."""
+    modules = {module_name(layer.name) for layer in model.layers if layer.weights}
+    # With a dot after it, "conv1" begins with "conv1.", and "conv10" does not.
+    modules = {name for name in modules if f"{name}.".startswith(classifier.backbone)}
+    if spec.options.get("widens_last_fusion"):
+        return {name for name in modules if not name.startswith(LAST_FUSION)}
+    return modules
+
+
+def _classifier(spec: ModelSpec) -> Classifier:
+    if spec.family in HRNET_FAMILIES:
+        return HRNET
+    is_resnet = spec.options.get("backbone", "").startswith("resnet")
+    if spec.family == "simple_baseline" and is_resnet:
+        if spec.options.get("style") == "caffe":
+            raise ValueError(
+                f"{spec.name} has its strides elsewhere than torchvision's ResNets: "
+                "their ImageNet weights would compute something else in it."
+            )
+        return RESNET
+    raise ValueError(
+        f"ImageNet weights are read for HRNets ({HRNET.origin}) and ResNets "
+        f"({RESNET.origin}), not for {spec.name}."
+    )
+
+
+def _is_spare(tensor_name: str, modules: set[str]) -> bool:
+    """Tells whether a tensor is of the part of the last exchange that is left out."""
+    module = tensor_name.rpartition(".")[0]
+    return tensor_name.startswith(LAST_FUSION) and module not in modules
