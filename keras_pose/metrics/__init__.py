@@ -1,14 +1,18 @@
-"""How good a model is: OKS, COCO AP and AR, and the evaluator for any model file."""
+"""How good a model is: every metric by name, and the evaluator for any model file."""
 
 from keras_pose.metrics.coco_ap import COCO_STATS, evaluate_coco
-from keras_pose.metrics.evaluator import EvaluationResult, evaluate
-from keras_pose.metrics.oks import object_keypoint_similarity, oks_nms
+from keras_pose.metrics.evaluator import NMS, EvaluationResult, evaluate
+from keras_pose.metrics.official import METRICS
+from keras_pose.metrics.oks import object_keypoint_similarity, oks_nms, soft_oks_nms
 
 __all__ = [
     "COCO_STATS",
+    "METRICS",
+    "NMS",
     "EvaluationResult",
     "evaluate",
     "evaluate_coco",
     "object_keypoint_similarity",
     "oks_nms",
+    "soft_oks_nms",
 ]

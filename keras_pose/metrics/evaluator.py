@@ -1,4 +1,4 @@
-"""The evaluator: any predict function, people with boxes, COCO average precision.
+"""The evaluator: any predict function, people with boxes, any metric.
 
 Keras models, TFLite and ONNX files all come through here, so that their numbers
 differ by the model only. The steps are those of `valid.py` in the HRNet code.
@@ -11,16 +11,18 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from tqdm import tqdm
 
 from keras_pose.contract import Contract
+from keras_pose.data.records import PersonRecord
 from keras_pose.files import read_json
 from keras_pose.images import read_image
-from keras_pose.metrics.coco_ap import evaluate_coco, person_category_id
-from keras_pose.metrics.oks import oks_nms
+from keras_pose.metrics.coco_ap import person_category_id
+from keras_pose.metrics.official import METRICS, Measured, check_metrics, compute_metrics
+from keras_pose.metrics.oks import oks_nms, soft_oks_nms
 from keras_pose.topdown import (
     Predict,
     check_flip_test,
@@ -31,8 +33,7 @@ from keras_pose.topdown import (
     predict_outputs,
 )
 
-if TYPE_CHECKING:
-    from keras_pose.data.records import PersonRecord
+NMS = {"hard": oks_nms, "soft": soft_oks_nms, "off": None}
 
 
 @dataclass(frozen=True)
@@ -40,8 +41,11 @@ class EvaluationResult:
     """What one evaluation found.
 
     Attributes:
-        stats: the ten `coco_ap.COCO_STATS` by name.
-        detections: COCO results, after OKS-NMS.
+        stats: figures by name, such as `coco_ap.COCO_STATS`.
+        tables: what charts are drawn from, such as figures by keypoint.
+        metrics: names of the metrics, keys of `official.METRICS`.
+        nms: "hard", "soft" or "off", as it was applied.
+        measured: the predictions of every person, and the labels.
         num_images: images that were read.
         num_people: people that were predicted.
         flip_test: whether mirrored crops were averaged in.
@@ -50,12 +54,20 @@ class EvaluationResult:
     """
 
     stats: dict[str, float]
-    detections: list[dict[str, Any]] = field(repr=False)
+    tables: dict[str, dict[str, float]] = field(repr=False)
+    metrics: tuple[str, ...]
+    nms: str
+    measured: Measured = field(repr=False)
     num_images: int
     num_people: int
     flip_test: bool
     predict_seconds: float
     total_seconds: float
+
+    @property
+    def detections(self) -> list[dict[str, Any]]:
+        """COCO results, after OKS-NMS."""
+        return self.measured.detections
 
 
 class _People(NamedTuple):
@@ -69,20 +81,29 @@ def evaluate(
     predict: Predict,
     contract: Contract,
     records: Sequence[PersonRecord],
-    ground_truth: str | Path | dict[str, Any],
+    ground_truth: str | Path | dict[str, Any] | None = None,
     *,
+    metrics: Sequence[str] = ("coco_ap",),
+    labelled: Sequence[PersonRecord] | None = None,
+    nms: str = "hard",
     flip_test: bool = False,
     batch_size: int = 32,
     progress: bool = True,
     image_ids: Sequence[int] | None = None,
 ) -> EvaluationResult:
-    """Predicts every person from their box and computes COCO AP and AR.
+    """Predicts every person from their box and measures how well.
 
     Args:
         predict: (N, H, W, 3) uint8 RGB crops -> what the codec decodes, float32.
         contract: how the model is fed and its output read.
-        records: the people, with their boxes; see `keras_pose.data`.
-        ground_truth: COCO annotation file of the same people, or its contents.
+        records: the people, with their boxes: labelled ones (see `keras_pose.data`), or
+            those that a detector found (see `metrics.boxes`).
+        ground_truth: COCO annotation file of the same people, or its contents; for the
+            metrics that are computed from it.
+        metrics: keys of `official.METRICS`.
+        labelled: the people of the ground truth; `records` by default.
+        nms: key of `NMS`: what drops people that are predicted twice, for metrics that
+            rank people by score.
         flip_test: predict mirrored crops too, and average.
         batch_size: people per call of `predict`.
         progress: show a progress bar.
@@ -91,27 +112,48 @@ def evaluate(
 
     Raises:
         ValueError: when there are no records, or the model's keypoints are not
-            those of the data set; before anything is predicted.
+            those of the data set, or it has not what a metric needs; the first two
+            before anything is predicted.
         ImageError: for a missing or truncated image, which it names.
     """
-    _check_fits(contract, records, flip_test)
-    values = ground_truth if isinstance(ground_truth, dict) else read_json(ground_truth)
-    category_id = person_category_id(values)
+    metrics = check_metrics(metrics)
+    is_ranked = any(METRICS[name].is_ranked for name in metrics)
+    nms = nms if is_ranked else "off"
+    _check_fits(contract, records, metrics, nms, flip_test)
+    values = (
+        read_json(ground_truth) if isinstance(ground_truth, str | Path) else ground_truth
+    )
+    category_id = person_category_id(values) if values else 1
     timed = _Timed(predict)
     started = time.perf_counter()
     ordered = sorted(records, key=lambda record: str(record.image_path))
     batches = _predict_batches(timed, contract, ordered, flip_test, batch_size)
     keypoints_xy, keypoint_scores = _collect(batches, len(ordered), progress)
     total_seconds = time.perf_counter() - started
-    kept, scores = _keep_people(ordered, keypoints_xy, keypoint_scores, contract)
-    detections = [
-        _detection(ordered[i], keypoints_xy[i], keypoint_scores[i], scores[i], category_id)
-        for i in kept
-    ]
-    sigmas = contract.skeleton.oks_sigmas
+    kept, scores = _keep_people(ordered, keypoints_xy, keypoint_scores, contract, nms)
+    measured = Measured(
+        skeleton=contract.skeleton,
+        records=ordered,
+        labelled=ordered if labelled is None else list(labelled),
+        keypoints_xy=keypoints_xy,
+        keypoint_scores=keypoint_scores,
+        kept=kept,
+        detections=[
+            _detection(
+                ordered[i], keypoints_xy[i], keypoint_scores[i], scores[i], category_id
+            )
+            for i in kept
+        ],
+        ground_truth=values,
+        image_ids=None if image_ids is None else list(image_ids),
+    )
+    stats, tables = compute_metrics(metrics, measured)
     return EvaluationResult(
-        stats=evaluate_coco(values, detections, sigmas, image_ids),
-        detections=detections,
+        stats=stats,
+        tables=tables,
+        metrics=metrics,
+        nms=nms,
+        measured=measured,
         num_images=len({record.image_path for record in records}),
         num_people=len(records),
         flip_test=flip_test,
@@ -120,7 +162,7 @@ def evaluate(
     )
 
 
-def _check_fits(contract, records, flip_test):
+def _check_fits(contract, records, metrics, nms, flip_test):
     if not records:
         raise ValueError("Nobody to evaluate on: the list of records is empty.")
     skeleton, labelled = contract.skeleton, len(records[0].visibility)
@@ -129,9 +171,14 @@ def _check_fits(contract, records, flip_test):
             f"The model predicts {skeleton.num_keypoints} keypoints ({skeleton.name}), "
             f"the data set has {labelled}. Evaluate on the data set it was trained for."
         )
-    if not skeleton.oks_sigmas:
+    if nms not in NMS:
+        raise ValueError(f"Unknown nms {nms!r}; known: {', '.join(NMS)}.")
+    needs_sigmas = nms != "off" or any(METRICS[name].needs_sigmas for name in metrics)
+    if needs_sigmas and not skeleton.oks_sigmas:
         raise ValueError(
-            f"COCO AP needs an OKS sigma per keypoint, skeleton {skeleton.name!r} has none."
+            f"COCO AP and OKS-NMS need an OKS sigma per keypoint, skeleton "
+            f"{skeleton.name!r} has none. Measure {', '.join(metrics)} without NMS, or "
+            "choose another metric."
         )
     if flip_test:
         check_flip_test(skeleton)
@@ -187,7 +234,7 @@ def _collect(batches, num_people, progress) -> _People:
     return _People(*(np.concatenate(parts) for parts in zip(*done, strict=True)))
 
 
-def _keep_people(records, keypoints_xy, keypoint_scores, contract):
+def _keep_people(records, keypoints_xy, keypoint_scores, contract, nms):
     """Scores the people, and drops those that OKS-NMS finds twice in an image.
 
     Returns:
@@ -197,12 +244,15 @@ def _keep_people(records, keypoints_xy, keypoint_scores, contract):
     boxes_xywh = np.stack([record.box_xywh for record in records])
     areas = crop_areas(boxes_xywh, contract)
     scores = person_scores([record.score for record in records], keypoint_scores)
+    choose = NMS[nms]
+    if choose is None:
+        return list(range(len(records))), scores
     sigmas = contract.skeleton.oks_sigmas
     kept: list[int] = []
     for _, group in groupby(range(len(records)), key=lambda i: records[i].image_path):
         people = np.array(list(group))
-        winners = oks_nms(keypoints_xy[people], scores[people], areas[people], sigmas)
-        kept.extend(people[winners])
+        winners = choose(keypoints_xy[people], scores[people], areas[people], sigmas)
+        kept.extend(people[winners].tolist())
     return kept, scores
 
 

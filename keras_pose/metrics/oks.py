@@ -38,6 +38,21 @@ def object_keypoint_similarity(poses_xy, others_xy, areas, sigmas, is_counted=No
     return (similarity * is_counted).sum(axis=-1) / counts
 
 
+def keypoint_similarities(poses_xy, labelled_xy, areas, sigmas):
+    """Returns the terms exp(-e) of OKS, pose by pose: (N, K); 0 for what is no number.
+
+    Args:
+        poses_xy: (N, K, 2) image pixels.
+        labelled_xy: (N, K, 2) image pixels, of the same people.
+        areas: (N,) pixels^2 of the labels.
+        sigmas: (K,) see `Skeleton.oks_sigmas`.
+    """
+    variances = (2 * np.asarray(sigmas, float)) ** 2
+    offsets = np.asarray(poses_xy, float) - np.asarray(labelled_xy, float)
+    scale = variances * (np.asarray(areas, float)[:, None] + np.spacing(1.0)) * 2
+    return np.nan_to_num(np.exp(-(offsets**2).sum(axis=-1) / scale), nan=0.0)
+
+
 def oks_nms(keypoints_xy, scores, areas, sigmas, threshold: float = 0.9):
     """Drops poses that are too similar to one of higher score.
 

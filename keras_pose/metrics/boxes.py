@@ -1,0 +1,93 @@
+"""Person boxes from a detector, in place of those of the ground truth."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from keras_pose.data.records import PersonRecord
+from keras_pose.files import read_json
+from keras_pose.metrics.coco_ap import person_category_id
+
+
+def read_boxes(
+    path,
+    ground_truth: dict[str, Any],
+    image_folder,
+    num_keypoints: int,
+    score_threshold: float = 0.0,
+) -> list[PersonRecord]:
+    """Reads the people that a detector found.
+
+    Every detection of a person counts, however many there are, with its box as it is.
+    Source: `_load_coco_person_detection_results` of the HRNet code, and its
+    `TEST.IMAGE_THRE`.
+
+    Args:
+        path: COCO detection results: a list of `image_id`, `category_id`, `bbox`
+            (x, y, width, height) and `score`.
+        ground_truth: the contents of the annotation file; names the images.
+        image_folder: where the images lie.
+        num_keypoints: of the data set.
+        score_threshold: boxes below are left out.
+
+    Returns:
+        Records without labels; `score` is the detector's.
+
+    Raises:
+        FileNotFoundError: for a missing file.
+        ValueError: names file, entry and field of what is malformed; or says that no
+            box is left.
+    """
+    entries = read_json(path)
+    if not isinstance(entries, list):
+        raise ValueError(f"{path} is no COCO result file: expected a list at the top.")
+    person = person_category_id(ground_truth)
+    images = {image["id"]: image for image in ground_truth["images"]}
+    records = []
+    for index, entry in enumerate(entries):
+        _check_entry(path, index, entry, images)
+        if entry["category_id"] == person and entry["score"] >= score_threshold:
+            file_name = images[entry["image_id"]]["file_name"]
+            records.append(
+                _record(index, entry, Path(image_folder) / file_name, num_keypoints)
+            )
+    if not records:
+        raise ValueError(
+            f"{path} has no box to predict in: {len(entries)} entries, none of a person "
+            f"(category {person}) with a score of at least {score_threshold:g}."
+        )
+    return records
+
+
+def _check_entry(path, index, entry, images):
+    where = f"{path}, entry {index}"
+    for field in ("image_id", "category_id", "bbox", "score"):
+        if not isinstance(entry, dict) or field not in entry:
+            raise ValueError(f"{where} lacks the field {field!r}.")
+    if entry["image_id"] not in images:
+        raise ValueError(
+            f"{where}: image id {entry['image_id']} is not in the ground truth."
+        )
+    numbers = np.asarray([*entry["bbox"], entry["score"]], float)
+    if numbers.shape != (5,) or not np.isfinite(numbers).all() or (numbers[2:4] <= 0).any():
+        raise ValueError(
+            f"{where} needs a bbox (x, y, width, height) with an area, and a score; got "
+            f"{entry['bbox']} and {entry['score']}."
+        )
+
+
+def _record(index, entry, image_path, num_keypoints) -> PersonRecord:
+    box_xywh = np.asarray(entry["bbox"], np.float64)
+    return PersonRecord(
+        image_path=image_path,
+        image_id=entry["image_id"],
+        annotation_id=index,
+        box_xywh=box_xywh,
+        keypoints_xy=np.zeros((num_keypoints, 2), np.float32),
+        visibility=np.zeros(num_keypoints, np.uint8),
+        area=float(box_xywh[2] * box_xywh[3]),
+        score=float(entry["score"]),
+    )

@@ -1,0 +1,293 @@
+"""The metrics by name: what each data set is officially measured by.
+
+Every metric is a function of `Measured` that returns its figures and the tables that
+charts are drawn from. Shares are in [0, 1], also where papers print percent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from keras_pose.data.records import PersonRecord
+from keras_pose.metrics.coco_ap import coco_result
+from keras_pose.metrics.crowdpose import evaluate_crowdpose
+from keras_pose.metrics.mota import posetrack_mota
+from keras_pose.metrics.oks import keypoint_similarities
+from keras_pose.metrics.pck import (
+    FLIC_TORSO,
+    LSP_TORSO,
+    by_part,
+    normalized_distances,
+    pck,
+    torso_sizes,
+)
+from keras_pose.metrics.pckh import pckh_stats
+from keras_pose.metrics.pixel_error import pixel_errors
+from keras_pose.metrics.posetrack import PoseTrackFrame, posetrack_ap
+from keras_pose.metrics.single_ap import oks_share
+from keras_pose.skeleton import Skeleton
+
+Stats = dict[str, float]
+Tables = dict[str, dict[str, float]]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Predictions and labels of one evaluation.
+
+    Attributes:
+        skeleton: the K keypoints.
+        records: the N people that were predicted, with the boxes they were found by.
+        labelled: the people of the ground truth.
+        keypoints_xy: (N, K, 2) image pixels.
+        keypoint_scores: (N, K).
+        kept: indices of the people that are left after OKS-NMS.
+        detections: COCO results of those.
+        ground_truth: contents of the annotation file; None if it is not COCO's form.
+        image_ids: images that count; None for all.
+    """
+
+    skeleton: Skeleton
+    records: list[PersonRecord]
+    labelled: list[PersonRecord]
+    keypoints_xy: np.ndarray
+    keypoint_scores: np.ndarray
+    kept: list[int]
+    detections: list[dict[str, Any]]
+    ground_truth: dict[str, Any] | None
+    image_ids: list[Any] | None
+
+    @property
+    def is_one_to_one(self) -> bool:
+        """True when every labelled person was predicted once, in their own box."""
+        return len(self.records) == len(self.labelled) and all(
+            a is b for a, b in zip(self.records, self.labelled, strict=True)
+        )
+
+    def labels(self) -> tuple[np.ndarray, np.ndarray]:
+        """Returns labelled_xy (N, K, 2) and is_labelled (N, K), for one-to-one metrics."""
+        if not self.is_one_to_one:
+            raise ValueError(
+                "This metric compares each labelled person with the prediction in their "
+                "own box; with a detector's boxes there is none. Measure COCO AP."
+            )
+        labelled_xy = np.stack([record.keypoints_xy for record in self.records])
+        visibility = np.stack([record.visibility for record in self.records])
+        return labelled_xy.astype(float), visibility > 0
+
+
+def _coco_ap(measured: Measured) -> tuple[Stats, Tables]:
+    stats, curves = coco_result(
+        measured.ground_truth,
+        measured.detections,
+        measured.skeleton.oks_sigmas,
+        measured.image_ids,
+    )
+    return stats, curves | _similarity_table(measured)
+
+
+def _similarity_table(measured) -> Tables:
+    """Says how near each keypoint comes, for boxes of the ground truth."""
+    if not measured.is_one_to_one:
+        return {}
+    labelled_xy, is_labelled = measured.labels()
+    similarities = keypoint_similarities(
+        measured.keypoints_xy, labelled_xy, _areas(measured), measured.skeleton.oks_sigmas
+    )
+    means = _mean_where(similarities, is_labelled)
+    return {"keypoint similarity": _named(measured.skeleton, means)}
+
+
+def _crowdpose_ap(measured: Measured) -> tuple[Stats, Tables]:
+    stats = evaluate_crowdpose(
+        measured.ground_truth,
+        measured.detections,
+        measured.skeleton.oks_sigmas,
+        measured.image_ids,
+    )
+    return stats, _similarity_table(measured)
+
+
+def _single_ap(measured: Measured) -> tuple[Stats, Tables]:
+    similarities = person_similarities(measured)
+    return {"AP_single": oks_share(similarities)}, _similarity_table(measured)
+
+
+def _pckh(measured: Measured) -> tuple[Stats, Tables]:
+    sizes = np.array([_given(record, "head_size", "PCKh") for record in measured.records])
+    stats, per_part, per_keypoint = pckh_stats(
+        measured.keypoints_xy, *measured.labels(), sizes, measured.skeleton
+    )
+    return stats, {"PCKh@0.5 by part": per_part, "PCKh@0.5": per_keypoint}
+
+
+def _pck_torso(measured: Measured) -> tuple[Stats, Tables]:
+    labelled_xy, is_labelled = measured.labels()
+    skeleton = measured.skeleton
+    torso = FLIC_TORSO if skeleton.name.startswith("flic") else LSP_TORSO
+    sizes = torso_sizes(labelled_xy, is_labelled, skeleton, torso)
+    distances = normalized_distances(measured.keypoints_xy, labelled_xy, is_labelled, sizes)
+    result = pck(distances, 0.2)
+    stats = {"PCK@0.2": result.mean, "PCK@0.1": pck(distances, 0.1).mean}
+    return stats, {
+        "PCK@0.2 by part": by_part(result.per_keypoint, skeleton),
+        "PCK@0.2": _named(skeleton, result.per_keypoint),
+    }
+
+
+def _pixel_error(measured: Measured) -> tuple[Stats, Tables]:
+    means, mean = pixel_errors(measured.keypoints_xy, *measured.labels())
+    return {"pixel_error": mean}, {"pixel error": _named(measured.skeleton, means)}
+
+
+def _posetrack_ap(measured: Measured) -> tuple[Stats, Tables]:
+    values = posetrack_ap(_frames(measured), measured.skeleton)
+    return {"mAP": values.pop("mAP")}, {"AP by keypoint": values}
+
+
+def _mota(measured: Measured) -> tuple[Stats, Tables]:
+    for record in measured.records:
+        _given(record, "track_id", "MOTA")
+    values = posetrack_mota(_frames(measured), measured.skeleton)
+    return {"MOTA": values.pop("MOTA")}, {"MOTA by keypoint": values}
+
+
+def _frames(measured: Measured) -> list[PoseTrackFrame]:
+    """Groups people by image; a video's frames stand in the order of the labels."""
+    people: dict[Any, tuple[list, list]] = {}
+    for record in measured.labelled:
+        people.setdefault(record.image_id, ([], []))[0].append(record)
+    for i in measured.kept:
+        people.setdefault(measured.records[i].image_id, ([], []))[1].append(i)
+    return [_frame(measured, *members) for members in people.values() if members[0]]
+
+
+def _frame(measured, labelled, found) -> PoseTrackFrame:
+    tracks = [getattr(measured.records[i], "track_id", None) for i in found]
+    return PoseTrackFrame(
+        # The frames of a video lie in one folder.
+        sequence=str(labelled[0].image_path.parent),
+        labelled_xy=np.stack([record.keypoints_xy for record in labelled]),
+        is_labelled=np.stack([record.visibility for record in labelled]) > 0,
+        head_sizes=np.array([_given(r, "head_size", "PoseTrack AP") for r in labelled]),
+        track_ids=np.array([_given(r, "track_id", "PoseTrack AP") for r in labelled]),
+        predicted_xy=measured.keypoints_xy[found],
+        keypoint_scores=measured.keypoint_scores[found],
+        # AP asks for no tracks; any distinct numbers will do.
+        predicted_track_ids=np.arange(len(found)) if None in tracks else np.array(tracks),
+    )
+
+
+def _given(record, field, metric):
+    """Returns what not every data set has, or says that this one has not."""
+    value = getattr(record, field, None)
+    if value is None:
+        raise ValueError(
+            f"{metric} needs the field {field!r} of every person; image id "
+            f"{record.image_id}, annotation id {record.annotation_id} has none."
+        )
+    return value
+
+
+def _areas(measured):
+    return np.array([record.area for record in measured.records])
+
+
+def _mean_where(values, counts):
+    totals = counts.sum(axis=0)
+    sums = np.where(counts, values, 0).sum(axis=0)
+    return np.where(totals > 0, sums / np.maximum(totals, 1), np.nan)
+
+
+def _named(skeleton, values) -> dict[str, float]:
+    return dict(zip(skeleton.names, map(float, values), strict=True))
+
+
+def person_similarities(measured: Measured) -> np.ndarray:
+    """Rates every prediction against its person: by OKS, or else by PCK.
+
+    PCK where the skeleton has no OKS sigmas: the share of keypoints within a tenth of
+    the box's longer side.
+
+    Returns:
+        (N,) in [0, 1]; NaN for people without labelled keypoints.
+    """
+    labelled_xy, is_labelled = measured.labels()
+    if measured.skeleton.oks_sigmas:
+        rated = keypoint_similarities(
+            measured.keypoints_xy,
+            labelled_xy,
+            _areas(measured),
+            measured.skeleton.oks_sigmas,
+        )
+    else:
+        sizes = np.array([max(record.box_xywh[2:]) for record in measured.records])
+        rated = normalized_distances(measured.keypoints_xy, labelled_xy, is_labelled, sizes)
+        rated = (rated <= 0.1).astype(float)
+    return _mean_where(rated.T, is_labelled.T)
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One way of measuring.
+
+    Attributes:
+        compute: the function.
+        columns: its figures that stand in tables; the first is the one to compare.
+        is_ranked: whether it ranks people by score, so that OKS-NMS comes first.
+        needs_sigmas: whether it needs OKS sigmas.
+        lower_is_better: of the first figure.
+    """
+
+    compute: Callable[[Measured], tuple[Stats, Tables]]
+    columns: tuple[str, ...]
+    is_ranked: bool = False
+    needs_sigmas: bool = False
+    lower_is_better: bool = False
+
+
+METRICS = {
+    "coco_ap": Metric(_coco_ap, ("AP", "AP50", "AP75", "AR"), True, True),
+    "crowdpose_ap": Metric(
+        _crowdpose_ap, ("AP", "AP_easy", "AP_medium", "AP_hard"), True, True
+    ),
+    "single_ap": Metric(_single_ap, ("AP_single",), needs_sigmas=True),
+    "pckh": Metric(_pckh, ("PCKh@0.5", "PCKh@0.1", "PCKh_AUC")),
+    "pck_torso": Metric(_pck_torso, ("PCK@0.2", "PCK@0.1")),
+    "pixel_error": Metric(_pixel_error, ("pixel_error",), lower_is_better=True),
+    "posetrack_ap": Metric(_posetrack_ap, ("mAP",), is_ranked=True),
+    "mota": Metric(_mota, ("MOTA",), is_ranked=True),
+}
+
+
+def check_metrics(names) -> tuple[str, ...]:
+    """Returns the names, or refuses what is unknown or does not go together."""
+    unknown = [name for name in names if name not in METRICS]
+    if unknown or not names:
+        raise ValueError(f"Unknown metrics {unknown}; known: {', '.join(METRICS)}.")
+    figures = [column for name in names for column in METRICS[name].columns]
+    if len(set(figures)) < len(figures):
+        raise ValueError(
+            f"The metrics {tuple(names)} give figures of one name ({figures}); measure "
+            "one of them at a time."
+        )
+    return tuple(names)
+
+
+def compute_metrics(names, measured: Measured) -> tuple[Stats, Tables]:
+    """Computes metrics by name; see each function for what it needs.
+
+    Raises:
+        ValueError: where the data set lacks what a metric needs.
+    """
+    stats: Stats = {}
+    tables: Tables = {}
+    for name in check_metrics(names):
+        more_stats, more_tables = METRICS[name].compute(measured)
+        stats |= more_stats
+        tables |= more_tables
+    return stats, tables
