@@ -33,9 +33,10 @@ def parse_args(argv=None):
         )
     parser.set_defaults(quantization="float32")
     add = parser.add_argument
-    add("--weights", metavar="FILE", help=".keras, or .weights.h5 with --model")
+    add("--weights", metavar="FILE",
+        help=".keras, or with --model .weights.h5, .pth, or a word: coco")  # fmt: skip
     add("--runs-dir", default="runs", help="where the newest run is looked for")
-    add("--model", help="zoo name, needed for .weights.h5")
+    add("--model", help="zoo name, needed for all but .keras files")
     add("--num-keypoints", type=int, help="of .weights.h5, if not the zoo's")
     add("--input-hw", type=int, nargs=2, metavar=("H", "W"), help="likewise, pixels")
     add("--output", metavar="FILE",

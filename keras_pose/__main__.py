@@ -27,8 +27,9 @@ def parse_args(argv=None):
     add("photos", nargs="+", type=Path, metavar="PHOTO", help="image file, or a folder")
     add("--output", type=Path, metavar="PATH",
         help="image file, or folder (default: PHOTO_pose.png, here)")  # fmt: skip
-    add("--weights", metavar="FILE", help=".keras, .tflite, .onnx, or .weights.h5")
-    add("--model", help="zoo name, needed for .weights.h5")
+    add("--weights", metavar="FILE",
+        help=".keras, .tflite, .onnx; with --model .weights.h5 or: coco")  # fmt: skip
+    add("--model", help="zoo name, for weights that do not say it")
     add("--runs-dir", default="runs", help="where the newest run is looked for")
     add("--box", dest="boxes", action="append", type=box, metavar="X,Y,W,H",
         help="a person, in pixels of the upright photo; once per person")  # fmt: skip

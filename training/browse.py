@@ -20,8 +20,9 @@ def parse_args(argv=None):
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = parser.add_argument
-    add("--weights", required=True, metavar="FILE", help=".keras, .tflite or .onnx")
-    add("--model", help="zoo name, needed for .weights.h5")
+    add("--weights", required=True, metavar="FILE",
+        help=".keras, .tflite, .onnx, or with --model a word: coco")  # fmt: skip
+    add("--model", help="zoo name, for weights that do not say it")
     add("--dataset", default="coco", help="coco or synthetic (default: coco)")
     add("--data-dir", help="folder of the data set (default: data/<data set>)")
     add("--split", default="val", help="train or val (default: val)")

@@ -36,7 +36,8 @@ def parse_args(argv=None):
     add("--learning-rate", type=float)
     add("--loss", help="joints_mse, focused_mse or ohkm")
     add("--codec", help="targets: gaussian (HRNet's) or dark (not rounded)")
-    add("--weights", help="start from this .keras or .weights.h5 file")
+    add("--weights", help="start from: coco, imagenet, ... (see keras_pose models), "
+        "or a .keras, .weights.h5 or .pth file")  # fmt: skip
     add("--resume", metavar="RUN", help="go on with an interrupted run folder")
     add("--devices", default="auto", help="auto, a GPU count, a list, or cpu:N")
     add("--mixed-precision", action="store_true", default=None)

@@ -14,14 +14,13 @@ BYTES_PER_FLOAT = 4
 def describe_export(export: Export, source_path, model) -> str:
     """Tells sizes, tensors and where the outputs lie, in a few lines."""
     size = export.path.stat().st_size
-    parent = Path(source_path).stat().st_size
     float_size = model.count_params() * BYTES_PER_FLOAT
     contract = export.contract
     lines = [
         f"model    {contract.model}, {contract.quantization}",
         f"size     {size / MEGABYTE:.2f} MB; {size / float_size:.0%} of its "
         f"{float_size / MEGABYTE:.2f} MB of float32 weights; "
-        f"parent file {parent / MEGABYTE:.2f} MB",
+        f"from {_describe_parent(Path(source_path))}",
         f"input    {_describe(contract.input)}: RGB pixels 0 to 255, normalised inside",
         f"output   {_describe(contract.output)}",
         f"checked  against Keras: RMS difference {export.error:.2g} of the outputs' "
@@ -30,6 +29,12 @@ def describe_export(export: Export, source_path, model) -> str:
         f"         {export.path.with_name(CONTRACT_NAME)}",
     ]
     return "\n".join(lines)
+
+
+def _describe_parent(path: Path) -> str:
+    if not path.exists():  # official weights have a name only
+        return str(path)
+    return f"a file of {path.stat().st_size / MEGABYTE:.2f} MB"
 
 
 def _describe(spec: TensorSpec) -> str:

@@ -13,6 +13,7 @@ from keras_pose.data.sources import PersonSource, records_source, synthetic_sour
 from keras_pose.files import read_json
 from keras_pose.runs import RECIPE_NAME, newest_checkpoint
 from keras_pose.runtime.loading import load_keras
+from keras_pose.weights.catalog import is_word
 
 NUM_SYNTHETIC_SCENES = 200
 
@@ -22,7 +23,8 @@ class ExportSource:
     """A trained model to export.
 
     Attributes:
-        path: the file it came from.
+        path: the file it came from; for official weights, a name for them in the
+            current folder.
         model: the `keras.Model`.
         contract: what it takes and gives.
         recipe: how it was trained; {} where that is not known.
@@ -44,7 +46,8 @@ def open_source(
     """Loads the model to export, and says which.
 
     Args:
-        weights: `.keras` or `.weights.h5` file; None for the newest run's.
+        weights: `.keras` or `.weights.h5` file, or what `create_model` takes besides;
+            None for the newest run's.
         runs_dir: where the runs are.
         model: zoo name, for `.weights.h5`; likewise the two that follow.
 
@@ -56,9 +59,9 @@ def open_source(
         path = newest_checkpoint(runs_dir)
         print(f"Exporting {path}, of the newest run in {runs_dir}.")
     else:
-        path = Path(weights)
+        path = Path(f"{model}-{weights}") if is_word(weights) else Path(weights)
         print(f"Exporting {path}.")
-    network, contract = load_keras(path, model, num_keypoints, input_hw)
+    network, contract = load_keras(weights or path, model, num_keypoints, input_hw)
     recipe = path.with_name(RECIPE_NAME)
     return ExportSource(
         path, network, contract, read_json(recipe) if recipe.exists() else {}

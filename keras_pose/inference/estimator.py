@@ -15,6 +15,7 @@ from keras_pose.topdown import (
     person_scores,
     predict_outputs,
 )
+from keras_pose.zoo import ZOO
 
 
 class PoseEstimator:
@@ -22,6 +23,8 @@ class PoseEstimator:
 
         estimator = PoseEstimator("pose_model.tflite")
         poses = estimator(image, boxes_xyxy=[[40, 12, 180, 390]])
+
+        estimator = PoseEstimator("hrnet_w32", weights="coco")
 
     Attributes:
         pose_model: the model, with its contract.
@@ -38,15 +41,17 @@ class PoseEstimator:
         detector=None,
         flip_test: bool = False,
         num_threads: int | None = None,
+        weights: str | Path | None = None,
     ):
         """Loads the model.
 
         Args:
-            pose: `.keras`, `.tflite` or `.onnx` file with its contract, or a model
-                that is loaded already.
+            pose: `.keras`, `.tflite` or `.onnx` file with its contract, a model that is
+                loaded already, or with `weights`, a name in the zoo.
             detector: must be None: people come as boxes, or fill the image.
             flip_test: predict mirrored crops too, and average.
             num_threads: for `.tflite` and `.onnx` files; None for all cores.
+            weights: of a model of the zoo, see `create_model`.
         """
         if detector is not None:
             raise ValueError(
@@ -54,7 +59,7 @@ class PoseEstimator:
                 f"{detector!r}. Call the estimator with boxes_xyxy."
             )
         if not isinstance(pose, PoseModel):
-            pose = load_model(pose, num_threads=num_threads)
+            pose = _load(pose, weights, num_threads)
         if flip_test:
             check_flip_test(pose.contract.skeleton)
         self.pose_model = pose
@@ -86,6 +91,17 @@ class PoseEstimator:
         keypoints_xy, keypoint_scores = decode_people(outputs, to_image, contract)
         scores = person_scores(np.ones(len(boxes)), keypoint_scores)
         return Poses(boxes, keypoints_xy, keypoint_scores, scores, contract.skeleton)
+
+
+def _load(pose, weights, num_threads) -> PoseModel:
+    if weights is not None:
+        return load_model(weights, model=str(pose), num_threads=num_threads)
+    if str(pose) in ZOO:
+        raise ValueError(
+            f"{pose} is a network of the zoo: with which weights? For official ones: "
+            f'PoseEstimator("{pose}", weights="coco").'
+        )
+    return load_model(pose, num_threads=num_threads)
 
 
 def whole_image_box(image) -> np.ndarray:

@@ -23,8 +23,11 @@ def load_model(
     """Loads a model file.
 
     Args:
-        path: one of `FILE_TYPES`. All but `.weights.h5` bring their contract.
-        model: zoo name; needed for `.weights.h5`, must agree for the others.
+        path: one of `FILE_TYPES`, or what `create_model` takes as weights besides: a
+            word such as "coco", or a reference checkpoint. All but `.weights.h5` and
+            checkpoints bring their contract.
+        model: zoo name; needed for `.weights.h5`, checkpoints and words, must agree for
+            the others.
         num_keypoints: likewise; None for the zoo's.
         input_hw: likewise, (height, width) in pixels; None for the zoo's.
         num_threads: for `.tflite` and `.onnx`; None for all cores. TensorFlow has one
@@ -36,13 +39,13 @@ def load_model(
             was written for, or not what the other arguments say.
         ImportError: names the package that is missing to run such a file.
     """
-    path = Path(path)
-    kind = file_type(path)
+    kind = ".keras" if _is_official(path) else file_type(path)
     if kind in KERAS_TYPES:
         network, contract = load_keras(path, model, num_keypoints, input_hw)
         pose_model = PoseModel.from_keras(network, contract)
         pose_model.file_type = kind
         return pose_model
+    path = Path(path)
     contract = read_contract(path)
     _check_agrees(path, contract, model, num_keypoints, input_hw)
     return open_model(path, contract, num_threads)
@@ -56,6 +59,8 @@ def load_keras(path, model=None, num_keypoints=None, input_hw=None):
     """
     from keras_pose.runtime.keras_backend import read_keras_file, read_weights_file
 
+    if _is_official(path):
+        return _load_official(path, model, num_keypoints, input_hw)
     path = Path(path)
     kind = file_type(path)
     if kind not in KERAS_TYPES:
@@ -68,6 +73,35 @@ def load_keras(path, model=None, num_keypoints=None, input_hw=None):
             )
         return read_weights_file(path, model, num_keypoints, input_hw)
     network, contract = read_keras_file(path)
+    _check_agrees(path, contract, model, num_keypoints, input_hw)
+    return network, contract
+
+
+def _is_official(path) -> bool:
+    """Tells words and reference checkpoints from files of our own."""
+    from keras_pose.weights.catalog import is_checkpoint, is_word
+
+    return is_word(path) or is_checkpoint(path)
+
+
+def _load_official(path, model, num_keypoints, input_hw):
+    from keras_pose.weights.carried import contract_of
+    from keras_pose.weights.catalog import get_entry, is_word
+    from keras_pose.weights.creation import create_model
+
+    if model is None:
+        raise ValueError(
+            f"{path} says nothing of its network: say of which model the weights are "
+            "(model=..., or --model on the command line)."
+        )
+    if is_word(path) and get_entry(model, path).is_backbone:
+        raise ValueError(
+            f"The weights {path!r} of {model} are those of a backbone: there is nothing to "
+            "run before it is trained (training/train.py takes them as a start)."
+        )
+    # Not with num_keypoints: a head that starts at random is nothing to run.
+    network = create_model(model, None, input_hw, path)
+    contract = contract_of(network)
     _check_agrees(path, contract, model, num_keypoints, input_hw)
     return network, contract
 

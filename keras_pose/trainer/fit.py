@@ -34,6 +34,7 @@ from keras_pose.trainer import callbacks
 from keras_pose.trainer.devices import make_strategy
 from keras_pose.trainer.optimization import make_optimizer
 from keras_pose.trainer.recipes import Recipe
+from keras_pose.weights.carried import normalization_of
 from keras_pose.weights.creation import create_model
 from keras_pose.zoo import get_spec
 
@@ -111,7 +112,7 @@ def fit(recipe: Recipe, run_dir, devices: str = "auto") -> Path:
     with strategy.scope():
         model = _make_model(recipe, plan, run_dir, sources["train"].skeleton)
     contract = keras_contract(
-        model, codec, sources["train"].skeleton, _normalization(recipe, run_dir)
+        model, codec, sources["train"].skeleton, _normalization(model, run_dir)
     )
     open_run_dir(run_dir, recipe)  # not before all is well: it would stay behind
     _print_facts(recipe, plan, model, strategy, sources, done)
@@ -180,14 +181,11 @@ def _restore(model, saved):
         variable.assign(value)
 
 
-def _normalization(recipe: Recipe, run_dir) -> Normalization:
-    """Returns that of the weights the network starts from, or the zoo's."""
-    for path in (run_dir / LAST_NAME, Path(recipe.weights or "")):
-        if path.suffix == ".keras" and path.exists():
-            found = read_contract(path).normalization
-            if found is not None:
-                return found
-    return get_spec(recipe.model).normalization
+def _normalization(model, run_dir) -> Normalization:
+    """Returns that of the run so far, of the weights it starts from, or the zoo's."""
+    last = run_dir / LAST_NAME
+    found = read_contract(last).normalization if last.exists() else None
+    return found or normalization_of(model)
 
 
 def _synchronize_batch_norm(model):

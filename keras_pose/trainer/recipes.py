@@ -41,7 +41,8 @@ class Recipe:
         loss: key of `keras_pose.losses.LOSSES`.
         codec: key of `keras_pose.codecs.CODECS`: what targets look like.
         augmentation: how much samples vary.
-        weights: file the network starts from; None for random.
+        weights: what the network starts from, see `create_model`: a word such as
+            "coco" or "imagenet", or a file; None for random.
         mixed_precision: compute in float16 (GPUs), keep float32 weights.
         synthetic_images: scenes to draw, where people are drawn.
         max_steps: stop after so many steps in all; 0 for no limit.

@@ -18,6 +18,8 @@ from keras_pose.files import read_json
 from keras_pose.normalization import Normalization
 from keras_pose.zoo import ZOO, get_spec
 
+# Files of other frameworks that are converted.
+CHECKPOINT_ENDINGS = (".pth", ".pth.tar", ".pt", ".npz")
 CATALOG_PATH = Path(__file__).with_name("catalog.json")
 
 
@@ -122,6 +124,11 @@ def get_entry(model: str, weights: str) -> CatalogEntry:
         f"There are no weights {weights!r} for {model}.{hint} Known words: {words}. "
         "A file is told by its ending (.keras, .weights.h5, .pth, .pt, .npz)."
     )
+
+
+def is_checkpoint(path) -> bool:
+    """Tells the file of another framework by its ending."""
+    return Path(path).name.endswith(CHECKPOINT_ENDINGS)
 
 
 def is_word(weights) -> bool:

@@ -9,7 +9,7 @@ from keras_pose.contract import Contract, read_contract, save_keras_model
 from keras_pose.models.checkpoint import fill_layers, read_layers
 from keras_pose.skeleton import SKELETONS
 from keras_pose.weights.carried import Carried, carried_by, carry, contract_of
-from keras_pose.weights.catalog import CatalogEntry
+from keras_pose.weights.catalog import CHECKPOINT_ENDINGS, CatalogEntry, is_checkpoint
 from keras_pose.weights.download import cache_dir, fetch
 from keras_pose.weights.importer import import_weights, read_checkpoint, save_weights
 from keras_pose.weights.layouts import (
@@ -22,7 +22,6 @@ from keras_pose.weights.layouts import (
 from keras_pose.zoo import ModelSpec, build_model, get_spec
 
 KERAS_ENDINGS = (".keras", ".weights.h5")
-CHECKPOINT_ENDINGS = (".pth", ".pth.tar", ".pt", ".npz")
 # Part of the name of converted files: raised when converting changes what it writes.
 CONVERSION_VERSION = 1
 
@@ -32,7 +31,7 @@ def model_from_file(name: str, num_keypoints, input_hw, path):
     path = Path(path)
     if path.name.endswith(KERAS_ENDINGS):
         return _from_keras_file(name, num_keypoints, input_hw, path)
-    if not path.name.endswith(CHECKPOINT_ENDINGS):
+    if not is_checkpoint(path):
         raise ValueError(
             f"Weights must be a {', '.join((*KERAS_ENDINGS, *CHECKPOINT_ENDINGS))} file, "
             f"or a word of the catalogue, got {path}."

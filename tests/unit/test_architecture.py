@@ -37,7 +37,8 @@ RANKS = {
     "trainer": 4,
     "__main__": 5,
 }
-# Among equals, these may be used by the others: contract < topdown < metrics.
+# Among equals, these may be used by the others: contract < topdown < metrics, and
+# weights < runtime.
 WITHIN_RANK = {
     ("images", "files"),
     ("structures", "skeleton"),
@@ -46,6 +47,7 @@ WITHIN_RANK = {
     ("metrics", "topdown"),
     ("metrics", "data"),
     ("data", "contract"),
+    ("runtime", "weights"),
 }
 KERAS_ONLY = ("models", "losses.py")
 

@@ -1,0 +1,182 @@
+"""Official weights in one word, by way of a server on this machine."""
+
+import dataclasses
+import hashlib
+
+import numpy as np
+import pytest
+from file_server import serving
+from test_importer import assert_same_weights, reference_tensors
+from torch_files import write_torch_zip
+
+from keras_pose.contract import read_contract
+from keras_pose.inference import PoseEstimator
+from keras_pose.normalization import IMAGENET
+from keras_pose.runtime import load_model
+from keras_pose.skeleton import COCO_17
+from keras_pose.weights import catalog, download
+from keras_pose.weights.carried import contract_of, normalization_of
+from keras_pose.weights.catalog import get_entry
+from keras_pose.weights.creation import create_model
+from keras_pose.weights.download import DownloadError, HashError
+from keras_pose.zoo import build_model
+
+INPUT_HW = (64, 64)
+
+
+def publish(monkeypatch, tmp_path, server, entry, tensors):
+    """Puts a checkpoint on the server, and its hash and address into the catalogue."""
+    write_torch_zip(tmp_path / "made.pth", tensors)
+    content = (tmp_path / "made.pth").read_bytes()
+    server.files[entry.file_name] = content
+    published = dataclasses.replace(
+        entry,
+        url=f"{server.url}/{entry.file_name}",
+        sha256=(hashlib.sha256(content).hexdigest()[:8],),
+        input_hw=INPUT_HW,
+    )
+    others = [e for e in catalog.all_entries() if e != entry]
+    monkeypatch.setattr(catalog, "all_entries", lambda: (published, *others))
+    return published
+
+
+@pytest.fixture
+def server():
+    with serving({}) as server:
+        yield server
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch):
+    monkeypatch.setenv(download.HOME_VARIABLE, str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+def mmpose_tensors(model):
+    """The model's weights under mmpose's names."""
+    return {
+        ("head." if name.startswith(("final", "deconv")) else "backbone.") + name: array
+        for name, array in reference_tensors(model).items()
+        if array.ndim
+    }
+
+
+# Builds in a second, and has no official weights of its own.
+SMALL = "simple_baseline_resnet18"
+
+
+@pytest.fixture(scope="module")
+def network():
+    return build_model(SMALL, input_hw=INPUT_HW)
+
+
+@pytest.fixture
+def published(monkeypatch, tmp_path, server, network):
+    entry = get_entry("simple_baseline_resnet50", "coco")
+    entry = dataclasses.replace(entry, model=SMALL)
+    return publish(monkeypatch, tmp_path, server, entry, mmpose_tensors(network))
+
+
+@pytest.mark.slow
+def test_a_word_becomes_a_model_and_the_second_time_nobody_is_asked(
+    monkeypatch, tmp_path, server, capsys
+):
+    hrnet = build_model("hrnet_w32", input_hw=INPUT_HW)
+    entry = get_entry("hrnet_w32", "coco")
+    publish(monkeypatch, tmp_path, server, entry, mmpose_tensors(hrnet))
+
+    first = create_model("hrnet_w32", weights="coco")
+    assert len(server.requests) == 1
+    server.files.clear()
+    again = create_model("hrnet_w32", weights="coco")
+
+    assert_same_weights(first, hrnet)
+    assert_same_weights(again, hrnet)
+    assert len(server.requests) == 1
+    assert capsys.readouterr().out.count("Converting") == 1
+    contract = contract_of(again)
+    assert contract.skeleton == COCO_17
+    assert contract.normalization == IMAGENET
+    assert contract.codec.input_hw == INPUT_HW
+
+
+@pytest.mark.slow
+def test_other_keypoints_keep_the_body_and_say_so(published, network, capsys):
+    model = create_model(SMALL, num_keypoints=5, weights="coco")
+
+    assert model.output_shape[-1] == 5
+    assert "so for 5 these layers start at random: final_layer." in capsys.readouterr().out
+    for layer in model.layers:
+        if layer.name != "final_layer":
+            pairs = zip(
+                layer.weights, network.get_layer(layer.name).get_weights(), strict=True
+            )
+            assert all(np.array_equal(new, old) for new, old in pairs)
+    assert contract_of(model).skeleton.num_keypoints == 5
+    assert normalization_of(model) == published.normalization
+
+
+@pytest.mark.slow
+def test_another_input_size_takes_the_same_weights(published, network):
+    model = create_model(SMALL, input_hw=(64, 32), weights="coco")
+    assert model.input_shape == (None, 64, 32, 3)
+    assert_same_weights(model, network)
+
+
+@pytest.mark.slow
+def test_broken_download_is_resumed(published, server, network):
+    server.break_after = 5_000_000
+    assert_same_weights(create_model(SMALL, weights="coco"), network)
+    assert [asked for _, asked in server.requests] == [None, "bytes=5000000-"]
+
+
+def test_wrong_hash_is_refused(published, server, cache):
+    server.files[published.file_name] += b" "
+    with pytest.raises(HashError, match="not the file that was published"):
+        create_model(SMALL, weights="coco")
+    assert not list(cache.glob("*/*.pth")) + list(cache.glob("converted/*"))
+
+
+def test_offline_is_told_with_what_to_do(published, server, cache):
+    server.files.clear()
+    with pytest.raises(DownloadError) as caught:
+        create_model(SMALL, weights="coco")
+    for part in (published.url, str(cache), "KERAS_POSE_HOME"):
+        assert part in str(caught.value)
+
+
+@pytest.mark.slow
+def test_programs_take_the_word_too(published, tmp_path):
+    pose_model = load_model("coco", model=SMALL)
+    estimator = PoseEstimator(SMALL, weights="coco")
+    converted = next((tmp_path / "cache" / "converted").iterdir())
+
+    assert pose_model.contract == read_contract(converted)
+    assert estimator.pose_model.contract == pose_model.contract
+    image = np.zeros((40, 30, 3), np.uint8)
+    assert estimator(image).keypoints_xy.shape == (1, 17, 2)
+
+
+def test_words_need_a_model():
+    with pytest.raises(ValueError, match="say of which model"):
+        load_model("coco")
+    with pytest.raises(ValueError, match="with which weights"):
+        PoseEstimator(SMALL)
+
+
+def test_backbones_are_nothing_to_run():
+    with pytest.raises(ValueError, match="those of a backbone"):
+        load_model("imagenet", model=SMALL)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("ending", [".pth", ".pt", ".pth.tar"])
+def test_checkpoints_of_papers_bring_their_order_of_channels(ending, tmp_path):
+    model = build_model("simple_baseline_resnet18", input_hw=INPUT_HW)
+    tensors = {k: v for k, v in reference_tensors(model).items() if v.ndim}
+    write_torch_zip(tmp_path / f"pose{ending}", tensors)
+
+    loaded = create_model(model.name, None, INPUT_HW, tmp_path / f"pose{ending}")
+
+    assert_same_weights(loaded, model)
+    assert normalization_of(loaded).channel_order == "bgr"
