@@ -125,7 +125,12 @@ def build_cpm_mpii(num_keypoints, input_hw, name="cpm_mpii"):
     sigma = CENTER_SIGMA * input_hw[0] / CENTER_BOX_SIZE
     center_map = CenterMap(sigma, name="center_map")(image)
     beliefs = cpm_mpii_stages(image, center_map, num_keypoints + 1)
-    heatmaps = [belief[..., :num_keypoints] for belief in beliefs]
+    heatmaps = [
+        layers.Identity(name=f"heatmaps_stage{stage}", dtype="float32")(
+            belief[..., :num_keypoints]
+        )
+        for stage, belief in enumerate(beliefs, 1)
+    ]
     return keras.Model(image, heatmaps, name=name)
 
 

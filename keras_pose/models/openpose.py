@@ -61,7 +61,7 @@ def build_openpose(
     return keras.Model(image, outputs, name=name)
 
 
-def build_openpose_body_25(num_keypoints, input_hw, num_limbs, name="openpose_body25"):
+def build_openpose_body25(num_keypoints, input_hw, num_limbs, name="openpose_body25"):
     """Builds the form of BODY_25: four stages of fields first, then two of heatmaps.
 
     Args:

@@ -15,6 +15,7 @@ from keras import layers
 from keras_pose.models.layers import (
     batch_norm,
     conv,
+    depthwise_conv,
     heatmap_conv,
     image_input,
     torch_start,
@@ -101,21 +102,10 @@ def _separable_elu(x, name):
 
 
 def _depthwise(x, name, strides=1, dilation=1):
-    """Convolves each channel for itself with 3x3 numbers, padded as PyTorch does."""
-    padding = "same"
-    if strides > 1:
-        # Keras "same" pads bottom-right only; PyTorch weights expect both sides.
-        x = layers.ZeroPadding2D(1, name=f"{name}_pad")(x)
-        padding = "valid"
-    return layers.DepthwiseConv2D(
-        3,
-        strides=strides,
-        dilation_rate=dilation,
-        padding=padding,
-        use_bias=False,
-        depthwise_initializer=torch_start(3**2)["kernel_initializer"],
-        name=name,
-    )(x)
+    start = torch_start(3**2)["kernel_initializer"]
+    return depthwise_conv(
+        x, 3, name, strides, dilation_rate=dilation, depthwise_initializer=start
+    )
 
 
 def _refinement_block(x, name):

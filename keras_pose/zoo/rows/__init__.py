@@ -2,13 +2,15 @@
 
 from itertools import chain
 
-from keras_pose.zoo.rows import hourglass, hrnet, simple_baseline, slim
+from keras_pose.zoo.rows import cpm, hourglass, hrnet, openpose, simple_baseline, slim
 
 ROWS = tuple(
     chain(
         hrnet.ROWS,
         simple_baseline.ROWS,
         hourglass.ROWS,
+        cpm.ROWS,
         slim.ROWS,
+        openpose.ROWS,
     )
 )
