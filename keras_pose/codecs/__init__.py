@@ -3,17 +3,32 @@
 from keras_pose.codecs.base import Codec
 from keras_pose.codecs.dark import DarkHeatmapCodec
 from keras_pose.codecs.gaussian import GaussianHeatmapCodec
+from keras_pose.codecs.regression import RegressionCodec
+from keras_pose.codecs.simcc import SimccCodec
+from keras_pose.codecs.udp import UdpHeatmapCodec, UdpOffsetCodec
 
 __all__ = [
     "CODECS",
     "Codec",
     "DarkHeatmapCodec",
     "GaussianHeatmapCodec",
+    "RegressionCodec",
+    "SimccCodec",
+    "UdpHeatmapCodec",
+    "UdpOffsetCodec",
     "codec_from_dict",
 ]
 
 CODECS: dict[str, type[Codec]] = {
-    codec.kind: codec for codec in (GaussianHeatmapCodec, DarkHeatmapCodec)
+    codec.kind: codec
+    for codec in (
+        GaussianHeatmapCodec,
+        DarkHeatmapCodec,
+        UdpHeatmapCodec,
+        UdpOffsetCodec,
+        SimccCodec,
+        RegressionCodec,
+    )
 }
 
 
@@ -23,6 +38,7 @@ def codec_from_dict(values: dict) -> Codec:
     Raises:
         ValueError: for an unknown kind or unknown fields.
     """
+    # JSON has no tuples, and codecs no lists.
     fields = {
         name: tuple(value) if isinstance(value, list) else value
         for name, value in values.items()

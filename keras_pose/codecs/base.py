@@ -45,6 +45,11 @@ class Codec(ABC):
     def default_loss(self) -> str:
         return self.losses[0]
 
+    @property
+    def loss_settings(self) -> dict[str, Any]:
+        """Arguments of the losses that fit: what they must know of the targets."""
+        return {}
+
     @abstractmethod
     def output_shape(self, num_keypoints: int) -> tuple[int, ...]:
         """Returns the shape of what a network gives for one image, without batch."""

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 
 from keras_pose.codecs.gaussian import GaussianHeatmapCodec
+from keras_pose.codecs.peaks import log_around
 
 
 @dataclass(frozen=True)
@@ -39,34 +39,31 @@ class DarkHeatmapCodec(GaussianHeatmapCodec):
         if self.blur_kernel is not None and self.blur_kernel % 2 != 1:
             raise ValueError(f"blur_kernel must be odd, got {self.blur_kernel}.")
 
-    def _center(self, heatmap_xy):
-        return heatmap_xy
-
-    def _center_tf(self, heatmap_xy):
-        return heatmap_xy
+    def _center(self, exact, rounded):
+        return exact, exact
 
     @property
     def _reach(self) -> float:
         return np.inf
 
-    def _refine(self, maps, xy):
+    def _refine(self, maps, xy, scores):
         """Steps to the top of the parabola; derivatives are central differences.
 
         Not within the outer two pixels, and not where the curvature is singular.
         """
-        height, width = maps.shape[1:]
-        inside = ((xy > 1) & (xy < (width - 2, height - 2))).all(axis=1)
-        inside &= maps.max(axis=(1, 2)) > 0
-        i, (x, y) = np.arange(inside.sum()), xy[inside].T
-        logs = np.log(np.maximum(self._smoothed(maps[inside]), 1e-10))
-        top = logs[i, y, x]
-        slope_x = (logs[i, y, x + 1] - logs[i, y, x - 1]) / 2
-        slope_y = (logs[i, y + 1, x] - logs[i, y - 1, x]) / 2
+        height, width = maps.shape[1:3]
+        inside = ((xy > 1) & (xy < (width - 2, height - 2))).all(axis=-1) & (scores > 0)
+        kernel = self.blur_kernel or 2 * int(3 * self.sigma) - 1
+        n, k = np.nonzero(inside)
+        logs = log_around(maps, n, k, xy[inside], kernel, 2, (1e-10, np.inf))
+        top = logs[:, 2, 2]
+        slope_x = (logs[:, 2, 3] - logs[:, 2, 1]) / 2
+        slope_y = (logs[:, 3, 2] - logs[:, 1, 2]) / 2
         # Second derivatives over two pixels each way, as in the source.
-        bend_xx = (logs[i, y, x + 2] - 2 * top + logs[i, y, x - 2]) / 4
-        bend_yy = (logs[i, y + 2, x] - 2 * top + logs[i, y - 2, x]) / 4
-        bend_xy = logs[i, y + 1, x + 1] - logs[i, y - 1, x + 1]
-        bend_xy = (bend_xy - logs[i, y + 1, x - 1] + logs[i, y - 1, x - 1]) / 4
+        bend_xx = (logs[:, 2, 4] - 2 * top + logs[:, 2, 0]) / 4
+        bend_yy = (logs[:, 4, 2] - 2 * top + logs[:, 0, 2]) / 4
+        bend_xy = logs[:, 3, 3] - logs[:, 1, 3] - logs[:, 3, 1] + logs[:, 1, 1]
+        bend_xy = bend_xy / 4
         determinant = bend_xx * bend_yy - bend_xy**2
         is_regular = determinant != 0
         determinant = np.where(is_regular, determinant, 1)
@@ -75,16 +72,3 @@ class DarkHeatmapCodec(GaussianHeatmapCodec):
         offset_xy = np.zeros(xy.shape)
         offset_xy[inside] = np.stack([step_x, step_y], axis=1) * is_regular[:, None]
         return offset_xy
-
-    def _smoothed(self, maps):
-        """Blurs (N, H, W) maps, and scales each back to its old maximum."""
-        kernel = self.blur_kernel or 2 * int(3 * self.sigma) - 1
-        blurred = np.empty(maps.shape, np.float64)
-        for i, values in enumerate(maps.astype(np.float64)):
-            blurred[i] = cv2.GaussianBlur(
-                values, (kernel, kernel), 0, borderType=cv2.BORDER_CONSTANT
-            )
-        peaks = blurred.max(axis=(1, 2), keepdims=True)
-        return (
-            blurred * maps.max(axis=(1, 2), keepdims=True) / np.where(peaks > 0, peaks, 1)
-        )

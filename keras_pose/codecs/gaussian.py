@@ -11,15 +11,13 @@ from typing import Self
 
 import numpy as np
 
-from keras_pose.codecs.base import Codec
-
-# Losses of `keras_pose.losses` that take heatmaps.
-HEATMAP_LOSSES = ("joints_mse", "focused_mse", "ohkm")
+from keras_pose.codecs.heatmaps import HeatmapCodec
+from keras_pose.codecs.peaks import find_peaks
 
 
 @dataclass(frozen=True)
-class GaussianHeatmapCodec(Codec):
-    """Turns keypoints into heatmaps for training, and heatmaps into keypoints.
+class GaussianHeatmapCodec(HeatmapCodec):
+    """Heatmaps with a Gaussian of height 1 per keypoint.
 
     The centre of a target is rounded to a heatmap pixel ("biased"), and decoding
     moves the arg-max a quarter pixel towards its higher neighbour.
@@ -29,29 +27,18 @@ class GaussianHeatmapCodec(Codec):
     `get_final_preds` of `lib/core/inference.py`).
 
     Attributes:
-        input_hw: model input (height, width), pixels.
-        stride: input pixels per heatmap pixel.
         sigma: Gaussian standard deviation, heatmap pixels.
     """
 
-    stride: int = 4
     sigma: float = 2.0
 
     kind = "gaussian"
-    output_name = "heatmaps"
-    losses = HEATMAP_LOSSES
+    losses = ("joints_mse", "focused_mse", "ohkm")
 
     def __post_init__(self) -> None:
-        if self.sigma <= 0 or self.stride < 1:
-            raise ValueError(
-                f"A codec needs sigma > 0 and stride >= 1, got sigma={self.sigma}, "
-                f"stride={self.stride}."
-            )
-        if any(size % self.stride for size in self.input_hw):
-            raise ValueError(
-                f"The codec's input_hw must be multiples of stride {self.stride}, "
-                f"got {self.input_hw}."
-            )
+        super().__post_init__()
+        if self.sigma <= 0:
+            raise ValueError(f"A codec needs sigma > 0, got sigma={self.sigma}.")
 
     @classmethod
     def for_input(cls, input_hw, stride: int = 4) -> Self:
@@ -64,58 +51,44 @@ class GaussianHeatmapCodec(Codec):
         return cls((int(input_hw[0]), int(input_hw[1])), stride, sigma)
 
     @property
-    def heatmap_hw(self) -> tuple[int, int]:
-        return self.input_hw[0] // self.stride, self.input_hw[1] // self.stride
-
-    @property
     def radius(self) -> int:
         """Half the side of the square that a Gaussian is drawn in, heatmap pixels."""
         return int(3 * self.sigma)
 
-    def output_shape(self, num_keypoints: int) -> tuple[int, ...]:
-        return (*self.heatmap_hw, num_keypoints)
-
-    def count_keypoints(self, output_shape) -> int:
-        return output_shape[-1]
-
     def encode(self, keypoints_xy, visibility):
-        """Draws one Gaussian of height 1 per labelled keypoint.
+        """Draws one Gaussian of height 1 per labelled keypoint; see `Codec.encode`.
 
-        Args:
-            keypoints_xy: (..., K, 2) input pixels.
-            visibility: (..., K) COCO flags: 0 not labelled, 1 occluded, 2 visible.
-                Occluded keypoints are trained on.
-
-        Returns:
-            heatmaps: (..., H, W, K) float32 in [0, 1], cut off outside `radius`.
-            weights: (..., K) float32; 0 for keypoints that are not labelled or
-                whose Gaussian lies wholly outside.
+        Weights are 0 as well where the square a Gaussian is drawn in lies wholly
+        outside.
         """
-        keypoints_xy = np.asarray(keypoints_xy, np.float64)
         height, width = self.heatmap_hw
-        center = self._center(keypoints_xy / self.stride)
+        heatmap_xy = np.asarray(keypoints_xy, np.float64) / self.pixel_xy
+        rounded_xy = np.trunc(heatmap_xy + 0.5)
+        center, middle = self._center(heatmap_xy, rounded_xy)
         # The reference's corners of the square, of which the second is exclusive.
-        first, last = center - self.radius, center + self.radius + 1
+        first, last = middle - self.radius, middle + self.radius + 1
         # Truncation toward zero: above -1 is 0 or more.
         reaches = (first < (width, height)) & (last > -1)
         weights = ((np.asarray(visibility) > 0) & reaches.all(-1)).astype(np.float32)
-        columns = self._bump(np.arange(width) - center[..., :1])
-        rows = self._bump(np.arange(height) - center[..., 1:])
+
+        def profile(grid, axis):
+            bump = np.exp(-((grid - center[..., axis]) ** 2) / (2 * self.sigma**2))
+            return bump * (np.abs(grid - middle[..., axis]) <= self._reach)
+
+        columns = profile(np.arange(width), slice(0, 1))
+        rows = profile(np.arange(height), slice(1, 2))
         # A 2D Gaussian is the outer product of two 1D ones, which are cheaper.
         heatmaps = np.einsum("...kh,...kw,...k->...hwk", rows, columns, weights)
         return heatmaps.astype(np.float32), weights
 
-    def _center(self, heatmap_xy):
-        # int() of the reference truncates toward zero, and so must we.
-        return np.trunc(heatmap_xy + 0.5)
-
-    def _bump(self, offset):
-        bump = np.exp(-(offset**2) / (2 * self.sigma**2))
-        return bump * (np.abs(offset) <= self._reach)
+    def _center(self, exact, rounded):
+        """Picks where a Gaussian has its top, and its square the middle."""
+        # int() of the reference truncates toward zero, and so must `rounded`.
+        return rounded, rounded
 
     @property
     def _reach(self) -> float:
-        """How far from its centre a bump is drawn, heatmap pixels."""
+        """How far from the middle of its square a Gaussian is drawn, heatmap pixels."""
         return self.radius
 
     def encode_tf(self, keypoints_xy, visibility):
@@ -125,81 +98,44 @@ class GaussianHeatmapCodec(Codec):
 
         height, width = self.heatmap_hw
         # In double precision, as the twin: exact halves are rounded.
-        center = self._center_tf(tf.cast(keypoints_xy, tf.float64) / self.stride)
-        center = tf.cast(center, tf.float32)
+        heatmap_xy = tf.cast(keypoints_xy, tf.float64) / self.pixel_xy
+        rounded_xy = tf.cast(tf.cast(heatmap_xy + 0.5, tf.int32), tf.float32)
+        center, middle = self._center(tf.cast(heatmap_xy, tf.float32), rounded_xy)
         size = tf.constant([width, height], tf.float32)
-        first, last = center - self.radius, center + self.radius + 1
+        first, last = middle - self.radius, middle + self.radius + 1
         # Truncation toward zero: above -1 is 0 or more.
         reaches = (first < size) & (last > -1)
         weights = tf.cast((visibility > 0) & tf.reduce_all(reaches, -1), tf.float32)
 
-        def bump(offset):
-            inside = tf.cast(tf.abs(offset) <= self._reach, tf.float32)
-            return inside * tf.exp(-tf.square(offset) / (2 * self.sigma**2))
+        def profile(size, axis):
+            grid = tf.range(size, dtype=tf.float32)
+            square = tf.square(grid - center[..., axis])
+            inside = tf.abs(grid - middle[..., axis]) <= self._reach
+            return tf.exp(-square / (2 * self.sigma**2)) * tf.cast(inside, tf.float32)
 
-        columns = bump(tf.range(width, dtype=tf.float32) - center[..., :1])
-        rows = bump(tf.range(height, dtype=tf.float32) - center[..., 1:])
+        columns, rows = profile(width, slice(0, 1)), profile(height, slice(1, 2))
         return tf.einsum("...kh,...kw,...k->...hwk", rows, columns, weights), weights
 
-    def _center_tf(self, heatmap_xy):
-        import tensorflow as tf
+    def _locate(self, maps):
+        xy, scores = find_peaks(maps)
+        return xy + self._refine(maps, xy, scores), scores
 
-        return tf.cast(heatmap_xy + 0.5, tf.int32)
-
-    def decode(self, heatmaps):
-        """Finds keypoints: arg-max, then part of a pixel, see `_refine`.
-
-        As the reference: coordinates are 0 where the maximum is not positive, and
-        peaks near the border are not refined.
-
-        Args:
-            heatmaps: (..., H, W, K) float array.
-
-        Returns:
-            keypoints_xy: (..., K, 2) float32, input pixels.
-            scores: (..., K) float32, the maxima.
-        """
-        heatmaps = np.asarray(heatmaps, np.float32)
-        *batch, height, width, num_keypoints = heatmaps.shape
-        if (height, width) != self.heatmap_hw:
-            raise ValueError(
-                f"The codec expects heatmaps of (height, width) {self.heatmap_hw}, "
-                f"got {(height, width)}."
-            )
-        flat = np.moveaxis(heatmaps, -1, -3).reshape(-1, height * width)
-        best, index = flat.argmax(axis=1), np.arange(len(flat))
-        scores = flat[index, best]
-        xy = np.stack([best % width, best // width], axis=-1)
-        offset_xy = self._refine(flat.reshape(-1, height, width), xy)
-        xy = (xy + offset_xy) * (scores > 0)[:, None]
-        shape = (*batch, num_keypoints)
-        keypoints_xy = (xy * self.stride).astype(np.float32)
-        return keypoints_xy.reshape(*shape, 2), scores.reshape(shape)
-
-    def _refine(self, maps, xy):
+    def _refine(self, maps, xy, scores):
         """Moves a quarter pixel towards the higher neighbour, within the outer two.
 
         Args:
-            maps: (N, H, W) float32.
-            xy: (N, 2) int positions of the maxima.
+            maps: (N, H, W, K) float32.
+            xy: (N, K, 2) int positions of the maxima.
+            scores: (N, K) the maxima.
 
         Returns:
-            (N, 2) offsets, heatmap pixels.
+            (N, K, 2) offsets, heatmap pixels.
         """
-        height, width = maps.shape[1:]
-        inside = ((xy > 1) & (xy < (width - 1, height - 1))).all(axis=1)
-        i, (x, y) = np.flatnonzero(inside), xy[inside].T
+        height, width = maps.shape[1:3]
+        inside = ((xy > 1) & (xy < (width - 1, height - 1))).all(axis=-1)
+        (n, k), (x, y) = np.nonzero(inside), xy[inside].T
         offset_xy = np.zeros(xy.shape)
-        offset_xy[inside, 0] = 0.25 * np.sign(maps[i, y, x + 1] - maps[i, y, x - 1])
-        offset_xy[inside, 1] = 0.25 * np.sign(maps[i, y + 1, x] - maps[i, y - 1, x])
+        slope_x = maps[n, y, x + 1, k] - maps[n, y, x - 1, k]
+        slope_y = maps[n, y + 1, x, k] - maps[n, y - 1, x, k]
+        offset_xy[inside] = 0.25 * np.sign(np.stack([slope_x, slope_y], axis=-1))
         return offset_xy
-
-    def flip_back(self, outputs, mirror_permutation):
-        """Mirrors heatmaps, exchanges left and right, and moves them one column right.
-
-        Source: `flip_back` of the HRNet code, with the shift of its
-        `TEST.SHIFT_HEATMAP`: mirroring moves pixel centres by one heatmap pixel
-        less than the stride would, so the map goes one column right; column 0 stays.
-        """
-        flipped = np.asarray(outputs)[..., ::-1, :][..., mirror_permutation]
-        return np.concatenate([flipped[..., :1, :], flipped[..., :-1, :]], axis=-2)

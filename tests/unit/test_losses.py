@@ -4,7 +4,17 @@ import keras
 import numpy as np
 import pytest
 
-from keras_pose.losses import LOSSES, OHKM, FocusedMSE, JointsMSE
+from keras_pose.codecs import CODECS
+from keras_pose.losses import (
+    L1,
+    L2,
+    LOSSES,
+    OHKM,
+    FocusedMSE,
+    JointsMSE,
+    SimccKL,
+    SmoothL1,
+)
 
 # Two people, two pixels, two keypoints: (B, H=1, W=2, K=2).
 TRUE = np.array([[[[1, 0], [0, 0]]], [[[0, 0], [0, 1]]]], "float32")
@@ -51,14 +61,22 @@ def test_ohkm_of_all_keypoints_is_joints_mse():
 
 
 @pytest.mark.parametrize(
-    "loss", [OHKM(top_k=2), FocusedMSE(gamma=2.0, delta=0.5), JointsMSE()]
+    "loss",
+    [
+        OHKM(top_k=2),
+        FocusedMSE(gamma=2.0, delta=0.5),
+        JointsMSE(),
+        SmoothL1(beta=0.1),
+        L1(),
+        L2(),
+    ],
 )
 def test_losses_survive_saving(loss):
     copy = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(loss))
     assert copy(TRUE, PREDICTED) == loss(TRUE, PREDICTED)
 
 
-@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize("name", ["joints_mse", "focused_mse", "ohkm"])
 def test_stages_are_summed(name):
     keypoints = 8  # OHKM's default wants so many
     image = keras.Input((4, 4, 3))
@@ -81,8 +99,63 @@ def test_stages_are_summed(name):
         (lambda: OHKM(top_k=0), "top_k >= 1"),
         (lambda: OHKM(top_k=3)(TRUE, PREDICTED), "needs that many keypoints"),
         (lambda: FocusedMSE(delta=-1), "delta >= 0"),
+        (lambda: SmoothL1(beta=0), "beta > 0"),
+        (lambda: SimccKL(0), "num_bins_x >= 1"),
     ],
 )
 def test_senseless_settings_are_refused(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+def offset_maps():
+    """One person, two pixels, one keypoint: (B, H=1, W=2, 3) targets and predictions."""
+    # A disc on the first pixel only, with offsets (0.5, -1).
+    true = np.array([[[[1, 0.5, -1], [0, 0, 0]]]], "float32")
+    predicted = np.array([[[[0.5, 0, 1], [0.5, 9, 9]]]], "float32")
+    return true, predicted
+
+
+@pytest.mark.parametrize(
+    ("loss", "discs"),
+    [
+        (JointsMSE, 0.5 * (0.25 + 0.25) / 2),
+        (FocusedMSE, (1.001 * 0.25 + 0.001 * 0.25) / 2),
+        (lambda **kwargs: OHKM(top_k=1, **kwargs), 0.5 * (0.25 + 0.25) / 2),
+    ],
+)
+def test_offsets_count_within_the_disc(loss, discs):
+    # The second pixel's offsets are far off, but outside the disc.
+    offsets = 0.5 * (0.5**2) / 2 + 0.5 * (2**2) / 2
+    value = loss(has_offsets=True)(*offset_maps())
+    np.testing.assert_allclose(value, discs + offsets, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("loss", "expected"),
+    [
+        # One person, two keypoints; errors (0.5, 0) and (2, 1).
+        (L1(reduction=None), [[0.25, 1.5]]),
+        (L2(reduction=None), [[0.125, 2.5]]),
+        (SmoothL1(reduction=None), [[0.0625, (1.5 + 0.5) / 2]]),
+        (SmoothL1(beta=0.25, reduction=None), [[0.1875, (1.875 + 0.875) / 2]]),
+    ],
+)
+def test_coordinate_losses_are_means_over_x_and_y(loss, expected):
+    true = np.zeros((1, 2, 2), "float32")
+    predicted = np.array([[[-0.5, 0], [2, -1]]], "float32")
+    np.testing.assert_allclose(loss(true, predicted), expected)
+
+
+@pytest.mark.parametrize("kind", CODECS)
+def test_every_loss_of_a_codec_takes_its_targets(kind):
+    codec = CODECS[kind].for_input((64, 32))
+    points_xy = np.random.default_rng(0).uniform(4, 28, (2, 8, 2))
+    targets, weights = codec.encode(points_xy, np.full((2, 8), 2))
+    rng = np.random.default_rng(1)
+    predicted = rng.standard_normal(targets.shape).astype("float32")
+    for name in codec.losses:
+        loss = LOSSES[name](**codec.loss_settings)
+        perfect, actual = (float(loss(targets, y, weights)) for y in (targets, predicted))
+        # SimCC's perfect output is a tenfold one: its target is a softmax.
+        assert 0 <= perfect < actual, name
