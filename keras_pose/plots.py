@@ -1,4 +1,4 @@
-"""Curves of training runs, as pictures."""
+"""Curves of training runs, and charts of evaluations, as pictures."""
 
 from __future__ import annotations
 
@@ -77,6 +77,77 @@ def _plot(axes, epochs, values, label):
     axes.plot(
         epochs[known], values[known], marker=marker, color=_COLORS[label], label=label
     )
+
+
+def plot_tables(tables_by_label, title: str = "") -> dict[str, np.ndarray]:
+    """Draws the tables of evaluations: bars by keypoint, curves over OKS thresholds.
+
+    Args:
+        tables_by_label: label -> the `tables` of one evaluation. All labels share a
+            chart, which leaves out those that have no such table.
+        title: stands above every chart.
+
+    Returns:
+        Chart name -> (H, W, 3) uint8 RGB picture.
+
+    Raises:
+        ValueError: when there is no table to draw.
+    """
+    charts: dict[str, dict[str, dict[str, float]]] = {}
+    for label, tables in tables_by_label.items():
+        for name, values in tables.items():
+            charts.setdefault(name, {})[label] = values
+    if not charts:
+        raise ValueError(f"Nothing to draw: {list(tables_by_label)} have no tables.")
+    return {
+        name: (_plot_curves if name.endswith("by OKS threshold") else _plot_bars)(
+            name, series, title
+        )
+        for name, series in charts.items()
+    }
+
+
+def _plot_curves(name, series, title):
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6, 4.2), layout="constrained")
+    axes = figure.add_subplot()
+    for label, values in series.items():
+        axes.plot([float(key) for key in values], list(values.values()), "o-", label=label)
+    axes.set(xlabel="OKS threshold", ylabel=name.split(" by ")[0], ylim=(0, 1))
+    axes.grid(alpha=0.3)
+    axes.legend()
+    figure.suptitle(title, fontsize=9)
+    return _to_image(figure)
+
+
+def _plot_bars(name, series, title):
+    """Draws horizontal bars, so that keypoint names can be read; NaN has no bar."""
+    from matplotlib.figure import Figure
+
+    names = list(next(iter(series.values())))
+    figure = Figure(figsize=(6, 1.2 + 0.3 * len(names)), layout="constrained")
+    axes = figure.add_subplot()
+    thickness = 0.8 / len(series)
+    for number, (label, values) in enumerate(series.items()):
+        heights = [values.get(each, np.nan) for each in names]
+        offsets = np.arange(len(names)) + (number - (len(series) - 1) / 2) * thickness
+        bars = axes.barh(offsets, np.nan_to_num(heights), thickness, label=label)
+        axes.bar_label(
+            bars,
+            [f"{height:.2f}" if np.isfinite(height) else "-" for height in heights],
+            padding=2,
+            fontsize=7,
+        )
+    axes.set_yticks(np.arange(len(names)), [each.replace("_", " ") for each in names])
+    axes.invert_yaxis()
+    axes.margins(x=0.12)
+    axes.set(xlabel=name)
+    axes.grid(axis="x", alpha=0.3)
+    if len(series) > 1:
+        axes.legend()
+    figure.suptitle(title, fontsize=9)
+    return _to_image(figure)
 
 
 def _to_image(figure) -> np.ndarray:

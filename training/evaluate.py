@@ -1,11 +1,16 @@
-"""Measures COCO AP and AR of model files on a data set's people, from their boxes.
+"""Measures model files on a data set's people, by the data set's official metrics.
 
     python training/evaluate.py --weights runs/NAME/best.keras --dataset coco
     python training/evaluate.py --weights w.weights.h5 --model hrnet_w32 --data-dir ~/coco
     python training/evaluate.py --weights best.keras int8.tflite --dataset synthetic
+    python training/evaluate.py --weights best.keras --boxes detections.json --flip-test
+    python training/evaluate.py --weights best.keras --plots charts --output numbers
+    python training/evaluate.py --compare numbers/*.json
 
-Writes metrics_<file>_<data set>_<split>.json beside each file, with the protocol the
-number was measured under. Several files are also printed as one table.
+People are found by their ground-truth boxes, or by those of a detector (--boxes, COCO
+results of all persons). Writes metrics_<file>_<data set>_<split>.json beside each file,
+with the protocol the number was measured under. Several files are also printed as one
+table; numbers of two protocols are not.
 """
 
 import argparse
@@ -22,25 +27,37 @@ def parse_args(argv=None):
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = parser.add_argument
-    add("--weights", nargs="+", required=True, type=Path, metavar="FILE",
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--weights", nargs="+", type=Path, metavar="FILE",
         help=".keras, .weights.h5 (with --model), .tflite or .onnx")  # fmt: skip
+    what.add_argument("--compare", nargs="+", type=Path, metavar="JSON",
+        help="print files of numbers as one table, measuring nothing")  # fmt: skip
     add("--model", help="zoo name, needed for .weights.h5")
     add("--num-keypoints", type=int, help="of .weights.h5, if not the zoo's")
     add("--input-hw", type=int, nargs=2, metavar=("H", "W"), help="likewise, pixels")
-    add("--dataset", default="coco", help="coco or synthetic (default: coco)")
+    add("--dataset", default="coco", help="name of the data set (default: coco)")
     add("--data-dir", help="folder of the data set (default: data/<data set>)")
     add("--split", default="val", help="train or val (default: val)")
+    add("--metrics", nargs="+", metavar="NAME",
+        help="in place of the data set's own: coco_ap, single_ap, pckh, ...")  # fmt: skip
+    add("--boxes", type=Path, metavar="FILE", help="a detector's boxes, as COCO results")
+    add("--box-threshold", type=float, default=0.0, metavar="SCORE",
+        help="leave boxes below this score out (default: 0)")  # fmt: skip
+    add("--nms", default="hard", choices=("hard", "soft", "off"),
+        help="OKS-NMS of what is ranked by score (default: hard)")  # fmt: skip
     add("--flip-test", action="store_true", help="average with mirrored crops")
     add("--limit", type=positive_int, metavar="N", help="only the first N images")
     add("--batch-size", type=positive_int, default=32, help="people at once (default: 32)")
     add("--output", type=Path, metavar="PATH",
         help="folder, or .json file for a single model file")  # fmt: skip
     add("--predictions", type=Path, metavar="FILE", help="also write COCO results there")
+    add("--plots", type=Path, metavar="FOLDER", help="also draw charts into it")
     args = parser.parse_args(argv)
-    if len(args.weights) > 1 and (args.predictions or is_file_name(args.output)):
+    several = args.weights is not None and len(args.weights) > 1
+    if several and (args.predictions or is_file_name(args.output)):
         parser.error("several --weights take a folder as --output, and no --predictions")
     if args.model is None and any(
-        path.name.endswith(".weights.h5") for path in args.weights
+        path.name.endswith(".weights.h5") for path in args.weights or ()
     ):
         parser.error("a .weights.h5 file holds nothing but weights: add --model NAME")
     return args
@@ -51,21 +68,60 @@ def is_file_name(path):
 
 
 def metrics_path(weights, args):
-    """Returns where the numbers of one model file go."""
+    """Returns where the numbers of one model file go.
+
+    In a folder for several, the name tells the file by folder and hash: exports of one
+    network are all called pose_model.tflite.
+    """
     if is_file_name(args.output):
         return args.output
-    parts = ["metrics", weights.name.replace(".", "_"), args.dataset, args.split]
+    parts = ["metrics", weights.name.replace(".", "_")]
+    if args.output:
+        from keras_pose.files import file_sha256
+
+        parts[1:1] = [weights.resolve().parent.name]
+        parts.append(file_sha256(weights)[:8])
+    parts += [args.dataset, args.split, *(args.metrics or ())]
+    parts += [args.boxes.stem] if args.boxes else []
+    parts += [f"from{args.box_threshold:g}"] * bool(args.box_threshold)
+    parts += [f"nms-{args.nms}"] * (args.nms != "hard")
     parts += ["flip"] * args.flip_test + [f"first{args.limit}"] * bool(args.limit)
     return (args.output or weights.parent) / ("_".join(parts) + ".json")
 
 
-def first_images(dataset, limit):
-    """Returns the people of the first `limit` images, and those images' ids."""
-    if limit is None:
-        return dataset.records, None
-    image_ids = list(dict.fromkeys(record.image_id for record in dataset.records))[:limit]
-    chosen = set(image_ids)
-    return [r for r in dataset.records if r.image_id in chosen], image_ids
+def find_people(dataset, args):
+    """Returns whom to predict, the labelled people, and the images that count."""
+    from keras_pose.files import read_json
+    from keras_pose.metrics.boxes import read_boxes
+
+    labelled, image_ids = dataset.records, None
+    if args.limit is not None:
+        image_ids = list(dict.fromkeys(record.image_id for record in labelled))
+        image_ids = image_ids[: args.limit]
+        labelled = [record for record in labelled if record.image_id in set(image_ids)]
+    if args.boxes is None:
+        return labelled, labelled, image_ids
+    records = read_boxes(
+        args.boxes,
+        read_json(dataset.annotation_path),
+        image_folder(dataset),
+        dataset.skeleton.num_keypoints,
+        args.box_threshold,
+    )
+    if image_ids is not None:
+        records = [record for record in records if record.image_id in set(image_ids)]
+    return records, labelled, image_ids
+
+
+def image_folder(dataset):
+    """Returns the folder that the file names of the annotations start from."""
+    from keras_pose.files import read_json
+
+    first = dataset.records[0]
+    for image in read_json(dataset.annotation_path)["images"]:
+        if image["id"] == first.image_id:
+            return first.image_path.parents[len(Path(image["file_name"]).parts) - 1]
+    raise ValueError(f"{dataset.annotation_path} lacks the image id {first.image_id}.")
 
 
 def warm_up(model):
@@ -75,53 +131,91 @@ def warm_up(model):
     model.predict(np.zeros((1, *model.contract.input_hw, 3), np.uint8))
 
 
-def evaluate_file(weights, dataset, args):
+def evaluate_file(weights, dataset, people, args):
     """Evaluates one model file and writes what it found."""
     from keras_pose.files import write_json
     from keras_pose.metrics import evaluate
-    from keras_pose.metrics.protocol import build_protocol, describe, metrics_dict
+    from keras_pose.metrics.protocol import Boxes, Measurement, build_protocol, describe
     from keras_pose.runtime import load_model
 
     input_hw = args.input_hw and tuple(args.input_hw)
     model = load_model(weights, args.model, args.num_keypoints, input_hw)
     warm_up(model)
-    records, image_ids = first_images(dataset, args.limit)
+    records, labelled, image_ids = people
     result = evaluate(
         model.predict,
         model.contract,
         records,
         dataset.annotation_path,
+        metrics=args.metrics or getattr(dataset, "metrics", ("coco_ap",)),
+        labelled=labelled if args.boxes else None,
+        nms=args.nms,
         flip_test=args.flip_test,
         batch_size=args.batch_size,
         image_ids=image_ids,
     )
-    protocol = build_protocol(
-        dataset, model.contract, weights, result, is_subset=args.limit is not None
-    )
+    boxes = Boxes.of_file(args.boxes, args.box_threshold) if args.boxes else None
+    is_subset = args.limit is not None
+    protocol = build_protocol(dataset, model.contract, weights, result, is_subset, boxes)
+    measurement = Measurement.of(result, protocol)
     print(describe(result.stats, protocol))
-    path = write_json(metrics_path(weights, args), metrics_dict(result, protocol))
+    path = write_json(metrics_path(weights, args), measurement.to_dict())
     print(f"written     {path}")
     if args.predictions:
         print(f"written     {write_json(args.predictions, result.detections)}")
-    return result, protocol
+    return measurement
+
+
+def draw_charts(measurements, folder):
+    """Writes one picture per kind of chart, with all measurements in each."""
+    from keras_pose.images import write_image
+    from keras_pose.metrics.protocol import describe_data, labels
+    from keras_pose.plots import plot_tables
+
+    names = labels([measurement.protocol for measurement in measurements])
+    tables = [measurement.tables for measurement in measurements]
+    title = describe_data(measurements[0].protocol)
+    for name, picture in plot_tables(dict(zip(names, tables, strict=True)), title).items():
+        file_name = name.replace(" ", "_").replace("@", "_at_") + ".png"
+        print(f"written     {write_image(folder / file_name, picture)}")
+
+
+def print_table(measurements):
+    from keras_pose.metrics.protocol import comparison_table
+
+    print("\n" + comparison_table(measurements))
 
 
 @plain_errors()
 def main(argv=None):
     args = parse_args(argv)
     # Imported after parsing: TensorFlow takes seconds, `--help` must not.
+    from keras_pose.files import check_writable
+
+    if args.compare:
+        from keras_pose.metrics.protocol import read_measurement
+
+        measurements = [read_measurement(path) for path in args.compare]
+    else:
+        measurements = measure(args)
+    if args.compare or len(measurements) > 1:
+        print_table(measurements)
+    if args.plots:
+        draw_charts(measurements, check_writable(args.plots))
+
+
+def measure(args):
+    """Evaluates the model files, one after the other."""
     from keras_pose.data import open_dataset
     from keras_pose.files import check_writable
-    from keras_pose.metrics.protocol import comparison_table
     from keras_pose.runtime.loading import file_type
 
     for weights in args.weights:
         file_type(weights)  # all of them, before the first takes its minutes
         check_writable(metrics_path(weights, args).parent)
     dataset = open_dataset(args.dataset, args.data_dir, args.split)
-    measured = [evaluate_file(weights, dataset, args) for weights in args.weights]
-    if len(measured) > 1:
-        print("\n" + comparison_table(*zip(*measured, strict=True)))
+    people = find_people(dataset, args)
+    return [evaluate_file(weights, dataset, people, args) for weights in args.weights]
 
 
 if __name__ == "__main__":

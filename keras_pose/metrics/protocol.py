@@ -1,4 +1,4 @@
-"""The protocol: what must stand beside an AP for it to mean anything.
+"""The protocol: what must stand beside a number for it to mean anything.
 
 Ground-truth boxes or a detector's, flip test or not, which images: any of them
 moves AP by more than most models differ.
@@ -7,6 +7,7 @@ moves AP by more than most models differ.
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,8 +15,30 @@ from typing import Any
 
 import keras_pose
 from keras_pose.contract import Contract
-from keras_pose.files import file_sha256
+from keras_pose.files import file_sha256, read_json
 from keras_pose.metrics.evaluator import EvaluationResult
+from keras_pose.metrics.official import METRICS
+
+GROUND_TRUTH = "ground truth"
+
+
+@dataclass(frozen=True)
+class Boxes:
+    """Where person boxes came from.
+
+    Attributes:
+        source: `GROUND_TRUTH`, or the name of a file of detections.
+        sha256: first digits of that file's hash.
+        threshold: score below which boxes were left out.
+    """
+
+    source: str = GROUND_TRUTH
+    sha256: str = ""
+    threshold: float = 0.0
+
+    @classmethod
+    def of_file(cls, path, threshold: float) -> Boxes:
+        return cls(Path(path).name, file_sha256(path)[:16], threshold)
 
 
 @dataclass(frozen=True)
@@ -29,12 +52,18 @@ class Protocol:
         num_images: images that were read.
         num_people: people that were predicted.
         annotation_sha256: first digits of the annotation file's hash.
-        boxes: where person boxes came from.
+        boxes: where person boxes came from, see `Boxes`.
+        boxes_sha256: likewise.
+        boxes_threshold: likewise.
+        metrics: names of the metrics.
+        nms: "hard", "soft" or "off": the OKS-NMS.
         flip_test: whether mirrored crops were averaged in.
         codec: `codec.to_dict()`.
         input_hw: model input (height, width), pixels.
         model: zoo name.
         file_name: model file.
+        file_folder: name of the folder it lay in.
+        file_type: its suffix, such as ".tflite".
         file_bytes: its size.
         file_sha256: first digits of its hash.
         quantization: "float32", "float16", "dynamic" or "int8".
@@ -48,25 +77,36 @@ class Protocol:
     num_people: int
     annotation_sha256: str
     boxes: str
+    boxes_sha256: str
+    boxes_threshold: float
+    metrics: tuple[str, ...]
+    nms: str
     flip_test: bool
     codec: dict[str, Any]
     input_hw: tuple[int, int]
     model: str
     file_name: str
+    file_folder: str
+    file_type: str
     file_bytes: int
     file_sha256: str
     quantization: str
     keras_pose_version: str = keras_pose.__version__
 
 
-# What two measurements must have in common to stand in one table.
+# What two measurements must have in common to stand in one table: all but the model.
 _SHARED_FIELDS = (
     "dataset",
     "split",
+    "is_subset",
     "num_images",
     "num_people",
     "annotation_sha256",
     "boxes",
+    "boxes_sha256",
+    "boxes_threshold",
+    "metrics",
+    "nms",
     "flip_test",
 )
 
@@ -77,6 +117,7 @@ def build_protocol(
     model_path,
     result: EvaluationResult,
     is_subset: bool = False,
+    boxes: Boxes | None = None,
 ) -> Protocol:
     """Gathers the protocol of one evaluation.
 
@@ -86,8 +127,9 @@ def build_protocol(
         model_path: the file that was evaluated.
         result: what `evaluate` returned.
         is_subset: True when not all images of the split were used.
+        boxes: where boxes came from; by default the ground truth.
     """
-    model_path = Path(model_path)
+    model_path, boxes = Path(model_path), boxes or Boxes()
     return Protocol(
         dataset=dataset.name,
         split=dataset.split,
@@ -95,105 +137,225 @@ def build_protocol(
         num_images=result.num_images,
         num_people=result.num_people,
         annotation_sha256=file_sha256(dataset.annotation_path)[:16],
-        boxes="ground truth",
+        boxes=boxes.source,
+        boxes_sha256=boxes.sha256,
+        boxes_threshold=boxes.threshold,
+        metrics=tuple(result.metrics),
+        nms=result.nms,
         flip_test=result.flip_test,
         codec=contract.codec.to_dict(),
         input_hw=contract.input_hw,
         model=contract.model,
         file_name=model_path.name,
+        file_folder=model_path.resolve().parent.name,
+        file_type="".join(model_path.suffixes[-2:])
+        if model_path.name.endswith(".weights.h5")
+        else model_path.suffix,
         file_bytes=model_path.stat().st_size,
         file_sha256=file_sha256(model_path)[:16],
         quantization=contract.quantization,
     )
 
 
-def metrics_dict(result: EvaluationResult, protocol: Protocol) -> dict[str, Any]:
-    """Returns what `metrics.json` holds."""
+@dataclass(frozen=True)
+class Measurement:
+    """Figures that carry their protocol.
+
+    Attributes:
+        stats: figures by name; NaN for what has no value.
+        tables: figures by keypoint, by threshold, ...
+        protocol: how they were measured.
+        predict_seconds: time in the model.
+        total_seconds: time from the first image to the last keypoint.
+    """
+
+    stats: dict[str, float]
+    tables: dict[str, dict[str, float]]
+    protocol: Protocol
+    predict_seconds: float
+    total_seconds: float
+
+    @classmethod
+    def of(cls, result: EvaluationResult, protocol: Protocol) -> Measurement:
+        return cls(
+            result.stats,
+            result.tables,
+            protocol,
+            result.predict_seconds,
+            result.total_seconds,
+        )
+
+    @property
+    def milliseconds_per_person(self) -> float:
+        """Time in the model; a flip test runs it twice."""
+        return 1000 * self.predict_seconds / self.protocol.num_people
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns what `metrics_*.json` holds: figures first, None for NaN."""
+        return {
+            **_rounded(self.stats),
+            "tables": {name: _rounded(values) for name, values in self.tables.items()},
+            "protocol": dataclasses.asdict(self.protocol),
+            "predict_seconds": round(self.predict_seconds, 3),
+            "total_seconds": round(self.total_seconds, 3),
+            "milliseconds_per_person": round(self.milliseconds_per_person, 3),
+        }
+
+
+def _rounded(stats):
     return {
-        **{name: round(value, 6) for name, value in result.stats.items()},
-        "protocol": dataclasses.asdict(protocol),
-        "predict_seconds": round(result.predict_seconds, 3),
-        "total_seconds": round(result.total_seconds, 3),
-        "milliseconds_per_person": round(milliseconds_per_person(result), 3),
+        name: round(value, 6) if math.isfinite(value) else None
+        for name, value in stats.items()
     }
 
 
-def milliseconds_per_person(result: EvaluationResult) -> float:
-    """Returns the time in the model; a flip test runs it twice."""
-    return 1000 * result.predict_seconds / result.num_people
+_NOT_STATS = (
+    "tables",
+    "protocol",
+    "predict_seconds",
+    "total_seconds",
+    "milliseconds_per_person",
+)
+
+
+def read_measurement(path) -> Measurement:
+    """Reads a file that `Measurement.to_dict` was written into.
+
+    Raises:
+        FileNotFoundError: for a missing file.
+        ValueError: for one that does not carry its whole protocol.
+    """
+    values = read_json(path)
+    stamp = values.get("protocol") if isinstance(values, dict) else None
+    if not isinstance(stamp, dict):
+        raise ValueError(f"{path} holds no figures with a protocol.")
+    known = {field.name for field in dataclasses.fields(Protocol)}
+    if set(stamp) != known:
+        raise ValueError(
+            f"{path} was written by another version ({stamp.get('keras_pose_version')}): "
+            f"its protocol lacks {sorted(known - set(stamp))} and has "
+            f"{sorted(set(stamp) - known)} too much. Measure again."
+        )
+    pairs = {name: tuple(stamp[name]) for name in ("metrics", "input_hw")}
+    stats = {name: value for name, value in values.items() if name not in _NOT_STATS}
+    return Measurement(
+        _with_nan(stats),
+        {name: _with_nan(table) for name, table in values.get("tables", {}).items()},
+        Protocol(**{**stamp, **pairs}),
+        values["predict_seconds"],
+        values["total_seconds"],
+    )
+
+
+def _with_nan(stats):
+    return {
+        name: float("nan") if value is None else float(value)
+        for name, value in stats.items()
+    }
 
 
 def describe_data(protocol: Protocol) -> str:
     """Returns the part of the protocol that a whole table shares, in one line."""
     subset = "first " if protocol.is_subset else ""
-    return " | ".join(
-        (
-            f"{protocol.dataset} {protocol.split}, {subset}{protocol.num_images} images, "
-            f"{protocol.num_people} people",
-            "GT boxes" if protocol.boxes == "ground truth" else f"{protocol.boxes} boxes",
-            "flip test" if protocol.flip_test else "no flip",
-        )
+    is_truth = protocol.boxes == GROUND_TRUTH
+    detector = f"boxes of {protocol.boxes} {protocol.boxes_sha256[:8]}"
+    if protocol.boxes_threshold:
+        detector += f" from score {protocol.boxes_threshold:g}"
+    parts = (
+        f"{protocol.dataset} {protocol.split}, {subset}{protocol.num_images} images, "
+        f"{protocol.num_people} people",
+        "GT boxes" if is_truth else detector,
+        "flip test" if protocol.flip_test else "no flip",
+        f"{protocol.nms} NMS" if protocol.nms != "off" else "no NMS",
     )
+    return " | ".join(parts)
+
+
+def columns(protocol: Protocol) -> list[str]:
+    """Returns the names of the figures that stand in tables, the main one first."""
+    return [column for name in protocol.metrics for column in METRICS[name].columns]
 
 
 def describe(stats: dict[str, float], protocol: Protocol) -> str:
-    """Returns AP and its whole protocol in one line."""
-    codec = protocol.codec
+    """Returns the main figures and their whole protocol in one line."""
     height, width = protocol.input_hw
+    mains = [METRICS[name].columns[0] for name in protocol.metrics]
     return " | ".join(
         (
-            f"AP {stats['AP']:.3f}",
+            ", ".join(f"{name} {stats[name]:.3f}" for name in mains),
             describe_data(protocol),
-            f"{codec['kind']} codec, sigma {codec['sigma']:g}",
+            describe_codec(protocol.codec),
             f"{height}x{width} {protocol.model}",
-            f"{protocol.file_name} {protocol.quantization}",
+            f"{protocol.file_name} {protocol.quantization} {protocol.file_sha256[:8]}",
         )
     )
 
 
-def comparison_table(
-    results: Sequence[EvaluationResult], protocols: Sequence[Protocol]
-) -> str:
+def describe_codec(codec: dict[str, Any]) -> str:
+    """Returns such as "gaussian codec, sigma 2"."""
+    sigma = (
+        f", sigma {codec['sigma']:g}" if isinstance(codec.get("sigma"), int | float) else ""
+    )
+    return f"{codec['kind']} codec{sigma}"
+
+
+def comparison_table(measurements: Sequence[Measurement]) -> str:
     """Puts measurements of one protocol side by side, with the drop against the first.
 
     Raises:
-        ValueError: when the protocols differ in more than the model file.
+        ValueError: when the protocols differ in more than the model; names the field.
     """
+    protocols = [measurement.protocol for measurement in measurements]
     for name in _SHARED_FIELDS:
         arrived = {getattr(protocol, name) for protocol in protocols}
         if len(arrived) > 1:
             raise ValueError(
-                f"One table takes numbers of one protocol; {name} is {sorted(arrived)}."
+                f"One table takes numbers of one protocol; {name} differs: "
+                f"{sorted(arrived, key=str)}."
             )
-    header = ("file", "type", "MB", "AP", "AP50", "AP75", "AR", "drop", "ms/person")
-    first = results[0].stats["AP"]
+    names = columns(protocols[0])
+    header = ("file", "type", "codec", "input", "MB", *names, "drop", "ms/person")
     rows = [
-        _row(result, protocol, first)
-        for result, protocol in zip(results, protocols, strict=True)
+        (label, *_row(each, measurements[0], names))
+        for label, each in zip(labels(protocols), measurements, strict=True)
     ]
     return f"{describe_data(protocols[0])}\n{_align([header, *rows])}"
 
 
-def _row(result, protocol, first_ap):
-    stats = result.stats
+def labels(protocols: Sequence[Protocol]) -> list[str]:
+    """Returns what to call each file: its name, after its folder's if that is needed."""
+    names = [protocol.file_name for protocol in protocols]
+    return [
+        name if names.count(name) == 1 else f"{protocol.file_folder}/{name}"
+        for name, protocol in zip(names, protocols, strict=True)
+    ]
+
+
+def _row(measurement, first, names):
+    protocol = measurement.protocol
+    height, width = protocol.input_hw
+    drop = first.stats[names[0]] - measurement.stats[names[0]]
+    if METRICS[protocol.metrics[0]].lower_is_better:
+        drop = -drop
     return (
-        protocol.file_name,
         protocol.quantization,
+        protocol.codec["kind"],
+        f"{height}x{width}",
         f"{protocol.file_bytes / 1e6:.2f}",
-        *(f"{stats[name]:.3f}" for name in ("AP", "AP50", "AP75", "AR")),
-        f"{first_ap - stats['AP']:+.3f}",
-        f"{milliseconds_per_person(result):.1f}",
+        *(f"{measurement.stats[name]:.3f}" for name in names),
+        f"{drop:+.3f}",
+        f"{measurement.milliseconds_per_person:.1f}",
     )
 
 
 def _align(rows):
-    """Left-aligns the two columns of words, right-aligns those of numbers."""
+    """Left-aligns the four columns of words, right-aligns those of numbers."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = []
     for row in rows:
-        words = [cell.ljust(width) for cell, width in zip(row[:2], widths[:2], strict=True)]
+        words = [cell.ljust(width) for cell, width in zip(row[:4], widths[:4], strict=True)]
         numbers = [
-            cell.rjust(width) for cell, width in zip(row[2:], widths[2:], strict=True)
+            cell.rjust(width) for cell, width in zip(row[4:], widths[4:], strict=True)
         ]
         lines.append("  ".join((*words, *numbers)))
     return "\n".join(lines)

@@ -72,15 +72,19 @@ def test_metrics_are_stamped_with_the_protocol(script, weights, data_dir, tmp_pa
     assert protocol["num_images"] == 2
     assert protocol["flip_test"]
     assert protocol["boxes"] == "ground truth"
+    assert (protocol["metrics"], protocol["nms"]) == (["coco_ap"], "hard")
+    assert protocol["file_type"] == ".tflite"
     assert protocol["codec"] == {**CODEC.to_dict(), "input_hw": [64, 48]}
-    assert f"AP {metrics['AP']:.3f} | synthetic val, 2 images" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert f"AP {metrics['AP']:.3f} | synthetic val, 2 images" in printed
+    assert protocol["file_sha256"][:8] in printed
 
 
 def test_several_files_make_one_table(script, weights, data_dir, capsys):
     script.main(["--weights", *weights, *options(data_dir)])
 
     table = capsys.readouterr().out.splitlines()[-4:]
-    assert table[0].endswith("| GT boxes | no flip")
+    assert table[0].endswith("| GT boxes | no flip | hard NMS")
     assert [line.split()[0] for line in table[1:]] == [
         "file",
         "float.tflite",
@@ -94,6 +98,135 @@ def test_limit_evaluates_the_first_images_only(script, weights, data_dir, tmp_pa
     metrics = json.loads(next(tmp_path.glob("metrics_*_first1.json")).read_text())
     assert metrics["protocol"]["num_images"] == 1
     assert metrics["protocol"]["is_subset"]
+
+
+def test_files_of_one_name_get_numbers_of_their_own(script, weights, data_dir, tmp_path):
+    same_names = []
+    for kind in ("float16", "int8"):
+        path = tmp_path / kind / "pose_model.tflite"
+        path.parent.mkdir()
+        path.write_bytes(kind.encode())
+        same_names.append(str(path))
+
+    output = tmp_path / "numbers"
+    for path in same_names:  # two runs, so neither knows of the other
+        script.main(
+            ["--weights", path, *options(data_dir, "--limit", "1"), "--output", str(output)]
+        )
+
+    assert len(list(output.glob("metrics_*.json"))) == 2
+    assert len(list(output.glob("metrics_int8_pose_model_tflite_*.json"))) == 1
+
+
+def test_compare_prints_saved_numbers_as_one_table(
+    script, weights, data_dir, tmp_path, capsys
+):
+    script.main(["--weights", *weights, *options(data_dir, "--limit", "1")])
+    expected = capsys.readouterr().out.splitlines()[-4:]
+
+    script.main(["--compare", *map(str, sorted(tmp_path.glob("metrics_*.json")))])
+
+    # All but the last column, the time, which is rounded to milliseconds when saved.
+    printed = capsys.readouterr().out.splitlines()[-4:]
+    assert [line.split()[:-1] for line in printed] == [
+        line.split()[:-1] for line in expected
+    ]
+
+
+@pytest.mark.parametrize(
+    ("options_of_second", "field"),
+    [
+        pytest.param(["--flip-test"], "flip_test differs", id="flip"),
+        pytest.param(["--nms", "off"], "nms differs", id="nms"),
+        pytest.param(["--metrics", "single_ap"], "metrics differs", id="metric"),
+        pytest.param(["--limit", "1"], "is_subset differs", id="subset"),
+    ],
+)
+def test_compare_refuses_two_protocols(
+    script, weights, data_dir, tmp_path, options_of_second, field
+):
+    script.main(["--weights", weights[0], *options(data_dir)])
+    script.main(["--weights", weights[0], *options(data_dir, *options_of_second)])
+
+    with pytest.raises(SystemExit, match=field):
+        script.main(["--compare", *map(str, sorted(tmp_path.glob("metrics_*.json")))])
+
+
+def test_compare_refuses_numbers_without_a_protocol(script, tmp_path):
+    (tmp_path / "bare.json").write_text('{"AP": 0.99}')
+    with pytest.raises(SystemExit, match=r"bare\.json holds no figures with a protocol"):
+        script.main(["--compare", str(tmp_path / "bare.json")])
+
+
+def detections(data_dir, scores):
+    """Boxes of the ground truth, once per score."""
+    truth = json.loads(next(data_dir.glob("annotations/*.json")).read_text())
+    return [
+        {name: annotation[name] for name in ("image_id", "category_id", "bbox")}
+        | {"score": score}
+        for annotation in truth["annotations"]
+        for score in scores
+    ]
+
+
+def test_boxes_of_a_detector(script, weights, data_dir, tmp_path, capsys):
+    boxes = tmp_path / "boxes.json"
+    boxes.write_text(json.dumps(detections(data_dir, (0.9, 0.1))))
+    num_people = len(json.loads(boxes.read_text())) // 2
+
+    script.main(
+        ["--weights", weights[0], "--box-threshold", "0.5"]
+        + options(data_dir, "--boxes", str(boxes))
+    )
+
+    path = tmp_path / "metrics_float_tflite_synthetic_val_boxes_from0.5.json"
+    protocol = json.loads(path.read_text())["protocol"]
+    assert (protocol["boxes"], protocol["boxes_threshold"]) == ("boxes.json", 0.5)
+    assert len(protocol["boxes_sha256"]) == 16
+    assert protocol["num_people"] == num_people
+    assert "boxes of boxes.json" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        pytest.param({"image_id": 999}, "entry 0: image id 999", id="unknown_image"),
+        pytest.param({"bbox": [1, 2, 0, 5]}, "entry 0 needs a bbox", id="empty_box"),
+        pytest.param({"score": float("nan")}, "entry 0 needs a bbox", id="no_score"),
+        pytest.param({"category_id": 2}, "no box to predict in", id="no_person"),
+    ],
+)
+def test_bad_boxes_are_named(script, weights, data_dir, tmp_path, change, message):
+    boxes = tmp_path / "boxes.json"
+    boxes.write_text(json.dumps([detections(data_dir, (0.9,))[0] | change]))
+    with pytest.raises(SystemExit, match=message):
+        script.main(["--weights", weights[0], *options(data_dir, "--boxes", str(boxes))])
+
+
+def test_one_to_one_metrics_refuse_a_detectors_boxes(script, weights, data_dir, tmp_path):
+    boxes = tmp_path / "boxes.json"
+    boxes.write_text(json.dumps(detections(data_dir, (0.9,))))
+    with pytest.raises(SystemExit, match="Measure COCO AP"):
+        script.main(
+            ["--weights", weights[0], "--metrics", "pixel_error"]
+            + options(data_dir, "--boxes", str(boxes))
+        )
+
+
+def test_a_metric_without_what_it_needs_says_so(script, weights, data_dir):
+    with pytest.raises(SystemExit, match="PCKh needs the field 'head_size'"):
+        script.main(["--weights", weights[0], *options(data_dir, "--metrics", "pckh")])
+
+
+@pytest.mark.slow
+def test_plots_are_pictures(script, weights, data_dir, tmp_path):
+    folder = tmp_path / "charts"
+    script.main(["--weights", *weights, *options(data_dir, "--plots", str(folder))])
+    assert {path.name for path in folder.iterdir()} == {
+        "AP_by_OKS_threshold.png",
+        "recall_by_OKS_threshold.png",
+        "keypoint_similarity.png",
+    }
 
 
 def test_predictions_are_coco_results(script, weights, data_dir, tmp_path):
@@ -125,6 +258,7 @@ def test_errors_are_one_line_that_names_the_cause(script, arguments, message):
         (["--weights", "a.keras", "b.keras", "--output", "m.json"], "take a folder"),
         (["--weights", "a.weights.h5"], "add --model NAME"),
         (["--weights", "a.keras", "--limit", "0"], "at least 1"),
+        (["--weights", "a.keras", "--compare", "a.json"], "not allowed with"),
     ],
 )
 def test_options_that_do_not_go_together(script, arguments, message, capsys):
