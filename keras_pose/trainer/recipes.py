@@ -28,6 +28,8 @@ class Recipe:
         model: zoo name.
         dataset: name, see `keras_pose.data.datasets`.
         data_dir: its folder; None for people drawn when the run starts.
+        skeleton: file with keypoints of your own, see `skeleton.files`, for a data set
+            in COCO's format; None for the data set's.
         input_hw: model input (height, width), pixels.
         epochs: passes over the data.
         batch_size: samples per replica and step.
@@ -53,6 +55,7 @@ class Recipe:
     model: str
     dataset: str = "coco"
     data_dir: str | None = None
+    skeleton: str | None = None
     input_hw: tuple[int, int] = (256, 192)
     epochs: int = 210
     batch_size: int = 32
@@ -180,6 +183,44 @@ def _family_recipe(model: str) -> Recipe:
                 milestones=(60 / 100, 90 / 100),
                 augmentation=Augmentation(
                     scale=0.25, rotation_degrees=30, half_body_probability=0.0
+                ),
+            )
+        case "hourglass_princeton":  # task/pose.py and data/MPII/dp.py of their code
+            # Their rate falls to a fifth there, ours to a tenth.
+            return recipe.override(
+                epochs=200,
+                batch_size=16,
+                milestones=(100 / 200,),
+                augmentation=Augmentation(
+                    scale=0.25, rotation_degrees=30, half_body_probability=0.0
+                ),
+            )
+        case "hourglass_52":  # td-hm_hourglass52_8xb32-210e_coco-256x256.py of mmpose
+            return recipe.override(learning_rate=5e-4, warmup_steps=500)
+        case "cpm":  # td-hm_cpm_8xb64-210e_coco-256x192.py of mmpose
+            return recipe.override(learning_rate=5e-4, batch_size=64, warmup_steps=500)
+        case "cpm_mpii":  # augmentation: Wei et al. 2016, sec. 4.2; rate as mmpose's CPM
+            return recipe.override(
+                learning_rate=5e-4,
+                batch_size=16,
+                warmup_steps=500,
+                augmentation=Augmentation(
+                    scale=0.3, rotation_degrees=40, half_body_probability=0.0
+                ),
+            )
+        case "deep_pose_resnet":  # td-reg_res50_8xb64-210e_coco-256x192.py of mmpose
+            return recipe.override(
+                learning_rate=5e-4, batch_size=64, warmup_steps=500, loss="smooth_l1"
+            )
+        case "deep_pose_alexnet":
+            # Toshev and Szegedy 2014, sec. 4.1, whose AdaGrad had a rate of 5e-4; without
+            # batch norm Adam wants less. They flip and shift people, but turn none.
+            return recipe.override(
+                learning_rate=1e-4,
+                batch_size=128,
+                loss="l2",
+                augmentation=Augmentation(
+                    scale=0.15, rotation_probability=0.0, half_body_probability=0.0
                 ),
             )
         case "slim":  # ours: short runs from random weights, which want a high rate

@@ -2,7 +2,15 @@
 
 from itertools import chain
 
-from keras_pose.zoo.rows import cpm, hourglass, hrnet, openpose, simple_baseline, slim
+from keras_pose.zoo.rows import (
+    cpm,
+    deep_pose,
+    hourglass,
+    hrnet,
+    openpose,
+    simple_baseline,
+    slim,
+)
 
 ROWS = tuple(
     chain(
@@ -10,6 +18,7 @@ ROWS = tuple(
         simple_baseline.ROWS,
         hourglass.ROWS,
         cpm.ROWS,
+        deep_pose.ROWS,
         slim.ROWS,
         openpose.ROWS,
     )
