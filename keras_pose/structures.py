@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 
 import numpy as np
@@ -46,3 +47,53 @@ class Poses:
 
     def __len__(self) -> int:
         return len(self.scores)
+
+
+@dataclass(frozen=True)
+class Detections:
+    """The boxes that a detector found in one image.
+
+    Attributes:
+        boxes_xyxy: (N, 4) float32, image pixels.
+        scores: (N,) float32 in [0, 1].
+        labels: (N,) int64, number of the class.
+
+    Raises:
+        ValueError: where shapes do not fit together, and for numbers that are not
+            finite.
+    """
+
+    boxes_xyxy: np.ndarray
+    scores: np.ndarray
+    labels: np.ndarray
+
+    def __post_init__(self) -> None:
+        count = len(self.scores)
+        expected = {
+            "boxes_xyxy": ((count, 4), np.float32),
+            "scores": ((count,), np.float32),
+            "labels": ((count,), np.int64),
+        }
+        for field, (shape, dtype) in expected.items():
+            values = np.asarray(getattr(self, field), dtype)
+            if values.shape != shape:
+                raise ValueError(f"Detections.{field} must be {shape}, got {values.shape}.")
+            if not np.isfinite(values).all():
+                raise ValueError(f"Detections.{field} holds NaN or infinite values.")
+            object.__setattr__(self, field, values)
+
+    @classmethod
+    def none(cls) -> Detections:
+        """Returns those of an image in which nothing was found."""
+        return cls(np.zeros((0, 4)), np.zeros(0), np.zeros(0))
+
+    def __len__(self) -> int:
+        return len(self.scores)
+
+    def __getitem__(self, chosen) -> Detections:
+        """Picks boxes by a mask, a slice or a list of indices."""
+        return Detections(self.boxes_xyxy[chosen], self.scores[chosen], self.labels[chosen])
+
+    def replace(self, **values) -> Detections:
+        """Returns a copy with other values."""
+        return dataclasses.replace(self, **values)

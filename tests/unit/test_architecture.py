@@ -19,6 +19,7 @@ RANKS = {
     "quiet": 0,
     "skeleton": 0,
     "structures": 0,
+    "boxes": 1,
     "codecs": 1,
     "losses": 1,
     "models": 1,
@@ -28,6 +29,7 @@ RANKS = {
     "runs": 2,
     "topdown": 2,
     "zoo": 2,
+    "detection": 3,
     "drawing": 3,
     "plots": 3,
     "runtime": 3,
@@ -41,6 +43,7 @@ RANKS = {
 # weights < runtime.
 WITHIN_RANK = {
     ("images", "files"),
+    ("skeleton", "files"),
     ("structures", "skeleton"),
     ("topdown", "contract"),
     ("metrics", "contract"),
@@ -49,7 +52,7 @@ WITHIN_RANK = {
     ("data", "contract"),
     ("runtime", "weights"),
 }
-KERAS_ONLY = ("models", "losses.py")
+KERAS_ONLY = ("models", "losses.py", "detection/losses.py")
 
 
 def _imports(path):
