@@ -1,9 +1,14 @@
-"""Draws a contact sheet of a model's predictions on a data set's people.
+"""Draws contact sheets: predictions, the worst and the best of them, or training data.
 
     python training/browse.py --weights runs/NAME/best.keras --dataset coco
     python training/browse.py --weights pose_model.tflite --dataset synthetic --images 24
+    python training/browse.py --weights runs/NAME/best.keras --worst 12 --output worst.png
+    python training/browse.py --training --model hrnet_w32 --dataset coco --images 12
 
-People are found by their ground-truth boxes; what is drawn is the model's own.
+People are found by their ground-truth boxes; what is drawn is the model's own. With
+--worst or --best, labels stand on the left, the prediction on the right, and people are
+ranked by OKS (by PCK where the skeleton has no OKS sigmas). --training shows what the
+recipe of a model trains on: crops after augmentation, with the targets' keypoints.
 """
 
 import argparse
@@ -12,7 +17,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run from a clone
 
-from keras_pose.commandline import plain_errors
+from keras_pose.commandline import plain_errors, positive_int
 
 
 def parse_args(argv=None):
@@ -20,18 +25,35 @@ def parse_args(argv=None):
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = parser.add_argument
-    add("--weights", required=True, metavar="FILE",
+    add("--weights", metavar="FILE",
         help=".keras, .tflite, .onnx, or with --model a word: coco")  # fmt: skip
-    add("--model", help="zoo name, for weights that do not say it")
-    add("--dataset", default="coco", help="coco or synthetic (default: coco)")
+    add("--model", help="zoo name, for weights that do not say it, and for --training")
+    add("--dataset", default="coco", help="name of the data set (default: coco)")
+    add("--skeleton", metavar="FILE", help="keypoints of your own (docs/skeletons.md)")
     add("--data-dir", help="folder of the data set (default: data/<data set>)")
-    add("--split", default="val", help="train or val (default: val)")
-    add("--images", type=int, default=15, help="how many to draw (default: 15)")
-    add("--columns", type=int, default=5, help="per row (default: 5)")
+    add("--split", help="train or val (default: val; with --training, train)")
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("--training", action="store_true", help="draw what training sees")
+    what.add_argument("--worst", type=positive_int, metavar="N",
+        help="draw the N people that are predicted worst")  # fmt: skip
+    what.add_argument("--best", type=positive_int, metavar="N",
+        help="draw the N people that are predicted best")  # fmt: skip
+    add("--flip-test", action="store_true", help="of --worst and --best: average with "
+        "mirrored crops")  # fmt: skip
+    add("--input-hw", type=positive_int, nargs=2, metavar=("H", "W"),
+        help="of --training, if not the recipe's")  # fmt: skip
+    add("--images", type=positive_int, default=15, help="how many to draw (default: 15)")
+    add("--columns", type=positive_int, default=5, help="per row (default: 5)")
     add("--seed", type=int, default=0, help="which images (default: 0)")
     add("--threshold", type=float, default=0.2, help="of keypoint scores (default: 0.2)")
     add("--output", type=Path, default=Path("predictions.png"), metavar="FILE")
-    return parser.parse_args(argv)
+    args = parser.parse_args(argv)
+    if args.training and args.model is None:
+        parser.error("--training draws what a model's recipe trains on: add --model NAME")
+    if not args.training and args.weights is None:
+        parser.error("add --weights FILE, or --training")
+    args.split = args.split or ("train" if args.training else "val")
+    return args
 
 
 def choose_images(records, count, seed):
@@ -59,6 +81,50 @@ def draw_people(records, estimator, threshold):
     return draw_poses(image, estimator(image, boxes_xyxy), threshold=threshold)
 
 
+def draw_predictions(dataset, args):
+    """Returns pictures of whole images, and no captions."""
+    from keras_pose.inference import PoseEstimator
+    from keras_pose.runtime import load_model
+
+    estimator = PoseEstimator(load_model(args.weights, args.model))
+    groups = choose_images(dataset.records, args.images, args.seed)
+    return [draw_people(group, estimator, args.threshold) for group in groups], None
+
+
+def draw_training(dataset, args):
+    """Returns pictures of training samples, and no captions."""
+    from keras_pose.data.sources import records_source
+    from keras_pose.trainer.looking import training_pictures
+    from keras_pose.trainer.recipes import get_recipe
+
+    input_hw = args.input_hw and tuple(args.input_hw)
+    recipe = get_recipe(args.model, args.dataset).override(
+        seed=args.seed, input_hw=input_hw
+    )
+    source = records_source(dataset.records, dataset.skeleton)
+    return training_pictures(recipe, source, min(args.images, len(source))), None
+
+
+def draw_ranked(dataset, args):
+    """Returns pictures and captions of the people at one end of the ranking."""
+    from keras_pose.metrics import evaluate
+    from keras_pose.runtime import load_model
+    from keras_pose.trainer.looking import ranked_pictures
+
+    model = load_model(args.weights, args.model)
+    metric = "single_ap" if model.contract.skeleton.oks_sigmas else "pixel_error"
+    result = evaluate(
+        model.predict,
+        model.contract,
+        dataset.records,
+        metrics=(metric,),
+        flip_test=args.flip_test,
+    )
+    return ranked_pictures(
+        result, args.worst or args.best, bool(args.worst), args.threshold
+    )
+
+
 @plain_errors()
 def main(argv=None):
     args = parse_args(argv)
@@ -67,15 +133,18 @@ def main(argv=None):
     from keras_pose.drawing import contact_sheet
     from keras_pose.files import check_writable
     from keras_pose.images import write_image
-    from keras_pose.inference import PoseEstimator
-    from keras_pose.runtime import load_model
+    from keras_pose.skeleton.files import read_skeleton
 
     check_writable(args.output.parent)
-    estimator = PoseEstimator(load_model(args.weights, args.model))
-    records = open_dataset(args.dataset, args.data_dir, args.split).records
-    groups = choose_images(records, args.images, args.seed)
-    drawings = [draw_people(group, estimator, args.threshold) for group in groups]
-    sheet = contact_sheet(drawings, args.columns)
+    skeleton = read_skeleton(args.skeleton) if args.skeleton else None
+    dataset = open_dataset(args.dataset, args.data_dir, args.split, skeleton)
+    draw = draw_predictions
+    if args.training:
+        draw = draw_training
+    elif args.worst or args.best:
+        draw = draw_ranked
+    pictures, captions = draw(dataset, args)
+    sheet = contact_sheet(pictures, args.columns, captions)
     print(f"written     {write_image(args.output, sheet)}")
 
 

@@ -29,13 +29,14 @@ def parse_args(argv=None):
     add = parser.add_argument
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--weights", nargs="+", type=Path, metavar="FILE",
-        help=".keras, .weights.h5 (with --model), .tflite or .onnx")  # fmt: skip
+        help=".keras, .tflite, .onnx; with --model .weights.h5 or: coco")  # fmt: skip
     what.add_argument("--compare", nargs="+", type=Path, metavar="JSON",
         help="print files of numbers as one table, measuring nothing")  # fmt: skip
-    add("--model", help="zoo name, needed for .weights.h5")
+    add("--model", help="zoo name, for weights that do not say it")
     add("--num-keypoints", type=int, help="of .weights.h5, if not the zoo's")
     add("--input-hw", type=int, nargs=2, metavar=("H", "W"), help="likewise, pixels")
     add("--dataset", default="coco", help="name of the data set (default: coco)")
+    add("--skeleton", metavar="FILE", help="keypoints of your own (docs/skeletons.md)")
     add("--data-dir", help="folder of the data set (default: data/<data set>)")
     add("--split", default="val", help="train or val (default: val)")
     add("--metrics", nargs="+", metavar="NAME",
@@ -87,6 +88,19 @@ def metrics_path(weights, args):
     parts += [f"nms-{args.nms}"] * (args.nms != "hard")
     parts += ["flip"] * args.flip_test + [f"first{args.limit}"] * bool(args.limit)
     return (args.output or weights.parent) / ("_".join(parts) + ".json")
+
+
+def find_official(args):
+    """Puts the files of official weights in place of their words."""
+    from keras_pose.weights.catalog import get_entry, is_word
+    from keras_pose.weights.loading import converted_file
+
+    for i, weights in enumerate(args.weights):
+        if is_word(str(weights)):
+            if args.model is None:
+                raise ValueError(f"The weights {weights} need a model: add --model NAME.")
+            args.weights[i] = converted_file(get_entry(args.model, str(weights)))
+            args.output = args.output or Path()  # not into the cache
 
 
 def find_people(dataset, args):
@@ -209,11 +223,14 @@ def measure(args):
     from keras_pose.data import open_dataset
     from keras_pose.files import check_writable
     from keras_pose.runtime.loading import file_type
+    from keras_pose.skeleton.files import read_skeleton
 
+    find_official(args)
     for weights in args.weights:
         file_type(weights)  # all of them, before the first takes its minutes
         check_writable(metrics_path(weights, args).parent)
-    dataset = open_dataset(args.dataset, args.data_dir, args.split)
+    skeleton = read_skeleton(args.skeleton) if args.skeleton else None
+    dataset = open_dataset(args.dataset, args.data_dir, args.split, skeleton)
     people = find_people(dataset, args)
     return [evaluate_file(weights, dataset, people, args) for weights in args.weights]
 

@@ -27,6 +27,7 @@ def parse_args(argv=None):
     add("--model", help="zoo name, such as hrnet_w32 or pose_slim")
     add("--dataset", help="coco or synthetic (default: see above)")
     add("--data-dir", help="folder of the data set (default: data/coco)")
+    add("--skeleton", metavar="FILE", help="keypoints of your own (docs/skeletons.md)")
     add("--output-dir", default="runs", help="where run folders go (default: runs)")
     add("--run-dir", help="use this run folder; goes on if it holds the same run")
     add("--input-hw", type=int, nargs=2, metavar=("H", "W"), help="model input, pixels")
@@ -34,8 +35,8 @@ def parse_args(argv=None):
     add("--max-steps", type=positive_int, help="stop after so many steps: a smoke run")
     add("--batch-size", type=positive_int, help="per replica")
     add("--learning-rate", type=float)
-    add("--loss", help="joints_mse, focused_mse or ohkm")
-    add("--codec", help="targets: gaussian (HRNet's) or dark (not rounded)")
+    add("--loss", help="joints_mse, focused_mse, ohkm; simcc_kl; smooth_l1, l1, l2")
+    add("--codec", help="targets: gaussian, dark, udp, udp_offset; simcc; regression")
     add("--weights", help="start from: coco, imagenet, ... (see keras_pose models), "
         "or a .keras, .weights.h5 or .pth file")  # fmt: skip
     add("--resume", metavar="RUN", help="go on with an interrupted run folder")
@@ -79,6 +80,7 @@ def make_recipe(args):
     dataset, data_dir = choose_dataset(args.dataset, args.data_dir)
     return get_recipe(args.model, dataset).override(
         data_dir=data_dir,
+        skeleton=args.skeleton,
         input_hw=args.input_hw and tuple(args.input_hw),
         epochs=args.epochs,
         max_steps=args.max_steps,

@@ -62,7 +62,9 @@ def find_coco(data_dir, split: str) -> tuple[Path, Path] | None:
     return None
 
 
-def open_dataset(name: str, data_dir=None, split: str = "val") -> PoseDataset:
+def open_dataset(
+    name: str, data_dir=None, split: str = "val", skeleton: Skeleton | None = None
+) -> PoseDataset:
     """Opens a split of a data set.
 
     The synthetic validation split is drawn on first use (some seconds) and kept in
@@ -73,12 +75,19 @@ def open_dataset(name: str, data_dir=None, split: str = "val") -> PoseDataset:
         name: one of `DATASETS`.
         data_dir: default: `DEFAULT_DIRS[name]`.
         split: "train" or "val".
+        skeleton: keypoints of your own, of files in COCO's format; None for the data
+            set's.
 
     Raises:
-        ValueError: for an unknown name or malformed annotations.
+        ValueError: for an unknown name, malformed annotations or other keypoints.
         FileNotFoundError: lists the places that were tried.
     """
     check_dataset_name(name)
+    if skeleton is not None and name != "coco":
+        raise ValueError(
+            f"The keypoints of {name} are known: a skeleton of your own goes with files "
+            "in COCO's format (data set coco)."
+        )
     data_dir = Path(data_dir or DEFAULT_DIRS[name])
     if name == "synthetic" and split == "val" and find_coco(data_dir, split) is None:
         write_coco_dataset(data_dir, SYNTHETIC_VAL_IMAGES, split="val")
@@ -89,5 +98,6 @@ def open_dataset(name: str, data_dir=None, split: str = "val") -> PoseDataset:
             f"No {split} split of {name} in {data_dir}: tried {', '.join(tried)}, each "
             "with its image folder. Name the folder with --data-dir."
         )
-    records = read_coco(*found, COCO_17)
-    return PoseDataset(name, split, COCO_17, records, found[0])
+    skeleton = skeleton or COCO_17
+    records = read_coco(*found, skeleton)
+    return PoseDataset(name, split, skeleton, records, found[0])

@@ -13,6 +13,7 @@ from keras_pose.data.sources import PersonSource, records_source, synthetic_sour
 from keras_pose.files import read_json
 from keras_pose.runs import RECIPE_NAME, newest_checkpoint
 from keras_pose.runtime.loading import load_keras
+from keras_pose.skeleton.files import read_skeleton
 from keras_pose.weights.catalog import is_word
 
 NUM_SYNTHETIC_SCENES = 200
@@ -103,7 +104,8 @@ def _open_people(name, data_dir, recipe) -> tuple[PersonSource, str]:
     if name == "synthetic" and data_dir is None:
         seed = recipe.get("seed", 0)
         return synthetic_source(NUM_SYNTHETIC_SCENES, seed), "synthetic people, drawn now"
-    dataset = open_dataset(name, data_dir, "train")
+    skeleton = recipe.get("skeleton") and read_skeleton(recipe["skeleton"])
+    dataset = open_dataset(name, data_dir, "train", skeleton or None)
     source = records_source(dataset.records, dataset.skeleton)
     folder = data_dir or DEFAULT_DIRS[name]
     return source, f"the train split of {name} in {folder}"

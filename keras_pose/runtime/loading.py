@@ -88,17 +88,15 @@ def _load_official(path, model, num_keypoints, input_hw):
     from keras_pose.weights.carried import contract_of
     from keras_pose.weights.catalog import get_entry, is_word
     from keras_pose.weights.creation import create_model
+    from keras_pose.weights.loading import converted_file
 
     if model is None:
         raise ValueError(
             f"{path} says nothing of its network: say of which model the weights are "
             "(model=..., or --model on the command line)."
         )
-    if is_word(path) and get_entry(model, path).is_backbone:
-        raise ValueError(
-            f"The weights {path!r} of {model} are those of a backbone: there is nothing to "
-            "run before it is trained (training/train.py takes them as a start)."
-        )
+    if is_word(path):
+        converted_file(get_entry(model, path))  # refuses backbones
     # Not with num_keypoints: a head that starts at random is nothing to run.
     network = create_model(model, None, input_hw, path)
     contract = contract_of(network)

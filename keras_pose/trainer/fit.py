@@ -18,7 +18,7 @@ from keras_pose.data.sources import PersonSource, records_source, synthetic_sour
 from keras_pose.files import check_writable, read_json, write_json
 from keras_pose.losses import LOSSES
 from keras_pose.metrics.evaluator import evaluate
-from keras_pose.metrics.streaming import HeatmapPCK
+from keras_pose.metrics.streaming import StreamingPCK
 from keras_pose.models.complexity import count_params
 from keras_pose.normalization import Normalization
 from keras_pose.runs import (
@@ -30,6 +30,7 @@ from keras_pose.runs import (
     read_progress,
 )
 from keras_pose.runtime import PoseModel
+from keras_pose.skeleton.files import read_skeleton
 from keras_pose.trainer import callbacks
 from keras_pose.trainer.devices import make_strategy
 from keras_pose.trainer.optimization import make_optimizer
@@ -110,7 +111,7 @@ def fit(recipe: Recipe, run_dir, devices: str = "auto") -> Path:
     done = read_progress(run_dir)["epochs_done"]
     codec = CODECS[recipe.codec].for_input(recipe.input_hw, get_spec(recipe.model).stride)
     with strategy.scope():
-        model = _make_model(recipe, plan, run_dir, sources["train"].skeleton)
+        model = _make_model(recipe, plan, run_dir, sources["train"].skeleton, codec)
     contract = keras_contract(
         model, codec, sources["train"].skeleton, _normalization(model, run_dir)
     )
@@ -132,14 +133,19 @@ def fit(recipe: Recipe, run_dir, devices: str = "auto") -> Path:
 
 def _open_source(recipe: Recipe, split: str, global_batch: int) -> PersonSource:
     """Opens the people of a split, or draws them."""
-    if recipe.dataset == "synthetic" and recipe.data_dir is None:
+    if recipe.dataset == "synthetic" and not (recipe.data_dir or recipe.skeleton):
         share = 1.0 if split == "train" else 0.1
         num_images = max(1, round(share * recipe.synthetic_images))
         if recipe.max_steps:  # a smoke run need not draw what it will not see
             num_images = min(num_images, recipe.max_steps * global_batch)
         return synthetic_source(num_images, recipe.seed, split)
-    dataset = open_dataset(recipe.dataset, recipe.data_dir, split)
+    dataset = _open_dataset(recipe, split)
     return records_source(dataset.records, dataset.skeleton).without_broken_images()
+
+
+def _open_dataset(recipe: Recipe, split: str) -> PoseDataset:
+    skeleton = recipe.skeleton and read_skeleton(recipe.skeleton)
+    return open_dataset(recipe.dataset, recipe.data_dir, split, skeleton or None)
 
 
 def _make_plan(recipe: Recipe, num_samples: int, global_batch: int) -> _Plan:
@@ -151,17 +157,19 @@ def _make_plan(recipe: Recipe, num_samples: int, global_batch: int) -> _Plan:
     return _Plan(global_batch, min(steps_per_epoch, total_steps), total_steps, epochs)
 
 
-def _make_model(recipe, plan, run_dir, skeleton):
+def _make_model(recipe, plan, run_dir, skeleton, codec):
     """Builds and compiles the model, with weights and optimizer of a run to resume."""
     last = run_dir / LAST_NAME
     weights = None if last.exists() else recipe.weights
-    model = create_model(recipe.model, skeleton.num_keypoints, recipe.input_hw, weights)
+    num_channels = codec.num_channels(skeleton.num_keypoints)
+    model = create_model(recipe.model, num_channels, recipe.input_hw, weights)
     _synchronize_batch_norm(model)
     num_outputs = len(model.outputs)
+    loss = recipe.loss or codec.default_loss
     model.compile(
         optimizer=make_optimizer(recipe, plan.total_steps),
-        loss=[LOSSES[recipe.loss]() for _ in range(num_outputs)],
-        weighted_metrics=[[]] * (num_outputs - 1) + [[HeatmapPCK()]],
+        loss=[LOSSES[loss](**codec.loss_settings) for _ in range(num_outputs)],
+        weighted_metrics=[[]] * (num_outputs - 1) + [[StreamingPCK(codec)]],
     )
     if last.exists():
         _restore(model, keras.models.load_model(last))
@@ -225,7 +233,7 @@ def _validation_batches(recipe, plan, source, contract, model):
 def _make_callbacks(recipe, plan, run_dir, contract, model):
     chosen = []
     if recipe.ap_every:
-        dataset = open_dataset(recipe.dataset, recipe.data_dir, "val")
+        dataset = _open_dataset(recipe, "val")
         measure = _ap_function(model, contract, dataset)
         chosen.append(callbacks.MeasureAP(measure, recipe.ap_every, plan.epochs))
     if recipe.max_steps:
@@ -265,7 +273,7 @@ def _print_facts(recipe, plan, model, strategy, sources, done):
     print(
         f"steps       {plan.steps_per_epoch} x {plan.epochs} epochs, from epoch {done + 1}"
     )
-    print(f"loss        {recipe.loss} of {recipe.codec} heatmaps")
+    print(f"loss        {model.loss[-1].name} of {recipe.codec} targets")
     print(f"optimizer   {recipe.optimizer}, learning rate {recipe.learning_rate:g}")
 
 

@@ -40,7 +40,7 @@ class Recipe:
         optimizer: "adam", "adamw" or "rmsprop".
         weight_decay: of "adamw" only. HRNet collapses with it (its code passes a
             decay setting that its Adam ignores).
-        loss: key of `keras_pose.losses.LOSSES`.
+        loss: key of `keras_pose.losses.LOSSES`; None for the codec's usual one.
         codec: key of `keras_pose.codecs.CODECS`: what targets look like.
         augmentation: how much samples vary.
         weights: what the network starts from, see `create_model`: a word such as
@@ -65,7 +65,7 @@ class Recipe:
     warmup_steps: int = 0
     optimizer: str = "adam"
     weight_decay: float = 0.0
-    loss: str = "joints_mse"
+    loss: str | None = None
     codec: str = "gaussian"
     augmentation: Augmentation = field(default_factory=Augmentation)
     weights: str | None = None
@@ -79,10 +79,10 @@ class Recipe:
         for name, known in (
             ("schedule", SCHEDULES),
             ("optimizer", OPTIMIZERS),
-            ("loss", tuple(LOSSES)),
             ("codec", tuple(CODECS)),
         ):
             _check_choice(name, getattr(self, name), known)
+        _check_fits(self.model, self.codec, self.loss)
         for name in ("epochs", "batch_size", "learning_rate", "synthetic_images"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} must be positive, got {getattr(self, name)}.")
@@ -114,6 +114,25 @@ class Recipe:
             if name in values:
                 values[name] = tuple(values[name])
         return cls(**values)
+
+
+def _check_fits(model, codec, loss):
+    """Refuses a codec that is not for the model's outputs, and a loss not for the codec's."""
+    usual, chosen = CODECS[get_spec(model).codec], CODECS[codec]
+    if usual.output_name != chosen.output_name:
+        fitting = [k for k, c in CODECS.items() if c.output_name == usual.output_name]
+        raise ValueError(
+            f"The codec {codec!r} is for networks that give {chosen.output_name}; {model} "
+            f"gives {usual.output_name}: choose {' or '.join(fitting)}."
+        )
+    if loss is None:
+        return
+    _check_choice("loss", loss, tuple(LOSSES))
+    if loss not in chosen.losses:
+        raise ValueError(
+            f"The loss {loss!r} does not fit the targets of the codec {codec!r}: choose "
+            f"{' or '.join(chosen.losses)}."
+        )
 
 
 def _check_choice(name, value, known):

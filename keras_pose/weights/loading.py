@@ -53,7 +53,15 @@ def converted_file(entry: CatalogEntry) -> Path:
     """Returns the catalogue's weights as a Keras file, made on first use and kept.
 
     Top-down networks come as `.keras` with their contract, others as `.weights.h5`.
+
+    Raises:
+        ValueError: for a backbone: without a head there is nothing to run.
     """
+    if entry.is_backbone:
+        raise ValueError(
+            f"The weights {entry.weights!r} of {entry.model} are those of a backbone: "
+            "nothing to run before it is trained (training/train.py starts from them)."
+        )
     ending = ".keras" if get_spec(entry.model).task == "top_down" else ".weights.h5"
     mark = entry.sha256[0][:8] if entry.sha256 else "unchecked"
     name = f"{entry.model}-{entry.weights}-{mark}-v{CONVERSION_VERSION}{ending}"
