@@ -185,6 +185,16 @@ def _family_recipe(model: str) -> Recipe:
     match spec.family:
         case "hrnet":  # w32_256x192_adam_lr1e-3.yaml of the HRNet code
             return recipe
+        case "hrnet_v2_landmarks":  # wflw/face_alignment_wflw_hrnet_w18.yaml of its code
+            return recipe.override(
+                epochs=60,
+                batch_size=16,
+                learning_rate=1e-4,
+                milestones=(30 / 60, 50 / 60),
+                augmentation=Augmentation(
+                    scale=0.25, rotation_degrees=30, half_body_probability=0.0
+                ),
+            )
         case "simple_baseline":  # 256x192_d256x3_adam_lr1e-3.yaml of Simple Baselines
             return recipe.override(
                 epochs=140,

@@ -42,6 +42,7 @@ ROWS = (
         params=28_589_811,
         macs=7_684_227_072,
         paper=UDP_PAPER,
+        codec="udp_offset",
     ),
     ModelSpec(
         name="hrnet_w18_classification",
