@@ -95,7 +95,8 @@ def test_nothing_over_the_threshold_is_an_empty_result():
 
     found = detect(scores, distances, (32,), (64, 64), (1.0, 1.0), LOOSE)
 
-    assert len(found) == 0 and found.boxes_xyxy.shape == (0, 4)
+    assert len(found) == 0
+    assert found.boxes_xyxy.shape == (0, 4)
 
 
 def test_one_cell_may_propose_several_classes():
