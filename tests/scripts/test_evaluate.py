@@ -175,8 +175,11 @@ def test_boxes_of_a_detector(script, weights, data_dir, tmp_path, capsys):
     num_people = len(json.loads(boxes.read_text())) // 2
 
     script.main(
-        ["--weights", weights[0], "--box-threshold", "0.5"]
-        + options(data_dir, "--boxes", str(boxes))
+        [
+            "--weights",
+            weights[0],
+            *options(data_dir, "--boxes", str(boxes), "--box-threshold", "0.5"),
+        ]
     )
 
     path = tmp_path / "metrics_float_tflite_synthetic_val_boxes_from0.5.json"
@@ -208,8 +211,11 @@ def test_one_to_one_metrics_refuse_a_detectors_boxes(script, weights, data_dir, 
     boxes.write_text(json.dumps(detections(data_dir, (0.9,))))
     with pytest.raises(SystemExit, match="Measure COCO AP"):
         script.main(
-            ["--weights", weights[0], "--metrics", "pixel_error"]
-            + options(data_dir, "--boxes", str(boxes))
+            [
+                "--weights",
+                weights[0],
+                *options(data_dir, "--boxes", str(boxes), "--metrics", "pixel_error"),
+            ]
         )
 
 

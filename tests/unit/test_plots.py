@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from keras_pose.plots import plot_run, read_log
+from keras_pose.plots import plot_run, plot_tables, read_log
 
 LOG = "epoch,loss,pck,val_ap,val_loss,val_pck\n0,3,0.1,nan,4,0.2\n1,2,0.3,0.25,3,0.4\n"
 
@@ -34,3 +34,19 @@ def test_a_folder_without_a_log_is_refused(tmp_path, content, error):
         (tmp_path / "log.csv").write_text(content)
     with pytest.raises(error, match=r"log\.csv"):
         read_log(tmp_path)
+
+
+@pytest.mark.slow
+def test_every_table_becomes_a_chart_and_nan_a_gap():
+    tables = {
+        "PCKh@0.5": {"nose": 0.5, "left_knee": float("nan")},
+        "AP by OKS threshold": {"0.50": 0.9, "0.55": 0.8},
+    }
+    charts = plot_tables({"a.keras": tables, "b.tflite": {}}, "a title")
+    assert set(charts) == set(tables)
+    assert all(picture.std() > 10 for picture in charts.values())
+
+
+def test_nothing_to_draw_is_said():
+    with pytest.raises(ValueError, match=r"a\.keras"):
+        plot_tables({"a.keras": {}})
