@@ -6,6 +6,8 @@
 
 The whole photo is one person unless boxes say where people are. Without --weights
 it takes the best checkpoint of the newest run in runs/.
+
+    python -m keras_pose models            # what there is: `models --help`
 """
 
 from __future__ import annotations
@@ -38,6 +40,32 @@ def parse_args(argv=None):
     add("--draw-boxes", action="store_true", help="outline the person boxes too")
     add("--json", type=Path, metavar="FILE", help="also write the keypoints there")
     return parser.parse_args(argv)
+
+
+def parse_models_args(argv):
+    parser = argparse.ArgumentParser(
+        prog="python -m keras_pose models",
+        description="Lists the networks: sizes, official weights, and what is reported "
+        "of them.",
+    )
+    add = parser.add_argument
+    add("--task", help="only those for top_down, bottom_up, detection, ...")
+    add("--markdown", action="store_true", help="as a Markdown table")
+    add("--update-readme", type=Path, metavar="FILE", help="write it into a README")
+    args = parser.parse_args(argv)
+    if args.update_readme and (args.task or args.markdown):
+        parser.error("--update-readme writes the whole table: no --task, no --markdown")
+    return args
+
+
+def list_networks(args):
+    from keras_pose.model_table import as_markdown, as_text, table_rows, update_readme
+
+    if args.update_readme:
+        print(f"written     {update_readme(args.update_readme)}")
+        return
+    rows = table_rows(args.task)
+    print(as_markdown(rows) if args.markdown else as_text(rows))
 
 
 def box(text):
@@ -151,6 +179,9 @@ def person_dict(poses, index):
 
 @plain_errors()
 def main(argv=None):
+    argv = sys.argv[1:] if argv is None else list(argv)
+    if argv[:1] == ["models"]:
+        return list_networks(parse_models_args(argv[1:]))
     args = parse_args(argv)
     # Imported after parsing: `--help` must not wait for OpenCV, nor for TensorFlow.
     from keras_pose.files import check_writable, write_json

@@ -7,31 +7,8 @@ import pytest
 
 from keras_pose.skeleton import SKELETONS
 from keras_pose.weights.catalog import all_entries, entries_of, get_entry, is_word
+from keras_pose.weights.layouts import final_layer
 from keras_pose.zoo import ZOO
-
-# Networks that the catalogue knows weights of, and the zoo has not got.
-NOT_BUILT = {
-    "cpm",
-    "hourglass_52",
-    "hrnet_w18_classification",
-    "hrnet_w32_classification",
-    "hrnet_w48_classification",
-    "lite_hrnet_18",
-    "lite_hrnet_30",
-    "openpose_lightweight",
-    "rtmdet_m",
-    "rtmdet_nano",
-    "rtmdet_tiny",
-    "rtmpose_l",
-    "rtmpose_m",
-    "rtmpose_s",
-    "rtmpose_t",
-    "simple_baseline_mobilenet_v2",
-    "vitpose_b",
-    "vitpose_b_simple",
-    "vitpose_s",
-    "vitpose_s_simple",
-}
 
 
 def test_words_are_unique_and_look_like_words():
@@ -97,9 +74,15 @@ def test_usable_rows_fit_their_networks():
             assert SKELETONS[entry.skeleton].num_keypoints == entry.num_keypoints
 
 
-def test_rows_of_networks_that_are_not_built_are_known():
-    waiting = {entry.model for entry in all_entries()} - set(ZOO)
-    assert waiting <= NOT_BUILT
+def test_every_row_is_of_a_network_that_is_built():
+    unusable = {entry.model for entry in all_entries() if not entry.is_usable}
+    assert unusable == set()
+
+
+def test_the_layer_that_tells_the_number_of_keypoints_is_known():
+    for entry in all_entries():
+        if entry.is_usable and not entry.is_backbone:
+            assert final_layer(ZOO[entry.model])
 
 
 def test_plain_word_is_the_usual_size():
