@@ -124,12 +124,12 @@ def _loader(source):
         if not is_encoded:
             encoded = tf.io.read_file(encoded)
         sample = {name: values[index] for name, values in labels.items()}
-        return sample | {"image": _decode(encoded)}
+        return sample | {"image": decode_image(encoded)}
 
     return load
 
 
-def _decode(encoded):
+def decode_image(encoded):
     """Decodes an image to (H, W, 3) uint8 RGB, to the same pixels as `read_image`."""
     image = tf.cond(
         tf.io.is_jpeg(encoded),

@@ -81,10 +81,7 @@ class PersonSource:
         Raises:
             ImageError: when no image is left.
         """
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
-            problems = pool.map(_problem, self.images)
-            bar = _progress(problems, "checking images", len(self.images))
-            broken = [i for i, problem in enumerate(bar) if _warn(problem)]
+        broken = broken_images(self.images)
         keep = ~np.isin(self.image_index, broken)
         if not keep.any():
             raise ImageError(
@@ -98,6 +95,14 @@ class PersonSource:
             visibility=self.visibility[keep],
             num_skipped_images=len(broken),
         )
+
+
+def broken_images(images: list[Path] | list[bytes]) -> list[int]:
+    """Decodes every image once; warns of those that cannot be, and returns their places."""
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        problems = pool.map(_problem, images)
+        bar = _progress(problems, "checking images", len(images))
+        return [i for i, problem in enumerate(bar) if _warn(problem)]
 
 
 def _progress(steps, title, count):

@@ -168,7 +168,7 @@ def test_tensorflow_decodes_the_pixels_that_pillow_does(tmp_path, name, mode):
     image = np.stack([rows * 3, columns * 5, 255 - rows - columns], axis=-1).astype("uint8")
     path = tmp_path / name
     Image.fromarray(image).convert(mode).save(path)
-    decoded = pipeline._decode(path.read_bytes())
+    decoded = pipeline.decode_image(path.read_bytes())
     np.testing.assert_array_equal(decoded, read_image(path, honour_exif=False))
 
 

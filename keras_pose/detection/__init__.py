@@ -1,0 +1,1 @@
+"""Training person detectors: labelled boxes, their augmentation, and the loss."""
