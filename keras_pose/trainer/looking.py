@@ -73,7 +73,7 @@ def overlay_heatmaps(crop, heatmaps) -> np.ndarray:
     highest = np.ascontiguousarray(heatmaps.max(axis=-1), np.float32)
     alpha = cv2.resize(highest, (width, height), interpolation=cv2.INTER_LINEAR)
     alpha = np.clip(alpha, 0, 1)[..., None]
-    return np.uint8(0.6 * crop * (1 - alpha) + _HEAT_COLOR * alpha)
+    return (0.6 * crop * (1 - alpha) + _HEAT_COLOR * alpha).astype(np.uint8)
 
 
 def ranked_pictures(
