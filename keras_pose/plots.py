@@ -14,7 +14,7 @@ from keras_pose.runs import LOG_NAME
 # (columns of log.csv, axis label), one panel each; panels without values are left out.
 _PANELS = (
     (("loss", "val_loss"), "loss"),
-    (("pck", "val_pck"), "PCK of heatmap peaks"),
+    (("pck", "val_pck"), "PCK of coarse positions"),
     (("val_ap",), "AP on val, ground-truth boxes, no flip test"),
 )
 _LABELS = {

@@ -117,7 +117,7 @@ class Recipe:
 
 
 def _check_fits(model, codec, loss):
-    """Refuses a codec that is not for the model's outputs, and a loss not for the codec's."""
+    """Refuses a codec that is not for the model's outputs, or a loss not for the codec."""
     usual, chosen = CODECS[get_spec(model).codec], CODECS[codec]
     if usual.output_name != chosen.output_name:
         fitting = [k for k, c in CODECS.items() if c.output_name == usual.output_name]

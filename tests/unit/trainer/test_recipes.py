@@ -44,6 +44,17 @@ def test_warm_up_grows_linearly_and_cosine_ends_at_zero():
         pytest.param({"epoch": 3}, "no entry 'epoch'. Did you mean 'epochs'", id="unknown"),
         pytest.param({"loss": "joint_mse"}, "Did you mean 'joints_mse'", id="loss"),
         pytest.param({"codec": "drak"}, "Did you mean 'dark'", id="codec"),
+        pytest.param(
+            {"codec": "simcc"},
+            "'simcc' is for networks that give simcc; pose_slim gives heatmaps: choose "
+            "gaussian or dark or udp or udp_offset",
+            id="codec_of_other_outputs",
+        ),
+        pytest.param(
+            {"loss": "l1"},
+            "'l1' does not fit the targets of the codec 'dark': choose joints_mse",
+            id="loss_of_other_targets",
+        ),
         pytest.param({"batch_size": 0}, "batch_size must be positive", id="batch"),
         pytest.param({"max_steps": -1}, "max_steps must not be negative", id="steps"),
     ],
