@@ -40,7 +40,8 @@ def parse_args(argv=None):
     add("--data-dir", help="folder of the data set (default: data/<data set>)")
     add("--split", default="val", help="train or val (default: val)")
     add("--metrics", nargs="+", metavar="NAME",
-        help="in place of the data set's own: coco_ap, single_ap, pckh, ...")  # fmt: skip
+        help="in place of the data set's own: coco_ap, crowdpose_ap, single_ap, apk, pckh, "
+        "pck_torso, pck_box, pixel_error, posetrack_ap, mota")  # fmt: skip
     add("--boxes", type=Path, metavar="FILE", help="a detector's boxes, as COCO results")
     add("--box-threshold", type=float, default=0.0, metavar="SCORE",
         help="leave boxes below this score out (default: 0)")  # fmt: skip
@@ -149,7 +150,7 @@ def evaluate_file(weights, dataset, people, args):
     """Evaluates one model file and writes what it found."""
     from keras_pose.files import write_json
     from keras_pose.metrics import evaluate
-    from keras_pose.metrics.protocol import Boxes, Measurement, build_protocol, describe
+    from keras_pose.metrics import protocol as stamp
     from keras_pose.runtime import load_model
 
     input_hw = args.input_hw and tuple(args.input_hw)
@@ -168,11 +169,15 @@ def evaluate_file(weights, dataset, people, args):
         batch_size=args.batch_size,
         image_ids=image_ids,
     )
-    boxes = Boxes.of_file(args.boxes, args.box_threshold) if args.boxes else None
+    boxes = stamp.Boxes.of_file(args.boxes, args.box_threshold) if args.boxes else None
     is_subset = args.limit is not None
-    protocol = build_protocol(dataset, model.contract, weights, result, is_subset, boxes)
-    measurement = Measurement.of(result, protocol)
-    print(describe(result.stats, protocol))
+    protocol = stamp.build_protocol(
+        dataset, model.contract, weights, result, is_subset, boxes
+    )
+    measurement = stamp.Measurement.of(result, protocol)
+    print(stamp.describe(result.stats, protocol))
+    if parts := stamp.describe_parts(result.tables):
+        print(parts)
     path = write_json(metrics_path(weights, args), measurement.to_dict())
     print(f"written     {path}")
     if args.predictions:

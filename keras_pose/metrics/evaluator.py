@@ -126,7 +126,7 @@ def evaluate(
     category_id = person_category_id(values) if values else 1
     timed = _Timed(predict)
     started = time.perf_counter()
-    ordered = sorted(records, key=lambda record: str(record.image_path))
+    ordered = _in_order(records)
     batches = _predict_batches(timed, contract, ordered, flip_test, batch_size)
     keypoints_xy, keypoint_scores = _collect(batches, len(ordered), progress)
     total_seconds = time.perf_counter() - started
@@ -134,7 +134,7 @@ def evaluate(
     measured = Measured(
         skeleton=contract.skeleton,
         records=ordered,
-        labelled=ordered if labelled is None else list(labelled),
+        labelled=ordered if labelled is None else _in_order(labelled),
         keypoints_xy=keypoints_xy,
         keypoint_scores=keypoint_scores,
         kept=kept,
@@ -160,6 +160,11 @@ def evaluate(
         predict_seconds=timed.seconds,
         total_seconds=total_seconds,
     )
+
+
+def _in_order(records):
+    """Sorts by image, so that each is read once and videos run in order of frames."""
+    return sorted(records, key=lambda record: str(record.image_path))
 
 
 def _check_fits(contract, records, metrics, nms, flip_test):

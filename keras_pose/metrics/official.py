@@ -24,11 +24,12 @@ from keras_pose.metrics.pck import (
     normalized_distances,
     pck,
     torso_sizes,
+    weighted_mean,
 )
 from keras_pose.metrics.pckh import pckh_stats
 from keras_pose.metrics.pixel_error import pixel_errors
 from keras_pose.metrics.posetrack import PoseTrackFrame, posetrack_ap
-from keras_pose.metrics.single_ap import oks_share
+from keras_pose.metrics.single_ap import apk, oks_share
 from keras_pose.skeleton import Skeleton
 
 Stats = dict[str, float]
@@ -139,6 +140,26 @@ def _pck_torso(measured: Measured) -> tuple[Stats, Tables]:
     }
 
 
+def _box_distances(measured):
+    """Returns (N, K) distances in units of the box's longer side."""
+    labelled_xy, is_labelled = measured.labels()
+    sizes = np.array([max(record.box_xywh[2:]) for record in measured.records])
+    return normalized_distances(measured.keypoints_xy, labelled_xy, is_labelled, sizes)
+
+
+def _pck_box(measured: Measured) -> tuple[Stats, Tables]:
+    distances = _box_distances(measured)
+    result = pck(distances, 0.1)
+    stats = {f"PCK_box@{each:g}": pck(distances, each).mean for each in (0.1, 0.05, 0.2)}
+    return stats, {"PCK_box@0.1": _named(measured.skeleton, result.per_keypoint)}
+
+
+def _apk(measured: Measured) -> tuple[Stats, Tables]:
+    values = apk(_box_distances(measured), measured.keypoint_scores, 0.1)
+    mean = weighted_mean(values, ~np.isnan(values))
+    return {"APK@0.1": mean}, {"APK@0.1": _named(measured.skeleton, values)}
+
+
 def _pixel_error(measured: Measured) -> tuple[Stats, Tables]:
     means, mean = pixel_errors(measured.keypoints_xy, *measured.labels())
     return {"pixel_error": mean}, {"pixel error": _named(measured.skeleton, means)}
@@ -225,9 +246,7 @@ def person_similarities(measured: Measured) -> np.ndarray:
             measured.skeleton.oks_sigmas,
         )
     else:
-        sizes = np.array([max(record.box_xywh[2:]) for record in measured.records])
-        rated = normalized_distances(measured.keypoints_xy, labelled_xy, is_labelled, sizes)
-        rated = (rated <= 0.1).astype(float)
+        rated = (_box_distances(measured) <= 0.1).astype(float)
     return _mean_where(rated.T, is_labelled.T)
 
 
@@ -258,6 +277,8 @@ METRICS = {
     "single_ap": Metric(_single_ap, ("AP_single",), needs_sigmas=True),
     "pckh": Metric(_pckh, ("PCKh@0.5", "PCKh@0.1", "PCKh_AUC")),
     "pck_torso": Metric(_pck_torso, ("PCK@0.2", "PCK@0.1")),
+    "pck_box": Metric(_pck_box, ("PCK_box@0.1", "PCK_box@0.05", "PCK_box@0.2")),
+    "apk": Metric(_apk, ("APK@0.1",)),
     "pixel_error": Metric(_pixel_error, ("pixel_error",), lower_is_better=True),
     "posetrack_ap": Metric(_posetrack_ap, ("mAP",), is_ranked=True),
     "mota": Metric(_mota, ("MOTA",), is_ranked=True),

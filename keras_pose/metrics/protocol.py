@@ -291,6 +291,15 @@ def describe(stats: dict[str, float], protocol: Protocol) -> str:
     )
 
 
+def describe_parts(tables: dict[str, dict[str, float]]) -> str:
+    """Returns the tables by body part, a line each; "" where there are none."""
+    return "\n".join(
+        f"{name}: " + ", ".join(f"{part} {value:.3f}" for part, value in values.items())
+        for name, values in tables.items()
+        if name.endswith("by part")
+    )
+
+
 def describe_codec(codec: dict[str, Any]) -> str:
     """Returns such as "gaussian codec, sigma 2"."""
     sigma = (
