@@ -6,7 +6,7 @@ import difflib
 from dataclasses import dataclass
 from pathlib import Path
 
-from keras_pose.data.coco import read_coco
+from keras_pose.data.readers.coco import read_coco
 from keras_pose.data.records import PersonRecord
 from keras_pose.data.synthetic import write_coco_dataset
 from keras_pose.skeleton import COCO_17, Skeleton

@@ -21,6 +21,11 @@ class PersonRecord:
         visibility: (K,) uint8: 0 not labelled, 1 occluded, 2 visible.
         area: square pixels, as the data set gives it; scales OKS.
         score: confidence in the box, 1 for ground truth.
+        head_size: pixels; the unit of PCKh. None where the data set has none.
+        track_id: number of the person within a video.
+        video: name of the video the image is a frame of.
+        ignore_regions: (P, 2) outlines in the image, pixels, in which people are not
+            labelled.
     """
 
     image_path: Path
@@ -31,3 +36,7 @@ class PersonRecord:
     visibility: np.ndarray
     area: float
     score: float = 1.0
+    head_size: float | None = None
+    track_id: int | None = None
+    video: str | None = None
+    ignore_regions: tuple[np.ndarray, ...] = ()

@@ -1,6 +1,31 @@
 """Skeletons: which keypoints a model predicts, and how they belong together."""
 
 from keras_pose.skeleton.base import Skeleton
-from keras_pose.skeleton.builtin import COCO_17, MPII_16, SKELETONS, default_skeleton
+from keras_pose.skeleton.builtin import (
+    AIC_14,
+    COCO_17,
+    CROWDPOSE_14,
+    FLIC_11,
+    H36M_17,
+    JHMDB_15,
+    LSP_14,
+    MPII_16,
+    POSETRACK_17,
+    SKELETONS,
+    default_skeleton,
+)
 
-__all__ = ["COCO_17", "MPII_16", "SKELETONS", "Skeleton", "default_skeleton"]
+__all__ = [
+    "AIC_14",
+    "COCO_17",
+    "CROWDPOSE_14",
+    "FLIC_11",
+    "H36M_17",
+    "JHMDB_15",
+    "LSP_14",
+    "MPII_16",
+    "POSETRACK_17",
+    "SKELETONS",
+    "Skeleton",
+    "default_skeleton",
+]

@@ -148,17 +148,249 @@ MPII_16 = Skeleton(
     ),
 )
 
-SKELETONS = {skeleton.name: skeleton for skeleton in (COCO_17, MPII_16)}
+_ARMS = (
+    ("left_shoulder", "left_elbow"),
+    ("left_elbow", "left_wrist"),
+    ("right_shoulder", "right_elbow"),
+    ("right_elbow", "right_wrist"),
+)
+_LEGS = (
+    ("left_hip", "left_knee"),
+    ("left_knee", "left_ankle"),
+    ("right_hip", "right_knee"),
+    ("right_knee", "right_ankle"),
+)
+_SHOULDERS_TO_HIPS = (("left_shoulder", "left_hip"), ("right_shoulder", "right_hip"))
+_BELOW = ("hip", "knee", "ankle")
+_BODY = ("shoulder", "elbow", "wrist", "hip", "knee", "ankle")
+_LEFT_RIGHT = tuple(f"{side}_{part}" for part in _BODY for side in ("left", "right"))
+
+
+def _skeleton(name, names, limbs, oks_sigmas=()):
+    """Derives mirror pairs and upper body from names that start with their side."""
+    mirrored = tuple(
+        (left, left.replace("left_", "right_"))
+        for left in names
+        if left.startswith("left_")
+    )
+    lower = (*(f"{side}_{part}" for side in ("left", "right") for part in _BELOW), "pelvis")
+    upper_body = tuple(part for part in names if part not in (*lower, "belly", "spine"))
+    return Skeleton(name, names, mirrored, limbs, upper_body, oks_sigmas)
+
+
+# Of Leeds Sports Poses, also the extended set. "neck" is between neck and collarbone.
+LSP_14 = _skeleton(
+    "lsp_14",
+    (
+        "right_ankle",
+        "right_knee",
+        "right_hip",
+        "left_hip",
+        "left_knee",
+        "left_ankle",
+        "right_wrist",
+        "right_elbow",
+        "right_shoulder",
+        "left_shoulder",
+        "left_elbow",
+        "left_wrist",
+        "neck",
+        "head_top",
+    ),
+    (
+        *_ARMS,
+        *_LEGS,
+        ("left_hip", "right_hip"),
+        *_SHOULDERS_TO_HIPS,
+        ("neck", "left_shoulder"),
+        ("neck", "right_shoulder"),
+        ("neck", "head_top"),
+    ),
+)
+
+# The parts of FLIC that were labelled by hand.
+FLIC_11 = _skeleton(
+    "flic_11",
+    (
+        "left_shoulder",
+        "left_elbow",
+        "left_wrist",
+        "right_shoulder",
+        "right_elbow",
+        "right_wrist",
+        "left_hip",
+        "right_hip",
+        "left_eye",
+        "right_eye",
+        "nose",
+    ),
+    (
+        *_ARMS,
+        ("left_shoulder", "right_shoulder"),
+        *_SHOULDERS_TO_HIPS,
+        ("left_hip", "right_hip"),
+        ("nose", "left_eye"),
+        ("nose", "right_eye"),
+    ),
+)
+
+# 17 of the 32 joints of Human3.6M; its "foot" is an ankle, its "head" the top.
+H36M_17 = _skeleton(
+    "h36m_17",
+    (
+        "pelvis",
+        "right_hip",
+        "right_knee",
+        "right_ankle",
+        "left_hip",
+        "left_knee",
+        "left_ankle",
+        "spine",
+        "thorax",
+        "neck_base",
+        "head_top",
+        "left_shoulder",
+        "left_elbow",
+        "left_wrist",
+        "right_shoulder",
+        "right_elbow",
+        "right_wrist",
+    ),
+    (
+        *_ARMS,
+        *_LEGS,
+        ("pelvis", "left_hip"),
+        ("pelvis", "right_hip"),
+        ("pelvis", "spine"),
+        ("spine", "thorax"),
+        ("thorax", "neck_base"),
+        ("neck_base", "head_top"),
+        ("thorax", "left_shoulder"),
+        ("thorax", "right_shoulder"),
+    ),
+)
+
+# PoseTrack's "head_bottom" is MPII's upper neck. Ears are listed and never labelled.
+POSETRACK_17 = _skeleton(
+    "posetrack_17",
+    ("nose", "upper_neck", "head_top", "left_ear", "right_ear", *_LEFT_RIGHT),
+    (
+        *_ARMS,
+        *_LEGS,
+        ("left_hip", "right_hip"),
+        *_SHOULDERS_TO_HIPS,
+        ("upper_neck", "left_shoulder"),
+        ("upper_neck", "right_shoulder"),
+        ("upper_neck", "nose"),
+        ("nose", "head_top"),
+    ),
+)
+
+# The sigmas are those of the challenge's own evaluation script.
+AIC_14 = _skeleton(
+    "aic_14",
+    (
+        "right_shoulder",
+        "right_elbow",
+        "right_wrist",
+        "left_shoulder",
+        "left_elbow",
+        "left_wrist",
+        "right_hip",
+        "right_knee",
+        "right_ankle",
+        "left_hip",
+        "left_knee",
+        "left_ankle",
+        "head_top",
+        "neck",
+    ),
+    LSP_14.limbs,
+    (
+        0.01388152,
+        0.01515228,
+        0.01057665,
+        0.01417709,
+        0.01497891,
+        0.01402144,
+        0.03909642,
+        0.03686941,
+        0.01981803,
+        0.03843971,
+        0.03412318,
+        0.02415081,
+        0.01291456,
+        0.01236173,
+    ),
+)
+
+# CrowdPose calls the top of the head "head".
+CROWDPOSE_14 = _skeleton(
+    "crowdpose_14",
+    (*_LEFT_RIGHT, "head_top", "neck"),
+    LSP_14.limbs,
+    (
+        *(0.079, 0.079, 0.072, 0.072, 0.062, 0.062),
+        *(0.107, 0.107, 0.087, 0.087, 0.089, 0.089, 0.079, 0.079),
+    ),
+)
+
+# JHMDB's "head" is the middle of the face, so no other set's keypoint.
+JHMDB_15 = _skeleton(
+    "jhmdb_15",
+    (
+        "neck",
+        "belly",
+        "head",
+        "right_shoulder",
+        "left_shoulder",
+        "right_hip",
+        "left_hip",
+        "right_elbow",
+        "left_elbow",
+        "right_knee",
+        "left_knee",
+        "right_wrist",
+        "left_wrist",
+        "right_ankle",
+        "left_ankle",
+    ),
+    (
+        *_ARMS,
+        *_LEGS,
+        ("neck", "head"),
+        ("neck", "belly"),
+        ("neck", "left_shoulder"),
+        ("neck", "right_shoulder"),
+        ("belly", "left_hip"),
+        ("belly", "right_hip"),
+    ),
+)
+
+SKELETONS = {
+    skeleton.name: skeleton
+    for skeleton in (
+        COCO_17,
+        MPII_16,
+        LSP_14,
+        FLIC_11,
+        H36M_17,
+        POSETRACK_17,
+        AIC_14,
+        CROWDPOSE_14,
+        JHMDB_15,
+    )
+}
+# What a number of keypoints stands for where nothing else is said.
+_DEFAULTS = {17: COCO_17, 16: MPII_16}
 
 
 def default_skeleton(num_keypoints: int) -> Skeleton:
-    """Returns the built-in skeleton with that many keypoints, or a plain numbered one.
+    """Returns COCO's 17 keypoints, MPII's 16, or else plain numbered ones.
 
-    A plain one has no mirror pairs, so it takes no flip augmentation and no
-    flip test.
+    Plain ones have no mirror pairs, so they take no flip augmentation and no flip test.
     """
-    for skeleton in SKELETONS.values():
-        if skeleton.num_keypoints == num_keypoints:
-            return skeleton
+    if num_keypoints in _DEFAULTS:
+        return _DEFAULTS[num_keypoints]
     names = tuple(f"keypoint_{i}" for i in range(num_keypoints))
     return Skeleton(name=f"plain_{num_keypoints}", names=names)

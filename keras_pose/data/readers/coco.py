@@ -1,4 +1,4 @@
-"""The COCO keypoint reader.
+"""The reader of COCO's keypoint format, which many data sets are passed around in.
 
 What counts as a person to train and evaluate on is the HRNet code's rule
 (`lib/dataset/coco.py`): not a crowd, at least one labelled keypoint, and a box of
@@ -11,9 +11,15 @@ from pathlib import Path
 
 import numpy as np
 
+from keras_pose.data.readers.checks import (
+    Entry,
+    ImageFolder,
+    LeftOut,
+    check_unique,
+    make_record,
+)
 from keras_pose.data.records import PersonRecord
 from keras_pose.files import read_json
-from keras_pose.geometry import clean_boxes_xywh
 from keras_pose.skeleton import COCO_17, Skeleton
 
 _FIELDS = {
@@ -23,7 +29,13 @@ _FIELDS = {
 
 
 def read_coco(
-    annotation_path, image_folder, skeleton: Skeleton = COCO_17
+    annotation_path,
+    image_folder,
+    skeleton: Skeleton = COCO_17,
+    *,
+    check_names: bool = True,
+    first_pixel: int = 0,
+    area_of_box: float = 1.0,
 ) -> list[PersonRecord]:
     """Reads the people of a COCO keypoint file, in the file's order of images.
 
@@ -31,35 +43,40 @@ def read_coco(
         annotation_path: such as `person_keypoints_train2017.json`.
         image_folder: where the images lie. They are not opened here.
         skeleton: the keypoints the file must have; its category says which.
+        check_names: False where the file is known to spell them in its own way.
+        first_pixel: coordinates of the first pixel: 1 in files made from MATLAB's.
+        area_of_box: a person's share of the box, where the file gives no area.
 
     Raises:
         FileNotFoundError: for a missing annotation file or image folder.
         ValueError: names file, annotation id and field of what is malformed, or
             says that nobody is left.
     """
-    annotation_path, image_folder = Path(annotation_path), Path(image_folder)
+    annotation_path, folder = Path(annotation_path), None
     values = read_json(annotation_path)
     _check_structure(annotation_path, values)
-    if not image_folder.is_dir():
-        raise FileNotFoundError(f"Image folder {image_folder} does not exist.")
-    person = _person_category(annotation_path, values, skeleton)
+    folder = ImageFolder(image_folder)
+    person = _person_category(annotation_path, values, skeleton, check_names)
     images = {image["id"]: image for image in values["images"]}
     people: dict[int, list[PersonRecord]] = {image_id: [] for image_id in images}
+    left_out = LeftOut(annotation_path)
     for annotation in values["annotations"]:
         if annotation["category_id"] != person or annotation.get("iscrowd", 0):
             continue
-        reader = _AnnotationReader(annotation_path, annotation)
+        entry = Entry(annotation_path, f"annotation id {annotation['id']}", annotation)
         if annotation["image_id"] not in images:
-            reader.fail("image_id", f"names no image of the file: {annotation['image_id']}")
-        record = reader.record(images[annotation["image_id"]], image_folder, skeleton)
+            entry.fail("image_id", f"names no image of the file: {annotation['image_id']}")
+        image = images[annotation["image_id"]]
+        record = _record(entry, left_out, image, folder, skeleton, first_pixel, area_of_box)
         if record is not None:
             people[record.image_id].append(record)
+    left_out.warn()
     records = [record for image_people in people.values() for record in image_people]
     if not records:
         raise ValueError(
             f"{annotation_path} has no person to train or evaluate on: "
             f"{len(images)} images, {len(values['annotations'])} annotations, none with a "
-            "labelled keypoint and a box inside its image."
+            "labelled keypoint, a box inside its image, and an image that is there."
         )
     return records
 
@@ -72,21 +89,24 @@ def _check_structure(path, values):
             raise ValueError(f"{path} is not a COCO keypoint file: no list {section!r}.")
     for section, fields in _FIELDS.items():
         for i, entry in enumerate(values[section]):
+            if not isinstance(entry, dict):
+                raise ValueError(f"{path}: {section[:-1]} (entry {i}) is no object {{}}.")
             missing = [field for field in fields if field not in entry]
             if missing:
                 raise ValueError(
                     f"{path}: {section[:-1]} id {entry.get('id', f'(entry {i})')} lacks "
                     f"the field {missing[0]!r}."
                 )
+        check_unique(path, section[:-1], (entry["id"] for entry in values[section]))
 
 
-def _person_category(path, values, skeleton):
+def _person_category(path, values, skeleton, check_names):
     """Returns the id of the category that has keypoints, checked against `skeleton`."""
     categories = [c for c in values["categories"] if c.get("name") == "person"]
     if not categories:
         raise ValueError(f"{path} has no category named 'person'.")
     names = tuple(categories[0].get("keypoints", skeleton.names))
-    if names != skeleton.names:
+    if (names != skeleton.names) if check_names else (len(names) != len(skeleton.names)):
         raise ValueError(
             f"{path}: category 'person' has {len(names)} keypoints {names}, expected the "
             f"{skeleton.num_keypoints} of {skeleton.name!r}: {skeleton.names}."
@@ -94,60 +114,30 @@ def _person_category(path, values, skeleton):
     return categories[0]["id"]
 
 
-class _AnnotationReader:
-    """Turns one annotation into a record, and says where it is malformed."""
-
-    def __init__(self, path, annotation):
-        self._path = path
-        self._annotation = annotation
-
-    def fail(self, field, problem):
-        raise ValueError(
-            f"{self._path}: annotation id {self._annotation.get('id')}, field "
-            f"{field!r} {problem}."
-        )
-
-    def numbers(self, field, count):
-        """Reads a list of `count` finite numbers."""
-        try:
-            values = np.asarray(self._annotation[field], np.float64)
-        except (TypeError, ValueError):
-            self.fail(field, f"is not a list of numbers: {self._annotation[field]!r}")
-        if values.shape != (count,):
-            self.fail(field, f"must hold {count} numbers, got shape {values.shape}")
-        if not np.isfinite(values).all():
-            self.fail(field, "holds NaN or infinite values")
-        return values
-
-    def record(self, image, image_folder, skeleton):
-        """Returns the record, or None for a person that is not used."""
-        keypoints = self.numbers("keypoints", 3 * skeleton.num_keypoints).reshape(-1, 3)
-        visibility = keypoints[:, 2]
-        if not np.isin(visibility, (0, 1, 2)).all():
-            self.fail("keypoints", f"has flags other than 0, 1, 2: {set(visibility)}")
-        boxes, is_valid = clean_boxes_xywh(
-            self.numbers("bbox", 4), (image["height"], image["width"])
-        )
-        area = float(self._annotation.get("area", boxes[0, 2] * boxes[0, 3]))
-        # A box of one pixel is left by the reference's rule, and cannot be cropped.
-        has_extent = is_valid[0] and boxes[0, 2:].any()
-        if not visibility.any() or not has_extent or area <= 0:
-            return None
-        labelled = visibility[:, None] > 0
-        return PersonRecord(
-            image_path=self._image_path(image, image_folder),
-            image_id=image["id"],
-            annotation_id=self._annotation["id"],
-            box_xywh=boxes[0],
-            keypoints_xy=np.where(labelled, keypoints[:, :2], 0).astype(np.float32),
-            visibility=visibility.astype(np.uint8),
-            area=area,
-        )
-
-    def _image_path(self, image, image_folder):
-        path = Path(image["file_name"])
-        if path.is_absolute() or ".." in path.parts:
-            self.fail(
-                "image_id", f"points outside the image folder: {image['file_name']!r}"
-            )
-        return image_folder / path
+def _record(entry, left_out, image, folder, skeleton, first_pixel, area_of_box):
+    """Returns the record, or None for a person that is not used."""
+    keypoints = entry.numbers("keypoints", 3 * skeleton.num_keypoints).reshape(-1, 3)
+    visibility = keypoints[:, 2]
+    if not np.isin(visibility, (0, 1, 2)).all():
+        entry.fail("keypoints", f"has flags other than 0, 1, 2: {set(visibility)}")
+    box_xywh = entry.numbers("bbox", 4)
+    box_xywh[:2] -= first_pixel
+    image_hw = Entry(entry.path, f"image id {image['id']}").check_numbers(
+        "height and width", (image["height"], image["width"]), 2
+    )
+    path = folder.locate(image["file_name"], entry)
+    whole_box = float(np.prod(np.maximum(box_xywh[2:], 0)))
+    return make_record(
+        entry,
+        left_out,
+        path,
+        box_xywh,
+        keypoints[:, :2] - first_pixel,
+        visibility,
+        image_hw=image_hw,
+        area=float(entry.values.get("area", area_of_box * whole_box)),
+        image_id=image["id"],
+        annotation_id=entry.values["id"],
+        track_id=entry.values.get("track_id"),
+        video=image.get("vid_id"),
+    )
