@@ -11,6 +11,9 @@ from numpy.lib import format as npy_format
 
 # The largest network of the zoo takes 0.3 GB; archives may be compressed.
 MAX_TOTAL_BYTES = 4 * 2**30
+# Weights hardly shrink; what shrinks a hundredfold is no network, above a size that
+# zeros alone may reach.
+MAX_RATIO, RATIO_FREE_BYTES = 100, 64 * 2**20
 
 
 def read_npz(path: str | Path) -> dict[str, np.ndarray]:
@@ -26,6 +29,9 @@ def read_npz(path: str | Path) -> dict[str, np.ndarray]:
             total = sum(info.file_size for info in archive.infolist())
             if total > MAX_TOTAL_BYTES:
                 raise ValueError(f"it unpacks to {total} bytes, far more than a model.")
+            packed = path.stat().st_size
+            if total > max(MAX_RATIO * packed, RATIO_FREE_BYTES):
+                raise ValueError(f"its {packed} bytes unpack to {total}: no weights do.")
             return {
                 info.filename.removesuffix(".npy"): _read_array(archive, info)
                 for info in archive.infolist()

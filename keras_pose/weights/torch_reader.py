@@ -3,9 +3,11 @@
 A `.pth` file is a pickle: a program for a stack machine that may call any function of
 Python. Here the program is not run. Its instructions are decoded (`pickletools`), and
 `_PickleMachine` carries out only those that build dictionaries, lists, tuples, numbers
-and strings, plus the three calls by which PyTorch writes a tensor. All else is refused
-by name. Storages are sliced out of the file's own bytes, so a file cannot claim more
-memory than it has bytes.
+and strings, plus the three calls by which PyTorch writes a tensor. What frameworks keep
+beside the tensors (NumPy's arrays, mmengine's histories, dates) is passed over: it
+becomes a token that nothing can be done with. All else is refused by name. Storages are
+sliced out of the file's own bytes, so a file cannot claim more memory than it has bytes;
+half-width floats take twice theirs.
 
 Two containers exist: a zip archive (PyTorch 1.6 and later) and a row of pickles followed
 by raw storages (before).
@@ -13,6 +15,7 @@ by raw storages (before).
 
 from __future__ import annotations
 
+import functools
 import io
 import math
 import mmap
@@ -33,6 +36,9 @@ LEGACY_PROTOCOL_VERSION = 1001
 # A large checkpoint with its optimizer takes 300 000.
 MAX_INSTRUCTIONS = 3_000_000
 MAX_DIMENSIONS = 8
+# No tensor counts further; larger numbers would only take long to multiply.
+MAX_NUMBER = 2**62
+MAX_NAME_SHOWN = 100
 
 # Name of a storage class -> NumPy type; bfloat16 has none and is widened later.
 STORAGE_DTYPES = {
@@ -74,6 +80,8 @@ def read_state_dict(path: str | Path) -> dict[str, np.ndarray]:
         read = _read_zip if content[:2] == b"PK" else _read_legacy
         saved, elements_of = read(content)
         views = _find_state_dict(saved)
+        # Once a storage: any number of tensors may share one.
+        elements_of = functools.cache(elements_of)
         return {
             name: view.resolve(elements_of(view.storage)) for name, view in views.items()
         }
@@ -96,7 +104,7 @@ class _Global:
     name: str
 
     def __str__(self) -> str:
-        return f"{self.module}.{self.name}"
+        return f"{self.module}.{self.name}"[:MAX_NAME_SHOWN]
 
 
 @dataclass(frozen=True)
@@ -143,15 +151,19 @@ class _StorageView:
 
     def resolve(self, elements: np.ndarray) -> np.ndarray:
         """Returns the tensor as a view of its storage's elements."""
-        view = np.lib.stride_tricks.as_strided(
+        return np.lib.stride_tricks.as_strided(
             elements[self.offset :],
             self.shape,
             [stride * elements.itemsize for stride in self.strides],
             writeable=False,
         )
-        if self.storage.kind == "BFloat16Storage":  # the upper half of a float32
-            return (view.astype("<u4") << 16).view("<f4")
-        return view
+
+
+def _widened(kind: str, elements: np.ndarray) -> np.ndarray:
+    """Turns bfloat16, the upper half of a float32, into that; leaves other kinds alone."""
+    if kind == "BFloat16Storage":
+        return (elements.astype("<u4") << 16).view("<f4")
+    return elements
 
 
 def _whole_number(value, what: str) -> int:
@@ -159,6 +171,8 @@ def _whole_number(value, what: str) -> int:
         raise ValueError(f"the {what} of a tensor is a {type(value).__name__}.")
     if value < 0:
         raise ValueError(f"the {what} of a tensor is {value}.")
+    if value > MAX_NUMBER:
+        raise ValueError(f"the {what} of a tensor is beyond all bounds.")
     return value
 
 
@@ -185,20 +199,31 @@ def _dict_of(keys, values):
 
 
 class _Unread:
-    """Stands for a value that was passed over."""
+    """Stands for a value that was passed over; what it is filled with is, too."""
+
+    def append(self, item):
+        """Stands for that of a list; so do the next two of their kinds."""
+
+    def extend(self, items):
+        """See `append`."""
+
+    def update(self, items):
+        """See `append`."""
 
 
 def _pass_over(*_arguments):
     return _Unread()
 
 
-# All that a pickle may call, and what is done instead. Scores beside the state dict are
-# often NumPy numbers.
+# Packages whose things lie beside the state dict: scores, dates, settings, histories.
+# They are passed over, never imported; in a state dict itself they are refused.
+PASSED_OVER_PACKAGES = (
+    "argparse", "datetime", "mmcls", "mmcv", "mmdet", "mmengine", "mmpose", "mmpretrain",
+    "numpy", "pathlib", "yacs",
+)  # fmt: skip
+# All that a pickle may call, and what is done instead.
 ALLOWED_CALLS: dict[_Global, Callable[..., Any]] = {
     _Global("_codecs", "encode"): _pass_over,
-    _Global("numpy", "dtype"): _pass_over,
-    _Global("numpy.core.multiarray", "scalar"): _pass_over,
-    _Global("numpy._core.multiarray", "scalar"): _pass_over,
     _Global("collections", "OrderedDict"): _ordered_dict,
     _Global("torch._utils", "_rebuild_tensor"): _rebuild_tensor,
     _Global("torch._utils", "_rebuild_tensor_v2"): _rebuild_tensor,
@@ -219,6 +244,7 @@ class _PickleMachine:
         self.stack: list[Any] = []
         self.memo: dict[int, Any] = {}
         self.storages: dict[str, _Storage] = {}
+        self.work = 0
 
     def run(self, file: IO[bytes]) -> Any:
         """Decodes one pickle and leaves `file` behind its end.
@@ -226,13 +252,18 @@ class _PickleMachine:
         `file` lies in memory, and so clips reads at its end: a length written in the
         pickle allocates nothing by itself.
         """
-        for number, (opcode, argument, _) in enumerate(pickletools.genops(file)):
+        for opcode, argument, _ in pickletools.genops(file):
             if opcode.name == "STOP":
                 return self.stack.pop()
-            if number >= MAX_INSTRUCTIONS:
-                raise ValueError(f"a pickle has over {MAX_INSTRUCTIONS} instructions.")
+            self._spend(1)
             self._step(opcode.name, argument)
         raise ValueError("a pickle has no end.")
+
+    def _spend(self, work: int) -> None:
+        """Counts instructions, and what a single one makes others of."""
+        self.work += work
+        if self.work > MAX_INSTRUCTIONS:
+            raise ValueError(f"a pickle has over {MAX_INSTRUCTIONS} instructions.")
 
     def _step(self, name: str, argument: Any) -> None:
         stack = self.stack
@@ -266,16 +297,16 @@ class _PickleMachine:
                 stack.append(_dict_of(items[::2], items[1::2]))
             case "APPEND":
                 item = stack.pop()
-                self._top(list).append(item)
+                self._top((list, _Unread)).append(item)
             case "APPENDS":
                 items = self._pop_to_mark()
-                self._top(list).extend(items)
+                self._top((list, _Unread)).extend(items)
             case "SETITEM":
                 value, key = stack.pop(), stack.pop()
-                self._top(dict).update(_dict_of([key], [value]))
+                self._top((dict, _Unread)).update(_dict_of([key], [value]))
             case "SETITEMS":
                 items = self._pop_to_mark()
-                self._top(dict).update(_dict_of(items[::2], items[1::2]))
+                self._top((dict, _Unread)).update(_dict_of(items[::2], items[1::2]))
             case "BINPUT" | "LONG_BINPUT" | "PUT":
                 self.memo[int(argument)] = stack[-1]
             case "MEMOIZE":
@@ -292,6 +323,11 @@ class _PickleMachine:
                 stack.append(self._allowed(_Global(module, qualified_name)))
             case "BINPERSID":
                 stack.append(self._storage(stack.pop()))
+            case "NEWOBJ":
+                _arguments, kind = stack.pop(), stack.pop()
+                if not isinstance(kind, _Global) or not _is_passed_over(kind):
+                    raise UnsafeCheckpointError("its pickle makes an object of a class.")
+                stack.append(_Unread())
             case "REDUCE":
                 arguments, function = stack.pop(), stack.pop()
                 stack.append(self._call(function, arguments))
@@ -327,19 +363,27 @@ class _PickleMachine:
     @staticmethod
     def _allowed(reference: _Global) -> _Global:
         is_storage = reference.module == "torch" and reference.name in STORAGE_DTYPES
-        if reference not in ALLOWED_CALLS and not is_storage:
+        if not (reference in ALLOWED_CALLS or is_storage or _is_passed_over(reference)):
             _refuse(reference)
         return reference
 
-    @staticmethod
-    def _call(function: Any, arguments: Any) -> Any:
+    def _call(self, function: Any, arguments: Any) -> Any:
         if not isinstance(function, _Global):
             raise ValueError(f"a pickle calls a {type(function).__name__}.")
-        if function not in ALLOWED_CALLS:
-            _refuse(function)
         if not isinstance(arguments, tuple):
             raise ValueError(f"{function} is called without arguments.")
+        if _is_passed_over(function):
+            return _Unread()
+        if function not in ALLOWED_CALLS:
+            _refuse(function)
+        # A list is written once, and may be given to a million calls.
+        sizes = [len(part) for part in arguments if isinstance(part, list | dict | tuple)]
+        self._spend(len(arguments) + sum(sizes))
         return ALLOWED_CALLS[function](*arguments)
+
+
+def _is_passed_over(reference: _Global) -> bool:
+    return reference.module.partition(".")[0] in PASSED_OVER_PACKAGES
 
 
 def _refuse(what: _Global) -> NoReturn:
@@ -389,7 +433,7 @@ def _read_zip(content: mmap.mmap):
                 f"storage {storage.key} has {len(stored)} bytes; {storage.num_elements} "
                 f"elements of {storage.kind} were declared."
             )
-        return np.frombuffer(stored, dtype)
+        return _widened(storage.kind, np.frombuffer(stored, dtype))
 
     pickle = _member_bytes(content, members[pickles[0]])
     return _PickleMachine().run(io.BytesIO(pickle)), elements_of
@@ -444,7 +488,14 @@ def _read_legacy(content: mmap.mmap):
             )
         elements[str(key)] = np.frombuffer(content, dtype, num_elements, position + 8)
         position += 8 + num_elements * dtype.itemsize
-    return saved, lambda storage: elements[storage.key]
+    return saved, lambda storage: _widened(storage.kind, elements[storage.key])
+
+
+def _shown(name: Any) -> str:
+    """Quotes a name of any length; other things by their type, as they may not end."""
+    if isinstance(name, str):
+        return repr(name[:MAX_NAME_SHOWN])
+    return f"under a {type(name).__name__}"
 
 
 def _find_state_dict(saved: Any) -> dict[str, _StorageView]:
@@ -456,7 +507,7 @@ def _find_state_dict(saved: Any) -> dict[str, _StorageView]:
     for name, view in saved.items():
         if not isinstance(name, str) or not isinstance(view, _StorageView):
             raise ValueError(
-                f"its entry {name!r} is a {type(view).__name__}, not a tensor, and there "
-                'is no "state_dict" in it.'
+                f"its entry {_shown(name)} is a {type(view).__name__}, not a tensor, and "
+                'there is no "state_dict" in it.'
             )
     return saved

@@ -52,3 +52,9 @@ def test_other_files_are_refused(tmp_path):
     (tmp_path / "x.npz").write_bytes(b"not a zip file")
     with pytest.raises(ValueError, match=r"x.npz is not an .npz file"):
         read_npz(tmp_path / "x.npz")
+
+
+def test_small_file_of_endless_zeros_is_refused(tmp_path):
+    np.savez_compressed(tmp_path / "bomb.npz", zeros=np.zeros(20_000_000, "f4"))
+    with pytest.raises(ValueError, match=r"unpack to \d+: no weights do"):
+        read_npz(tmp_path / "bomb.npz")

@@ -1,13 +1,21 @@
 """PyTorch files are read right, and never run."""
 
 import contextlib
+import datetime
 import os
 import pickle
+import pickletools
+import struct
+import tempfile
+import tracemalloc
 import zipfile
+from pathlib import Path
 
+import hypothesis
+import hypothesis.strategies as st
 import numpy as np
 import pytest
-from torch_files import literal, tensor, write_archive, write_torch_zip
+from torch_files import literal, name, tensor, write_archive, write_torch_zip
 
 from keras_pose.weights.torch_reader import UnsafeCheckpointError, read_state_dict
 
@@ -144,6 +152,149 @@ def test_what_does_not_add_up_is_refused(archive, message, tmp_path):
     write_archive(tmp_path / "odd.pth", **archive)
     with pytest.raises(ValueError, match=message):
         read_state_dict(tmp_path / "odd.pth")
+
+
+def checkpoint_of(*entries):
+    """A program that makes {"state_dict": {"a": tensor}, entry: value, ...}."""
+    state = b"}" + literal("a") + tensor("0", (4,)) + b"s"
+    beside = b"".join(literal(f"beside_{i}") + entry for i, entry in enumerate(entries))
+    program = b"\x80\x02}(" + literal("state_dict") + state + beside + b"u."
+    return {"program": program, "storages": [BYTES]}
+
+
+@pytest.mark.parametrize(
+    "beside",
+    [
+        pytest.param(literal({"sigmas": np.arange(17.0)}), id="array"),
+        pytest.param(literal(np.float64(0.76)), id="number"),
+        pytest.param(literal(datetime.datetime(2022, 9, 9)), id="date"),
+        pytest.param(
+            name("mmengine.logging.history_buffer", "HistoryBuffer")
+            + b")\x81}"
+            + literal("_log_history")
+            + literal(np.arange(3.0))
+            + b"sb",
+            id="history",
+        ),
+        pytest.param(
+            name("mmengine.config", "ConfigDict") + b")\x81" + literal("k") + b"Ns",
+            id="dictionary_of_another_class",
+        ),
+    ],
+)
+def test_what_frameworks_keep_beside_the_tensors_is_passed_over(beside, tmp_path):
+    write_archive(tmp_path / "mm.pth", **checkpoint_of(beside))
+    assert list(read_state_dict(tmp_path / "mm.pth")) == ["a"]
+
+
+def test_what_is_passed_over_is_no_tensor(tmp_path):
+    program = b"\x80\x02}" + literal("a") + literal(np.arange(3.0)) + b"s."
+    write_archive(tmp_path / "x.pth", program)
+    with pytest.raises(ValueError, match="entry 'a' is a _Unread, not a tensor"):
+        read_state_dict(tmp_path / "x.pth")
+
+
+def test_one_list_given_to_a_million_calls_costs_no_memory(tmp_path):
+    # (list of 100 000 pairs) put into the memo, then made into dictionaries for ever.
+    pairs = b"](" + b"K\x00K\x01\x86" * 100_000 + b"eq\x00"
+    calls = (name("collections", "OrderedDict") + b"h\x00\x85R") * 10_000
+    write_archive(tmp_path / "bomb.pth", b"\x80\x02" + pairs + b"(" + calls + b"l.")
+    with pytest.raises(ValueError, match="instructions"):
+        read_state_dict(tmp_path / "bomb.pth")
+
+
+@pytest.mark.parametrize("kind", ["FloatStorage", "BFloat16Storage"])
+def test_many_tensors_of_one_storage_take_its_memory_once(kind, tmp_path):
+    count, size = 300, 250_000
+    entries = b"".join(
+        literal(f"tensor_{i}")
+        + tensor("0", (size,)).replace(b"FloatStorage", kind.encode())
+        for i in range(count)
+    )
+    content = np.zeros(size, "<u2" if kind == "BFloat16Storage" else "<f4").tobytes()
+    write_archive(tmp_path / "x.pth", b"\x80\x02}(" + entries + b"u.", [content])
+
+    tracemalloc.start()
+    tensors = read_state_dict(tmp_path / "x.pth")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+
+    assert len(tensors) == count
+    assert peak < 20 * size  # apart, they would take 4 * size * count
+
+
+def test_numbers_that_take_hours_to_multiply_are_refused(tmp_path):
+    huge = b"\x8b" + struct.pack("<i", 10**6) + b"\x01" * 10**6  # LONG4
+    size = huge + b"\x85"
+    place = b"K\x00" + size + size
+    storage = tensor("0", (4,)).partition(literal(0) + literal((4,)))[0]
+    program = b"\x80\x02}" + literal("a") + storage + place + b"\x89NtRs."
+    write_archive(tmp_path / "x.pth", program, [BYTES])
+    with pytest.raises(ValueError, match="beyond all bounds"):
+        read_state_dict(tmp_path / "x.pth")
+
+
+def test_messages_stay_short(tmp_path):
+    long_name = "x" * 1_000_000
+    program = b"\x80\x02}" + literal(long_name) + literal(3) + b"s."
+    write_archive(tmp_path / "x.pth", program)
+    with pytest.raises(ValueError, match="not a tensor") as caught:
+        read_state_dict(tmp_path / "x.pth")
+    assert len(str(caught.value)) < 1000
+
+    write_archive(tmp_path / "x.pth", b"\x80\x02" + name("os", long_name) + b".")
+    with pytest.raises(UnsafeCheckpointError) as caught:
+        read_state_dict(tmp_path / "x.pth")
+    assert len(str(caught.value)) < 1000
+
+
+GOLDEN = Path(__file__).resolve().parents[2] / "golden"
+INTACT = {container: (GOLDEN / container).read_bytes() for container in CONTAINERS}
+
+
+@pytest.mark.parametrize("container", CONTAINERS)
+@hypothesis.settings(max_examples=150, deadline=None, derandomize=True)
+@hypothesis.given(data=st.data())
+def test_mutated_files_raise_value_errors_in_bounded_memory(container, data):
+    intact = INTACT[container]
+    start = data.draw(st.integers(0, len(intact)), label="start")
+    length = data.draw(st.integers(0, 64), label="bytes cut out")
+    inserted = data.draw(st.binary(max_size=64), label="bytes put in")
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "mutated.pth"
+        path.write_bytes(intact[:start] + inserted + intact[start + length :])
+        tracemalloc.start()
+        with contextlib.suppress(ValueError):
+            read_state_dict(path)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    assert peak < 5_000_000
+
+
+@hypothesis.settings(max_examples=150, deadline=None, derandomize=True)
+@hypothesis.given(
+    program=st.lists(
+        st.sampled_from(
+            [
+                *(opcode.code.encode("latin1") for opcode in pickletools.opcodes),
+                name("torch._utils", "_rebuild_tensor_v2"),
+                name("collections", "OrderedDict"),
+                tensor("0", (4,)),
+                literal("key"),
+                literal(3),
+                b"q\x00",
+                b"h\x00",
+            ]
+        ),
+        max_size=40,
+    )
+)
+def test_programs_at_random_raise_value_errors(program):
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "random.pth"
+        write_archive(path, b"\x80\x02" + b"".join(program) + b".", [BYTES])
+        with contextlib.suppress(ValueError):
+            read_state_dict(path)
 
 
 @pytest.mark.parametrize("content", [b"", b"PK", b"not a checkpoint", b"\x80\x02"])
