@@ -5,16 +5,19 @@
 
 The source is a `.pth` file (read without PyTorch; nothing in it is executed) or an
 `.npz` of the same names. `--output x.weights.h5` writes the bare weights; a `.keras`
-file also carries what the network must be fed, so nobody has to remember it.
+file also carries what the network must be fed, so nobody has to remember it. Says at
+the end how long it took, and the memory at its peak.
 """
 
 import argparse
 import sys
+import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run from a clone
 
 from keras_pose.commandline import plain_errors
+from keras_pose.quiet import import_tensorflow
 from keras_pose.zoo import list_models
 
 
@@ -38,10 +41,23 @@ def parse_args(argv=None):
     return parser.parse_args(argv)
 
 
+def peak_memory():
+    """Tells how much memory this process took at most, where the system says."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return ""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    kibibytes = peak / 1024 if sys.platform == "darwin" else peak
+    return f", {kibibytes / 2**20:.2f} GiB of memory at its peak (TensorFlow included)"
+
+
 @plain_errors()
 def main(argv=None):
     args = parse_args(argv)
+    start = time.perf_counter()
     # Imported after parsing: TensorFlow takes seconds, `--help` must not.
+    import_tensorflow()
     from keras_pose.files import check_writable
     from keras_pose.models.complexity import count_params
     from keras_pose.weights import importer
@@ -57,6 +73,7 @@ def main(argv=None):
     print(f"{args.model}: {count_params(model) / 1e6:.2f} M weights from {args.source}")
     print(f"input {height}x{width}, {model.outputs[-1].shape[-1]} keypoints")
     print(f"normalization {normalization_of(model).to_dict()}")
+    print(f"took {time.perf_counter() - start:.1f} s{peak_memory()}")
     print(f"written: {args.output}")
 
 
