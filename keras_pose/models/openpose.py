@@ -76,7 +76,8 @@ def build_openpose_body25(num_keypoints, input_hw, num_limbs, name="openpose_bod
     """
     image = image_input(input_hw)
     features = _features(image, _conv_prelu)
-    fields, heatmaps = [], []
+    fields: list = []
+    heatmaps: list = []
     for stage, widths in enumerate(BODY_25_FIELD_STAGES):
         seen = [features, *fields[-1:]]
         fields.append(_dense_stage(seen, 2 * num_limbs, f"stage{stage}_L2", *widths))

@@ -30,6 +30,7 @@ RANKS = {
     "topdown": 2,
     "zoo": 2,
     "detection": 3,
+    "cascade": 3,
     "drawing": 3,
     "plots": 3,
     "runtime": 3,
@@ -52,6 +53,7 @@ WITHIN_RANK = {
     ("metrics", "data"),
     ("data", "contract"),
     ("runtime", "weights"),
+    ("cascade", "runtime"),
 }
 KERAS_ONLY = ("models", "losses.py", "detection/losses.py")
 
