@@ -113,7 +113,8 @@ def person_scores(box_scores, keypoint_scores, threshold: float = 0.2):
     Args:
         box_scores: (N,) 1 for ground-truth boxes.
         keypoint_scores: (N, K).
-        threshold: keypoints at or below it do not count.
+        threshold: keypoints at or below it do not count, nor do those whose score
+            is not a number.
 
     Returns:
         (N,) float64.
@@ -121,6 +122,6 @@ def person_scores(box_scores, keypoint_scores, threshold: float = 0.2):
     scores = np.asarray(keypoint_scores)
     # In the scores' own type: a float32 0.2 is above the float64 0.2.
     counts = scores > threshold
-    total = (scores * counts).sum(axis=-1, dtype=np.float64)
+    total = np.where(counts, scores, 0).sum(axis=-1, dtype=np.float64)
     mean = total / np.maximum(counts.sum(axis=-1), 1)
     return np.asarray(box_scores, np.float64) * mean

@@ -95,19 +95,20 @@ class Protocol:
 
 
 # What two measurements must have in common to stand in one table: all but the model.
+# The first that differs is named, so causes stand before their effects.
 _SHARED_FIELDS = (
     "dataset",
     "split",
-    "is_subset",
-    "num_images",
-    "num_people",
     "annotation_sha256",
+    "is_subset",
     "boxes",
     "boxes_sha256",
     "boxes_threshold",
     "metrics",
     "nms",
     "flip_test",
+    "num_images",
+    "num_people",
 )
 
 

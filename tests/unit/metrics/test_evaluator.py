@@ -12,6 +12,7 @@ from keras_pose.geometry import box_to_crop, crop_matrix, transform_points
 from keras_pose.images import ImageError
 from keras_pose.metrics import evaluate
 from keras_pose.skeleton import COCO_17, MPII_16
+from keras_pose.topdown import person_scores
 
 CODEC = GaussianHeatmapCodec((128, 96))
 
@@ -188,3 +189,70 @@ def test_a_truncated_image_is_named(tmp_path):
 
     with pytest.raises(ImageError, match=path.name):
         evaluate(Oracle(records), CONTRACT, records, make_truth(records), progress=False)
+
+
+def test_keypoint_scores_that_are_no_numbers_do_not_count():
+    np.testing.assert_allclose(person_scores([1.0], [[np.nan, 0.5, 0.1]]), [0.5])
+
+
+def test_soft_and_no_nms_leave_twins_in(tmp_path):
+    records = make_records(tmp_path, num_images=1, people_per_image=1) * 2
+    for nms, expected in (("hard", 1), ("soft", 2), ("off", 2)):
+        result = evaluate(
+            Oracle(records),
+            CONTRACT,
+            records,
+            make_truth(records[:1]),
+            nms=nms,
+            progress=False,
+        )
+        assert (result.nms, len(result.detections)) == (nms, expected)
+
+
+def test_metrics_that_do_not_rank_people_go_without_nms_and_ground_truth_file(tmp_path):
+    records = make_records(tmp_path)
+    result = evaluate(
+        Oracle(records), CONTRACT, records, metrics=["pixel_error"], progress=False
+    )
+    assert result.nms == "off"
+    # Half a heatmap pixel, on both axes, is 2.5 image pixels each.
+    assert 0 < result.stats["pixel_error"] < 2.5 * np.sqrt(2)
+    assert set(result.tables["pixel error"]) == set(COCO_17.names)
+
+
+def test_detected_boxes_without_labels_are_measured_against_the_labelled(tmp_path):
+    records = make_records(tmp_path)
+    detected = [
+        dataclasses.replace(record, visibility=np.zeros(17), keypoints_xy=np.zeros((17, 2)))
+        for record in records
+    ]
+    result = evaluate(
+        Oracle(records),
+        CONTRACT,
+        detected,
+        make_truth(records),
+        labelled=records,
+        progress=False,
+    )
+    assert result.stats["AP75"] == pytest.approx(1)
+    assert "keypoint similarity" not in result.tables  # there is no one-to-one
+
+
+@pytest.mark.parametrize(
+    ("skeleton", "options", "message"),
+    [
+        (COCO_17, {"nms": "none"}, "known: hard, soft, off"),
+        (COCO_17, {"metrics": ["oks"]}, "known: coco_ap"),
+        (
+            dataclasses.replace(COCO_17, oks_sigmas=()),
+            {"metrics": ["coco_ap"]},
+            "choose another metric",
+        ),
+    ],
+)
+def test_what_cannot_be_measured_is_refused_before_predicting(
+    tmp_path, skeleton, options, message
+):
+    records = make_records(tmp_path, num_images=1)
+    with pytest.raises(ValueError, match=message):
+        evaluate(must_not_run, make_contract(skeleton), records, {}, **options)
