@@ -7,13 +7,14 @@ mmpose.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from keras_pose.normalization import IMAGENET, OPENPOSE, Normalization
-from keras_pose.zoo import ModelSpec
+from keras_pose.zoo import ModelSpec, get_spec
 
 # The layers of which PyTorch stores a counter that nothing reads.
 COUNTER = "num_batches_tracked"
@@ -33,11 +34,32 @@ CAFFE_PREFIXES = (
 # Caffe's first layers of OpenPose and of Convolutional Pose Machines.
 CAFFE_FIRST_LAYERS = ("conv1_1.weight", "conv1_stage1.weight")
 
+# ViTPose's modules in ViTAE's repository, and what mmpose calls them.
+VITAE_NAMES = (
+    (re.compile(r"^backbone\.blocks\.(\d+)\.norm([12])\."), r"backbone.layers.\1.ln\2."),
+    (re.compile(r"^backbone\.blocks\.(\d+)\.attn\."), r"backbone.layers.\1.attn."),
+    (
+        re.compile(r"^backbone\.blocks\.(\d+)\.mlp\.fc1\."),
+        r"backbone.layers.\1.ffn.layers.0.0.",
+    ),
+    (
+        re.compile(r"^backbone\.blocks\.(\d+)\.mlp\.fc2\."),
+        r"backbone.layers.\1.ffn.layers.1.",
+    ),
+    (re.compile(r"^backbone\.patch_embed\.proj\."), "backbone.patch_embed.projection."),
+    (re.compile(r"^backbone\.last_norm\."), "backbone.ln1."),
+)
+VITAE_MARK, VITAE_POSITIONS = "backbone.last_norm.weight", "backbone.pos_embed"
+# Of RTMDet, the second and third of three names of one tensor.
+SHARED_KERNEL = re.compile(r"bbox_head\.(cls|reg)_convs\.[12]\.(\d\.conv)\.weight")
+
 # leoxiaobin's and microsoft's pose_resnet read images with OpenCV and leave them BGR,
 # under the numbers that ImageNet training has for RGB, in that order.
 IMAGENET_NUMBERS_ON_BGR = Normalization(IMAGENET.mean, IMAGENET.std, channel_order="bgr")
 # bearpaw's mean of MPII; nothing is divided.
 PLAIN = Normalization(mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
+# The numbers of mmdet's configs, for blue, green and red in [0, 255].
+RTMDET = get_spec("rtmdet_nano").normalization
 MPII_MEAN = Normalization(mean=(0.4404, 0.4440, 0.4327), std=(1.0, 1.0, 1.0))
 
 
@@ -85,6 +107,10 @@ MMPOSE = Layout(
         "hourglass_52": IMAGENET,
         "cpm": IMAGENET,
         "deep_pose_resnet": IMAGENET,
+        "lite_hrnet": IMAGENET,
+        "rtmpose": IMAGENET,
+        "vitpose": IMAGENET,
+        "rtmdet": RTMDET,
     },
 )
 # Networks that were Caffe's first, under the names of its layers.
@@ -114,6 +140,8 @@ def recognize(
     for prefix in PARALLEL_PREFIXES:
         if stripped and all(name.startswith(prefix) for name in stripped):
             stripped = {name.removeprefix(prefix): t for name, t in stripped.items()}
+    if VITAE_MARK in stripped:
+        stripped = _from_vitae(stripped)
     layout = _layout(stripped)
     renamed = {layout.strip(name): tensor for name, tensor in stripped.items()}
     if len(renamed) < len(stripped):
@@ -121,6 +149,22 @@ def recognize(
             f"Two tensors have the same name once {layout.prefixes} are cut off."
         )
     return layout, renamed
+
+
+def _from_vitae(tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Gives ViTPose's own checkpoints mmpose's names, and its positions.
+
+    Theirs have a row for a class token, which the network adds to all the others.
+    """
+    renamed = {}
+    for name, tensor in tensors.items():
+        for pattern, replacement in VITAE_NAMES:
+            name = pattern.sub(replacement, name)
+        renamed[name] = tensor
+    positions = renamed.get(VITAE_POSITIONS)
+    if positions is not None and positions.ndim == 3:
+        renamed[VITAE_POSITIONS] = positions[:, 1:] + positions[:, :1]
+    return renamed
 
 
 def _layout(names: Iterable[str]) -> Layout:
@@ -135,7 +179,8 @@ def is_idle(tensor_name: str, modules: Collection[str]) -> bool:
     """Tells whether a reference holds a tensor that its network never applies.
 
     Princeton's residuals all have a convolution for their shortcut, used only where the
-    channels change; mmpose's hourglass has a block for a next stack after its last one.
+    channels change; mmpose's hourglass has a block for a next stack after its last one;
+    mmdet's RTMDet repeats, for each level, the kernels that its levels share.
 
     Args:
         tensor_name: of a tensor that the model does not take.
@@ -144,6 +189,9 @@ def is_idle(tensor_name: str, modules: Collection[str]) -> bool:
     residual, is_shortcut, _ = tensor_name.partition(".skip_layer.conv.")
     if is_shortcut:
         return f"{residual}.conv3.conv" in modules
+    if repeated := SHARED_KERNEL.fullmatch(tensor_name):
+        kind, rest = repeated.groups()
+        return f"bbox_head.{kind}_convs.0.{rest}" in modules
     return tensor_name.startswith("inters.0.") and "multi_final_layers.0" in modules
 
 
@@ -161,11 +209,14 @@ def final_layer(spec: ModelSpec) -> str:
     """Returns the module of the reference that gives the (last) heatmaps.
 
     Raises:
-        ValueError: if there is no reference implementation of the model.
+        ValueError: if there is no reference implementation of the model, or no such
+            layer in it.
     """
     match spec.family:
-        case "hrnet" | "simple_baseline":
+        case "hrnet" | "simple_baseline" | "lite_hrnet" | "rtmpose" | "vitpose":
             return "final_layer"
+        case "rtmdet":
+            return "bbox_head.rtm_cls.0"
         case "hrnet_classification":
             return "classifier"
         case "hrnet_v2_segmentation":
@@ -190,6 +241,11 @@ def final_layer(spec: ModelSpec) -> str:
             return f"refinement_stages.{spec.options['num_refinements'] - 1}.heatmaps.1.0"
         case "deep_pose_resnet":
             return "fc"
+        case "hrnet_v2p":
+            raise ValueError(
+                f"{spec.name} gives features: none of its layers predicts keypoints, and "
+                "checkpoints hold it as a part of a detector."
+            )
         case _:
             raise ValueError(
                 f"{spec.name} is {spec.paper}: no other implementation has weights for it."

@@ -125,7 +125,9 @@ def _carried_by_contract(path: Path, contract: Contract | None) -> Carried:
 
 
 def _stored_keypoints(spec: ModelSpec, stored) -> int | None:
-    """Reads the number of keypoints off the layer that predicts them."""
+    """Reads the number of keypoints off the layer that predicts them, if there is one."""
+    if spec.task == "features":
+        return None
     layer = _predicting_layer(spec)
     # Without that layer the file is of another model, which is told when it is filled.
     return count_keypoints(spec, stored[layer][0].shape[-1]) if layer in stored else None
@@ -139,10 +141,12 @@ def _predicting_layer(spec: ModelSpec) -> str:
 
 def _with_keypoints(model, num_keypoints: int | None):
     """Returns the model, or one with its body and a new head for so many keypoints."""
+    if num_keypoints is None:
+        return model
     spec = get_spec(model.name)
     channels = model.get_layer(_predicting_layer(spec)).weights[0].shape[-1]
     found = count_keypoints(spec, channels)
-    if num_keypoints is None or num_keypoints == found:
+    if num_keypoints == found:
         return model
     changed = build_model(spec.name, num_keypoints, model.inputs[0].shape[1:3])
     new_layers = _move_body(model, changed)
