@@ -43,6 +43,32 @@ class KerasBackend:
         return self._run(self._tensor(images)).numpy()
 
 
+class KerasOutputs:
+    """A Keras model of normalised images, of which every output counts."""
+
+    def __init__(self, model, output_names):
+        tf = import_runtime("tensorflow", "tensorflow", ".keras")
+        self.input = TensorSpec(INPUT_NAME, (None, *model.inputs[0].shape[1:]), "float32")
+        self.outputs = tuple(
+            TensorSpec(name, (None, *output.shape[1:]), "float32")
+            for name, output in zip(output_names, model.outputs, strict=True)
+        )
+
+        @tf.function(input_signature=[tf.TensorSpec(self.input.shape, tf.float32)])
+        def run(images):
+            return [tf.cast(x, tf.float32) for x in model(images, training=False)]
+
+        self._tensor = tf.constant
+        self._run = run.get_concrete_function()
+
+    def run_all(self, images: np.ndarray) -> dict[str, np.ndarray]:
+        values = self._run(self._tensor(images))
+        return {
+            spec.name: value.numpy()
+            for spec, value in zip(self.outputs, values, strict=True)
+        }
+
+
 def last_output(outputs):
     """Returns the output of the last stack, of networks with one stack or several."""
     return outputs[-1] if isinstance(outputs, list | tuple) else outputs
@@ -58,15 +84,24 @@ def read_keras_file(path):
         FileNotFoundError: if there is no such file, or no contract in it.
         ValueError: if the file is damaged or does not fit its contract.
     """
-    path = Path(path)
     contract = read_contract(path)
+    return load_network(path), contract
+
+
+def load_network(path):
+    """Loads the model of a `.keras` file, not compiled.
+
+    Raises:
+        ValueError: if the file is damaged.
+    """
     import_runtime("tensorflow", "tensorflow", ".keras")
     keras = import_runtime("keras", "keras", ".keras")
+    import keras_pose.models.own_layers  # noqa: F401  (makes them known to Keras)
+
     try:
-        model = keras.saving.load_model(path, compile=False)
+        return keras.saving.load_model(path, compile=False)
     except Exception as error:  # Keras lets through whatever its parts raise
         raise ValueError(f"{path} cannot be loaded by Keras: {error}") from error
-    return model, contract
 
 
 def read_weights_file(path, model_name, num_keypoints=None, input_hw=None):

@@ -159,7 +159,7 @@ def _tensor_names(layer) -> list[str]:
     """Names a layer's tensors in the reference, in the order of `layer.weights`."""
     module = module_name(layer.name)
     if hasattr(layer, "torch_names"):  # a layer of ours, which knows its reference
-        return [f"{module}.{name}" for name in layer.torch_names()]
+        return [f"{module}.{name}" if name else module for name in layer.torch_names()]
     match layer:
         case layers.BatchNormalization():
             return [f"{module}.{tensor}" for tensor in BATCH_NORM_TENSORS]
@@ -171,6 +171,8 @@ def _tensor_names(layer) -> list[str]:
         ):
             bias = [f"{module}.bias"] if layer.use_bias else []
             return [f"{module}.weight", *bias]
+        case layers.LayerNormalization():
+            return [f"{module}.weight", f"{module}.bias"]
         case layers.PReLU():
             return [f"{module}.weight"]
         case _:

@@ -18,8 +18,8 @@ from keras_pose.zoo import ModelSpec, get_spec
 
 # The layers of which PyTorch stores a counter that nothing reads.
 COUNTER = "num_batches_tracked"
-# Families of our own, of which there are no other weights.
-OWN_FAMILIES = ("slim",)
+# Families of which there are no weights but ours, and their layer that predicts.
+OWN_FAMILIES = {"slim": "heatmaps", "deep_pose_alexnet": "fc8"}
 # Wrappers every name of a checkpoint may carry, the longest first.
 PARALLEL_PREFIXES = ("model.module.", "module.")
 # Wrappers of some of the names; `keypoint_head.` is mmpose before 1.0.
@@ -50,6 +50,8 @@ VITAE_NAMES = (
     (re.compile(r"^backbone\.last_norm\."), "backbone.ln1."),
 )
 VITAE_MARK, VITAE_POSITIONS = "backbone.last_norm.weight", "backbone.pos_embed"
+# Of lightweight OpenPose, one of its refinements.
+REFINEMENT = re.compile(r"refinement_stages\.\d+\.")
 # Of RTMDet, the second and third of three names of one tensor.
 SHARED_KERNEL = re.compile(r"bbox_head\.(cls|reg)_convs\.[12]\.(\d\.conv)\.weight")
 
@@ -180,12 +182,15 @@ def is_idle(tensor_name: str, modules: Collection[str]) -> bool:
 
     Princeton's residuals all have a convolution for their shortcut, used only where the
     channels change; mmpose's hourglass has a block for a next stack after its last one;
-    mmdet's RTMDet repeats, for each level, the kernels that its levels share.
+    mmdet's RTMDet repeats, for each level, the kernels that its levels share. Of the
+    refinements of lightweight OpenPose, later ones may be left away.
 
     Args:
         tensor_name: of a tensor that the model does not take.
         modules: names of the modules that the model does have.
     """
+    if stage := REFINEMENT.match(tensor_name):
+        return not any(module.startswith(stage.group()) for module in modules)
     residual, is_shortcut, _ = tensor_name.partition(".skip_layer.conv.")
     if is_shortcut:
         return f"{residual}.conv3.conv" in modules
@@ -259,7 +264,7 @@ def count_keypoints(spec: ModelSpec, num_channels: int) -> int:
             return num_channels // spec.options.get("maps_per_keypoint", 1)
         case "cpm_mpii" | "openpose" | "openpose_body25" | "openpose_light":
             return num_channels - 1  # the last one is the background
-        case "deep_pose_resnet":
+        case "deep_pose_resnet" | "deep_pose_alexnet":
             return num_channels // 2  # x and y of each
         case _:
             return num_channels

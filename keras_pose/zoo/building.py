@@ -114,6 +114,14 @@ def _builder(spec: ModelSpec) -> Callable[..., Any]:
             from keras_pose.models.openpose import build_openpose_body25 as build
         case "openpose_light":
             from keras_pose.models.openpose_light import build_openpose_light as build
+        case "lite_hrnet":
+            from keras_pose.models.lite_hrnet import build_lite_hrnet as build
+        case "vitpose":
+            from keras_pose.models.vitpose import build_vitpose as build
+        case "rtmpose":
+            from keras_pose.models.rtmpose import build_rtmpose as build
+        case "rtmdet":
+            from keras_pose.models.rtmdet import build_rtmdet as build
         case "slim":
             from keras_pose.models.slim import build_slim as build
         case _:

@@ -7,9 +7,13 @@ from keras_pose.zoo.rows import (
     deep_pose,
     hourglass,
     hrnet,
+    lite_hrnet,
     openpose,
+    rtmdet,
+    rtmpose,
     simple_baseline,
     slim,
+    vitpose,
 )
 
 ROWS = tuple(
@@ -19,7 +23,11 @@ ROWS = tuple(
         hourglass.ROWS,
         cpm.ROWS,
         deep_pose.ROWS,
+        vitpose.ROWS,
+        lite_hrnet.ROWS,
+        rtmpose.ROWS,
         slim.ROWS,
         openpose.ROWS,
+        rtmdet.ROWS,
     )
 )

@@ -1,0 +1,170 @@
+"""RTMDet: boxes in one step.
+
+Source: Lyu et al. 2022 (arXiv:2212.07784), sec. 3; layer names as in mmdet,
+`mmdet/models/necks/cspnext_pafpn.py` and `models/dense_heads/rtmdet_head.py`.
+"""
+
+from __future__ import annotations
+
+import math
+
+import keras
+from keras import layers
+
+from keras_pose.models.cspnext import (
+    bn_silu,
+    conv_bn_silu,
+    csp_layer,
+    cspnext,
+    separable_conv,
+    spatial_conv,
+)
+from keras_pose.models.layers import conv, image_input, upsample_nearest
+
+STRIDES = (8, 16, 32)
+NUM_STACKED = 2
+# Every place starts as certain as this that it sees an object.
+START_SCORE = 0.01
+
+
+def build_rtmdet(
+    num_classes,
+    input_hw,
+    width,
+    depth,
+    neck_blocks=1,
+    is_depthwise=False,
+    has_exponential=False,
+    name="rtmdet",
+):
+    """Builds an RTMDet.
+
+    Args:
+        num_classes: classes to tell apart, N.
+        input_hw: model input (height, width), pixels, multiples of 32.
+        width: factor on the channels.
+        depth: factor on the backbone's blocks.
+        neck_blocks: blocks of each stage of the neck.
+        is_depthwise: whether 3x3 convolutions are separable; then each level of the head
+            has its own, else the levels share them.
+        has_exponential: whether distances are exponentials, and so positive.
+        name: model name.
+
+    Returns:
+        A model from (B, H, W, 3) to a list of six: class logits (B, H / s, W / s, N) for
+        the strides s = 8, 16, 32, then the distances (B, H / s, W / s, 4) from the point
+        (column * s, row * s) to a box's left, top, right and bottom side, input pixels.
+    """
+    image = image_input(input_hw)
+    features = cspnext(image, width, depth, is_depthwise)
+    levels = _neck(features, neck_blocks, is_depthwise)
+    tower = _separate_tower if is_depthwise else _shared_tower
+    classes = tower(levels, "bbox_head-cls_convs")
+    boxes = tower(levels, "bbox_head-reg_convs")
+    logits = [_logits(x, num_classes, level) for level, x in enumerate(classes)]
+    distances = [_distances(x, has_exponential, level) for level, x in enumerate(boxes)]
+    return keras.Model(image, logits + distances, name=name)
+
+
+def _neck(features, num_blocks, is_depthwise):
+    """Mixes the resolutions, from the lowest to the highest and back.
+
+    Source: Lyu et al. 2022, sec. 3.2; `CSPNeXtPAFPN` of mmdet.
+
+    Args:
+        features: three tensors, each half as high and wide as the one before.
+        num_blocks: blocks of each stage.
+        is_depthwise: whether 3x3 convolutions are separable.
+
+    Returns:
+        Three tensors of those heights and widths, with the channels of the first.
+    """
+    inner = _top_down(features, num_blocks, is_depthwise)
+    x = inner[0]
+    outer = [x]
+    for index, low in enumerate(inner[1:]):
+        name = f"neck-downsamples-{index}"
+        x = spatial_conv(x, x.shape[-1], name, is_depthwise, strides=2)
+        name = f"neck-bottom_up_blocks-{index}"
+        x = layers.Concatenate(name=f"{name}-join")([x, low])
+        channels = features[index + 1].shape[-1]
+        x = csp_layer(x, channels, num_blocks, name, is_depthwise=is_depthwise)
+        outer.append(x)
+    channels = features[0].shape[-1]
+    return [
+        spatial_conv(x, channels, f"neck-out_convs-{level}", is_depthwise)
+        for level, x in enumerate(outer)
+    ]
+
+
+def _top_down(features, num_blocks, is_depthwise):
+    """Adds what is seen at low resolution to the higher ones.
+
+    Returns:
+        Three tensors for the way back; all but the first have the channels of the
+        feature one step higher up.
+    """
+    x = features[-1]
+    reduced: list = []
+    for index, high in enumerate(reversed(features[:-1])):
+        channels = high.shape[-1]
+        x = conv_bn_silu(x, channels, 1, f"neck-reduce_layers-{index}")
+        reduced.insert(0, x)
+        name = f"neck-top_down_blocks-{index}"
+        x = upsample_nearest(x, 2, f"{name}-upsample")
+        x = layers.Concatenate(name=f"{name}-join")([x, high])
+        x = csp_layer(x, channels, num_blocks, name, is_depthwise=is_depthwise)
+    return [x, *reduced]
+
+
+def _separate_tower(levels, name):
+    """Convolves each level by itself."""
+    outputs = []
+    for level, x in enumerate(levels):
+        for index in range(NUM_STACKED):
+            x = separable_conv(x, x.shape[-1], 3, f"{name}-{level}-{index}")
+        outputs.append(x)
+    return outputs
+
+
+def _shared_tower(levels, name):
+    """Convolves all levels with the same kernels; each has batch norms of its own."""
+    for index in range(NUM_STACKED):
+        convolution = layers.Conv2D(
+            levels[0].shape[-1],
+            3,
+            padding="same",
+            use_bias=False,
+            kernel_initializer=_start(),
+            name=f"{name}-0-{index}-conv",
+        )
+        levels = [
+            bn_silu(convolution(x), f"{name}-{level}-{index}")
+            for level, x in enumerate(levels)
+        ]
+    return levels
+
+
+def _logits(x, num_classes, level):
+    """Tells the classes at every place, as logits."""
+    bias = keras.initializers.Constant(-math.log(1 / START_SCORE - 1))
+    name = f"bbox_head-rtm_cls-{level}"
+    return _predict(x, num_classes, name, bias_initializer=bias)
+
+
+def _distances(x, has_exponential, level):
+    """Measures how far the sides of a box are, in input pixels."""
+    x = _predict(x, 4, f"bbox_head-rtm_reg-{level}")
+    if has_exponential:
+        x = layers.Activation("exponential", dtype="float32", name=f"exp-{level}")(x)
+    return layers.Rescaling(STRIDES[level], dtype="float32", name=f"distances-{level}")(x)
+
+
+def _predict(x, filters, name, **options):
+    """Convolves 1x1 in float32: half precision has steps of half a pixel from 512 on."""
+    options = {"use_bias": True, "dtype": "float32"} | options
+    return conv(x, filters, 1, name, kernel_initializer=_start(), **options)
+
+
+def _start():
+    return keras.initializers.RandomNormal(stddev=0.01)
