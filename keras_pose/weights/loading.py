@@ -134,9 +134,8 @@ def _stored_keypoints(spec: ModelSpec, stored) -> int | None:
 
 
 def _predicting_layer(spec: ModelSpec) -> str:
-    if spec.family in OWN_FAMILIES:
-        return "heatmaps"
-    return layer_name(final_layer(spec))
+    own = OWN_FAMILIES.get(spec.family)
+    return own or layer_name(final_layer(spec))
 
 
 def _with_keypoints(model, num_keypoints: int | None):

@@ -12,7 +12,7 @@ from keras_pose.normalization import IMAGENET
 from keras_pose.weights.carried import normalization_of
 from keras_pose.weights.creation import create_model
 from keras_pose.weights.importer import BATCH_NORM_TENSORS, fill, import_weights
-from keras_pose.weights.layouts import MMPOSE, REFERENCE, recognize
+from keras_pose.weights.layouts import MMPOSE, REFERENCE, is_idle, recognize
 from keras_pose.zoo import get_spec
 
 MODEL = "hourglass_1"
@@ -198,3 +198,48 @@ def test_script_ends_with_one_line_on_bad_input(source, output, message, tmp_pat
     with pytest.raises(SystemExit, match=f"error: .*{message}"):
         run_script("--model", MODEL, "--source", source, "--output", tmp_path / output)
     assert not list(tmp_path.iterdir())
+
+
+def vitae_tensors(tensors):
+    """mmpose's tensors of a ViTPose, as ViTAE's repository names and holds them."""
+    renamed = {}
+    for name, array in tensors.items():
+        for ours, theirs in (
+            ("layers.0.ln", "blocks.0.norm"),
+            ("layers.0.attn", "blocks.0.attn"),
+            ("layers.0.ffn.layers.0.0", "blocks.0.mlp.fc1"),
+            ("layers.0.ffn.layers.1", "blocks.0.mlp.fc2"),
+            ("patch_embed.projection", "patch_embed.proj"),
+            ("backbone.ln1", "backbone.last_norm"),
+            ("head.", "keypoint_head."),
+        ):
+            name = name.replace(ours, theirs)
+        renamed[name] = array
+    return renamed
+
+
+def test_vitposes_of_their_authors_become_those_of_mmpose():
+    rng = np.random.default_rng(0)
+    names = (
+        "backbone.patch_embed.projection.weight backbone.layers.0.ln1.weight "
+        "backbone.layers.0.ln2.bias backbone.layers.0.attn.qkv.weight "
+        "backbone.layers.0.attn.proj.bias backbone.layers.0.ffn.layers.0.0.weight "
+        "backbone.layers.0.ffn.layers.1.bias backbone.ln1.weight head.final_layer.weight"
+    )
+    tensors = {name: rng.standard_normal(4) for name in names.split()}
+    rows = rng.standard_normal((1, 193, 4))
+
+    layout, expected = recognize(
+        tensors | {"backbone.pos_embed": rows[:, 1:] + rows[:, :1]}
+    )
+    _, actual = recognize(vitae_tensors(tensors) | {"backbone.pos_embed": rows})
+
+    assert layout is MMPOSE
+    np.testing.assert_equal(actual, expected)
+
+
+def test_what_references_never_apply_is_told_from_what_is_unknown():
+    openpose = {"refinement_stages.0.trunk.0.initial.0", "model.0.0"}
+    assert is_idle("refinement_stages.1.trunk.0.initial.0.weight", openpose)
+    assert not is_idle("refinement_stages.0.trunk.9.initial.0.weight", openpose)
+    assert not is_idle("model.99.0.weight", openpose)
