@@ -32,3 +32,22 @@ def test_the_ratio_is_printed(script, monkeypatch, capsys):
     monkeypatch.setitem(script.MEASURED, "oks_nms", lambda: ("NMS", 0.5, 0.01))
     script.main(["--only", "oks_nms"])
     assert "loops 500 ms, vectorised 10.0 ms, 50 times as fast" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("kind", ["gaussian", "dark", "udp"])
+def test_loops_and_arrays_decode_the_same_points(script, kind):
+    what, slow, fast = script.measure_decode(kind, num_people=20)
+    assert what == f"{kind} decoding of 20 people (joint by joint, NumPy)"
+    assert slow > fast > 0
+
+
+def test_plain_loops_decode_the_same_points(script):
+    what, slow, fast = script.measure_decode("gaussian", is_plain=True, num_people=20)
+    assert what == "gaussian decoding of 20 people (in plain Python)"
+    assert slow > fast > 0
+
+
+def test_other_points_are_an_error_not_a_ratio(script, monkeypatch):
+    monkeypatch.setattr(script, "_quarter", lambda *_: [0.25, 0.0])
+    with pytest.raises(ValueError, match="gaussian codec finds other points"):
+        script.measure_decode("gaussian", num_people=2)
