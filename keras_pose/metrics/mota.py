@@ -65,16 +65,14 @@ def _count_errors(frames, skeleton, as_poseval):
     ]
     for frame in frames:
         distances = match_frame(frame).distances
+        counts, is_predicted = frame.counts, frame.is_predicted
         # NaN is how motmetrics is told that two points cannot be one.
         distances = np.where(distances <= 0.5, distances, np.nan)
         for k, accumulator in enumerate(accumulators):
             if as_poseval and not len(frame.predicted_xy):
                 accumulator.update([0], [0], [[np.nan]])
                 continue
-            there, found = (
-                np.asarray(frame.is_labelled, bool)[:, k],
-                frame.is_predicted[:, k],
-            )
+            there, found = counts[:, k], is_predicted[:, k]
             accumulator.update(
                 frame.track_ids[there].tolist(),
                 frame.predicted_track_ids[found].tolist(),

@@ -188,10 +188,10 @@ def _frames(measured: Measured) -> list[PoseTrackFrame]:
 
 
 def _frame(measured, labelled, found) -> PoseTrackFrame:
-    tracks = [getattr(measured.records[i], "track_id", None) for i in found]
+    tracks = [measured.records[i].track_id for i in found]
     return PoseTrackFrame(
         # The frames of a video lie in one folder.
-        sequence=str(labelled[0].image_path.parent),
+        sequence=labelled[0].video or str(labelled[0].image_path.parent),
         labelled_xy=np.stack([record.keypoints_xy for record in labelled]),
         is_labelled=np.stack([record.visibility for record in labelled]) > 0,
         head_sizes=np.array([_given(r, "head_size", "PoseTrack AP") for r in labelled]),
@@ -200,12 +200,13 @@ def _frame(measured, labelled, found) -> PoseTrackFrame:
         keypoint_scores=measured.keypoint_scores[found],
         # AP asks for no tracks; any distinct numbers will do.
         predicted_track_ids=np.arange(len(found)) if None in tracks else np.array(tracks),
+        ignore_regions=labelled[0].ignore_regions,
     )
 
 
 def _given(record, field, metric):
     """Returns what not every data set has, or says that this one has not."""
-    value = getattr(record, field, None)
+    value = getattr(record, field)
     if value is None:
         raise ValueError(
             f"{metric} needs the field {field!r} of every person; image id "

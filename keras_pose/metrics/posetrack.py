@@ -1,14 +1,13 @@
 """PoseTrack: average precision per keypoint, with whole poses matched to people.
 
-Rules of poseval (github.com/leonid-pishchulin/poseval, `eval_helpers.assignGTmulti`),
-which the functions here follow. Not followed: its `ignore_regions`, which this data
-does not carry; predictions inside them count as wrong here.
+Rules of poseval (github.com/leonid-pishchulin/poseval, `eval_helpers.py`: functions
+`assignGTmulti` and `removeIgnoredPoints`), which the functions here follow.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -34,6 +33,8 @@ class PoseTrackFrame:
         predicted_xy: (P, K, 2) image pixels; not finite where nothing is predicted.
         keypoint_scores: (P, K); NaN where nothing is predicted.
         predicted_track_ids: (P,) int.
+        ignore_regions: (V, 2) outlines in which people are not labelled; what is
+            predicted or labelled inside does not count.
 
     Raises:
         ValueError: where shapes do not fit together, or a track is there twice.
@@ -47,6 +48,7 @@ class PoseTrackFrame:
     predicted_xy: np.ndarray
     keypoint_scores: np.ndarray
     predicted_track_ids: np.ndarray
+    ignore_regions: Sequence[np.ndarray] = ()
 
     def __post_init__(self) -> None:
         labelled, predicted = len(self.labelled_xy), len(self.predicted_xy)
@@ -62,15 +64,15 @@ class PoseTrackFrame:
             "keypoint_scores": (predicted, num_keypoints),
             "predicted_track_ids": (predicted,),
         }
-        for field in fields(self)[1:]:
-            values, shape = np.asarray(getattr(self, field.name)), expected[field.name]
+        for name, shape in expected.items():
+            values = np.asarray(getattr(self, name))
             if values.size == 0 == np.prod(shape):
                 values = values.reshape(shape)
             if values.shape != shape:
                 raise ValueError(
-                    f"PoseTrackFrame.{field.name} must be {shape}, got {values.shape}."
+                    f"PoseTrackFrame.{name} must be {shape}, got {values.shape}."
                 )
-            object.__setattr__(self, field.name, values)
+            object.__setattr__(self, name, values)
         for name in ("track_ids", "predicted_track_ids"):
             ids = getattr(self, name)
             if len(set(ids.tolist())) < len(ids):
@@ -82,7 +84,14 @@ class PoseTrackFrame:
     def is_predicted(self) -> np.ndarray:
         """(P, K) bool."""
         finite = np.isfinite(self.predicted_xy).all(axis=-1)
-        return finite & ~np.isnan(self.keypoint_scores)
+        is_there = finite & ~np.isnan(self.keypoint_scores)
+        return is_there & ~is_inside(self.predicted_xy, self.ignore_regions)
+
+    @property
+    def counts(self) -> np.ndarray:
+        """(G, K) bool: the labelled keypoints that count."""
+        outside = ~is_inside(self.labelled_xy, self.ignore_regions)
+        return np.asarray(self.is_labelled, bool) & outside
 
 
 @dataclass(frozen=True)
@@ -103,6 +112,33 @@ class FrameMatch:
         return self.distances <= NEAR
 
 
+def is_inside(points_xy, outlines) -> np.ndarray:
+    """Tells which points lie in any of some polygons.
+
+    A point is inside where a ray to its right crosses the outline an odd number of times.
+
+    Args:
+        points_xy: (..., 2); what is not finite is outside.
+        outlines: (V, 2) corners of each polygon.
+
+    Returns:
+        (...) bool.
+    """
+    points_xy = np.asarray(points_xy, float)
+    inside = np.zeros(points_xy.shape[:-1], bool)
+    x, y = points_xy[..., None, 0], points_xy[..., None, 1]  # against V edges
+    for outline in outlines:
+        start_xy = np.asarray(outline, float)
+        end_xy = np.roll(start_xy, -1, axis=0)
+        rise = end_xy[:, 1] - start_xy[:, 1]
+        spans = (start_xy[:, 1] > y) != (end_xy[:, 1] > y)
+        # Edges without a rise span nothing; 1 keeps them from dividing by 0.
+        slope = (end_xy[:, 0] - start_xy[:, 0]) / np.where(rise == 0, 1, rise)
+        is_right = x < start_xy[:, 0] + (y - start_xy[:, 1]) * slope
+        inside |= (spans & is_right).sum(axis=-1) % 2 == 1
+    return inside
+
+
 def match_frame(frame: PoseTrackFrame) -> FrameMatch:
     """Gives every prediction its person, at most one to one.
 
@@ -112,11 +148,11 @@ def match_frame(frame: PoseTrackFrame) -> FrameMatch:
     offsets = frame.predicted_xy[:, None] - frame.labelled_xy[None]
     sizes = np.where(frame.head_sizes > 0, frame.head_sizes, np.nan)[None, :, None]
     distances = np.linalg.norm(offsets.astype(float), axis=-1) / sizes
-    counts = frame.is_predicted[:, None] & np.asarray(frame.is_labelled, bool)[None]
+    counts = frame.is_predicted[:, None] & frame.counts[None]
     distances = np.where(counts & ~np.isnan(distances), distances, np.inf)
     person = np.full(len(frame.predicted_xy), -1)
     if distances.shape[0] and distances.shape[1]:
-        num_labelled = np.maximum(frame.is_labelled.sum(axis=1), 1)
+        num_labelled = np.maximum(frame.counts.sum(axis=1), 1)
         share = (distances <= NEAR).sum(axis=2) / num_labelled
         wanted = share.argmax(axis=1)
         share = np.where(wanted[:, None] == np.arange(share.shape[1]), share, 0)
@@ -158,7 +194,7 @@ def posetrack_ap(frames: Sequence[PoseTrackFrame], skeleton: Skeleton) -> dict[s
         hit = match.is_near[rows, match.person] & (match.person >= 0)[:, None]
         hits.append(hit)
         scores.append(np.where(frame.is_predicted, frame.keypoint_scores, np.nan))
-        num_labelled += np.asarray(frame.is_labelled, bool).sum(axis=0)
+        num_labelled += frame.counts.sum(axis=0)
     empty = np.zeros((0, skeleton.num_keypoints))
     all_scores = np.concatenate([empty, *scores])
     all_hits = np.concatenate([empty.astype(bool), *hits])

@@ -1,7 +1,6 @@
 """Metrics by name: what each computes from, and what it refuses."""
 
 import dataclasses
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -12,20 +11,12 @@ from keras_pose.metrics.official import METRICS, Measured, check_metrics, comput
 from keras_pose.skeleton import COCO_17, MPII_16
 
 
-@dataclass(frozen=True)
-class TrackedPerson(PersonRecord):
-    """As the readers of MPII and PoseTrack give them."""
-
-    head_size: float = 10.0
-    track_id: int = 0
-
-
-def make_measured(skeleton=COCO_17, shift=0.0, num_frames=3, record_class=TrackedPerson):
+def make_measured(skeleton=COCO_17, shift=0.0, num_frames=3, head_size=10.0, track_id=0):
     """One person in each frame of a video, predicted `shift` pixels to the right."""
     rng = np.random.default_rng(seed=0)
     count = skeleton.num_keypoints
     records = [
-        record_class(
+        PersonRecord(
             image_path=Path("video") / f"{frame}.jpg",
             image_id=frame,
             annotation_id=frame,
@@ -33,6 +24,9 @@ def make_measured(skeleton=COCO_17, shift=0.0, num_frames=3, record_class=Tracke
             keypoints_xy=rng.uniform(0, 100, (count, 2)).astype(np.float32),
             visibility=np.full(count, 2, np.uint8),
             area=3600.0,
+            head_size=head_size,
+            track_id=track_id,
+            video="a",
         )
         for frame in range(num_frames)
     ]
@@ -99,20 +93,20 @@ def test_single_person_ap_is_the_share_above_each_threshold():
     ("name", "field"), [("pckh", "head_size"), ("posetrack_ap", "head_size")]
 )
 def test_what_the_data_set_lacks_is_named(name, field):
-    measured = make_measured(MPII_16, record_class=PersonRecord)
+    measured = make_measured(MPII_16, head_size=None)
     with pytest.raises(ValueError, match=f"needs the field '{field}'.*annotation id 0"):
         compute_metrics([name], measured)
 
 
 def test_mota_needs_tracks_of_the_predictions_too():
     measured = make_measured()
-    untracked = make_measured(record_class=PersonRecord).records
+    untracked = make_measured(track_id=None).records
     with pytest.raises(ValueError, match="MOTA needs the field 'track_id'"):
         compute_metrics(["mota"], dataclasses.replace(measured, records=untracked))
 
 
 def test_ap_in_frames_takes_detections_that_have_no_tracks():
-    untracked = make_measured(record_class=PersonRecord).records
+    untracked = make_measured(track_id=None).records
     measured = dataclasses.replace(make_measured(), records=untracked)
     assert compute_metrics(["posetrack_ap"], measured)[0]["mAP"] == pytest.approx(1)
 

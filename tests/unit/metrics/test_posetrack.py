@@ -6,7 +6,12 @@ import numpy as np
 import pytest
 
 from keras_pose.metrics.mota import posetrack_mota
-from keras_pose.metrics.posetrack import PoseTrackFrame, match_frame, posetrack_ap
+from keras_pose.metrics.posetrack import (
+    PoseTrackFrame,
+    is_inside,
+    match_frame,
+    posetrack_ap,
+)
 from keras_pose.skeleton import Skeleton
 
 SKELETON = Skeleton("two", ("nose", "left_ear"))  # the ear is never scored
@@ -85,6 +90,23 @@ def test_a_score_that_is_no_number_is_no_prediction():
     scores = np.array([[np.nan, 1], [1, 1]])
     frames = [frame([ALICE + 1000, BOB], [1, 2], scores)]
     assert posetrack_ap(frames, SKELETON)["nose"] == pytest.approx(1 / 2)
+
+
+def test_what_lies_in_an_ignored_region_does_not_count():
+    around_bob = np.array([[90, -5], [110, -5], [110, 5], [90, 5]])
+    # The prediction of Bob is far off, but Bob's neighbourhood is not judged.
+    frames = [frame([ALICE, BOB + np.array([8, 0])], [7, 8])]
+    assert posetrack_ap(frames, SKELETON)["mAP"] < 1
+    frames = [dataclasses.replace(frames[0], ignore_regions=[around_bob])]
+    assert posetrack_ap(frames, SKELETON)["mAP"] == 1
+    assert posetrack_mota(frames, SKELETON, as_poseval=False)["MOTA"] == 1
+
+
+def test_inside_a_polygon_with_a_dent():
+    outline = [(0, 0), (10, 0), (10, 10), (5, 2), (0, 10)]
+    points = [(1, 1), (5, 1), (5, 5), (9, 8), (-1, 5), (np.nan, 1)]
+    found = is_inside(points, [np.array(outline)])
+    assert found.tolist() == [True, True, False, True, False, False]
 
 
 @pytest.mark.parametrize(
