@@ -87,7 +87,7 @@ def blur_around(maps, n, k, xy, size: int, reach: int, border: int):
     kernel = _sliding_kernel(size, reach)
     # One large product instead of one per window, along x and then along y.
     blurred = windows.reshape(-1, 2 * radius + 1).astype(np.float64) @ kernel.T
-    blurred = blurred.reshape(len(xy), 2 * radius + 1, -1).transpose(0, 2, 1)
+    blurred = blurred.reshape(len(xy), 2 * radius + 1, len(kernel)).transpose(0, 2, 1)
     blurred = blurred.reshape(-1, 2 * radius + 1) @ kernel.T
     return blurred.reshape(len(xy), len(kernel), len(kernel)).transpose(0, 2, 1)
 
