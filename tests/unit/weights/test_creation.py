@@ -6,6 +6,7 @@ import hashlib
 import numpy as np
 import pytest
 from file_server import serving
+from parity_check import check_outputs, load_reference
 from test_importer import assert_same_weights, reference_tensors
 from torch_files import write_torch_zip
 
@@ -24,7 +25,7 @@ from keras_pose.zoo import build_model
 INPUT_HW = (64, 64)
 
 
-def publish(monkeypatch, tmp_path, server, entry, tensors):
+def publish(monkeypatch, tmp_path, server, entry, tensors, input_hw=INPUT_HW):
     """Puts a checkpoint on the server, and its hash and address into the catalogue."""
     write_torch_zip(tmp_path / "made.pth", tensors)
     content = (tmp_path / "made.pth").read_bytes()
@@ -33,7 +34,7 @@ def publish(monkeypatch, tmp_path, server, entry, tensors):
         entry,
         url=f"{server.url}/{entry.file_name}",
         sha256=(hashlib.sha256(content).hexdigest()[:8],),
-        input_hw=INPUT_HW,
+        input_hw=input_hw,
     )
     others = [e for e in catalog.all_entries() if e != entry]
     monkeypatch.setattr(catalog, "all_entries", lambda: (published, *others))
@@ -180,3 +181,64 @@ def test_checkpoints_of_papers_bring_their_order_of_channels(ending, tmp_path):
 
     assert_same_weights(loaded, model)
     assert normalization_of(loaded).channel_order == "bgr"
+
+
+@pytest.mark.slow
+def test_rtmpose_by_its_word_computes_what_mmpose_does(monkeypatch, tmp_path, server):
+    reference = load_reference("rtmpose_t_256x192")
+    entry = get_entry("rtmpose_t", "coco")
+    tensors = {name: array for name, array in reference.weights.items() if array.ndim}
+    publish(monkeypatch, tmp_path, server, entry, tensors, entry.input_hw)
+
+    model = create_model("rtmpose_t", weights="coco")
+    five = create_model("rtmpose_t", num_keypoints=5, weights="coco")
+
+    simcc = np.asarray(model(reference.image, training=False))
+    check_outputs(np.split(simcc, [2 * 192], axis=-1), reference)
+    contract = contract_of(model)
+    assert contract.codec.kind == "simcc"
+    assert contract.skeleton == COCO_17
+    assert contract_of(five).skeleton.num_keypoints == 5
+    stem = five.get_layer("stem-0-conv").get_weights()
+    np.testing.assert_array_equal(stem, model.get_layer("stem-0-conv").get_weights())
+
+
+@pytest.mark.slow
+def test_detectors_by_their_word_carry_blue_first(monkeypatch, tmp_path, server):
+    reference = load_reference("rtmdet_nano_person_320")
+    entry = get_entry("rtmdet_nano", "person")
+    tensors = {name: array for name, array in reference.weights.items() if array.ndim}
+    publish(monkeypatch, tmp_path, server, entry, tensors, entry.input_hw)
+
+    first = create_model("rtmdet_nano", weights="person")
+    again = create_model("rtmdet_nano", weights="person")
+
+    assert_same_weights(first, again)
+    assert normalization_of(again).channel_order == "bgr"
+    assert len(server.requests) == 1
+    check_outputs(again(reference.image, training=False), reference)
+
+
+@pytest.mark.slow
+def test_imagenet_fills_the_backbone_and_leaves_the_head_at_random(
+    monkeypatch, tmp_path, server, network
+):
+    body = {
+        name: array
+        for name, array in reference_tensors(network).items()
+        if array.ndim and not name.startswith(("final_layer", "deconv"))
+    }
+    classifier = {"fc.weight": np.zeros((1000, 512)), "fc.bias": np.zeros(1000)}
+    entry = get_entry(SMALL, "imagenet")
+    publish(monkeypatch, tmp_path, server, entry, body | classifier)
+
+    model = create_model(SMALL, num_keypoints=4, input_hw=(64, 32), weights="imagenet")
+
+    assert model.output_shape[-1] == 4
+    for layer in model.layers:
+        if not layer.name.startswith(("final_layer", "deconv")):
+            pairs = zip(
+                layer.weights, network.get_layer(layer.name).get_weights(), strict=True
+            )
+            assert all(np.array_equal(new, old) for new, old in pairs)
+    assert normalization_of(model) == entry.normalization
