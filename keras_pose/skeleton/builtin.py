@@ -284,6 +284,8 @@ POSETRACK_17 = _skeleton(
         ("upper_neck", "nose"),
         ("nose", "head_top"),
     ),
+    # For OKS-NMS only; mmpose's `posetrack18.py` takes COCO's numbers as they are.
+    oks_sigmas=COCO_17.oks_sigmas,
 )
 
 # The sigmas are those of the challenge's own evaluation script.
