@@ -118,6 +118,7 @@ def draw_ranked(dataset, args):
         model.contract,
         dataset.records,
         metrics=(metric,),
+        skeleton=dataset.skeleton,
         flip_test=args.flip_test,
     )
     return ranked_pictures(

@@ -23,6 +23,7 @@ from keras_pose.images import read_image
 from keras_pose.metrics.coco_ap import person_category_id
 from keras_pose.metrics.official import METRICS, Measured, check_metrics, compute_metrics
 from keras_pose.metrics.oks import oks_nms, soft_oks_nms
+from keras_pose.skeleton import Skeleton
 from keras_pose.topdown import (
     Predict,
     check_flip_test,
@@ -85,6 +86,7 @@ def evaluate(
     *,
     metrics: Sequence[str] = ("coco_ap",),
     labelled: Sequence[PersonRecord] | None = None,
+    skeleton: Skeleton | None = None,
     nms: str = "hard",
     flip_test: bool = False,
     batch_size: int = 32,
@@ -102,6 +104,8 @@ def evaluate(
             metrics that are computed from it.
         metrics: keys of `official.METRICS`.
         labelled: the people of the ground truth; `records` by default.
+        skeleton: the keypoints of the data set, to compare with the model's; not
+            compared by default, but for their number.
         nms: key of `NMS`: what drops people that are predicted twice, for metrics that
             rank people by score.
         flip_test: predict mirrored crops too, and average.
@@ -119,7 +123,8 @@ def evaluate(
     metrics = check_metrics(metrics)
     is_ranked = any(METRICS[name].is_ranked for name in metrics)
     nms = nms if is_ranked else "off"
-    _check_fits(contract, records, metrics, nms, flip_test)
+    _check_keypoints(contract.skeleton, records, skeleton)
+    _check_fits(contract, metrics, nms, flip_test)
     values = (
         read_json(ground_truth) if isinstance(ground_truth, str | Path) else ground_truth
     )
@@ -167,15 +172,24 @@ def _in_order(records):
     return sorted(records, key=lambda record: str(record.image_path))
 
 
-def _check_fits(contract, records, metrics, nms, flip_test):
+def _check_keypoints(predicted, records, labelled):
     if not records:
         raise ValueError("Nobody to evaluate on: the list of records is empty.")
-    skeleton, labelled = contract.skeleton, len(records[0].visibility)
-    if skeleton.num_keypoints != labelled:
+    count = len(records[0].visibility)
+    if predicted.num_keypoints != count:
         raise ValueError(
-            f"The model predicts {skeleton.num_keypoints} keypoints ({skeleton.name}), "
-            f"the data set has {labelled}. Evaluate on the data set it was trained for."
+            f"The model predicts {predicted.num_keypoints} keypoints ({predicted.name}), "
+            f"the data set has {count}. Evaluate on the data set it was trained for."
         )
+    if labelled is not None and labelled.names != predicted.names:
+        raise ValueError(
+            f"The model predicts the keypoints of {predicted.name}, the data set has "
+            f"those of {labelled.name}: as many, but others or in another order."
+        )
+
+
+def _check_fits(contract, metrics, nms, flip_test):
+    skeleton = contract.skeleton
     if nms not in NMS:
         raise ValueError(f"Unknown nms {nms!r}; known: {', '.join(NMS)}.")
     needs_sigmas = nms != "off" or any(METRICS[name].needs_sigmas for name in metrics)

@@ -11,7 +11,7 @@ from keras_pose.data.records import PersonRecord
 from keras_pose.geometry import box_to_crop, crop_matrix, transform_points
 from keras_pose.images import ImageError
 from keras_pose.metrics import evaluate
-from keras_pose.skeleton import COCO_17, MPII_16
+from keras_pose.skeleton import COCO_17, H36M_17, MPII_16
 from keras_pose.topdown import person_scores
 
 CODEC = GaussianHeatmapCodec((128, 96))
@@ -167,6 +167,12 @@ def test_keypoints_of_another_data_set_are_refused(tmp_path):
 
     with pytest.raises(ValueError, match=r"16 keypoints.* has 17"):
         evaluate(must_not_run, make_contract(MPII_16), records, make_truth(records))
+
+
+def test_as_many_keypoints_in_another_order_are_refused(tmp_path):
+    records = make_records(tmp_path, num_images=1)
+    with pytest.raises(ValueError, match="of coco_17, the data set has those of h36m_17"):
+        evaluate(must_not_run, CONTRACT, records, make_truth(records), skeleton=H36M_17)
 
 
 def test_flip_test_needs_mirror_pairs(tmp_path):
