@@ -20,6 +20,7 @@ class Codec(ABC):
         kind: key in `codecs.CODECS`.
         output_name: what the outputs are called in files and contracts.
         losses: keys of `losses.LOSSES` that fit the targets; the first is the usual one.
+        channels_per_keypoint: how many maps there are of each; 1 where there are none.
         is_unbiased: whether crops are cut by UDP's map, see `geometry.crop_matrix`.
     """
 
@@ -28,6 +29,7 @@ class Codec(ABC):
     kind: ClassVar[str]
     output_name: ClassVar[str]
     losses: ClassVar[tuple[str, ...]]
+    channels_per_keypoint: ClassVar[int] = 1
     is_unbiased: ClassVar[bool] = False
 
     @classmethod
@@ -57,10 +59,6 @@ class Codec(ABC):
     @abstractmethod
     def count_keypoints(self, output_shape) -> int:
         """Returns the K of which `output_shape` is the shape; a batch may come first."""
-
-    def num_channels(self, num_keypoints: int) -> int:
-        """Returns how many "keypoints" a network must be built with to give K of them."""
-        return num_keypoints
 
     @abstractmethod
     def encode(self, keypoints_xy, visibility):

@@ -50,10 +50,10 @@ class HeatmapCodec(Codec):
         return x, y
 
     def output_shape(self, num_keypoints: int) -> tuple[int, ...]:
-        return (*self.heatmap_hw, self.num_channels(num_keypoints))
+        return (*self.heatmap_hw, self.channels_per_keypoint * num_keypoints)
 
     def count_keypoints(self, output_shape) -> int:
-        return output_shape[-1] // self.num_channels(1)
+        return output_shape[-1] // self.channels_per_keypoint
 
     def decode(self, outputs):
         """Finds keypoints: arg-max, then part of a pixel, as the class says.

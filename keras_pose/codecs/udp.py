@@ -126,6 +126,7 @@ class UdpOffsetCodec(HeatmapCodec):
 
     kind = "udp_offset"
     losses = ("joints_mse", "focused_mse", "ohkm")
+    channels_per_keypoint = 3
     is_unbiased = True
 
     def __post_init__(self) -> None:
@@ -144,9 +145,6 @@ class UdpOffsetCodec(HeatmapCodec):
     @property
     def loss_settings(self) -> dict[str, Any]:
         return {"has_offsets": True}
-
-    def num_channels(self, num_keypoints: int) -> int:
-        return 3 * num_keypoints
 
     def encode(self, keypoints_xy, visibility):
         """Draws discs and offsets of labelled keypoints; see `Codec.encode`.
@@ -180,7 +178,7 @@ class UdpOffsetCodec(HeatmapCodec):
         disc = inside * weights[..., None, None, :]
         maps = [disc, disc * tf.cast(x, tf.float32), disc * tf.cast(y, tf.float32)]
         stacked = tf.stack(maps, axis=-1)  # (..., H, W, K, 3)
-        shape = tf.concat([tf.shape(disc)[:-1], [self.num_channels(disc.shape[-1])]], 0)
+        shape = tf.concat([tf.shape(disc)[:-1], [3 * disc.shape[-1]]], 0)
         return tf.reshape(stacked, shape), weights
 
     def _locate(self, maps):

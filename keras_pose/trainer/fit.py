@@ -12,10 +12,15 @@ import tensorflow as tf
 
 from keras_pose.codecs import CODECS
 from keras_pose.contract import Contract, keras_contract, read_contract
-from keras_pose.data import PoseDataset, open_dataset
+from keras_pose.data import PoseDataset, coco_ground_truth
+from keras_pose.data.mixing import Mix, open_train, open_val, parse_mix, validating_name
 from keras_pose.data.pipeline import training_dataset, validation_dataset
-from keras_pose.data.sources import PersonSource, records_source, synthetic_source
-from keras_pose.files import check_writable, read_json, write_json
+from keras_pose.data.sources import (
+    PersonSource,
+    mix_sources,
+    records_source,
+    synthetic_source,
+)
 from keras_pose.losses import LOSSES
 from keras_pose.metrics.evaluator import evaluate
 from keras_pose.metrics.streaming import StreamingPCK
@@ -25,59 +30,28 @@ from keras_pose.runs import (
     BEST_NAME,
     LAST_NAME,
     LOG_NAME,
-    RECIPE_NAME,
     TENSORBOARD_NAME,
     read_progress,
 )
 from keras_pose.runtime import PoseModel
-from keras_pose.skeleton.files import read_skeleton
 from keras_pose.trainer import callbacks
 from keras_pose.trainer.devices import make_strategy
 from keras_pose.trainer.optimization import make_optimizer
 from keras_pose.trainer.recipes import Recipe
+from keras_pose.trainer.run_dirs import open_run_dir
 from keras_pose.weights.carried import normalization_of
 from keras_pose.weights.creation import create_model
 from keras_pose.zoo import get_spec
 
 
 @dataclass(frozen=True)
-class _Plan:
+class Plan:
     """Numbers that follow from recipe, data and devices."""
 
     global_batch: int
     steps_per_epoch: int
     total_steps: int
     epochs: int
-
-
-def open_run_dir(run_dir, recipe: Recipe) -> Path:
-    """Makes a run's folder with its recipe, or finds the same run there to go on with.
-
-    Raises:
-        PermissionError: when nothing can be written there.
-        ValueError: when the folder holds a run of another recipe; says what differs.
-    """
-    run_dir = Path(run_dir)
-    check_writable(run_dir)
-    if not (run_dir / RECIPE_NAME).exists():
-        write_json(run_dir / RECIPE_NAME, recipe.to_dict())
-        return run_dir
-    there, wanted = read_recipe(run_dir).to_dict(), recipe.to_dict()
-    differing = [name for name in wanted if there[name] != wanted[name]]
-    if differing:
-        changes = "; ".join(f"{k}: {there[k]} there, {wanted[k]} now" for k in differing)
-        raise ValueError(f"{run_dir} holds a run of another recipe ({changes}).")
-    return run_dir
-
-
-def read_recipe(run_dir) -> Recipe:
-    """Reads the recipe of a run.
-
-    Raises:
-        FileNotFoundError: for a folder that is not a run.
-        ValueError: for a recipe with unknown entries.
-    """
-    return Recipe.from_dict(read_json(Path(run_dir) / RECIPE_NAME))
 
 
 def fit(recipe: Recipe, run_dir, devices: str = "auto") -> Path:
@@ -107,7 +81,7 @@ def fit(recipe: Recipe, run_dir, devices: str = "auto") -> Path:
     )
     global_batch = recipe.batch_size * strategy.num_replicas_in_sync
     sources = {name: _open_source(recipe, name, global_batch) for name in ("train", "val")}
-    plan = _make_plan(recipe, len(sources["train"]), global_batch)
+    plan = make_plan(recipe, sources["train"].epoch_size, global_batch)
     done = read_progress(run_dir)["epochs_done"]
     codec = CODECS[recipe.codec].for_input(recipe.input_hw, get_spec(recipe.model).stride)
     with strategy.scope():
@@ -139,31 +113,38 @@ def _open_source(recipe: Recipe, split: str, global_batch: int) -> PersonSource:
         if recipe.max_steps:  # a smoke run need not draw what it will not see
             num_images = min(num_images, recipe.max_steps * global_batch)
         return synthetic_source(num_images, recipe.seed, split)
-    dataset = _open_dataset(recipe, split)
-    return records_source(dataset.records, dataset.skeleton).without_broken_images()
+    mix = _mix(recipe)
+    datasets = open_train(mix) if split == "train" else [open_val(mix)]
+    sources = [
+        records_source(dataset.records, dataset.skeleton).without_broken_images()
+        for dataset in datasets
+    ]
+    return mix_sources(sources, mix.shares if split == "train" else ())
 
 
-def _open_dataset(recipe: Recipe, split: str) -> PoseDataset:
-    skeleton = recipe.skeleton and read_skeleton(recipe.skeleton)
-    return open_dataset(recipe.dataset, recipe.data_dir, split, skeleton or None)
+def _mix(recipe: Recipe) -> Mix:
+    return parse_mix(recipe.dataset, recipe.data_dir, recipe.mix, recipe.skeleton)
 
 
-def _make_plan(recipe: Recipe, num_samples: int, global_batch: int) -> _Plan:
+def make_plan(recipe: Recipe, num_samples: int, global_batch: int) -> Plan:
     steps_per_epoch = math.ceil(num_samples / global_batch)
     total_steps = recipe.epochs * steps_per_epoch
     if recipe.max_steps:
         total_steps = min(total_steps, recipe.max_steps)
     epochs = math.ceil(total_steps / steps_per_epoch)
-    return _Plan(global_batch, min(steps_per_epoch, total_steps), total_steps, epochs)
+    return Plan(global_batch, min(steps_per_epoch, total_steps), total_steps, epochs)
 
 
 def _make_model(recipe, plan, run_dir, skeleton, codec):
     """Builds and compiles the model, with weights and optimizer of a run to resume."""
     last = run_dir / LAST_NAME
     weights = None if last.exists() else recipe.weights
-    num_channels = codec.num_channels(skeleton.num_keypoints)
-    model = create_model(recipe.model, num_channels, recipe.input_hw, weights)
-    _synchronize_batch_norm(model)
+    # A network of one map a keypoint has room for a codec of three if built for more.
+    usual = CODECS[get_spec(recipe.model).codec]
+    factor = codec.channels_per_keypoint // usual.channels_per_keypoint
+    num_keypoints = factor * skeleton.num_keypoints
+    model = create_model(recipe.model, num_keypoints, recipe.input_hw, weights)
+    synchronize_batch_norm(model)
     num_outputs = len(model.outputs)
     loss = recipe.loss or codec.default_loss
     model.compile(
@@ -172,11 +153,11 @@ def _make_model(recipe, plan, run_dir, skeleton, codec):
         weighted_metrics=[[]] * (num_outputs - 1) + [[StreamingPCK(codec)]],
     )
     if last.exists():
-        _restore(model, keras.models.load_model(last))
+        restore(model, keras.models.load_model(last))
     return model
 
 
-def _restore(model, saved):
+def restore(model, saved):
     """Copies weights and optimizer state.
 
     The saved model itself would not do: its optimizer has forgotten which variables
@@ -196,7 +177,7 @@ def _normalization(model, run_dir) -> Normalization:
     return found or normalization_of(model)
 
 
-def _synchronize_batch_norm(model):
+def synchronize_batch_norm(model):
     """Lets batch norm see the whole batch, not each replica its small part."""
     is_distributed = tf.distribute.get_strategy().num_replicas_in_sync > 1
     for layer in model.layers:
@@ -233,7 +214,7 @@ def _validation_batches(recipe, plan, source, contract, model):
 def _make_callbacks(recipe, plan, run_dir, contract, model):
     chosen = []
     if recipe.ap_every:
-        dataset = _open_dataset(recipe, "val")
+        dataset = open_val(_mix(recipe))
         measure = _ap_function(model, contract, dataset)
         chosen.append(callbacks.MeasureAP(measure, recipe.ap_every, plan.epochs))
     if recipe.max_steps:
@@ -250,11 +231,10 @@ def _make_callbacks(recipe, plan, run_dir, contract, model):
 def _ap_function(model, contract: Contract, dataset: PoseDataset):
     """Returns a function that measures AP: ground-truth boxes, no flip test."""
     predict = PoseModel.from_keras(model, contract).predict
+    truth = coco_ground_truth(dataset)
 
     def measure():
-        result = evaluate(
-            predict, contract, dataset.records, dataset.annotation_path, progress=False
-        )
+        result = evaluate(predict, contract, dataset.records, truth, progress=False)
         return result.stats["AP"]
 
     return measure
@@ -262,9 +242,16 @@ def _ap_function(model, contract: Contract, dataset: PoseDataset):
 
 def _print_facts(recipe, plan, model, strategy, sources, done):
     """Says what will happen, before it takes hours."""
-    kind = "drawn now" if recipe.data_dir is None else f"from {recipe.data_dir}"
+    mix = _mix(recipe)
+    kind = f"from {recipe.data_dir or 'data/'}"
+    if recipe.dataset == "synthetic" and recipe.data_dir is None:
+        kind = "drawn now"
     counts = {split: len(source) for split, source in sources.items()}
     print(f"data set    {recipe.dataset}, {kind}: {counts} people")
+    if not mix.is_single:
+        quotas = sources["train"].set_quotas.tolist()
+        print(f"mix         {dict(zip(mix.names, quotas, strict=True))} samples an epoch")
+        print(f"validation  on {validating_name(mix)}")
     num_params = f"{count_params(model):,} parameters"
     print(f"model       {recipe.model}, input {recipe.input_hw}, {num_params}")
     devices = strategy.extended.worker_devices

@@ -26,10 +26,13 @@ class Recipe:
 
     Attributes:
         model: zoo name.
-        dataset: name, see `keras_pose.data.datasets`.
-        data_dir: its folder; None for people drawn when the run starts.
-        skeleton: file with keypoints of your own, see `skeleton.files`, for a data set
-            in COCO's format; None for the data set's.
+        dataset: name, see `keras_pose.data.datasets`; several with commas between.
+        data_dir: its folder; of several "coco=FOLDER,mpii=FOLDER", or None for their
+            default folders. None for people drawn when the run starts ("synthetic").
+        mix: of several, how much of the stream comes from each: "coco=2,mpii=1"; None
+            for as much as each has people.
+        skeleton: name of a built-in skeleton, or file with keypoints of your own, see
+            `skeleton.files`; None for the data set's, and the union of several sets'.
         input_hw: model input (height, width), pixels.
         epochs: passes over the data.
         batch_size: samples per replica and step.
@@ -55,6 +58,7 @@ class Recipe:
     model: str
     dataset: str = "coco"
     data_dir: str | None = None
+    mix: str | None = None
     skeleton: str | None = None
     input_hw: tuple[int, int] = (256, 192)
     epochs: int = 210
@@ -93,7 +97,7 @@ class Recipe:
     def override(self, **values: Any) -> Recipe:
         """Returns a copy with those values that are not None."""
         given = {name: value for name, value in values.items() if value is not None}
-        _check_known(given)
+        check_known(Recipe, given)
         return dataclasses.replace(self, **given)
 
     def to_dict(self) -> dict[str, Any]:
@@ -106,7 +110,7 @@ class Recipe:
         Raises:
             ValueError: for unknown keys or values that do not fit.
         """
-        _check_known(values)
+        check_known(cls, values)
         values = dict(values)
         if "augmentation" in values:
             values["augmentation"] = Augmentation(**values["augmentation"])
@@ -119,11 +123,11 @@ class Recipe:
 def _check_fits(model, codec, loss):
     """Refuses a codec that is not for the model's outputs, or a loss not for the codec."""
     usual, chosen = CODECS[get_spec(model).codec], CODECS[codec]
-    if usual.output_name != chosen.output_name:
-        fitting = [k for k, c in CODECS.items() if c.output_name == usual.output_name]
+    if not _gives(usual, chosen):
+        fitting = [kind for kind, other in CODECS.items() if _gives(usual, other)]
         raise ValueError(
             f"The codec {codec!r} is for networks that give {chosen.output_name}; {model} "
-            f"gives {usual.output_name}: choose {' or '.join(fitting)}."
+            f"gives {usual.output_name} of {usual.kind!r}: choose {' or '.join(fitting)}."
         )
     if loss is None:
         return
@@ -135,6 +139,13 @@ def _check_fits(model, codec, loss):
         )
 
 
+def _gives(usual, codec) -> bool:
+    """Whether networks made for the usual codec can give what another one decodes."""
+    # Maps can be added by asking for more keypoints, but not taken away.
+    has_room = codec.channels_per_keypoint % usual.channels_per_keypoint == 0
+    return usual.output_name == codec.output_name and has_room
+
+
 def _check_choice(name, value, known):
     if value not in known:
         near = difflib.get_close_matches(str(value), known, n=1)
@@ -142,13 +153,14 @@ def _check_choice(name, value, known):
         raise ValueError(f"Unknown {name} {value!r}.{hint} Known: {', '.join(known)}.")
 
 
-def _check_known(values):
-    known = [entry.name for entry in dataclasses.fields(Recipe)]
+def check_known(recipe_class, values) -> None:
+    """Refuses names that are no entries of a kind of recipe."""
+    known = [entry.name for entry in dataclasses.fields(recipe_class)]
     for name in values:
         if name not in known:
             near = difflib.get_close_matches(name, known, n=1)
             hint = f" Did you mean {near[0]!r}?" if near else ""
-            raise ValueError(f"A recipe has no entry {name!r}.{hint}")
+            raise ValueError(f"A {recipe_class.__name__} has no entry {name!r}.{hint}")
 
 
 # Drawn people come in every size, place, light and pose already, and runs as short as

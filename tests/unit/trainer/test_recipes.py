@@ -46,8 +46,8 @@ def test_warm_up_grows_linearly_and_cosine_ends_at_zero():
         pytest.param({"codec": "drak"}, "Did you mean 'dark'", id="codec"),
         pytest.param(
             {"codec": "simcc"},
-            "'simcc' is for networks that give simcc; pose_slim gives heatmaps: choose "
-            "gaussian or dark or udp or udp_offset",
+            "'simcc' is for networks that give simcc; pose_slim gives heatmaps of 'dark': "
+            "choose gaussian or dark or udp or udp_offset",
             id="codec_of_other_outputs",
         ),
         pytest.param(
@@ -67,3 +67,10 @@ def test_senseless_values_are_refused(values, message):
 def test_an_unknown_model_gets_a_suggestion():
     with pytest.raises(ValueError, match="hrnet_w32"):
         get_recipe("hrnet_w23")
+
+
+def test_a_network_of_three_maps_a_keypoint_cannot_give_one():
+    recipe = get_recipe("hrnet_w32_udp_offset")
+    assert recipe.codec == "udp_offset"
+    with pytest.raises(ValueError, match="of 'udp_offset': choose udp_offset"):
+        recipe.override(codec="udp")
