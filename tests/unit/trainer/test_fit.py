@@ -10,12 +10,17 @@ import keras
 import numpy as np
 import pytest
 
-from keras_pose.contract import read_contract
+from keras_pose.contract import read_contract, save_keras_model
+from keras_pose.normalization import IMAGENET, Normalization
 from keras_pose.runs import read_progress
 from keras_pose.trainer import callbacks, fit
 from keras_pose.trainer.recipes import get_recipe
+from keras_pose.trainer.run_dirs import open_run_dir, read_recipe
+from keras_pose.weights.carried import Carried, carry, contract_of
+from keras_pose.weights.creation import create_model
 
 ROOT = Path(__file__).resolve().parents[3]
+BLUE_FIRST = Normalization(IMAGENET.mean, IMAGENET.std, channel_order="bgr")
 pytestmark = pytest.mark.slow
 
 
@@ -68,13 +73,13 @@ def test_an_interrupted_run_resumed_equals_an_uninterrupted_one(
     monkeypatch.setattr(
         fit, "_make_callbacks", lambda *args: [*make_callbacks(*args), Kill(0)]
     )
-    run_dir = fit.open_run_dir(tmp_path / "run", _recipe())
+    run_dir = open_run_dir(tmp_path / "run", _recipe())
     with pytest.raises(KillError):
         fit.fit(_recipe(), run_dir)
     monkeypatch.undo()
     assert read_progress(run_dir)["epochs_done"] == 1
 
-    fit.fit(fit.read_recipe(run_dir), run_dir)
+    fit.fit(read_recipe(run_dir), run_dir)
 
     for resumed, whole in zip(_weights(run_dir), _weights(whole_run), strict=True):
         np.testing.assert_allclose(resumed, whole, rtol=1e-5, atol=1e-6)
@@ -82,10 +87,10 @@ def test_an_interrupted_run_resumed_equals_an_uninterrupted_one(
 
 
 def test_a_run_folder_of_another_recipe_is_refused(whole_run, tmp_path):
-    run_dir = fit.open_run_dir(tmp_path / "run", _recipe())
-    assert fit.open_run_dir(run_dir, _recipe()) == run_dir
+    run_dir = open_run_dir(tmp_path / "run", _recipe())
+    assert open_run_dir(run_dir, _recipe()) == run_dir
     with pytest.raises(ValueError, match="epochs: 2 there, 3 now"):
-        fit.open_run_dir(run_dir, _recipe(epochs=3))
+        open_run_dir(run_dir, _recipe(epochs=3))
 
 
 def test_max_steps_ends_a_run_early(tmp_path, capsys):
@@ -144,3 +149,20 @@ def test_two_replicas_report_the_loss_of_one_with_the_same_global_batch(tmp_path
     assert "2 replicas" in printed
     # Batch norm is synchronised, so only rounding remains.
     assert float(two[0]["loss"]) == pytest.approx(float(one[0]["loss"]), rel=1e-3)
+
+
+def test_a_run_keeps_the_channel_order_of_its_start(tmp_path):
+    name = "simple_baseline_resnet18"
+    start = carry(create_model(name, 17, (64, 64)), Carried("a paper", BLUE_FIRST))
+    save_keras_model(start, tmp_path / "start.keras", contract_of(start))
+    recipe = get_recipe(name, "synthetic").override(
+        input_hw=(64, 64),
+        batch_size=2,
+        synthetic_images=4,
+        max_steps=1,
+        weights=str(tmp_path / "start.keras"),
+    )
+
+    run = fit.fit(recipe, tmp_path / "run")
+
+    assert read_contract(run / "best.keras").normalization == BLUE_FIRST

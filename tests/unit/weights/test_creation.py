@@ -2,6 +2,8 @@
 
 import dataclasses
 import hashlib
+import importlib.util
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ from test_importer import assert_same_weights, reference_tensors
 from torch_files import write_torch_zip
 
 from keras_pose.contract import read_contract
+from keras_pose.data.synthetic import write_coco_dataset
 from keras_pose.inference import PoseEstimator
 from keras_pose.normalization import IMAGENET
 from keras_pose.runtime import load_model
@@ -22,6 +25,7 @@ from keras_pose.weights.creation import create_model
 from keras_pose.weights.download import DownloadError, HashError
 from keras_pose.zoo import build_model
 
+ROOT = Path(__file__).resolve().parents[3]
 INPUT_HW = (64, 64)
 
 
@@ -51,6 +55,14 @@ def server():
 def cache(tmp_path, monkeypatch):
     monkeypatch.setenv(download.HOME_VARIABLE, str(tmp_path / "cache"))
     return tmp_path / "cache"
+
+
+def run_script(path, *arguments):
+    """Runs a script of the project in this process, which has TensorFlow loaded."""
+    module_spec = importlib.util.spec_from_file_location(Path(path).stem, ROOT / path)
+    script = importlib.util.module_from_spec(module_spec)
+    module_spec.loader.exec_module(script)
+    script.main(list(arguments))
 
 
 def mmpose_tensors(model):
@@ -156,6 +168,25 @@ def test_programs_take_the_word_too(published, tmp_path):
     assert estimator.pose_model.contract == pose_model.contract
     image = np.zeros((40, 30, 3), np.uint8)
     assert estimator(image).keypoints_xy.shape == (1, 17, 2)
+
+
+@pytest.mark.slow
+def test_scripts_take_the_word_and_write_here(published, tmp_path, monkeypatch, capsys):
+    write_coco_dataset(tmp_path / "people", 2, split="val")
+    monkeypatch.chdir(tmp_path)
+    weights = ("--weights", "coco", "--model", SMALL)
+
+    data = ("--dataset", "synthetic", "--data-dir", "people")
+    run_script("training/evaluate.py", *weights, *data)
+    run_script("export/to_tflite.py", *weights, "--float16")
+
+    assert list(tmp_path.glob("metrics_*.json"))
+    exported = tmp_path / "export" / "float16" / "pose_model.tflite"
+    assert read_contract(exported).skeleton == COCO_17
+    cached = [path.suffix for path in (tmp_path / "cache" / "converted").iterdir()]
+    assert cached == [".keras"]
+    with pytest.raises(SystemExit, match="need a model"):
+        run_script("training/evaluate.py", *weights[:2], *data)
 
 
 def test_words_need_a_model():
