@@ -12,7 +12,7 @@ import json
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from keras_pose.codecs import Codec, codec_from_dict
 from keras_pose.files import atomic_path, file_sha256, read_json, write_json
@@ -24,6 +24,7 @@ CONTRACT_NAME = "pose_model.json"
 SCHEMA_VERSION = 1
 # What the image is called in every file; outputs are called as their codec says.
 INPUT_NAME = "image"
+TOP_DOWN = "top_down"
 
 
 @dataclass(frozen=True)
@@ -93,18 +94,12 @@ class Contract:
         return self.codec.input_hw
 
     def to_dict(self) -> dict[str, Any]:
-        normalization = self.normalization.to_dict() if self.normalization else None
         return {
+            "task": TOP_DOWN,
             "model": self.model,
             "quantization": self.quantization,
             "signature": self.signature,
-            "input": {
-                **dataclasses.asdict(self.input),
-                "layout": "NHWC",
-                "channel_order": "RGB",
-                "value_range": [0, 255],
-                "normalization": normalization,
-            },
+            "input": input_to_dict(self.input, self.normalization),
             "output": {**dataclasses.asdict(self.output), "layout": "NHWC"},
             "crop": {
                 "box_padding": self.box_padding,
@@ -129,12 +124,18 @@ class Contract:
         Raises:
             ValueError: names the field that is missing or does not fit.
         """
+        # Contracts of the first versions were all of one task, and do not say it.
+        if values.get("task", TOP_DOWN) != TOP_DOWN:
+            raise ValueError(
+                f"This is a contract for {values['task']}, not of a network that finds one "
+                "person's keypoints. Detectors are loaded by runtime.load_detector."
+            )
         try:
             normalization = values["input"]["normalization"]
             return cls(
                 model=values["model"],
-                input=_tensor_spec(values["input"]),
-                output=_tensor_spec(values["output"]),
+                input=tensor_spec(values["input"]),
+                output=tensor_spec(values["output"]),
                 codec=codec_from_dict(values["codec"]),
                 skeleton=_skeleton(values["skeleton"]),
                 normalization=normalization and Normalization.from_dict(normalization),
@@ -169,7 +170,19 @@ def keras_contract(
     )
 
 
-def _tensor_spec(values: dict[str, Any]) -> TensorSpec:
+def input_to_dict(image: TensorSpec, normalization: Normalization | None) -> dict[str, Any]:
+    """Describes the image tensor of any network."""
+    return {
+        **dataclasses.asdict(image),
+        "layout": "NHWC",
+        "channel_order": "RGB",
+        "value_range": [0, 255],
+        "normalization": normalization.to_dict() if normalization else None,
+    }
+
+
+def tensor_spec(values: dict[str, Any]) -> TensorSpec:
+    """Reads a tensor's entry, of which there may be more than `TensorSpec` holds."""
     fields = {field.name for field in dataclasses.fields(TensorSpec)}
     spec = TensorSpec(**{key: values[key] for key in fields})
     return dataclasses.replace(spec, shape=tuple(spec.shape))
@@ -186,7 +199,13 @@ def _skeleton(values: dict[str, Any]) -> Skeleton:
     )
 
 
-def write_contract(model_path, contract: Contract) -> Path:
+class AnyContract(Protocol):
+    """What can be written beside a model file, or into it."""
+
+    def to_dict(self) -> dict[str, Any]: ...
+
+
+def write_contract(model_path, contract: AnyContract) -> Path:
     """Writes the entry of an exported file into `pose_model.json` beside it.
 
     Entries of other files in the folder stay; those whose file is gone go.
@@ -225,9 +244,19 @@ def read_contract(model_path) -> Contract:
         ValueError: when it is of another version, has no entry for the file,
             or the file's bytes are not those it was written for.
     """
+    values, path = read_entry(model_path)
+    return named(Contract.from_dict, values, path)
+
+
+def read_entry(model_path) -> tuple[dict[str, Any], Path]:
+    """Reads what stands of a file in its contract, whatever the file is for.
+
+    Returns:
+        The values, and the file they are from. Errors as `read_contract`.
+    """
     model_path = Path(model_path)
     if model_path.suffix == ".keras":
-        return _read_embedded(model_path)
+        return _read_embedded(model_path), model_path
     path = model_path.with_name(CONTRACT_NAME)
     if not path.exists():
         raise FileNotFoundError(
@@ -247,7 +276,7 @@ def read_contract(model_path) -> Contract:
             f"{model_path} is not the file its contract describes: its SHA-256 begins "
             f"{actual[:12]}, {path.name} says {str(entry.get('file'))[:80]}."
         )
-    return _named(Contract.from_dict, entry, path)
+    return entry, path
 
 
 def _read_models(path: Path) -> dict[str, Any]:
@@ -266,7 +295,7 @@ def _read_models(path: Path) -> dict[str, Any]:
     return models
 
 
-def _named(read, values, path):
+def named(read, values, path):
     """Adds the file's name to what `read` complains about."""
     try:
         return read(values)
@@ -274,7 +303,7 @@ def _named(read, values, path):
         raise ValueError(f"{path}: {error}") from error
 
 
-def save_keras_model(model, path, contract: Contract) -> Path:
+def save_keras_model(model, path, contract: AnyContract) -> Path:
     """Saves a Keras model, whole or not at all, with its contract inside."""
     path = Path(path)
     with atomic_path(path) as temporary:
@@ -284,12 +313,12 @@ def save_keras_model(model, path, contract: Contract) -> Path:
     return path
 
 
-def _read_embedded(path: Path) -> Contract:
+def _read_embedded(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise FileNotFoundError(f"Model file {path} does not exist.")
     try:
         with zipfile.ZipFile(path) as archive:
-            values = json.loads(archive.read(CONTRACT_NAME))
+            return json.loads(archive.read(CONTRACT_NAME))
     except zipfile.BadZipFile as error:
         raise ValueError(f"{path} is not a .keras file, or is damaged: {error}.") from error
     except KeyError as error:
@@ -297,4 +326,3 @@ def _read_embedded(path: Path) -> Contract:
             f"{path} holds no contract ({CONTRACT_NAME}): it was not saved by keras_pose. "
             "Save it with keras_pose.contract.save_keras_model."
         ) from error
-    return _named(Contract.from_dict, values, path)

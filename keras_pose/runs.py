@@ -25,10 +25,10 @@ TENSORBOARD_NAME = "tensorboard"
 def new_run_dir(output_dir, model: str, dataset: str) -> Path:
     """Names a new folder below `output_dir`, by model, data set and time."""
     time = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
-    run_dir = Path(output_dir) / f"{model}_{dataset}_{time}"
+    first = run_dir = Path(output_dir) / f"{model}_{dataset.replace(',', '+')}_{time}"
     number = 2
     while run_dir.exists():
-        run_dir = run_dir.with_name(f"{model}_{dataset}_{time}-{number}")
+        run_dir = first.with_name(f"{first.name}-{number}")
         number += 1
     return run_dir
 

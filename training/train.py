@@ -1,8 +1,11 @@
-"""Trains one pose model.
+r"""Trains one pose model, or a person detector.
 
     python training/train.py --model hrnet_w32
     python training/train.py --model pose_slim --dataset coco --data-dir ~/coco
+    python training/train.py --model rtmdet_nano --dataset coco --data-dir ~/coco
     python training/train.py --model hrnet_w32 --max-steps 2 --devices cpu:2
+    python training/train.py --model pose_slim --dataset coco,lsp_extended \\
+        --data-dir coco=~/coco,lsp_extended=~/lspet --mix coco=2,lsp_extended=1
     python training/train.py --resume runs/pose_slim_coco_20260101-120000
 
 Without --dataset it trains on COCO if that lies at --data-dir (default data/coco),
@@ -25,9 +28,14 @@ def parse_args(argv=None):
     )
     add = parser.add_argument
     add("--model", help="zoo name, such as hrnet_w32 or pose_slim")
-    add("--dataset", help="coco or synthetic (default: see above)")
-    add("--data-dir", help="folder of the data set (default: data/coco)")
-    add("--skeleton", metavar="FILE", help="keypoints of your own (docs/skeletons.md)")
+    add("--dataset", metavar="NAME[,NAME...]",
+        help="one or several of prepare_data.py --list (default: see above)")  # fmt: skip
+    add("--data-dir", metavar="FOLDER", help="of the data set (default: data/NAME); of "
+        "several: NAME=FOLDER,NAME=FOLDER")  # fmt: skip
+    add("--mix", metavar="NAME=SHARE,...", help="of several: how much of each is seen "
+        "(default: everybody once an epoch)")  # fmt: skip
+    add("--skeleton", metavar="NAME|FILE", help="keypoints to train: built in (coco_17), "
+        "'union' of several sets (default), or your own (docs/skeletons.md)")  # fmt: skip
     add("--output-dir", default="runs", help="where run folders go (default: runs)")
     add("--run-dir", help="use this run folder; goes on if it holds the same run")
     add("--input-hw", type=int, nargs=2, metavar=("H", "W"), help="model input, pixels")
@@ -57,13 +65,14 @@ def parse_args(argv=None):
 
 def choose_dataset(dataset, data_dir):
     """Returns (name, folder or None), saying why."""
-    from keras_pose.data.datasets import DEFAULT_DIRS, check_dataset_name, find_coco
+    from keras_pose.data.datasets import DEFAULT_DIRS, find_coco
+    from keras_pose.data.mixing import parse_mix
 
     if dataset is not None:
-        check_dataset_name(dataset)
-        return dataset, data_dir or (
-            str(DEFAULT_DIRS["coco"]) if dataset == "coco" else None
-        )
+        mix = parse_mix(dataset, data_dir)
+        if mix.is_single and dataset != "synthetic":
+            return dataset, mix.data_dirs[0] or str(DEFAULT_DIRS[dataset])
+        return dataset, data_dir
     folder = data_dir or DEFAULT_DIRS["coco"]
     if find_coco(folder, "train"):
         print(f"Training on COCO, found in {folder}.")
@@ -74,12 +83,13 @@ def choose_dataset(dataset, data_dir):
 
 def make_recipe(args):
     """Returns the model's recipe with what the command line says otherwise."""
-    from keras_pose.trainer.recipes import get_recipe
+    from keras_pose.trainer.run_dirs import recipe_for
 
-    get_recipe(args.model)  # an unknown name is to be told before anything else
+    recipe_for(args.model)  # an unknown name is to be told before anything else
     dataset, data_dir = choose_dataset(args.dataset, args.data_dir)
-    return get_recipe(args.model, dataset).override(
+    return recipe_for(args.model, dataset).override(
         data_dir=data_dir,
+        mix=args.mix,
         skeleton=args.skeleton,
         input_hw=args.input_hw and tuple(args.input_hw),
         epochs=args.epochs,
@@ -102,14 +112,23 @@ def main(argv=None):
     # Imported after parsing: TensorFlow takes seconds, `--help` must not.
     import_tensorflow()
     from keras_pose.runs import new_run_dir
-    from keras_pose.trainer import fit
+    from keras_pose.trainer.run_dirs import read_recipe
 
     if args.resume:
-        recipe = fit.read_recipe(args.resume)
-        return fit.fit(recipe, args.resume, args.devices)
+        return train(read_recipe(args.resume), args.resume, args.devices)
     recipe = make_recipe(args)
     run_dir = args.run_dir or new_run_dir(args.output_dir, recipe.model, recipe.dataset)
-    return fit.fit(recipe, run_dir, args.devices)
+    return train(recipe, run_dir, args.devices)
+
+
+def train(recipe, run_dir, devices):
+    """Trains what the recipe is for."""
+    from keras_pose.trainer.detection_fit import fit_detector
+    from keras_pose.trainer.detection_recipes import DetectionRecipe
+    from keras_pose.trainer.fit import fit
+
+    is_detector = isinstance(recipe, DetectionRecipe)
+    return (fit_detector if is_detector else fit)(recipe, run_dir, devices)
 
 
 if __name__ == "__main__":

@@ -12,12 +12,19 @@ from pathlib import Path
 
 import numpy as np
 
+from keras_pose.data.datasets import (
+    DEFAULT_DIRS,
+    check_dataset_name,
+    find_coco,
+    open_dataset,
+)
 from keras_pose.data.sources import PersonSource, broken_images
 from keras_pose.detection.losses import IGNORED, PADDING
 from keras_pose.files import read_json
 from keras_pose.images import ImageError
 
 PERSON = 0
+DETECTION_DATASETS = ("coco", "synthetic")
 # Static shapes: boxes are padded to a multiple of this many an image.
 BOX_MULTIPLE = 8
 
@@ -111,6 +118,36 @@ def read_coco_boxes(annotation_path, image_folder) -> BoxSource:
             rows[annotation["image_id"]].append([*box, label])
     paths = [_path(annotation_path, image, image_folder) for image in images.values()]
     return BoxSource(paths, list(images), pad_boxes(list(rows.values())))
+
+
+def open_boxes(name: str, data_dir=None, split: str = "val") -> tuple[BoxSource, Path]:
+    """Opens a split of a data set for detectors.
+
+    Args:
+        name: "coco" or "synthetic", whose files label everybody in a picture.
+        data_dir: its folder; None for its usual one.
+        split: "train" or "val". The synthetic validation split is drawn on first use.
+
+    Returns:
+        The boxes, and the file they are from.
+
+    Raises:
+        ValueError: for another data set, or malformed annotations.
+        FileNotFoundError: when the data set is not there.
+    """
+    if check_dataset_name(name) not in DETECTION_DATASETS:
+        raise ValueError(
+            f"Detectors need a data set in which everybody is labelled: "
+            f"{' or '.join(DETECTION_DATASETS)}, got {name!r}."
+        )
+    data_dir = Path(data_dir or DEFAULT_DIRS[name])
+    found = find_coco(data_dir, split)
+    if found is None:
+        open_dataset(name, data_dir, split)  # draws it, or says where it looked
+        found = find_coco(data_dir, split)
+    if found is None:
+        raise FileNotFoundError(f"No {split} split of {name} in {data_dir}.")
+    return read_coco_boxes(*found), found[0]
 
 
 _FIELDS = {

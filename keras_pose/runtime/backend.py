@@ -28,6 +28,26 @@ class Backend(Protocol):
         ...
 
 
+class OutputsBackend(Protocol):
+    """A network with several outputs that is ready to run.
+
+    Attributes:
+        input: as the file has it.
+        outputs: likewise.
+    """
+
+    input: TensorSpec
+    outputs: tuple[TensorSpec, ...]
+
+    def run_all(self, images: np.ndarray) -> dict[str, np.ndarray]:
+        """Runs one batch of the input's type; returns the raw outputs by name."""
+        ...
+
+
+class FileBackend(Backend, OutputsBackend, Protocol):
+    """A file, of which one output counts or all of them."""
+
+
 def import_runtime(module: str, package: str, file_type: str) -> Any:
     """Imports what runs files of one type.
 

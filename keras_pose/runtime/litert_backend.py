@@ -33,28 +33,38 @@ class LiteRTBackend:
                 f"version of LiteRT has not: {error}"
             ) from error
         self._interpreter = interpreter
-        self._input_index = interpreter.get_input_details()[0]["index"]
-        self._output_index = interpreter.get_output_details()[0]["index"]
         self.signatures = interpreter.get_signature_list()
-        self.input = self._spec(interpreter.get_input_details()[0], "inputs")
-        self.output = self._spec(interpreter.get_output_details()[0], "outputs")
+        inputs = self._named_details("input")
+        self._outputs = self._named_details("output")
+        (input_name, input_details), *_ = inputs.items()
+        self._input_index = input_details["index"]
+        self.input = _spec(input_name, input_details)
+        self.outputs = tuple(_spec(*item) for item in self._outputs.items())
+        self.output = self.outputs[0]
 
     def run(self, images: np.ndarray) -> np.ndarray:
+        return self.run_all(images)[self.output.name]
+
+    def run_all(self, images: np.ndarray) -> dict[str, np.ndarray]:
         self._interpreter.set_tensor(self._input_index, images)
         self._interpreter.invoke()
-        return self._interpreter.get_tensor(self._output_index)
+        return {
+            name: self._interpreter.get_tensor(details["index"])
+            for name, details in self._outputs.items()
+        }
 
-    def _spec(self, details, side) -> TensorSpec:
-        scale, zero_point = details["quantization"]
-        # A scale of 0 is how TFLite says "not quantized".
-        quantization = (float(scale), int(zero_point)) if scale else (None, None)
-        shape = tuple(int(size) for size in details["shape"])
-        dtype = np.dtype(details["dtype"]).name
-        return TensorSpec(self._name(details, side), shape, dtype, *quantization)
+    def _named_details(self, side):
+        """Returns tensors by their names in the signature; without one, in the graph."""
+        if self.signatures:
+            runner = self._interpreter.get_signature_runner(next(iter(self.signatures)))
+            return getattr(runner, f"get_{side}_details")()
+        details = getattr(self._interpreter, f"get_{side}_details")()
+        return {tensor["name"]: tensor for tensor in details}
 
-    def _name(self, details, side) -> str:
-        """Returns the tensor's name in the signature; without one, in the graph."""
-        for signature in self.signatures.values():
-            if len(signature[side]) == 1:
-                return signature[side][0]
-        return details["name"]
+
+def _spec(name, details) -> TensorSpec:
+    scale, zero_point = details["quantization"]
+    # A scale of 0 is how TFLite says "not quantized".
+    quantization = (float(scale), int(zero_point)) if scale else (None, None)
+    shape = tuple(int(size) for size in details["shape"])
+    return TensorSpec(name, shape, np.dtype(details["dtype"]).name, *quantization)

@@ -6,7 +6,7 @@ import difflib
 from pathlib import Path
 
 from keras_pose.contract import Contract, read_contract
-from keras_pose.runtime.backend import Backend
+from keras_pose.runtime.backend import FileBackend
 from keras_pose.runtime.pose_model import PoseModel
 
 FILE_TYPES = (".keras", ".weights.h5", ".tflite", ".onnx")
@@ -92,8 +92,9 @@ def _load_official(path, model, num_keypoints, input_hw):
 
     if model is None:
         raise ValueError(
-            f"{path} says nothing of its network: say of which model the weights are "
-            "(model=..., or --model on the command line)."
+            f"{path} is not a model file: the names of those end in "
+            f"{', '.join(FILE_TYPES)}. If it stands for weights, say of which model they "
+            "are (model=..., or --model on the command line)."
         )
     if is_word(path):
         converted_file(get_entry(model, path))  # refuses backbones
@@ -110,7 +111,7 @@ def open_model(path, contract: Contract, num_threads: int | None = None) -> Pose
     return PoseModel(contract, file_type(path), backend, path)
 
 
-def open_backend(path, num_threads: int | None = None) -> Backend:
+def open_backend(path, num_threads: int | None = None) -> FileBackend:
     """Opens a `.tflite` or `.onnx` file, also one without a contract."""
     if file_type(path) == ".tflite":
         from keras_pose.runtime.litert_backend import LiteRTBackend

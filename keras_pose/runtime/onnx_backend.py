@@ -37,10 +37,16 @@ class OnnxBackend:
                 f"version of ONNX Runtime has not: {error}"
             ) from error
         self.input = _spec(self._session.get_inputs()[0])
-        self.output = _spec(self._session.get_outputs()[0])
+        self.outputs = tuple(map(_spec, self._session.get_outputs()))
+        self.output = self.outputs[0]
 
     def run(self, images: np.ndarray) -> np.ndarray:
         return self._session.run([self.output.name], {self.input.name: images})[0]
+
+    def run_all(self, images: np.ndarray) -> dict[str, np.ndarray]:
+        names = [spec.name for spec in self.outputs]
+        values = self._session.run(names, {self.input.name: images})
+        return dict(zip(names, values, strict=True))
 
 
 def _spec(node) -> TensorSpec:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import math
+from collections.abc import Iterator
 from pathlib import Path
 
 import keras
 
 from keras_pose.contract import Contract, save_keras_model
-from keras_pose.files import write_json
+from keras_pose.detector_contract import DetectorContract
+from keras_pose.files import atomic_path, write_json
 from keras_pose.runs import BEST_NAME, LAST_NAME, PROGRESS_NAME, read_progress
 
 
@@ -62,6 +66,66 @@ class RunCheckpoint(keras.callbacks.Callback):
 def without_optimizer(model: keras.Model) -> keras.Model:
     """Returns a model of the same layers that was never compiled: a third of the file."""
     return keras.Model(model.inputs, model.outputs, name=model.name)
+
+
+@contextlib.contextmanager
+def averaged_weights(model: keras.Model) -> Iterator[None]:
+    """Puts the optimizer's moving averages into a model for as long as the block runs.
+
+    Without averages the model stays as it is.
+    """
+    # Mixed precision wraps the optimizer in one that scales the loss.
+    optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)
+    if not optimizer.use_ema:
+        yield
+        return
+    variables = model.trainable_variables
+    own = [keras.ops.convert_to_numpy(variable) for variable in variables]
+    averages = (
+        optimizer._model_variables_moving_average
+    )  # Keras' own callback reads it, too
+    try:
+        for variable, average in zip(variables, averages, strict=True):
+            variable.assign(average)
+        yield
+    finally:
+        for variable, value in zip(variables, own, strict=True):
+            variable.assign(value)
+
+
+class MeasureDetector(MeasureAP):
+    """Adds `val_ap`, the box AP of the averaged weights, to the logs."""
+
+    def __init__(self, measure, every: int, last_epoch: int):
+        """Takes a function from the model to its AP, and how often to call it."""
+        super().__init__(lambda: measure(self.model), every, last_epoch)
+
+
+class DetectorCheckpoint(keras.callbacks.Callback):
+    """Saves `last.keras` (what is trained, with its optimizer) and `best.keras`.
+
+    The latter is the network alone with averaged weights and its contract. Best means
+    the highest `val_ap`; until one is measured, it is the newest. `progress.json` is
+    written last, so that what it says is always on disk.
+    """
+
+    def __init__(self, run_dir: Path, contract: DetectorContract, network: keras.Model):
+        super().__init__()
+        self._run_dir = run_dir
+        self._contract = contract
+        self._network = network
+        self._best = read_progress(run_dir).get("best_val_ap", 0.0)
+
+    def on_epoch_end(self, epoch, logs=None):
+        value = float((logs or {}).get("val_ap", float("nan")))
+        if value > self._best or self._best == 0:
+            self._best = max(self._best, 0.0 if math.isnan(value) else value)
+            with averaged_weights(self.model):
+                save_keras_model(self._network, self._run_dir / BEST_NAME, self._contract)
+        with atomic_path(self._run_dir / LAST_NAME) as temporary:
+            self.model.save(temporary)
+        values = {"epochs_done": epoch + 1, "best_val_ap": self._best}
+        write_json(self._run_dir / PROGRESS_NAME, values)
 
 
 class StopAtStep(keras.callbacks.Callback):

@@ -38,7 +38,7 @@ from keras_pose.trainer import callbacks
 from keras_pose.trainer.devices import make_strategy
 from keras_pose.trainer.optimization import make_optimizer
 from keras_pose.trainer.recipes import Recipe
-from keras_pose.trainer.run_dirs import open_run_dir
+from keras_pose.trainer.run_dirs import AnyRecipe, open_run_dir
 from keras_pose.weights.carried import normalization_of
 from keras_pose.weights.creation import create_model
 from keras_pose.zoo import get_spec
@@ -126,7 +126,7 @@ def _mix(recipe: Recipe) -> Mix:
     return parse_mix(recipe.dataset, recipe.data_dir, recipe.mix, recipe.skeleton)
 
 
-def make_plan(recipe: Recipe, num_samples: int, global_batch: int) -> Plan:
+def make_plan(recipe: AnyRecipe, num_samples: int, global_batch: int) -> Plan:
     steps_per_epoch = math.ceil(num_samples / global_batch)
     total_steps = recipe.epochs * steps_per_epoch
     if recipe.max_steps:

@@ -1,0 +1,181 @@
+"""The contract of detectors: an entry of `pose_model.json` like any other, of the task
+"detection". See `keras_pose.contract`, which reads and writes the files.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from typing import Any
+
+from keras_pose.boxes import PAD_VALUE, BoxSettings
+from keras_pose.contract import (
+    INPUT_NAME,
+    TOP_DOWN,
+    TensorSpec,
+    input_to_dict,
+    named,
+    read_entry,
+    tensor_spec,
+)
+from keras_pose.normalization import Normalization
+
+DETECTION = "detection"
+PERSON_CLASSES = ("person",)
+
+
+@dataclass(frozen=True)
+class DetectorContract:
+    """What a program needs in order to run one detector file.
+
+    Attributes:
+        model: zoo name.
+        input: the image tensor. Pixels are RGB, 0 to 255, unless `normalization` says
+            that the caller must normalise; images are fitted in as `boxes.letterbox` does.
+        scores: per level (B, H / s, W / s, N) logits of the N classes.
+        distances: per level (B, H / s, W / s, 4), input pixels from (s * column, s * row)
+            to the left, top, right and bottom side of a box. Scores and distances are
+            tensors of their own, so that each has a scale of its own when quantized.
+        strides: s of each level.
+        class_names: what is detected.
+        settings: which boxes are kept.
+        normalization: None where it is inside the file's graph.
+        quantization: "float32", "float16", "dynamic" or "int8".
+        signature: name of the file's signature; None for `.keras` and `.onnx`.
+
+    Raises:
+        ValueError: where shapes do not fit together.
+    """
+
+    model: str
+    input: TensorSpec
+    scores: tuple[TensorSpec, ...]
+    distances: tuple[TensorSpec, ...]
+    strides: tuple[int, ...]
+    class_names: tuple[str, ...] = PERSON_CLASSES
+    settings: BoxSettings = field(default_factory=BoxSettings)
+    normalization: Normalization | None = None
+    quantization: str = "float32"
+    signature: str | None = None
+
+    def __post_init__(self) -> None:
+        for kind, channels in (("scores", len(self.class_names)), ("distances", 4)):
+            expected = [
+                (self.input_hw[0] // stride, self.input_hw[1] // stride, channels)
+                for stride in self.strides
+            ]
+            found = [tuple(spec.shape[1:]) for spec in getattr(self, kind)]
+            if found != expected:
+                raise ValueError(
+                    f"Contract of {self.model!r}: for input {self.input_hw}, strides "
+                    f"{self.strides} and {len(self.class_names)} classes, {kind} must be "
+                    f"{expected} (without batch), got {found}."
+                )
+
+    @property
+    def input_hw(self) -> tuple[int, int]:
+        return self.input.shape[1], self.input.shape[2]  # type: ignore[return-value]
+
+    @property
+    def outputs(self) -> tuple[TensorSpec, ...]:
+        """All output tensors: the scores of each level, then its distances."""
+        return self.scores + self.distances
+
+    def to_dict(self) -> dict[str, Any]:
+        def outputs(specs):
+            return [{**dataclasses.asdict(spec), "layout": "NHWC"} for spec in specs]
+
+        return {
+            "task": DETECTION,
+            "model": self.model,
+            "quantization": self.quantization,
+            "signature": self.signature,
+            "input": input_to_dict(self.input, self.normalization),
+            "letterbox": {
+                "anchor": "top left",
+                "border": [PAD_VALUE] * 3,
+                "interpolation": "bilinear",
+                "rounding": "half up",
+            },
+            "scores": outputs(self.scores),
+            "score_activation": "sigmoid",
+            "distances": outputs(self.distances),
+            "distance_order": ["left", "top", "right", "bottom"],
+            "strides": list(self.strides),
+            "class_names": list(self.class_names),
+            "settings": dataclasses.asdict(self.settings),
+        }
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> DetectorContract:
+        """Reads what `to_dict` wrote.
+
+        Raises:
+            ValueError: names the field that is missing or does not fit, or the other
+                task that the contract is for.
+        """
+        task = values.get("task", TOP_DOWN)
+        if task != DETECTION:
+            raise ValueError(f"This is a contract for {task}, not of a detector.")
+        try:
+            normalization = values["input"]["normalization"]
+            return cls(
+                model=values["model"],
+                input=tensor_spec(values["input"]),
+                scores=tuple(map(tensor_spec, values["scores"])),
+                distances=tuple(map(tensor_spec, values["distances"])),
+                strides=tuple(values["strides"]),
+                class_names=tuple(values["class_names"]),
+                settings=BoxSettings(**values["settings"]),
+                normalization=normalization and Normalization.from_dict(normalization),
+                quantization=values["quantization"],
+                signature=values["signature"],
+            )
+        except (KeyError, TypeError) as error:
+            raise ValueError(f"The contract lacks the field {error}.") from error
+
+
+def detector_contract(
+    model,
+    normalization: Normalization,
+    class_names: tuple[str, ...] = PERSON_CLASSES,
+    settings: BoxSettings | None = None,
+) -> DetectorContract:
+    """Describes an in-memory Keras detector, whose name is its name in the zoo.
+
+    Args:
+        model: (B, H, W, 3) normalised float32 -> logits of each level, then distances.
+        normalization: what its input went through.
+        class_names: one for each channel of the logits.
+        settings: None for those of person detectors.
+    """
+    count = len(model.outputs) // 2
+    strides = tuple(model.inputs[0].shape[1] // x.shape[1] for x in model.outputs[:count])
+
+    def specs(kind, outputs):
+        return tuple(
+            TensorSpec(f"{kind}_{stride}", (1, *x.shape[1:]), "float32")
+            for stride, x in zip(strides, outputs, strict=True)
+        )
+
+    return DetectorContract(
+        model=model.name,
+        input=TensorSpec(INPUT_NAME, (1, *model.inputs[0].shape[1:]), "float32"),
+        scores=specs("scores", model.outputs[:count]),
+        distances=specs("distances", model.outputs[count:]),
+        strides=strides,
+        class_names=class_names,
+        settings=settings or BoxSettings(),
+        normalization=normalization,
+    )
+
+
+def read_detector_contract(model_path) -> DetectorContract:
+    """Reads the contract of a detector file; errors as `contract.read_contract`."""
+    values, path = read_entry(model_path)
+    return named(DetectorContract.from_dict, values, path)
+
+
+def is_detector(model_path) -> bool:
+    """Tells whether a model file's contract is a detector's; errors likewise."""
+    return read_entry(model_path)[0].get("task", TOP_DOWN) == DETECTION

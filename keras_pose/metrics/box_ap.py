@@ -1,0 +1,175 @@
+"""COCO average precision and recall of person boxes, computed by pycocotools."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from keras_pose.files import read_json
+from keras_pose.images import read_image
+from keras_pose.metrics.coco_ap import person_category_id
+from keras_pose.structures import Detections
+
+# In the order of `COCOeval.stats` for boxes.
+BOX_STATS = (
+    "AP", "AP50", "AP75", "APS", "APM", "APL", "AR1", "AR10", "AR100", "ARS", "ARM", "ARL",
+)  # fmt: skip
+
+# (H, W, 3) uint8 RGB -> boxes.
+Detect = Callable[[np.ndarray], Detections]
+
+
+@dataclass(frozen=True)
+class BoxEvaluation:
+    """What one evaluation of a detector found.
+
+    Attributes:
+        stats: the values of `BOX_STATS` by name; -1 for "nobody of that size".
+        detections: COCO results, with `bbox` (x, y, width, height).
+        num_images: images that were read.
+        num_people: people in them, crowds left out.
+        seconds: time in the detector, its pre- and post-processing included.
+    """
+
+    stats: dict[str, float]
+    detections: list[dict[str, Any]]
+    num_images: int
+    num_people: int
+    seconds: float
+
+
+def evaluate_detector(
+    detect: Detect,
+    images: Sequence[Path],
+    image_ids: Sequence[int],
+    annotation_path,
+    progress: bool = True,
+) -> BoxEvaluation:
+    """Detects people in images, and scores the boxes against COCO annotations.
+
+    Args:
+        detect: the detector; of its classes, 0 must be "person".
+        images: image files.
+        image_ids: their numbers in the annotations; no other images count.
+        annotation_path: file in COCO's format.
+        progress: whether to show a bar, on a terminal.
+
+    Raises:
+        ImageError: names an image that cannot be read.
+        ValueError: for annotations without a category "person".
+    """
+    truth = read_json(annotation_path)
+    person = person_category_id(truth)
+    found: list[dict[str, Any]] = []
+    seconds = 0.0
+    pairs = zip(images, image_ids, strict=True)
+    disable = None if progress else True
+    for path, image_id in tqdm(
+        pairs, "detecting", len(images), unit="image", disable=disable
+    ):
+        image = read_image(path, honour_exif=False)
+        start = time.perf_counter()
+        detections = detect(image)
+        seconds += time.perf_counter() - start
+        found += coco_results(detections, image_id, person)
+    stats = box_stats(truth, found, image_ids)
+    num_people = _count_people(truth, person, set(image_ids))
+    return BoxEvaluation(stats, found, len(images), num_people, seconds)
+
+
+def coco_results(
+    detections: Detections, image_id: int, category_id: int
+) -> list[dict[str, Any]]:
+    """Writes the people among detections in COCO's result format."""
+    people = detections[detections.labels == 0]
+    corners = people.boxes_xyxy.astype(np.float64)
+    boxes_xywh = np.concatenate([corners[:, :2], corners[:, 2:] - corners[:, :2]], axis=1)
+    return [
+        {
+            "image_id": int(image_id),
+            "category_id": int(category_id),
+            "bbox": [round(float(value), 3) for value in box],
+            "score": round(float(score), 6),
+        }
+        for box, score in zip(boxes_xywh, people.scores, strict=True)
+    ]
+
+
+def box_stats(
+    ground_truth: dict[str, Any],
+    detections: Sequence[dict[str, Any]],
+    image_ids: Sequence[int] | None = None,
+) -> dict[str, float]:
+    """Scores boxes of people against COCO annotations.
+
+    Args:
+        ground_truth: what a COCO annotation file holds; it stays unchanged.
+        detections: COCO results with `bbox`; there may be none.
+        image_ids: images that count; all of the ground truth by default.
+
+    Returns:
+        The values of `BOX_STATS` by name.
+
+    Raises:
+        ValueError: when detections name images that the ground truth lacks, or the
+            ground truth lacks a field.
+    """
+    from pycocotools.cocoeval import COCOeval
+
+    truth = _index(ground_truth, [_complete(a) for a in ground_truth["annotations"]])
+    unknown = {detection["image_id"] for detection in detections} - set(truth.imgs)
+    if unknown:
+        raise ValueError(
+            "Detections name images that are not in the ground truth: "
+            f"{sorted(unknown)[:5]} ({len(unknown)} in all)."
+        )
+    with contextlib.redirect_stdout(io.StringIO()):  # pycocotools prints its progress
+        results = (
+            truth.loadRes([dict(detection) for detection in detections])
+            if detections
+            else _index(ground_truth, [])  # loadRes looks into the first, and there is none
+        )
+        evaluation = COCOeval(truth, results, "bbox")
+        evaluation.params.catIds = [person_category_id(ground_truth)]
+        if image_ids is not None:
+            evaluation.params.imgIds = sorted(image_ids)
+        evaluation.evaluate()
+        evaluation.accumulate()
+        evaluation.summarize()
+    return dict(zip(BOX_STATS, map(float, evaluation.stats), strict=True))
+
+
+def _index(ground_truth, annotations):
+    from pycocotools.coco import COCO
+
+    coco = COCO()
+    coco.dataset = {**ground_truth, "annotations": annotations}
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):
+            coco.createIndex()
+    except KeyError as error:
+        raise ValueError(f"The ground truth lacks the COCO field {error}.") from error
+    return coco
+
+
+def _complete(annotation):
+    """Copies an annotation (COCOeval writes into it) and adds what can be derived."""
+    derived = {"area": annotation["bbox"][2] * annotation["bbox"][3], "iscrowd": 0}
+    return derived | annotation
+
+
+def _count_people(truth, person, image_ids) -> int:
+    return sum(
+        annotation["category_id"] == person
+        and not annotation.get("iscrowd", 0)
+        and annotation["image_id"] in image_ids
+        for annotation in truth["annotations"]
+    )

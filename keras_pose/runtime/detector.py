@@ -1,0 +1,150 @@
+"""`Detector`: image in, boxes out, whatever the file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from keras_pose import boxes
+from keras_pose.contract import TensorSpec
+from keras_pose.detector_contract import DetectorContract, read_detector_contract
+from keras_pose.runtime.backend import OutputsBackend
+from keras_pose.runtime.loading import file_type, open_backend
+from keras_pose.structures import Detections
+
+
+class Detector:
+    """A detector that is ready to run.
+
+        detector = load_detector("detector.tflite")
+        detections = detector(image)
+
+    Attributes:
+        contract: what goes in, what comes out, and what is kept of it.
+        file_type: ".keras", ".tflite" or ".onnx".
+
+    Raises:
+        ValueError: if the network is not what the contract says.
+    """
+
+    def __init__(
+        self,
+        contract: DetectorContract,
+        file_type: str,
+        backend: OutputsBackend,
+        path: Path | str | None = None,
+    ):
+        _check_fits(contract, backend, path or f"The {file_type} detector")
+        self.contract = contract
+        self.file_type = file_type
+        self._backend = backend
+
+    @classmethod
+    def from_keras(cls, model, contract: DetectorContract) -> Detector:
+        """Wraps a model in memory; later changes of its weights are seen."""
+        from keras_pose.runtime.keras_backend import KerasOutputs
+
+        names = [spec.name for spec in contract.outputs]
+        return cls(contract, ".keras", KerasOutputs(model, names))
+
+    def __call__(self, image) -> Detections:
+        """Finds what there is in one image.
+
+        Args:
+            image: (H, W, 3) uint8 RGB, of any size.
+
+        Returns:
+            Boxes in image pixels, within the image, by falling score.
+
+        Raises:
+            ValueError: for another shape or type of image.
+        """
+        boxed, scale_xy = boxes.letterbox(image, self.contract.input_hw)
+        outputs = self.predict(boxed)
+        num_levels = len(self.contract.strides)
+        found = boxes.detect(
+            outputs[:num_levels],
+            outputs[num_levels:],
+            self.contract.strides,
+            self.contract.input_hw,
+            scale_xy,
+            self.contract.settings,
+        )
+        return boxes.clip_to_image(found, np.shape(image)[:2])
+
+    def predict(self, boxed) -> list[np.ndarray]:
+        """Runs the network on one letterboxed image.
+
+        Args:
+            boxed: (*input_hw, 3) uint8 RGB.
+
+        Returns:
+            Scores of each level, then its distances, (H / s, W / s, C) float32; real
+            values, also of a quantized network.
+        """
+        images = np.asarray(boxed)[None]
+        if self.contract.normalization is not None:
+            images = self.contract.normalization(images)
+        raw = self._backend.run_all(np.ascontiguousarray(images, self._backend.input.dtype))
+        return [_to_real(raw[spec.name][0], spec) for spec in self.contract.outputs]
+
+
+def load_detector(path, num_threads: int | None = None) -> Detector:
+    """Loads a detector file.
+
+    Args:
+        path: `.keras`, `.tflite` or `.onnx`, with its contract.
+        num_threads: for `.tflite` and `.onnx`; None for all cores.
+
+    Raises:
+        FileNotFoundError: if the file or its contract is missing.
+        ValueError: if the file is of unknown type, damaged, not the one its contract
+            was written for, or no detector.
+        ImportError: names the package that is missing to run such a file.
+    """
+    kind = file_type(path)
+    if kind == ".weights.h5":
+        raise ValueError(
+            f"{path} holds nothing but weights; a detector is loaded from .keras, .tflite "
+            "or .onnx, which bring their contract."
+        )
+    contract = read_detector_contract(path)
+    if kind == ".keras":
+        from keras_pose.runtime.keras_backend import load_network
+
+        return Detector.from_keras(load_network(path), contract)
+    return open_detector(path, contract, num_threads)
+
+
+def open_detector(
+    path, contract: DetectorContract, num_threads: int | None = None
+) -> Detector:
+    """Opens a `.tflite` or `.onnx` file whose contract is at hand."""
+    backend = open_backend(path, num_threads)
+    return Detector(contract, file_type(path), backend, path)
+
+
+def _to_real(values, spec: TensorSpec) -> np.ndarray:
+    if spec.scale is None:
+        return values.astype(np.float32)
+    return (values.astype(np.float32) - spec.zero_point) * np.float32(spec.scale)
+
+
+def _check_fits(contract: DetectorContract, backend: OutputsBackend, path) -> None:
+    """Raises ValueError unless the network has the tensors that the contract says."""
+    promised = sorted(_essence(spec) for spec in (contract.input, *contract.outputs))
+    actual = sorted(_essence(spec) for spec in (backend.input, *backend.outputs))
+    if promised != actual:
+        raise ValueError(
+            f"{path} does not fit its contract: the contract's tensors are {promised}, "
+            f"the file's are {actual}."
+        )
+
+
+def _essence(spec: TensorSpec) -> tuple:
+    """What must agree; the batch need not, since Keras models take any."""
+    scale = None if spec.scale is None else float(np.float32(spec.scale))
+    if (scale, spec.zero_point) == (1.0, 0):
+        scale = None  # pixels at scale 1 are as good as not quantized
+    return spec.name, str(tuple(spec.shape[1:])), spec.dtype, str(scale)

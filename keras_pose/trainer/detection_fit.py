@@ -1,0 +1,246 @@
+"""`fit_detector`: wires images, boxes, network and loss into one training run.
+
+What is trained is a model of all outputs in one tensor, of which a loss may see both
+scores and boxes. What is measured and saved as `best.keras` is the network itself, with
+the moving average of its weights.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+from pathlib import Path
+from typing import cast
+
+import keras
+from keras import layers, ops
+
+from keras_pose.data.sources import synthetic_source
+from keras_pose.detection.losses import BoxLoss
+from keras_pose.detection.people import BoxSource, boxes_of_people, open_boxes
+from keras_pose.detection.pipeline import training_boxes
+from keras_pose.detector_contract import (
+    DetectorContract,
+    detector_contract,
+    read_detector_contract,
+)
+from keras_pose.metrics.box_ap import evaluate_detector
+from keras_pose.models.complexity import count_params
+from keras_pose.normalization import Normalization
+from keras_pose.runs import (
+    BEST_NAME,
+    LAST_NAME,
+    LOG_NAME,
+    TENSORBOARD_NAME,
+    read_progress,
+)
+from keras_pose.runtime.detector import Detector
+from keras_pose.trainer import callbacks
+from keras_pose.trainer.detection_recipes import DetectionRecipe
+from keras_pose.trainer.devices import make_strategy
+from keras_pose.trainer.fit import Plan, make_plan, restore, synchronize_batch_norm
+from keras_pose.trainer.optimization import WarmUpThen
+from keras_pose.trainer.run_dirs import open_run_dir
+from keras_pose.weights.carried import normalization_of
+from keras_pose.weights.creation import create_model
+from keras_pose.zoo import get_spec
+
+# A network from scratch first draws boxes this many strides to each side, not points:
+# a box that overlaps nothing learns nothing.
+START_REACH = 2.0
+
+
+def fit_detector(recipe: DetectionRecipe, run_dir, devices: str = "auto") -> Path:
+    """Trains a person detector, or goes on where an interrupted run stopped.
+
+    Args:
+        recipe: what to compute.
+        run_dir: folder of the run, made if need be; if it holds the same run,
+            training goes on after its last whole epoch.
+        devices: see `trainer.devices.make_strategy`.
+
+    Returns:
+        The run folder.
+
+    Raises:
+        ValueError: for a recipe, data or devices that do not fit.
+        FileNotFoundError: when the data set is not where the recipe says.
+        PermissionError: when the folder cannot be written to.
+    """
+    run_dir = Path(run_dir)
+    if run_dir.exists():
+        open_run_dir(run_dir, recipe)  # refuses another run before any work is done
+    strategy = make_strategy(devices)
+    keras.utils.set_random_seed(recipe.seed)
+    keras.mixed_precision.set_global_policy(
+        "mixed_float16" if recipe.mixed_precision else "float32"
+    )
+    global_batch = recipe.batch_size * strategy.num_replicas_in_sync
+    source = _training_source(recipe, global_batch)
+    plan = make_plan(recipe, len(source), global_batch)
+    done = read_progress(run_dir)["epochs_done"]
+    with strategy.scope():
+        network, model = _make_models(recipe, plan, run_dir)
+    contract = detector_contract(network, _normalization(network, run_dir))
+    measure = _ap_function(recipe, network, contract)
+    open_run_dir(run_dir, recipe)  # not before all is well: it would stay behind
+    _print_facts(recipe, plan, network, strategy, source, done)
+    model.fit(
+        training_boxes(
+            source,
+            contract.normalization or normalization_of(network),
+            recipe.augmentation,
+            recipe.input_hw,
+            plan.global_batch,
+            seed=recipe.seed,
+            start_batch=done * plan.steps_per_epoch,
+        ),
+        steps_per_epoch=plan.steps_per_epoch,
+        epochs=plan.epochs,
+        initial_epoch=done,
+        callbacks=_make_callbacks(recipe, plan, run_dir, contract, network, measure),
+        verbose=1 if sys.stdout.isatty() else 2,
+        shuffle=False,  # the data set has its own order; Keras would only warn
+    )
+    _print_outcome(run_dir, source)
+    return run_dir
+
+
+def _training_source(recipe: DetectionRecipe, global_batch: int) -> BoxSource:
+    if recipe.dataset == "synthetic" and recipe.data_dir is None:
+        num_images = recipe.synthetic_images
+        if recipe.max_steps:  # a smoke run need not draw what it will not see
+            num_images = min(num_images, recipe.max_steps * global_batch)
+        return boxes_of_people(synthetic_source(num_images, recipe.seed, "train"))
+    source, _ = open_boxes(recipe.dataset, recipe.data_dir, "train")
+    return source.with_people().without_broken_images()
+
+
+def _make_models(recipe: DetectionRecipe, plan: Plan, run_dir: Path):
+    """Returns the network, and the compiled model around it that is trained."""
+    last = run_dir / LAST_NAME
+    weights = None if last.exists() else recipe.weights
+    network = create_model(recipe.model, 1, recipe.input_hw, weights)
+    if weights is None:
+        start_boxes(network)
+    synchronize_batch_norm(network)
+    model = training_model(network)
+    num_levels = len(network.outputs) // 2
+    strides = [recipe.input_hw[0] // x.shape[1] for x in network.outputs[:num_levels]]
+    model.compile(_make_optimizer(recipe, plan), BoxLoss(recipe.input_hw, strides))
+    if last.exists():
+        restore(model, keras.models.load_model(last))
+    return network, model
+
+
+def start_boxes(network) -> None:
+    """Lets an untrained RTMDet draw boxes of some size, see `START_REACH`."""
+    has_exponential = get_spec(network.name).options.get("has_exponential", False)
+    value = math.log(START_REACH) if has_exponential else START_REACH
+    for layer in network.layers:
+        if layer.name.startswith("bbox_head-rtm_reg"):
+            layer.bias.assign(ops.full(layer.bias.shape, value))
+
+
+def training_model(network) -> keras.Model:
+    """Puts all outputs of a detector into one tensor (B, N, C + 4), float32.
+
+    The layers, and so the weights, are the network's own.
+    """
+    num_levels = len(network.outputs) // 2
+    rows = []
+    for i in range(num_levels):
+        logits, distances = network.outputs[i], network.outputs[num_levels + i]
+        parts = [
+            layers.Reshape((-1, x.shape[-1]), dtype="float32", name=f"{kind}-row-{i}")(x)
+            for kind, x in (("logits", logits), ("distances", distances))
+        ]
+        rows.append(layers.Concatenate(dtype="float32", name=f"level-{i}")(parts))
+    joined = layers.Concatenate(axis=1, dtype="float32", name="levels")(rows)
+    return keras.Model(network.inputs, joined, name=f"{network.name}-training")
+
+
+def _make_optimizer(recipe: DetectionRecipe, plan: Plan) -> keras.optimizers.Optimizer:
+    rate = keras.optimizers.schedules.CosineDecay(recipe.learning_rate, plan.total_steps)
+    # Growth may take a tenth of a short run, not more.
+    warmup_steps = min(recipe.warmup_steps, plan.total_steps // 10)
+    optimizer = keras.optimizers.AdamW(
+        WarmUpThen(rate, warmup_steps) if warmup_steps else rate,
+        weight_decay=recipe.weight_decay,
+        epsilon=1e-8,
+        use_ema=recipe.ema_momentum > 0,
+        ema_momentum=recipe.ema_momentum,
+    )
+    # Decaying scales and biases only fights batch normalisation.
+    optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+    return optimizer
+
+
+def _normalization(network, run_dir) -> Normalization:
+    """Returns that of the run so far, of the weights it starts from, or the zoo's."""
+    best = run_dir / BEST_NAME
+    found = read_detector_contract(best).normalization if best.exists() else None
+    return found or normalization_of(network)
+
+
+def _ap_function(recipe: DetectionRecipe, network, contract: DetectorContract):
+    """Returns a function that measures the box AP of the network as it stands."""
+    source, annotation_path = open_boxes(recipe.dataset, recipe.data_dir, "val")
+    if recipe.max_steps:  # a smoke run of a few steps must not validate for minutes
+        source = source[list(range(min(len(source), recipe.max_steps)))]
+    images = cast(list[Path], source.images)
+    detector = Detector.from_keras(network, contract)
+
+    def measure():
+        found = evaluate_detector(
+            detector, images, source.image_ids, annotation_path, progress=False
+        )
+        return found.stats["AP"]
+
+    return measure
+
+
+def _make_callbacks(recipe, plan, run_dir, contract, network, measure):
+    stop = [callbacks.StopAtStep(recipe.max_steps)] if recipe.max_steps else []
+
+    def measure_average(model):
+        with callbacks.averaged_weights(model):
+            return measure()
+
+    return [
+        *stop,
+        callbacks.MeasureDetector(measure_average, recipe.ap_every, plan.epochs),
+        keras.callbacks.TerminateOnNaN(),
+        keras.callbacks.CSVLogger(str(run_dir / LOG_NAME), append=True),
+        keras.callbacks.TensorBoard(str(run_dir / TENSORBOARD_NAME), write_graph=False),
+        callbacks.DetectorCheckpoint(run_dir, contract, network),
+    ]
+
+
+def _print_facts(recipe, plan, network, strategy, source, done):
+    """Says what will happen, before it takes hours."""
+    kind = "drawn now" if recipe.data_dir is None else f"from {recipe.data_dir}"
+    print(
+        f"data set    {recipe.dataset}, {kind}: {len(source)} images with "
+        f"{source.num_boxes} people"
+    )
+    num_params = f"{count_params(network):,} parameters"
+    print(f"model       {recipe.model}, input {recipe.input_hw}, {num_params}")
+    devices = strategy.extended.worker_devices
+    print(f"devices     {strategy.num_replicas_in_sync} replicas: {', '.join(devices)}")
+    print(f"batch       {recipe.batch_size} x {len(devices)} = {plan.global_batch}")
+    print(
+        f"steps       {plan.steps_per_epoch} x {plan.epochs} epochs, from epoch {done + 1}"
+    )
+    print(f"optimizer   adamw, learning rate {recipe.learning_rate:g}, moving average")
+
+
+def _print_outcome(run_dir, source):
+    if source.num_skipped_images:
+        print(f"skipped     {source.num_skipped_images} broken images")
+    best = run_dir / BEST_NAME
+    print(f"run         {run_dir}")
+    print(f"evaluate    python training/evaluate.py --weights {best}")
+    print(f"export      python export/to_tflite.py --int8 --weights {best}")
+    print(f"look        tensorboard --logdir {run_dir / TENSORBOARD_NAME}")
+    print(f"            {run_dir / LOG_NAME}")

@@ -1,0 +1,58 @@
+"""Run folders and their recipes, whatever is trained."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from keras_pose.files import check_writable, read_json, write_json
+from keras_pose.runs import RECIPE_NAME
+from keras_pose.trainer.detection_recipes import DetectionRecipe, get_detection_recipe
+from keras_pose.trainer.recipes import Recipe, get_recipe
+from keras_pose.zoo import get_spec
+
+AnyRecipe = Recipe | DetectionRecipe
+
+
+def open_run_dir(run_dir, recipe: AnyRecipe) -> Path:
+    """Makes a run's folder with its recipe, or finds the same run there to go on with.
+
+    Raises:
+        PermissionError: when nothing can be written there.
+        ValueError: when the folder holds a run of another recipe; says what differs.
+    """
+    run_dir = Path(run_dir)
+    check_writable(run_dir)
+    if not (run_dir / RECIPE_NAME).exists():
+        write_json(run_dir / RECIPE_NAME, recipe.to_dict())
+        return run_dir
+    there, wanted = read_recipe(run_dir).to_dict(), recipe.to_dict()
+    differing = [name for name in wanted if there.get(name) != wanted[name]]
+    if differing:
+        changes = "; ".join(
+            f"{name}: {there.get(name)} there, {wanted[name]} now" for name in differing
+        )
+        raise ValueError(f"{run_dir} holds a run of another recipe ({changes}).")
+    return run_dir
+
+
+def read_recipe(run_dir) -> AnyRecipe:
+    """Reads the recipe of a run.
+
+    Raises:
+        FileNotFoundError: for a folder that is not a run.
+        ValueError: for a recipe with unknown entries, or of an unknown model.
+    """
+    values: dict[str, Any] = read_json(Path(run_dir) / RECIPE_NAME)
+    return recipe_class(values.get("model", "")).from_dict(values)
+
+
+def recipe_for(model: str, dataset: str = "coco") -> AnyRecipe:
+    """Returns the recipe of any model of the zoo; errors as `get_recipe`."""
+    is_detector = recipe_class(model) is DetectionRecipe
+    return (get_detection_recipe if is_detector else get_recipe)(model, dataset)
+
+
+def recipe_class(model: str) -> type[Recipe] | type[DetectionRecipe]:
+    """Returns the kind of recipe that a model of the zoo is trained by."""
+    return DetectionRecipe if get_spec(model).task == "detection" else Recipe
