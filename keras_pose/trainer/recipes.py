@@ -264,6 +264,31 @@ def _family_recipe(model: str) -> Recipe:
                     scale=0.15, rotation_probability=0.0, half_body_probability=0.0
                 ),
             )
+        case "lite_hrnet":  # td-hm_litehrnet-18_8xb64-210e_coco-256x192.py of mmpose
+            return recipe.override(learning_rate=5e-4, batch_size=64, warmup_steps=500)
+        case "vitpose":  # td-hm_ViTPose-*_8xb64-210e_coco-256x192.py of mmpose
+            # There lower layers have lower rates; here all have the same.
+            return recipe.override(
+                learning_rate=5e-4,
+                batch_size=64,
+                warmup_steps=500,
+                optimizer="adamw",
+                weight_decay=0.1,
+            )
+        case "rtmpose":  # rtmpose-*_8xb256-420e_coco-256x192.py of mmpose
+            # Their rate of 4e-3 is for batches of 1024. They hold it for half of the run,
+            # and train the last 30 epochs on milder samples.
+            return recipe.override(
+                epochs=420,
+                batch_size=256,
+                learning_rate=1e-3,
+                schedule="cosine",
+                warmup_steps=1000,
+                optimizer="adamw",
+                weight_decay=0.05,
+                loss="simcc_kl",
+                augmentation=Augmentation(scale=0.4, rotation_degrees=80, color=0.2),
+            )
         case "slim":  # ours: short runs from random weights, which want a high rate
             return recipe.override(
                 epochs=60,
