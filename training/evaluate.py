@@ -104,9 +104,8 @@ def find_official(args):
             args.output = args.output or Path()  # not into the cache
 
 
-def find_people(dataset, args):
+def find_people(dataset, truth, args):
     """Returns whom to predict, the labelled people, and the images that count."""
-    from keras_pose.files import read_json
     from keras_pose.metrics.boxes import read_boxes
 
     labelled, image_ids = dataset.records, None
@@ -118,8 +117,8 @@ def find_people(dataset, args):
         return labelled, labelled, image_ids
     records = read_boxes(
         args.boxes,
-        read_json(dataset.annotation_path),
-        image_folder(dataset),
+        truth,
+        image_folder(dataset.records[0], truth),
         dataset.skeleton.num_keypoints,
         args.box_threshold,
     )
@@ -128,15 +127,12 @@ def find_people(dataset, args):
     return records, labelled, image_ids
 
 
-def image_folder(dataset):
+def image_folder(record, truth):
     """Returns the folder that the file names of the annotations start from."""
-    from keras_pose.files import read_json
-
-    first = dataset.records[0]
-    for image in read_json(dataset.annotation_path)["images"]:
-        if image["id"] == first.image_id:
-            return first.image_path.parents[len(Path(image["file_name"]).parts) - 1]
-    raise ValueError(f"{dataset.annotation_path} lacks the image id {first.image_id}.")
+    for image in truth["images"]:
+        if image["id"] == record.image_id:
+            return record.image_path.parents[len(Path(image["file_name"]).parts) - 1]
+    raise ValueError(f"The ground truth lacks the image id {record.image_id}.")
 
 
 def warm_up(model):
@@ -146,7 +142,7 @@ def warm_up(model):
     model.predict(np.zeros((1, *model.contract.input_hw, 3), np.uint8))
 
 
-def evaluate_file(weights, dataset, people, args):
+def evaluate_file(weights, dataset, truth, people, args):
     """Evaluates one model file and writes what it found."""
     from keras_pose.files import write_json
     from keras_pose.metrics import evaluate
@@ -161,9 +157,10 @@ def evaluate_file(weights, dataset, people, args):
         model.predict,
         model.contract,
         records,
-        dataset.annotation_path,
-        metrics=args.metrics or getattr(dataset, "metrics", ("coco_ap",)),
+        truth,
+        metrics=args.metrics or dataset.metrics,
         labelled=labelled if args.boxes else None,
+        skeleton=dataset.skeleton,
         nms=args.nms,
         flip_test=args.flip_test,
         batch_size=args.batch_size,
@@ -176,8 +173,12 @@ def evaluate_file(weights, dataset, people, args):
     )
     measurement = stamp.Measurement.of(result, protocol)
     print(stamp.describe(result.stats, protocol))
-    if parts := stamp.describe_parts(result.tables):
-        print(parts)
+    for line in (
+        stamp.describe_rest(result.stats, protocol),
+        stamp.describe_parts(result.tables),
+    ):
+        if line:
+            print(line)
     path = write_json(metrics_path(weights, args), measurement.to_dict())
     print(f"written     {path}")
     if args.predictions:
@@ -226,6 +227,7 @@ def main(argv=None):
 def measure(args):
     """Evaluates the model files, one after the other."""
     from keras_pose.data import open_dataset
+    from keras_pose.data.datasets import coco_ground_truth
     from keras_pose.files import check_writable
     from keras_pose.runtime.loading import file_type
     from keras_pose.skeleton.files import read_skeleton
@@ -236,8 +238,11 @@ def measure(args):
         check_writable(metrics_path(weights, args).parent)
     skeleton = read_skeleton(args.skeleton) if args.skeleton else None
     dataset = open_dataset(args.dataset, args.data_dir, args.split, skeleton)
-    people = find_people(dataset, args)
-    return [evaluate_file(weights, dataset, people, args) for weights in args.weights]
+    truth = coco_ground_truth(dataset)
+    people = find_people(dataset, truth, args)
+    return [
+        evaluate_file(weights, dataset, truth, people, args) for weights in args.weights
+    ]
 
 
 if __name__ == "__main__":

@@ -276,7 +276,7 @@ METRICS = {
         _crowdpose_ap, ("AP", "AP_easy", "AP_medium", "AP_hard"), True, True
     ),
     "single_ap": Metric(_single_ap, ("AP_single",), needs_sigmas=True),
-    "pckh": Metric(_pckh, ("PCKh@0.5", "PCKh@0.1", "PCKh_AUC")),
+    "pckh": Metric(_pckh, ("PCKh@0.5", "PCKh@0.1", "PCKh@0.11", "PCKh_AUC")),
     "pck_torso": Metric(_pck_torso, ("PCK@0.2", "PCK@0.1")),
     "pck_box": Metric(_pck_box, ("PCK_box@0.1", "PCK_box@0.05", "PCK_box@0.2")),
     "apk": Metric(_apk, ("APK@0.1",)),

@@ -137,7 +137,7 @@ def build_protocol(
         is_subset=is_subset,
         num_images=result.num_images,
         num_people=result.num_people,
-        annotation_sha256=file_sha256(dataset.annotation_path)[:16],
+        annotation_sha256=dataset.annotation_sha256[:16],
         boxes=boxes.source,
         boxes_sha256=boxes.sha256,
         boxes_threshold=boxes.threshold,
@@ -290,6 +290,16 @@ def describe(stats: dict[str, float], protocol: Protocol) -> str:
             f"{protocol.file_name} {protocol.quantization} {protocol.file_sha256[:8]}",
         )
     )
+
+
+def describe_rest(stats: dict[str, float], protocol: Protocol) -> str:
+    """Returns the figures that `describe` leaves out, in one line; "" without any."""
+    mains = [METRICS[name].columns[0] for name in protocol.metrics]
+    rest = {name: value for name, value in stats.items() if name not in mains}
+    # What the HRNet code and its tables print as Mean@0.1.
+    if "PCKh@0.11" in rest:
+        rest['PCKh@0.11 ("Mean@0.1" in published tables)'] = rest.pop("PCKh@0.11")
+    return ", ".join(f"{name} {value:.3f}" for name, value in rest.items())
 
 
 def describe_parts(tables: dict[str, dict[str, float]]) -> str:

@@ -1,3 +1,4 @@
+import dataclasses
 import importlib.util
 import json
 import subprocess
@@ -7,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from keras_pose import runtime
+from keras_pose import data, runtime
 from keras_pose.codecs import GaussianHeatmapCodec
 from keras_pose.contract import Contract, TensorSpec
 from keras_pose.data.synthetic import write_coco_dataset
@@ -78,6 +79,28 @@ def test_metrics_are_stamped_with_the_protocol(script, weights, data_dir, tmp_pa
     printed = capsys.readouterr().out
     assert f"AP {metrics['AP']:.3f} | synthetic val, 2 images" in printed
     assert protocol["file_sha256"][:8] in printed
+
+
+def test_a_data_set_is_measured_by_its_official_metrics(
+    script, weights, data_dir, tmp_path, capsys, monkeypatch
+):
+    opened = data.open_dataset("synthetic", data_dir)
+    # As if it were MPII, with its head sizes.
+    people = [dataclasses.replace(record, head_size=20.0) for record in opened.records]
+    as_mpii = dataclasses.replace(opened, metrics=("pckh",), records=people)
+    monkeypatch.setattr(data, "open_dataset", lambda *_: as_mpii)
+
+    script.main(["--weights", weights[0], *options(data_dir)])
+
+    metrics = json.loads(next(tmp_path.glob("metrics_*.json")).read_text())
+    assert metrics["protocol"]["metrics"] == ["pckh"]
+    assert metrics["protocol"]["nms"] == "off"
+    printed = capsys.readouterr().out
+    assert f"PCKh@0.5 {metrics['PCKh@0.5']:.3f} | synthetic val" in printed
+    assert (
+        f'PCKh@0.11 ("Mean@0.1" in published tables) {metrics["PCKh@0.11"]:.3f}' in printed
+    )
+    assert "PCKh@0.5 by part: nose" in printed
 
 
 def test_several_files_make_one_table(script, weights, data_dir, capsys):
