@@ -4,7 +4,7 @@ r"""Trains one pose model, or a person detector.
     python training/train.py --model pose_slim --dataset coco --data-dir ~/coco
     python training/train.py --model rtmdet_nano --dataset coco --data-dir ~/coco
     python training/train.py --model hrnet_w32 --max-steps 2 --devices cpu:2
-    python training/train.py --model pose_slim --dataset coco,lsp_extended \\
+    python training/train.py --model pose_slim --dataset coco,lsp_extended \
         --data-dir coco=~/coco,lsp_extended=~/lspet --mix coco=2,lsp_extended=1
     python training/train.py --resume runs/pose_slim_coco_20260101-120000
 

@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 import difflib
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from keras_pose.data.readers.coco import read_coco
 from keras_pose.data.records import PersonRecord
+from keras_pose.data.specs import SPECS, DatasetSpec
 from keras_pose.data.synthetic import write_coco_dataset
-from keras_pose.skeleton import COCO_17, Skeleton
+from keras_pose.files import file_sha256, read_json
+from keras_pose.skeleton import Skeleton
 
-DATASETS = ("coco", "synthetic")
-DEFAULT_DIRS = {"coco": Path("data/coco"), "synthetic": Path("data/synthetic")}
+DATASETS = tuple(SPECS)
+DEFAULT_DIRS = {name: spec.default_dir for name, spec in SPECS.items()}
 SYNTHETIC_VAL_IMAGES = 300
-
-# (annotation file, image folder), as the official archives unpack, and flat.
-_COCO_LAYOUTS = (
-    ("annotations/person_keypoints_{split}2017.json", "{split}2017"),
-    ("annotations/person_keypoints_{split}2017.json", "images/{split}2017"),
-    ("person_keypoints_{split}2017.json", "{split}2017"),
-    ("person_keypoints_{split}.json", "images"),
-)
+PERSON_CATEGORY = 1
 
 
 @dataclass(frozen=True)
@@ -30,10 +26,14 @@ class PoseDataset:
 
     Attributes:
         name: such as "coco".
-        split: "train" or "val".
+        split: such as "train" or "val".
         skeleton: the keypoints that are labelled.
         records: the people to train or evaluate on.
-        annotation_path: COCO-format file with the ground truth.
+        annotation_path: file with the ground truth; the first of them where there are
+            many (PoseTrack).
+        annotation_paths: all of them.
+        metrics: keys of `metrics.METRICS` that the set is officially measured by.
+        has_coco_file: whether `annotation_path` is ground truth for COCO AP as it is.
     """
 
     name: str
@@ -41,6 +41,17 @@ class PoseDataset:
     skeleton: Skeleton
     records: list[PersonRecord]
     annotation_path: Path
+    annotation_paths: tuple[Path, ...] = ()
+    metrics: tuple[str, ...] = ("coco_ap",)
+    has_coco_file: bool = True
+
+    @property
+    def annotation_sha256(self) -> str:
+        """Hash of the annotation file, or of the hashes of all of them."""
+        if len(self.annotation_paths) <= 1:
+            return file_sha256(self.annotation_path)
+        hashes = "".join(map(file_sha256, self.annotation_paths))
+        return hashlib.sha256(hashes.encode()).hexdigest()
 
 
 def check_dataset_name(name: str) -> str:
@@ -52,14 +63,36 @@ def check_dataset_name(name: str) -> str:
     return name
 
 
+def find_files(spec: DatasetSpec, data_dir, split: str) -> tuple[list[Path], Path] | None:
+    """Returns (annotation files, image folder) of a split, or None if absent."""
+    for annotation, folder in _layouts(spec, split):
+        paths = sorted(Path(data_dir).glob(annotation))
+        images = Path(data_dir) / folder
+        if paths and images.is_dir():
+            return paths, images
+    return None
+
+
+def _layouts(spec, split):
+    words = {"split": split, "word": spec.splits[split]}
+    for annotation, folder in spec.layouts:
+        yield annotation.format(**words), folder.format(**words)
+
+
 def find_coco(data_dir, split: str) -> tuple[Path, Path] | None:
     """Returns (annotation file, image folder) of a COCO split, or None if absent."""
-    for annotation, folder in _COCO_LAYOUTS:
-        path = Path(data_dir) / annotation.format(split=split)
-        images = Path(data_dir) / folder.format(split=split)
-        if path.is_file() and images.is_dir():
-            return path, images
-    return None
+    found = find_files(SPECS["coco"], data_dir, split)
+    return found and (found[0][0], found[1])
+
+
+def check_split(spec: DatasetSpec, split: str) -> str:
+    """Returns the split, or raises ValueError with those there are."""
+    if split not in spec.splits:
+        raise ValueError(
+            f"The data set {spec.name} has no split {split!r}; it has "
+            f"{', '.join(spec.splits)}."
+        )
+    return split
 
 
 def open_dataset(
@@ -74,7 +107,7 @@ def open_dataset(
     Args:
         name: one of `DATASETS`.
         data_dir: default: `DEFAULT_DIRS[name]`.
-        split: "train" or "val".
+        split: such as "train" or "val".
         skeleton: keypoints of your own, of files in COCO's format; None for the data
             set's.
 
@@ -82,22 +115,80 @@ def open_dataset(
         ValueError: for an unknown name, malformed annotations or other keypoints.
         FileNotFoundError: lists the places that were tried.
     """
-    check_dataset_name(name)
+    spec = SPECS[check_dataset_name(name)]
+    check_split(spec, split)
     if skeleton is not None and name != "coco":
         raise ValueError(
             f"The keypoints of {name} are known: a skeleton of your own goes with files "
             "in COCO's format (data set coco)."
         )
-    data_dir = Path(data_dir or DEFAULT_DIRS[name])
-    if name == "synthetic" and split == "val" and find_coco(data_dir, split) is None:
+    data_dir = Path(data_dir or spec.default_dir)
+    if name == "synthetic" and split == "val" and not find_files(spec, data_dir, split):
         write_coco_dataset(data_dir, SYNTHETIC_VAL_IMAGES, split="val")
-    found = find_coco(data_dir, split)
+    paths, images = _existing_files(spec, data_dir, split)
+    skeleton = skeleton or spec.skeleton
+    return PoseDataset(
+        name,
+        split,
+        skeleton,
+        spec.read(paths, images, split, skeleton),
+        paths[0],
+        tuple(paths),
+        spec.metrics,
+        spec.has_coco_file,
+    )
+
+
+def _existing_files(spec, data_dir, split):
+    found = find_files(spec, data_dir, split)
     if found is None:
-        tried = [str(data_dir / path.format(split=split)) for path, _ in _COCO_LAYOUTS]
+        tried = [str(data_dir / path) for path, _ in _layouts(spec, split)]
         raise FileNotFoundError(
-            f"No {split} split of {name} in {data_dir}: tried {', '.join(tried)}, each "
-            "with its image folder. Name the folder with --data-dir."
+            f"No {split} split of {spec.name} in {data_dir}: tried {', '.join(tried)}, "
+            "each with its image folder. Name the folder with --data-dir; "
+            f"training/prepare_data.py {spec.name} says what to download."
         )
-    skeleton = skeleton or COCO_17
-    records = read_coco(*found, skeleton)
-    return PoseDataset(name, split, skeleton, records, found[0])
+    return found
+
+
+def coco_ground_truth(dataset: PoseDataset) -> dict[str, Any]:
+    """Returns what a COCO annotation file of the people would hold.
+
+    For sets in COCO's format that is the file, with its crowds; else it is made of the
+    records, so that AP can be computed for any skeleton with OKS sigmas.
+    """
+    if dataset.has_coco_file:
+        return read_json(dataset.annotation_path)
+    records = dataset.records
+    names = {record.image_id: str(record.image_path) for record in records}
+    return {
+        "images": [{"id": i, "file_name": name} for i, name in names.items()],
+        "annotations": [_annotation(record) for record in records],
+        "categories": [_category(dataset.skeleton)],
+    }
+
+
+def _annotation(record):
+    keypoints = [
+        [float(x), float(y), int(flag)]
+        for (x, y), flag in zip(record.keypoints_xy, record.visibility, strict=True)
+    ]
+    return {
+        "id": record.annotation_id,
+        "image_id": record.image_id,
+        "category_id": PERSON_CATEGORY,
+        "bbox": [float(value) for value in record.box_xywh],
+        "area": record.area,
+        "iscrowd": 0,
+        "keypoints": [value for keypoint in keypoints for value in keypoint],
+        "num_keypoints": int((record.visibility > 0).sum()),
+    }
+
+
+def _category(skeleton):
+    return {
+        "id": PERSON_CATEGORY,
+        "name": "person",
+        "keypoints": list(skeleton.names),
+        "skeleton": [[a + 1, b + 1] for a, b in skeleton.limb_pairs],
+    }

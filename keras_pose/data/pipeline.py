@@ -7,6 +7,7 @@ starts the stream where the interrupted one stopped, sees what it would have see
 
 from __future__ import annotations
 
+import numpy as np
 import tensorflow as tf
 
 from keras_pose.codecs import Codec
@@ -43,16 +44,10 @@ def training_dataset(
         (B, *codec.output_shape(K)) float32 and (B, K) float32; targets and weights are
         tuples where `num_outputs` is over 1.
     """
-    size = len(source)
-    load = _loader(source)
+    load, index_at = _loader(source), _order(source, seed)
 
     def sample_at(position):
-        epoch, offset = position // size, position % size
-        order_seed = tf.stack([tf.constant(seed, tf.int64), epoch])
-        index = tf.random.experimental.index_shuffle(
-            offset, tf.cast(order_seed, tf.int32), size - 1
-        )
-        sample = transforms.whole_crop(load(index), codec.input_hw)
+        sample = transforms.whole_crop(load(index_at(position)), codec.input_hw)
         sample_seed = tf.stack([tf.constant(seed, tf.int64), position])
         sample = transforms.augment_crop(
             sample, augmentation, source.skeleton, codec.input_hw, sample_seed
@@ -73,6 +68,43 @@ def training_dataset(
     if augmentation.color:
         dataset = dataset.map(color, num_parallel_calls=tf.data.AUTOTUNE)
     return _finish(dataset, codec, normalization, num_outputs)
+
+
+def _order(source, seed):
+    """Returns a function from a position in the stream to the index of a sample.
+
+    Of one data set, an epoch holds every sample once. Of a mix, an epoch takes its
+    quota of each data set, in shuffled turns; each data set goes through all of its
+    people before any comes again, over the ends of epochs.
+    """
+    if source.set_index is None:
+        return lambda position: _shuffled(position, len(source), seed)
+    quotas, sizes = source.set_quotas, source.set_sizes
+    turn_ends = tf.constant(np.cumsum(quotas), tf.int64)
+    starts = tf.constant(np.cumsum(sizes) - sizes, tf.int64)
+    quotas, sizes = tf.constant(quotas, tf.int64), tf.constant(sizes, tf.int64)
+
+    def index_at(position):
+        turn = _shuffled(position, source.epoch_size, seed)
+        which = tf.searchsorted(turn_ends, turn[None], side="right")[0]
+        epoch = position // source.epoch_size
+        number = turn - (turn_ends - quotas)[which]
+        own_position = epoch * quotas[which] + number
+        # Another order for each data set, and none of them that of the turns.
+        own_seed = tf.constant(seed, tf.int64) + 1 + tf.cast(which, tf.int64)
+        return starts[which] + _shuffled(own_position, sizes[which], own_seed)
+
+    return index_at
+
+
+def _shuffled(position, size, seed):
+    """Returns where `position` stands when each run of `size` positions is shuffled."""
+    size = tf.cast(size, tf.int64)
+    epoch, offset = position // size, position % size
+    order_seed = tf.stack([tf.cast(seed, tf.int64), epoch])
+    return tf.random.experimental.index_shuffle(
+        offset, tf.cast(order_seed, tf.int32), size - 1
+    )
 
 
 def validation_dataset(

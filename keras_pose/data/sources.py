@@ -10,9 +10,11 @@ from __future__ import annotations
 import io
 import os
 import warnings
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from tqdm import tqdm
@@ -47,6 +49,10 @@ class PersonSource:
         keypoints_xy: (N, K, 2) float32, image pixels.
         visibility: (N, K) int32 COCO flags.
         num_skipped_images: images that were left out because they are broken.
+        set_index: (N,) int32, the data set that each person is from, rising; None for
+            one set.
+        shares: of a mix: how much of the stream comes from each set, in any unit; ()
+            for as much as each has people.
     """
 
     skeleton: Skeleton
@@ -56,9 +62,31 @@ class PersonSource:
     keypoints_xy: np.ndarray
     visibility: np.ndarray
     num_skipped_images: int = 0
+    set_index: np.ndarray | None = None
+    shares: tuple[float, ...] = ()
 
     def __len__(self) -> int:
         return len(self.image_index)
+
+    @property
+    def set_sizes(self) -> np.ndarray:
+        """(S,) int64: people of each data set."""
+        if self.set_index is None:
+            return np.array([len(self)])
+        return np.bincount(self.set_index, minlength=len(self.shares))
+
+    @property
+    def set_quotas(self) -> np.ndarray:
+        """(S,) int64: samples that an epoch of training takes from each data set."""
+        if not self.shares:
+            return self.set_sizes
+        shares = np.array(self.shares) / sum(self.shares)
+        return np.maximum(1, np.rint(shares * len(self))).astype(np.int64)
+
+    @property
+    def epoch_size(self) -> int:
+        """Samples of an epoch of training."""
+        return int(self.set_quotas.sum())
 
     def load(self, index: int) -> PersonSample:
         """Reads one sample, as the pipeline does in TensorFlow.
@@ -94,6 +122,7 @@ class PersonSource:
             keypoints_xy=self.keypoints_xy[keep],
             visibility=self.visibility[keep],
             num_skipped_images=len(broken),
+            set_index=None if self.set_index is None else self.set_index[keep],
         )
 
 
@@ -139,6 +168,39 @@ def records_source(records: list[PersonRecord], skeleton: Skeleton) -> PersonSou
         np.array([record.box_xywh for record in records], np.float32),
         np.array([record.keypoints_xy for record in records], np.float32),
         np.array([record.visibility for record in records], np.int32),
+    )
+
+
+def mix_sources(
+    sources: Sequence[PersonSource], shares: tuple[float, ...] = ()
+) -> PersonSource:
+    """Puts the people of several data sets, all of one skeleton, into one source.
+
+    Raises:
+        ValueError: for different skeletons, or a number of shares that does not fit.
+    """
+    if len({source.skeleton for source in sources}) != 1:
+        names = [source.skeleton.name for source in sources]
+        raise ValueError(f"A mix needs one skeleton, got {names}: map them first.")
+    if shares and len(shares) != len(sources):
+        raise ValueError(f"{len(sources)} sources need as many shares, got {shares}.")
+    if len(sources) == 1:
+        return sources[0]
+    offsets = np.cumsum([0, *(len(source.images) for source in sources[:-1])])
+    moved = zip(sources, offsets.tolist(), strict=True)
+    images: Any = [image for source in sources for image in source.images]
+    return PersonSource(
+        sources[0].skeleton,
+        images,
+        np.concatenate(
+            [source.image_index + offset for source, offset in moved], dtype=np.int32
+        ),
+        np.concatenate([source.boxes_xywh for source in sources]),
+        np.concatenate([source.keypoints_xy for source in sources]),
+        np.concatenate([source.visibility for source in sources]),
+        sum(source.num_skipped_images for source in sources),
+        np.repeat(np.arange(len(sources), dtype=np.int32), [len(s) for s in sources]),
+        shares,
     )
 
 

@@ -7,13 +7,17 @@ from pathlib import Path
 from typing import Any
 
 from keras_pose.contract import Contract
-from keras_pose.data import open_dataset
-from keras_pose.data.datasets import DEFAULT_DIRS, check_dataset_name
-from keras_pose.data.sources import PersonSource, records_source, synthetic_source
+from keras_pose.data.datasets import DEFAULT_DIRS
+from keras_pose.data.mixing import open_train, parse_mix
+from keras_pose.data.sources import (
+    PersonSource,
+    mix_sources,
+    records_source,
+    synthetic_source,
+)
 from keras_pose.files import read_json
 from keras_pose.runs import RECIPE_NAME, newest_checkpoint
 from keras_pose.runtime.loading import load_keras
-from keras_pose.skeleton.files import read_skeleton
 from keras_pose.weights.catalog import is_word
 
 NUM_SYNTHETIC_SCENES = 200
@@ -88,7 +92,7 @@ def calibration_source(
         ValueError: for an unknown data set.
     """
     if dataset is not None or data_dir is not None:
-        dataset = check_dataset_name(dataset or recipe.get("dataset", "coco"))
+        dataset = dataset or recipe.get("dataset", "coco")
         return _open_people(dataset, data_dir, recipe)
     if "dataset" not in recipe:
         people, description = _open_people("synthetic", None, recipe)
@@ -104,8 +108,10 @@ def _open_people(name, data_dir, recipe) -> tuple[PersonSource, str]:
     if name == "synthetic" and data_dir is None:
         seed = recipe.get("seed", 0)
         return synthetic_source(NUM_SYNTHETIC_SCENES, seed), "synthetic people, drawn now"
-    skeleton = recipe.get("skeleton") and read_skeleton(recipe["skeleton"])
-    dataset = open_dataset(name, data_dir, "train", skeleton or None)
-    source = records_source(dataset.records, dataset.skeleton)
-    folder = data_dir or DEFAULT_DIRS[name]
+    mix = parse_mix(name, data_dir, skeleton=recipe.get("skeleton"))
+    datasets = open_train(mix)
+    source = mix_sources(
+        [records_source(dataset.records, dataset.skeleton) for dataset in datasets]
+    )
+    folder = data_dir or ", ".join(str(DEFAULT_DIRS[name]) for name in mix.names)
     return source, f"the train split of {name} in {folder}"

@@ -40,7 +40,8 @@ def read_aic(annotation_path, image_folder) -> list[PersonRecord]:
         return read_coco(path, image_folder, AIC_14, check_names=False)
     if not isinstance(images, list):
         raise ValueError(f"{path} is not AI Challenger's JSON: expected a list at the top.")
-    folder, left_out, records = ImageFolder(image_folder), LeftOut(path), []
+    folder, left_out = ImageFolder(image_folder), LeftOut(path)
+    records: list[PersonRecord] = []
     entries = [
         Entry(path, f"image {i}", image if isinstance(image, dict) else {})
         for i, image in enumerate(images)

@@ -52,7 +52,7 @@ def read_coco(
         ValueError: names file, annotation id and field of what is malformed, or
             says that nobody is left.
     """
-    annotation_path, folder = Path(annotation_path), None
+    annotation_path = Path(annotation_path)
     values = read_json(annotation_path)
     _check_structure(annotation_path, values)
     folder = ImageFolder(image_folder)

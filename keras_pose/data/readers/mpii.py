@@ -173,7 +173,7 @@ def _image_people(path, image):
         points = getattr(getattr(person, "annopoints", None), "point", None)
         position = getattr(person, "objpos", None)
         # Some have a head box only; the usual JSON leaves them out as well.
-        if points is None or not hasattr(position, "x") or not np.size(person.scale):
+        if points is None or position is None or not np.size(person.scale):
             continue
         entry = Entry(path, f"image {name}, person {number}")
         scale = _scale(entry, person.scale)

@@ -55,7 +55,7 @@ def _read_video(path, folder, left_out):
     for i, image in enumerate(values["images"]):
         entry = Entry(path, f"image {i}", image)
         images[entry.get("id")] = entry
-    people = {image_id: [] for image_id in images}
+    people: dict[int, list[PersonRecord]] = {image_id: [] for image_id in images}
     regions = {image_id: _ignore_regions(entry) for image_id, entry in images.items()}
     for annotation in values["annotations"]:
         entry = Entry(path, f"annotation id {annotation.get('id')}", annotation)

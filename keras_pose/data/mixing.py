@@ -1,0 +1,240 @@
+"""Training on several data sets at once: one skeleton, one stream of samples.
+
+Keypoints are matched by name. A keypoint that a set does not label has visibility 0
+there, so it has no weight in the loss. Validation is on the first set that has a
+validation split of its own.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from keras_pose.data.datasets import (
+    SPECS,
+    PoseDataset,
+    check_dataset_name,
+    open_dataset,
+)
+from keras_pose.data.records import PersonRecord
+from keras_pose.skeleton import SKELETONS, Skeleton
+from keras_pose.skeleton.files import read_skeleton
+
+UNION = "union"
+
+
+@dataclass(frozen=True)
+class Mix:
+    """Which data sets to train on.
+
+    Attributes:
+        names: data sets, each once.
+        data_dirs: the folder of each; None for its default.
+        shares: how much of the stream comes from each, in any unit; () for as many
+            samples as each has people.
+        skeleton: what all are mapped to; None for the set's own, and for the union of
+            several.
+    """
+
+    names: tuple[str, ...]
+    data_dirs: tuple[str | None, ...]
+    shares: tuple[float, ...] = ()
+    skeleton: Skeleton | None = None
+
+    @property
+    def is_single(self) -> bool:
+        return len(self.names) == 1
+
+
+def parse_mix(
+    datasets: str,
+    data_dir: str | None = None,
+    shares: str | None = None,
+    skeleton: str | None = None,
+) -> Mix:
+    """Reads the words of the command line.
+
+    Args:
+        datasets: "coco" or "coco,lsp_extended".
+        data_dir: a folder for one set; "coco=FOLDER,mpii=FOLDER" for several, those not
+            named having their default.
+        shares: "coco=2,lsp_extended=1".
+        skeleton: name of a built-in skeleton, "union", or a file.
+
+    Raises:
+        ValueError: for unknown names, a set that is there twice, shares that are not
+            above 0 or not of all sets.
+    """
+    names = tuple(check_dataset_name(name.strip()) for name in datasets.split(","))
+    if len(set(names)) < len(names):
+        raise ValueError(f"Each data set goes into a mix once, got {', '.join(names)}.")
+    if len(names) == 1 and not (data_dir or "").startswith(f"{names[0]}="):
+        data_dirs: dict[str, str] = {} if data_dir is None else {names[0]: data_dir}
+    else:
+        data_dirs = _assignments("--data-dir", data_dir, names)
+    values = _assignments("--mix", shares, names)
+    if values and set(values) != set(names):
+        missing = sorted(set(names) - set(values))
+        raise ValueError(
+            f"--mix must name every data set, {', '.join(missing)} is missing."
+        )
+    return Mix(
+        names,
+        tuple(_home(data_dirs.get(name)) for name in names),
+        tuple(_share(name, values[name]) for name in names) if values else (),
+        load_skeleton(skeleton) if skeleton and skeleton != UNION else None,
+    )
+
+
+def _home(folder: str | None) -> str | None:
+    """Reads ~, which shells leave alone after an equals sign."""
+    return folder if folder is None else str(Path(folder).expanduser())
+
+
+def _assignments(option, text, names) -> dict[str, str]:
+    """Reads "a=x,b=y"."""
+    values: dict[str, str] = {}
+    for part in text.split(",") if text else ():
+        name, equals, value = part.strip().partition("=")
+        if not equals or name not in names or not value:
+            raise ValueError(
+                f"{option} must be like {names[0]}=VALUE,... with names out of "
+                f"{', '.join(names)}; got {part!r}."
+            )
+        if name in values:
+            raise ValueError(f"{option} names {name} twice.")
+        values[name] = value
+    return values
+
+
+def _share(name, text) -> float:
+    try:
+        share = float(text)
+    except ValueError:
+        share = math.nan
+    if not (math.isfinite(share) and share > 0):
+        raise ValueError(f"--mix needs a number above 0 for {name}, got {text!r}.")
+    return share
+
+
+def load_skeleton(word: str) -> Skeleton:
+    """Returns the built-in skeleton of that name, or that of a file."""
+    if word in SKELETONS:
+        return SKELETONS[word]
+    if not Path(word).is_file():
+        raise ValueError(
+            f"Skeleton {word!r} is neither a file nor one of {', '.join(SKELETONS)}, "
+            f"{UNION}."
+        )
+    return read_skeleton(word)
+
+
+def union_skeleton(skeletons) -> Skeleton:
+    """Merges skeletons by the names of their keypoints, in order of first appearance.
+
+    It has OKS sigmas only if every keypoint has one in some set; the first counts.
+    """
+    skeletons = list(dict.fromkeys(skeletons))
+    if len(skeletons) == 1:
+        return skeletons[0]
+
+    def merged(field):
+        found = [entry for skeleton in skeletons for entry in getattr(skeleton, field)]
+        return tuple(dict.fromkeys(found))
+
+    def pairs(field):
+        found = merged(field)
+        return tuple(p for i, p in enumerate(found) if p[::-1] not in found[:i])
+
+    names = merged("names")
+    sigmas: dict[str, float] = {}
+    for skeleton in reversed(skeletons):
+        sigmas |= dict(zip(skeleton.names, skeleton.oks_sigmas, strict=False))
+    return Skeleton(
+        "+".join(skeleton.name for skeleton in skeletons),
+        names,
+        pairs("mirrored"),
+        pairs("limbs"),
+        merged("upper_body"),
+        tuple(sigmas[name] for name in names) if set(names) <= set(sigmas) else (),
+    )
+
+
+def map_record(
+    record: PersonRecord, skeleton: Skeleton, target: Skeleton
+) -> PersonRecord | None:
+    """Sorts a person's keypoints into another skeleton; None if none of them is there."""
+    keypoints_xy = np.zeros((target.num_keypoints, 2), np.float32)
+    visibility = np.zeros(target.num_keypoints, np.uint8)
+    for i, name in enumerate(skeleton.names):
+        if name in target.names:
+            keypoints_xy[target.index(name)] = record.keypoints_xy[i]
+            visibility[target.index(name)] = record.visibility[i]
+    if not visibility.any():
+        return None
+    return dataclasses.replace(record, keypoints_xy=keypoints_xy, visibility=visibility)
+
+
+def map_dataset(dataset: PoseDataset, target: Skeleton) -> PoseDataset:
+    """Returns the data set with its people's keypoints sorted into another skeleton.
+
+    Raises:
+        ValueError: when they have no keypoint in common.
+    """
+    if dataset.skeleton == target:
+        return dataset
+    mapped = [map_record(record, dataset.skeleton, target) for record in dataset.records]
+    records = [record for record in mapped if record is not None]
+    if not records:
+        raise ValueError(
+            f"No labelled keypoint of {dataset.name} ({', '.join(dataset.skeleton.names)}) "
+            f"is in the skeleton {target.name!r} ({', '.join(target.names)})."
+        )
+    return dataclasses.replace(
+        dataset, skeleton=target, records=records, has_coco_file=False
+    )
+
+
+def target_skeleton(mix: Mix) -> Skeleton:
+    """Returns the skeleton that a mix is trained on."""
+    return mix.skeleton or union_skeleton(SPECS[name].skeleton for name in mix.names)
+
+
+def _open(mix: Mix, name: str, split: str) -> PoseDataset:
+    data_dir = mix.data_dirs[mix.names.index(name)]
+    is_builtin = mix.skeleton is None or mix.skeleton in SKELETONS.values()
+    # Files in COCO's format may hold keypoints of one's own.
+    if name == "coco" and mix.is_single and not is_builtin:
+        return open_dataset(name, data_dir, split, mix.skeleton)
+    return map_dataset(open_dataset(name, data_dir, split), target_skeleton(mix))
+
+
+def open_train(mix: Mix) -> list[PoseDataset]:
+    """Opens the training split of every set, sorted into the mix's skeleton.
+
+    A set without a training split is refused. The extended Leeds Sports Poses are
+    trained on as a whole where another set validates.
+    """
+    validating = None if mix.is_single else validating_name(mix)
+    splits = {
+        name: "all" if name != validating and "all" in SPECS[name].splits else "train"
+        for name in mix.names
+    }
+    if mix.is_single:
+        splits = {mix.names[0]: "train"}
+    return [_open(mix, name, split) for name, split in splits.items()]
+
+
+def validating_name(mix: Mix) -> str:
+    """Returns the first set with an official validation or test split, else the first."""
+    own = [name for name in mix.names if "all" not in SPECS[name].splits]
+    return (own or list(mix.names))[0]
+
+
+def open_val(mix: Mix) -> PoseDataset:
+    """Opens the split that a mix validates on, see `validating_name`."""
+    return _open(mix, validating_name(mix), "val")
