@@ -285,7 +285,7 @@ def _family_recipe(model: str) -> Recipe:
                 schedule="cosine",
                 warmup_steps=1000,
                 optimizer="adamw",
-                weight_decay=0.05,
+                weight_decay=0.0 if model in ("rtmpose_t", "rtmpose_s") else 0.05,
                 loss="simcc_kl",
                 augmentation=Augmentation(scale=0.4, rotation_degrees=80, color=0.2),
             )
