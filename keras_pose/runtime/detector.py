@@ -90,12 +90,16 @@ class Detector:
         return [_to_real(raw[spec.name][0], spec) for spec in self.contract.outputs]
 
 
-def load_detector(path, num_threads: int | None = None) -> Detector:
+def load_detector(
+    path, num_threads: int | None = None, model: str | None = None
+) -> Detector:
     """Loads a detector file.
 
     Args:
-        path: `.keras`, `.tflite` or `.onnx`, with its contract.
+        path: `.keras`, `.tflite` or `.onnx`, with its contract; or with `model` a word
+            for official weights, such as "person".
         num_threads: for `.tflite` and `.onnx`; None for all cores.
+        model: zoo name, for words only.
 
     Raises:
         FileNotFoundError: if the file or its contract is missing.
@@ -103,6 +107,11 @@ def load_detector(path, num_threads: int | None = None) -> Detector:
             was written for, or no detector.
         ImportError: names the package that is missing to run such a file.
     """
+    if model is not None:
+        from keras_pose.weights.catalog import get_entry
+        from keras_pose.weights.loading import converted_file
+
+        path = converted_file(get_entry(model, path))
     kind = file_type(path)
     if kind == ".weights.h5":
         raise ValueError(

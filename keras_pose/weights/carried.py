@@ -9,7 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from keras_pose.codecs import CODECS, Codec
-from keras_pose.contract import Contract, keras_contract
+from keras_pose.contract import AnyContract, Contract, keras_contract
+from keras_pose.detector_contract import detector_contract
 from keras_pose.normalization import Normalization
 from keras_pose.skeleton import Skeleton, default_skeleton
 from keras_pose.zoo import get_spec
@@ -64,6 +65,17 @@ def contract_of(model) -> Contract:
     num_keypoints = codec.count_keypoints(model.outputs[-1].shape)
     skeleton = carried.skeleton or default_skeleton(num_keypoints)
     return keras_contract(model, codec, skeleton, normalization_of(model))
+
+
+def file_contract_of(model) -> AnyContract:
+    """Describes a model for a file of it, whether it finds keypoints or people.
+
+    Raises:
+        ValueError: for other networks, and detectors of more than people.
+    """
+    if get_spec(model.name).task == "detection":
+        return detector_contract(model, normalization_of(model))
+    return contract_of(model)
 
 
 def _codec(model, carried: Carried) -> Codec:

@@ -10,7 +10,7 @@ from keras import layers
 
 from keras_pose.contract import save_keras_model
 from keras_pose.files import atomic_path
-from keras_pose.weights.carried import Carried, carry, contract_of
+from keras_pose.weights.carried import Carried, carry, file_contract_of
 from keras_pose.weights.layouts import (
     COUNTER,
     count_keypoints,
@@ -107,7 +107,7 @@ def save(model, output) -> Path:
     """
     output = check_output(output)
     if output.suffix == ".keras":
-        return save_keras_model(model, output, contract_of(model))
+        return save_keras_model(model, output, file_contract_of(model))
     return save_weights(model, output)
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
-from keras_pose.contract import Contract, read_contract, save_keras_model
+from keras_pose.contract import read_contract, read_entry, save_keras_model
+from keras_pose.detector_contract import is_detector, read_detector_contract
 from keras_pose.models.checkpoint import fill_layers, read_layers
 from keras_pose.skeleton import SKELETONS
-from keras_pose.weights.carried import Carried, carried_by, carry, contract_of
+from keras_pose.weights.carried import Carried, carried_by, carry, file_contract_of
 from keras_pose.weights.catalog import CHECKPOINT_ENDINGS, CatalogEntry, is_checkpoint
 from keras_pose.weights.download import cache_dir, fetch
 from keras_pose.weights.importer import import_weights, read_checkpoint, save_weights
@@ -52,7 +53,8 @@ def model_from_entry(entry: CatalogEntry, num_keypoints, input_hw):
 def converted_file(entry: CatalogEntry) -> Path:
     """Returns the catalogue's weights as a Keras file, made on first use and kept.
 
-    Top-down networks come as `.keras` with their contract, others as `.weights.h5`.
+    Top-down networks and detectors of people come as `.keras` with their contract,
+    others as `.weights.h5`.
 
     Raises:
         ValueError: for a backbone: without a head there is nothing to run.
@@ -62,7 +64,7 @@ def converted_file(entry: CatalogEntry) -> Path:
             f"The weights {entry.weights!r} of {entry.model} are those of a backbone: "
             "nothing to run before it is trained (training/train.py starts from them)."
         )
-    ending = ".keras" if get_spec(entry.model).task == "top_down" else ".weights.h5"
+    ending = ".keras" if _has_contract(entry) else ".weights.h5"
     mark = entry.sha256[0][:8] if entry.sha256 else "unchecked"
     name = f"{entry.model}-{entry.weights}-{mark}-v{CONVERSION_VERSION}{ending}"
     path = cache_dir() / "converted" / name
@@ -71,10 +73,16 @@ def converted_file(entry: CatalogEntry) -> Path:
         print(f"Converting {source}, once.")
         model = import_weights(entry.model, source, entry.num_keypoints, entry.input_hw)
         if ending == ".keras":
-            save_keras_model(model, path, contract_of(carry(model, _carried(entry))))
+            save_keras_model(model, path, file_contract_of(carry(model, _carried(entry))))
         else:
             save_weights(model, path)
     return path
+
+
+def _has_contract(entry: CatalogEntry) -> bool:
+    """Tells whether there is a kind of contract for the network."""
+    task = get_spec(entry.model).task
+    return task == "top_down" or (task == "detection" and entry.num_keypoints == 1)
 
 
 def _carried(entry: CatalogEntry) -> Carried:
@@ -98,30 +106,29 @@ def _with_backbone(entry: CatalogEntry, num_keypoints, input_hw):
 
 def _from_keras_file(name: str, num_keypoints, input_hw, path: Path):
     stored = read_layers(path)
-    contract = _contract_in(path)
-    if input_hw is None and contract is not None:
-        input_hw = contract.input_hw
+    carried, trained_hw = _said_by(path)
     spec = get_spec(name)
-    model = build_model(name, _stored_keypoints(spec, stored), input_hw)
+    model = build_model(name, _stored_keypoints(spec, stored), input_hw or trained_hw)
     fill_layers(model, stored, path)
-    carry(model, _carried_by_contract(path, contract))
-    return _with_keypoints(model, num_keypoints)
+    return _with_keypoints(carry(model, carried), num_keypoints)
 
 
-def _contract_in(path: Path) -> Contract | None:
-    """Reads a `.keras` file's contract; None if it has none."""
+def _said_by(path: Path) -> tuple[Carried, tuple[int, int] | None]:
+    """Reads what a `.keras` file's contract demands, and its input size; None if absent."""
     try:
-        return read_contract(path) if path.suffix == ".keras" else None
+        values = read_entry(path)[0] if path.suffix == ".keras" else {}
     except FileNotFoundError:  # saved by Keras itself: weights like any other
-        return None
-
-
-def _carried_by_contract(path: Path, contract: Contract | None) -> Carried:
-    if contract is None:
-        return Carried(str(path))
-    return Carried(
+        values = {}
+    if not values:
+        return Carried(str(path)), None
+    if is_detector(path):
+        found = read_detector_contract(path)
+        return Carried(str(path), found.normalization), found.input_hw
+    contract = read_contract(path)
+    carried = Carried(
         str(path), contract.normalization, contract.codec.kind, contract.skeleton
     )
+    return carried, contract.input_hw
 
 
 def _stored_keypoints(spec: ModelSpec, stored) -> int | None:

@@ -17,6 +17,7 @@ from keras_pose.data.synthetic import write_coco_dataset
 from keras_pose.inference import PoseEstimator
 from keras_pose.normalization import IMAGENET
 from keras_pose.runtime import load_model
+from keras_pose.runtime.detector import load_detector
 from keras_pose.skeleton import COCO_17
 from keras_pose.weights import catalog, download
 from keras_pose.weights.carried import contract_of, normalization_of
@@ -247,6 +248,7 @@ def test_detectors_by_their_word_carry_blue_first(monkeypatch, tmp_path, server)
     assert_same_weights(first, again)
     assert normalization_of(again).channel_order == "bgr"
     assert len(server.requests) == 1
+    assert load_detector("person", model="rtmdet_nano").contract.class_names == ("person",)
     check_outputs(again(reference.image, training=False), reference)
 
 
