@@ -3,7 +3,7 @@
     python training/codec_ceiling.py --dataset synthetic --input-hw 128 96
     python training/codec_ceiling.py --dataset coco --data-dir ~/coco --input-hw 256 192
 
-No model that is trained on such heatmaps can be expected to score higher.
+No model that is trained on such targets can be expected to score higher.
 """
 
 import argparse
@@ -28,16 +28,18 @@ def parse_args(argv=None):
 
 
 def encode_and_decode(record, codec):
-    """Returns a COCO result of one person's labels; keypoints score their peak."""
+    """Returns a COCO result of one person's labels; keypoints score what they decode to."""
     import numpy as np
 
     from keras_pose import geometry
 
     center_xy, size_wh = geometry.box_to_crop(record.box_xywh, codec.input_hw)
-    matrix = geometry.crop_matrix(center_xy, size_wh[0], codec.input_hw)
+    matrix = geometry.crop_matrix(
+        center_xy, size_wh[0], codec.input_hw, is_unbiased=codec.is_unbiased
+    )
     points_xy = geometry.transform_points(matrix, record.keypoints_xy)
-    heatmaps, _ = codec.encode(points_xy, record.visibility)
-    points_xy, scores = codec.decode(heatmaps)
+    targets, _ = codec.encode(points_xy, record.visibility)
+    points_xy, scores = codec.decode(targets)
     points_xy = geometry.transform_points(geometry.invert_matrix(matrix), points_xy)
     return {
         "image_id": record.image_id,
@@ -63,7 +65,7 @@ def main(argv=None):
         height, width = args.input_hw
         print(
             f"AP {stats['AP']:.3f} | {args.dataset} {args.split}, {len(results)} people | "
-            f"GT boxes | labels, no model | {name} codec, sigma {codec.sigma:g} | "
+            f"GT boxes | labels, no model | {name} codec | "
             f"{height}x{width}"
         )
 

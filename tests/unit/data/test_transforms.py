@@ -52,18 +52,19 @@ def test_whole_crop_is_that_of_geometry(run):
     np.testing.assert_allclose(result["crop_width"], size_wh[0], rtol=1e-6)
 
 
+@pytest.mark.parametrize("is_unbiased", [False, True])
 @pytest.mark.parametrize("angle", [0.0, 30.0, -75.0])
-def test_crop_and_keypoints_are_those_of_geometry(run, angle):
+def test_crop_and_keypoints_are_those_of_geometry(run, angle, is_unbiased):
     sample = _sample(np.random.default_rng(1))
 
     def cut(sample):
         sample = transforms.whole_crop(sample, INPUT_HW) | {"angle_degrees": angle}
-        return transforms.cut_crop(sample, COCO_17, INPUT_HW)
+        return transforms.cut_crop(sample, COCO_17, INPUT_HW, is_unbiased)
 
     result = run(cut, sample)
 
     center_xy, size_wh = geometry.box_to_crop(sample["box_xywh"].numpy(), INPUT_HW)
-    matrix = geometry.crop_matrix(center_xy, size_wh[0], INPUT_HW, angle)
+    matrix = geometry.crop_matrix(center_xy, size_wh[0], INPUT_HW, angle, is_unbiased)
     expected = geometry.warp_image(sample["image"].numpy(), matrix, INPUT_HW)
     # OpenCV rounds to whole grey levels; float32 matrices add a little.
     np.testing.assert_allclose(result["image"], expected, atol=0.6)
