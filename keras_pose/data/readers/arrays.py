@@ -10,6 +10,8 @@ from typing import Any
 import h5py
 import numpy as np
 
+_BAD_ZIP = (zipfile.BadZipFile, zlib.error)
+
 
 def read_mat(path, variable: str) -> Any:
     """Reads a variable of a MATLAB file; structures become objects with attributes.
@@ -57,9 +59,11 @@ def read_npz(path, variables: tuple[str, ...]) -> dict[str, np.ndarray]:
     path = _existing(path)
     try:
         with np.load(path, allow_pickle=False) as file:
-            return {name: _variable(path, file, name) for name in variables}
-    except (OSError, EOFError, TypeError, zipfile.BadZipFile, zlib.error) as error:
+            values = {name: file[name] for name in variables if name in file}
+    # ValueError: for pickles, which are not read, and for files that look like them.
+    except (OSError, EOFError, TypeError, ValueError, *_BAD_ZIP) as error:
         raise ValueError(f"{path} cannot be read as a NumPy archive: {error}.") from error
+    return {name: _variable(path, values, name) for name in variables}
 
 
 def check_rows(path, values: dict[str, np.ndarray]) -> dict[str, np.ndarray]:

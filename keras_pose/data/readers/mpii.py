@@ -125,6 +125,8 @@ def _head_sizes(path, count):
     if not found:
         return [None] * count
     boxes = np.asarray(read_mat(found[0], "headboxes_src"), np.float64)
+    if boxes.shape == (2, 2):  # one person: the reader of .mat files drops the axis
+        boxes = boxes[..., None]
     if boxes.shape != (2, 2, count):
         raise ValueError(
             f"{found[0]}: 'headboxes_src' must be (2, 2, {count}), as {path} has {count} "
