@@ -37,6 +37,7 @@ from keras_pose.data.sources import PersonSource
 from keras_pose.files import atomic_path, check_writable, write_json
 from keras_pose.losses import LOSSES
 from keras_pose.runtime import PoseModel, load_model
+from keras_pose.trainer.callbacks import without_optimizer
 from keras_pose.weights.creation import create_model
 from keras_pose.zoo import get_spec
 
@@ -218,6 +219,7 @@ def _fit_stage(recipe, number, source, people, displacements):
         images = spec.normalization(samples.crops)
         loss = network.train_on_batch(images, targets, weights)
         bar.set_postfix(loss=float(loss), refresh=False)
+    network = without_optimizer(network)
     return network, keras_contract(network, codec, source.skeleton, spec.normalization)
 
 
