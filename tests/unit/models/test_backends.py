@@ -6,6 +6,7 @@ The variable names an interpreter that has Keras, OpenCV, JAX and PyTorch; witho
 one is used. What is missing there is skipped.
 """
 
+import functools
 import os
 import subprocess
 import sys
@@ -25,8 +26,8 @@ PYTHON = os.environ.get("KERAS_POSE_BACKENDS_PYTHON", sys.executable)
 TOLERANCE = 1e-3
 
 
-@pytest.fixture(scope="module")
-def tensorflow_outputs():
+@functools.cache
+def _tensorflow_outputs():
     outputs = {}
     for name in list_models():
         outputs[name] = outputs_of(build_seeded(name))
@@ -37,10 +38,10 @@ def tensorflow_outputs():
 @pytest.mark.backends
 @pytest.mark.very_slow
 @pytest.mark.parametrize(("backend", "package"), [("jax", "jax"), ("torch", "torch")])
-def test_outputs_are_tensorflows(backend, package, tensorflow_outputs, tmp_path):
+def test_outputs_are_tensorflows(backend, package, tmp_path):
     if subprocess.run([PYTHON, "-c", f"import {package}"], capture_output=True).returncode:
         pytest.skip(f"{PYTHON} has no {package}; see KERAS_POSE_BACKENDS_PYTHON.")
-    expected = tensorflow_outputs
+    expected = _tensorflow_outputs()
     path = tmp_path / "outputs.npz"
     script = TESTS_DIR / "backend_outputs.py"
     result = subprocess.run(
