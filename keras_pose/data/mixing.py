@@ -52,7 +52,7 @@ class Mix:
 
 def parse_mix(
     datasets: str,
-    data_dir: str | None = None,
+    data_dir: str | Path | None = None,
     shares: str | None = None,
     skeleton: str | None = None,
 ) -> Mix:
@@ -70,12 +70,13 @@ def parse_mix(
             above 0 or not of all sets.
     """
     names = tuple(check_dataset_name(name.strip()) for name in datasets.split(","))
+    folders = None if data_dir is None else str(data_dir)
     if len(set(names)) < len(names):
         raise ValueError(f"Each data set goes into a mix once, got {', '.join(names)}.")
-    if len(names) == 1 and not (data_dir or "").startswith(f"{names[0]}="):
-        data_dirs: dict[str, str] = {} if data_dir is None else {names[0]: data_dir}
+    if len(names) == 1 and not (folders or "").startswith(f"{names[0]}="):
+        data_dirs: dict[str, str] = {} if folders is None else {names[0]: folders}
     else:
-        data_dirs = _assignments("--data-dir", data_dir, names)
+        data_dirs = _assignments("--data-dir", folders, names)
     values = _assignments("--mix", shares, names)
     if values and set(values) != set(names):
         missing = sorted(set(names) - set(values))
