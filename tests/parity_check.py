@@ -113,4 +113,6 @@ def check_outputs(outputs, reference, tolerance=TOLERANCE):
         stored = reference.stored[entry["name"]].reshape(-1)
         differences = output.reshape(-1)[:: entry["flat_step"]] - stored
         difference = np.abs(differences).max() / entry["std"]
+        # `pytest tests/parity -s | grep parity:` gives the table of docs/results.md.
+        print(f"parity: {reference.name} {entry['name']} {difference:.1e}")
         assert difference <= tolerance, f"{entry['name']} differs by {difference} std"
