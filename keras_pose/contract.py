@@ -93,6 +93,16 @@ class Contract:
     def input_hw(self) -> tuple[int, int]:
         return self.codec.input_hw
 
+    @property
+    def outputs(self) -> tuple[TensorSpec, ...]:
+        """All output tensors, of which there is one."""
+        return (self.output,)
+
+    def with_tensors(self, image: TensorSpec, outputs, **values) -> Contract:
+        """Returns the contract of a file with these tensors; `values` as `replace`."""
+        (output,) = outputs
+        return dataclasses.replace(self, input=image, output=output, **values)
+
     def to_dict(self) -> dict[str, Any]:
         return {
             "task": TOP_DOWN,

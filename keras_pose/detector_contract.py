@@ -12,6 +12,7 @@ from keras_pose.boxes import PAD_VALUE, BoxSettings
 from keras_pose.contract import (
     INPUT_NAME,
     TOP_DOWN,
+    Contract,
     TensorSpec,
     input_to_dict,
     named,
@@ -81,6 +82,18 @@ class DetectorContract:
         """All output tensors: the scores of each level, then its distances."""
         return self.scores + self.distances
 
+    def with_tensors(self, image: TensorSpec, outputs, **values) -> DetectorContract:
+        """Returns the contract of a file with these tensors; `values` as `replace`.
+
+        Outputs are recognised by their names.
+        """
+        found = {spec.name: spec for spec in outputs}
+        scores = tuple(found[spec.name] for spec in self.scores)
+        distances = tuple(found[spec.name] for spec in self.distances)
+        return dataclasses.replace(
+            self, input=image, scores=scores, distances=distances, **values
+        )
+
     def to_dict(self) -> dict[str, Any]:
         def outputs(specs):
             return [{**dataclasses.asdict(spec), "layout": "NHWC"} for spec in specs]
@@ -133,6 +146,10 @@ class DetectorContract:
             )
         except (KeyError, TypeError) as error:
             raise ValueError(f"The contract lacks the field {error}.") from error
+
+
+# What a file that can be exported has.
+ModelContract = Contract | DetectorContract
 
 
 def detector_contract(

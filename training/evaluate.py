@@ -186,6 +186,58 @@ def evaluate_file(weights, dataset, truth, people, args):
     return measurement
 
 
+def are_detectors(args):
+    """Tells detectors, by their contracts, from networks that find keypoints."""
+    from keras_pose.detector_contract import is_detector
+    from keras_pose.runtime.loading import file_type
+    from keras_pose.weights.catalog import is_checkpoint, is_word
+
+    def has_contract(path):
+        is_official = is_word(str(path)) or is_checkpoint(path)
+        return not is_official and file_type(path) != ".weights.h5"
+
+    found = [has_contract(path) and is_detector(path) for path in args.weights or ()]
+    if any(found) and not all(found):
+        raise ValueError("Detectors and pose networks are not measured in one table.")
+    return any(found)
+
+
+def evaluate_detectors(args):
+    """Measures box AP of detector files, and writes what it found."""
+    from keras_pose.detection.people import open_boxes
+    from keras_pose.files import check_writable, write_json
+    from keras_pose.metrics import box_protocol as stamp
+    from keras_pose.metrics.box_ap import evaluate_detector
+    from keras_pose.runtime.detector import load_detector
+
+    pose_only = ("flip_test", "boxes", "metrics", "plots", "skeleton", "model")
+    refused = [name for name in pose_only if getattr(args, name)]
+    if refused:
+        raise ValueError(f"--{refused[0].replace('_', '-')} is not for detectors.")
+    source, annotation_path = open_boxes(args.dataset, args.data_dir, args.split)
+    is_subset = args.limit is not None
+    source = source[list(range(min(len(source), args.limit)))] if is_subset else source
+    measured = []
+    for weights in args.weights:
+        check_writable(metrics_path(weights, args).parent)
+        detector = load_detector(weights)
+        result = evaluate_detector(
+            detector, source.images, source.image_ids, annotation_path
+        )
+        data = (args.dataset, args.split)
+        protocol = stamp.build_box_protocol(
+            data, annotation_path, detector.contract, weights, result, is_subset
+        )
+        measured.append((result, protocol))
+        print(stamp.describe_boxes(result, protocol))
+        metrics = stamp.box_metrics_dict(result, protocol)
+        print(f"written     {write_json(metrics_path(weights, args), metrics)}")
+        if args.predictions:
+            print(f"written     {write_json(args.predictions, result.detections)}")
+    if len(measured) > 1:
+        print("\n" + stamp.box_table(*zip(*measured, strict=True)))
+
+
 def draw_charts(measurements, folder):
     """Writes one picture per kind of chart, with all measurements in each."""
     from keras_pose.images import write_image
@@ -212,6 +264,8 @@ def main(argv=None):
     # Imported after parsing: TensorFlow takes seconds, `--help` must not.
     from keras_pose.files import check_writable
 
+    if are_detectors(args):
+        return evaluate_detectors(args)
     if args.compare:
         from keras_pose.metrics.protocol import read_measurement
 

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import numpy as np
 
-from keras_pose.contract import Contract
+from keras_pose.boxes import letterbox
 from keras_pose.data.sources import PersonSource, synthetic_source
+from keras_pose.detector_contract import DetectorContract, ModelContract
 from keras_pose.topdown import crop_people
 
 NUM_CHECK_CROPS = 4
 
 
-def calibration_crops(source: PersonSource, contract: Contract, count: int, seed: int = 0):
+def calibration_crops(
+    source: PersonSource, contract: ModelContract, count: int, seed: int = 0
+):
     """Cuts crops of people picked at random.
 
     Args:
@@ -36,13 +39,15 @@ def calibration_crops(source: PersonSource, contract: Contract, count: int, seed
     return np.concatenate([_crop(source.load(int(index)), contract) for index in indices])
 
 
-def check_crops(contract: Contract):
+def check_crops(contract: ModelContract):
     """Cuts a few synthetic people, to compare a file with its model where no data is."""
     source = synthetic_source(NUM_CHECK_CROPS)
     return calibration_crops(source, contract, NUM_CHECK_CROPS)
 
 
-def _crop(sample, contract: Contract):
+def _crop(sample, contract: ModelContract):
+    if isinstance(contract, DetectorContract):
+        return letterbox(sample.image, contract.input_hw)[0][None]
     crops, _ = crop_people(sample.image, sample.box_xywh[None], contract)
     return crops
 

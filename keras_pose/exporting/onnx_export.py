@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
 
-from keras_pose.contract import Contract, TensorSpec
+from keras_pose.contract import TensorSpec
+from keras_pose.detector_contract import ModelContract
 from keras_pose.exporting.errors import ExportError
 from keras_pose.exporting.serving import in_float32, serving_function
-from keras_pose.exporting.writing import Export, write_export
+from keras_pose.exporting.writing import Export, runnable, write_export
 from keras_pose.quiet import quiet_stderr
-from keras_pose.runtime import PoseModel
 from keras_pose.runtime.onnx_backend import OnnxBackend
 
 DEFAULT_OPSET = 17
@@ -19,7 +18,7 @@ OPSETS = range(13, 19)
 
 
 def export_onnx(
-    model, contract: Contract, path, crops, opset: int = DEFAULT_OPSET, batch: int = 1
+    model, contract: ModelContract, path, crops, opset: int = DEFAULT_OPSET, batch: int = 1
 ) -> Export:
     """Writes an `.onnx` file and its contract.
 
@@ -40,18 +39,16 @@ def export_onnx(
     if opset not in OPSETS:
         raise ValueError(f"opset must be {OPSETS[0]} to {OPSETS[-1]}, got {opset}.")
 
-    def write(temporary: Path) -> Contract:
+    def write(temporary: Path) -> ModelContract:
         convert(in_float32(model), contract, temporary, opset, batch)
         backend = OnnxBackend(temporary)
         image = TensorSpec(backend.input.name, backend.input.shape, backend.input.dtype)
-        return dataclasses.replace(
-            contract, input=image, output=backend.output, normalization=None
-        )
+        return contract.with_tensors(image, backend.outputs, normalization=None)
 
-    return write_export(path, write, PoseModel.from_keras(model, contract), crops)
+    return write_export(path, write, runnable(model, contract), crops)
 
 
-def convert(model, contract: Contract, path, opset: int, batch: int) -> None:
+def convert(model, contract: ModelContract, path, opset: int, batch: int) -> None:
     """Writes an `.onnx` file, not yet checked."""
     import tf2onnx  # here: it takes a second, and TFLite exports do without it
 

@@ -22,7 +22,7 @@ def describe_export(export: Export, source_path, model) -> str:
         f"{float_size / MEGABYTE:.2f} MB of float32 weights; "
         f"from {_describe_parent(Path(source_path))}",
         f"input    {_describe(contract.input)}: RGB pixels 0 to 255, normalised inside",
-        f"output   {_describe(contract.output)}",
+        *(f"output   {_describe(output)}" for output in contract.outputs),
         f"checked  against Keras: RMS difference {export.error:.2g} of the outputs' "
         "standard deviation",
         f"written  {export.path}",

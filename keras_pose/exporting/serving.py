@@ -12,14 +12,15 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_pose.contract import INPUT_NAME, Contract
+from keras_pose.contract import INPUT_NAME
+from keras_pose.detector_contract import DetectorContract, ModelContract
 from keras_pose.normalization import Normalization
 from keras_pose.runtime.keras_backend import last_output
 
 SIGNATURE = "serve"
 
 
-def serving_function(model, contract: Contract, batch=1, input_dtype="uint8"):
+def serving_function(model, contract: ModelContract, batch=1, input_dtype="uint8"):
     """Wraps a network so that it takes pixels.
 
     Args:
@@ -32,23 +33,29 @@ def serving_function(model, contract: Contract, batch=1, input_dtype="uint8"):
 
     Returns:
         A `tf.function` of "image", (batch, H, W, 3) RGB in [0, 255], that returns
-        {codec.output_name: (batch, *codec.output_shape(K)) float32}.
+        the contract's outputs by name, (batch, ...) float32.
 
     Raises:
-        ValueError: if the contract does not say how to normalise.
+        ValueError: if the contract does not say how to normalise, and for a detector
+            of several images at a time.
     """
     if contract.normalization is None:
         raise ValueError(f"The contract of {contract.model!r} lacks a normalization.")
+    if batch != 1 and isinstance(contract, DetectorContract):
+        raise ValueError(f"A detector file takes one image at a time, got batch={batch}.")
     shape = (batch, *model.inputs[0].shape[1:])
     image_spec = tf.TensorSpec(shape, input_dtype, name=INPUT_NAME)
     kernel, bias = normalization_kernel(contract.normalization)
-    output_name = contract.codec.output_name
+    names = [spec.name for spec in contract.outputs]
 
     @tf.function(input_signature=[image_spec])
     def serve(image):
         x = tf.nn.conv2d(tf.cast(image, tf.float32), kernel, strides=1, padding="VALID")
         x = tf.nn.bias_add(x, bias)
-        return {output_name: tf.identity(last_output(model(x, training=False)))}
+        outputs = model(x, training=False)
+        # Of several stacks the last counts; a detector's outputs all do.
+        counting = outputs if len(names) > 1 else [last_output(outputs)]
+        return {name: tf.identity(y) for name, y in zip(names, counting, strict=True)}
 
     return serve
 

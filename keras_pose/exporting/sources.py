@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from keras_pose.contract import Contract
 from keras_pose.data.datasets import DEFAULT_DIRS
 from keras_pose.data.mixing import open_train, parse_mix
 from keras_pose.data.sources import (
@@ -15,8 +14,14 @@ from keras_pose.data.sources import (
     records_source,
     synthetic_source,
 )
+from keras_pose.detector_contract import (
+    ModelContract,
+    is_detector,
+    read_detector_contract,
+)
 from keras_pose.files import read_json
 from keras_pose.runs import RECIPE_NAME, newest_checkpoint
+from keras_pose.runtime.keras_backend import load_network
 from keras_pose.runtime.loading import load_keras
 from keras_pose.weights.catalog import is_word
 
@@ -37,7 +42,7 @@ class ExportSource:
 
     path: Path
     model: Any
-    contract: Contract
+    contract: ModelContract
     recipe: dict[str, Any]
 
     def default_output(self, kind: str, suffix: str) -> Path:
@@ -66,7 +71,10 @@ def open_source(
     else:
         path = Path(f"{model}-{weights}") if is_word(weights) else Path(weights)
         print(f"Exporting {path}.")
-    network, contract = load_keras(weights or path, model, num_keypoints, input_hw)
+    if path.suffix == ".keras" and is_detector(path):
+        network, contract = load_network(path), read_detector_contract(path)
+    else:
+        network, contract = load_keras(weights or path, model, num_keypoints, input_hw)
     recipe = path.with_name(RECIPE_NAME)
     return ExportSource(
         path, network, contract, read_json(recipe) if recipe.exists() else {}

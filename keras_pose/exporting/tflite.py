@@ -7,7 +7,6 @@ into files, or left the weights out.
 
 from __future__ import annotations
 
-import dataclasses
 import re
 import tempfile
 from pathlib import Path
@@ -16,21 +15,21 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_pose.contract import INPUT_NAME, Contract, TensorSpec
+from keras_pose.contract import INPUT_NAME, TensorSpec
+from keras_pose.detector_contract import ModelContract
 from keras_pose.exporting.calibration import span_all_pixels
 from keras_pose.exporting.errors import ExportError
 from keras_pose.exporting.flatbuffer import custom_ops, float_ops
 from keras_pose.exporting.serving import SIGNATURE, in_float32, serving_function
-from keras_pose.exporting.writing import Export, write_export
+from keras_pose.exporting.writing import Export, runnable, write_export
 from keras_pose.quiet import quiet_stderr
-from keras_pose.runtime import PoseModel
 from keras_pose.runtime.litert_backend import LiteRTBackend
 
 QUANTIZATIONS = ("float32", "float16", "dynamic", "int8")
 
 
 def export_tflite(
-    model, contract: Contract, path, crops, quantization="float32", batch=1
+    model, contract: ModelContract, path, crops, quantization="float32", batch=1
 ) -> Export:
     """Writes a `.tflite` file and its contract.
 
@@ -53,15 +52,15 @@ def export_tflite(
             f"quantization must be one of {QUANTIZATIONS}, got {quantization!r}."
         )
 
-    def write(temporary: Path) -> Contract:
+    def write(temporary: Path) -> ModelContract:
         content = convert(in_float32(model), contract, crops, quantization, batch)
         temporary.write_bytes(content)
         return check_file(temporary, contract, quantization)
 
-    return write_export(path, write, PoseModel.from_keras(model, contract), crops)
+    return write_export(path, write, runnable(model, contract), crops)
 
 
-def convert(model, contract: Contract, crops, quantization, batch) -> bytes:
+def convert(model, contract: ModelContract, crops, quantization, batch) -> bytes:
     """Returns the content of a `.tflite` file, not yet checked."""
     input_dtype = "float32" if quantization == "int8" else "uint8"
     serve = serving_function(model, contract, batch, input_dtype)
@@ -113,7 +112,7 @@ def _calibration_batches(crops, batch):
         yield {INPUT_NAME: images[indices]}
 
 
-def check_file(path, contract: Contract, quantization) -> Contract:
+def check_file(path, contract: ModelContract, quantization) -> ModelContract:
     """Checks what can be seen without running the file; returns its contract.
 
     Raises:
@@ -128,10 +127,9 @@ def check_file(path, contract: Contract, quantization) -> Contract:
     if quantization == "int8":
         _check_int8(path, backend)
     image = TensorSpec(backend.input.name, backend.input.shape, backend.input.dtype)
-    return dataclasses.replace(
-        contract,
-        input=image,
-        output=backend.output,
+    return contract.with_tensors(
+        image,
+        backend.outputs,
         normalization=None,
         quantization=quantization,
         signature=SIGNATURE,
@@ -145,7 +143,8 @@ def _check_int8(path, backend: LiteRTBackend) -> None:
             "The input of an int8 file must be pixels: uint8, scale 1.0, zero point 0; got "
             f"{image.dtype}, {image.scale}, {image.zero_point}."
         )
-    if backend.output.dtype != "int8" or backend.output.scale is None:
-        raise ExportError(f"The output of an int8 file must be int8, got {backend.output}.")
+    for output in backend.outputs:
+        if output.dtype != "int8" or output.scale is None:
+            raise ExportError(f"The outputs of an int8 file must be int8, got {output}.")
     if float_ops(path):
         raise ExportError(f"These ops of the int8 file run in float: {float_ops(path)}.")

@@ -12,12 +12,14 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_pose.contract import Contract, contracts_beside, write_contract
+from keras_pose.contract import contracts_beside, write_contract
+from keras_pose.detector_contract import DetectorContract, ModelContract
 from keras_pose.exporting.calibration import NUM_CHECK_CROPS
 from keras_pose.exporting.errors import ExportError
 from keras_pose.files import atomic_path
 from keras_pose.quiet import quiet_stderr
 from keras_pose.runtime import PoseModel
+from keras_pose.runtime.detector import Detector, open_detector
 from keras_pose.runtime.loading import open_model
 
 # Largest error that still is rounding: several times what was measured on all families
@@ -31,6 +33,10 @@ MAX_ERROR = {
 }
 
 
+# What can be run to compare a file with.
+Runnable = PoseModel | Detector
+
+
 @dataclass(frozen=True)
 class Export:
     """A file that was written.
@@ -42,12 +48,12 @@ class Export:
     """
 
     path: Path
-    contract: Contract
+    contract: ModelContract
     error: float
 
 
 def write_export(
-    path, write: Callable[[Path], Contract], reference: PoseModel, crops
+    path, write: Callable[[Path], ModelContract], reference: Runnable, crops
 ) -> Export:
     """Writes, checks, then names a file, and writes its contract beside it.
 
@@ -72,7 +78,7 @@ def write_export(
     return Export(path, contract, error)
 
 
-def check_written(path, contract: Contract, reference: PoseModel, crops) -> float:
+def check_written(path, contract: ModelContract, reference: Runnable, crops) -> float:
     """Runs a converted file beside the Keras model, on the first few crops.
 
     Returns:
@@ -82,13 +88,13 @@ def check_written(path, contract: Contract, reference: PoseModel, crops) -> floa
         ExportError: if the file cannot be run, or gives other outputs.
     """
     crops = crops[:NUM_CHECK_CROPS]
-    expected = reference.predict(crops)
+    expected = _outputs(reference, crops)
     try:
         with quiet_stderr():
-            actual = open_model(path, contract).predict(crops)
+            actual = _outputs(_open(path, contract), crops)
     except (ValueError, RuntimeError) as cause:
         raise ExportError(f"The converted file does not run: {cause}") from cause
-    error = relative_error(actual, expected)
+    error = max(map(relative_error, actual, expected))
     limit = MAX_ERROR[contract.quantization]
     if not error <= limit:  # NaN must not pass
         raise ExportError(
@@ -99,9 +105,33 @@ def check_written(path, contract: Contract, reference: PoseModel, crops) -> floa
     return error
 
 
+def runnable(model, contract: ModelContract) -> Runnable:
+    """Wraps a Keras model in memory so that it takes pixels."""
+    if isinstance(contract, DetectorContract):
+        return Detector.from_keras(model, contract)
+    return PoseModel.from_keras(model, contract)
+
+
+def _open(path, contract: ModelContract) -> Runnable:
+    if isinstance(contract, DetectorContract):
+        return open_detector(path, contract)
+    return open_model(path, contract)
+
+
+def _outputs(model: Runnable, crops) -> list[np.ndarray]:
+    """Returns all outputs for all crops, one array for each tensor."""
+    if isinstance(model, PoseModel):
+        return [model.predict(crops)]
+    per_crop = [model.predict(crop) for crop in crops]
+    return [np.stack(values) for values in zip(*per_crop, strict=True)]
+
+
 def relative_error(actual, expected) -> float:
-    """Returns the RMS difference / the standard deviation of what is expected."""
+    """Returns the RMS difference / the standard deviation of what is expected.
+
+    An untrained head may give nearly a constant, to be divided by a tenth of that instead.
+    """
     difference = np.asarray(actual, np.float64) - expected
-    # An untrained head may give a constant, whose deviation is 0.
-    scale = max(float(np.std(expected)), 1e-6)
+    size = float(np.sqrt(np.mean(np.square(expected, dtype=np.float64))))
+    scale = max(float(np.std(expected)), 0.1 * size, 1e-6)
     return float(np.sqrt(np.mean(difference**2)) / scale)

@@ -51,6 +51,7 @@ WITHIN_RANK = {
     ("topdown", "contract"),
     ("detector_contract", "contract"),
     ("metrics", "contract"),
+    ("metrics", "detector_contract"),
     ("metrics", "topdown"),
     ("metrics", "data"),
     ("data", "contract"),
