@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from keras_pose.skeleton import Skeleton
+
+# The track of people who have none.
+NO_TRACK = -1
 
 
 @dataclass(frozen=True)
@@ -20,6 +24,8 @@ class Poses:
         keypoint_scores: (N, K) float32, height of the heatmap at the keypoint.
         scores: (N,) float32, confidence in the person as a whole.
         skeleton: names and limbs of the K keypoints.
+        track_ids: (N,) int64, the same number for one person throughout a video, and
+            `NO_TRACK` for people who are not followed; None where nobody is.
 
     Raises:
         ValueError: where shapes do not fit together.
@@ -30,6 +36,7 @@ class Poses:
     keypoint_scores: np.ndarray
     scores: np.ndarray
     skeleton: Skeleton
+    track_ids: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         num_people = len(self.boxes_xyxy)
@@ -44,9 +51,124 @@ class Poses:
             if values.shape != shape:
                 raise ValueError(f"Poses.{field} must be {shape}, got {values.shape}.")
             object.__setattr__(self, field, values)
+        if self.track_ids is not None:
+            track_ids = np.asarray(self.track_ids, np.int64)
+            if track_ids.shape != (num_people,):
+                raise ValueError(
+                    f"Poses.track_ids must be {(num_people,)}, got {track_ids.shape}."
+                )
+            object.__setattr__(self, "track_ids", track_ids)
+
+    @classmethod
+    def none(cls, skeleton: Skeleton) -> Poses:
+        """Returns those of an image without people."""
+        shape = (0, skeleton.num_keypoints)
+        return cls(
+            np.zeros((0, 4)), np.zeros((*shape, 2)), np.zeros(shape), np.zeros(0), skeleton
+        )
 
     def __len__(self) -> int:
         return len(self.scores)
+
+    def __getitem__(self, chosen) -> Poses:
+        """Picks people by a mask, a slice or a list of indices."""
+        return Poses(
+            self.boxes_xyxy[chosen],
+            self.keypoints_xy[chosen],
+            self.keypoint_scores[chosen],
+            self.scores[chosen],
+            self.skeleton,
+            None if self.track_ids is None else self.track_ids[chosen],
+        )
+
+    def replace(self, **values) -> Poses:
+        """Returns a copy with other values."""
+        return dataclasses.replace(self, **values)
+
+    def to_dicts(self) -> list[dict[str, Any]]:
+        """Returns the people as JSON takes them, keypoints by name.
+
+        Pixels are rounded to 0.01; what is not finite is None, since JSON has no NaN.
+        """
+        return [self._to_dict(i) for i in range(len(self))]
+
+    def _to_dict(self, index: int) -> dict[str, Any]:
+        x1, y1, x2, y2 = self.boxes_xyxy[index].tolist()
+        keypoints = zip(
+            self.skeleton.names,
+            self.keypoints_xy[index].tolist(),
+            self.keypoint_scores[index].tolist(),
+            strict=True,
+        )
+        tracked = {} if self.track_ids is None else {"track_id": int(self.track_ids[index])}
+        return {
+            **tracked,
+            "score": _rounded(self.scores[index], 4),
+            "box_xywh": [_rounded(value, 2) for value in (x1, y1, x2 - x1, y2 - y1)],
+            "keypoints": {
+                name: {
+                    "x": _rounded(x, 2),
+                    "y": _rounded(y, 2),
+                    "score": _rounded(score, 4),
+                }
+                for name, (x, y), score in keypoints
+            },
+        }
+
+    def to_rows(self, **first) -> list[dict[str, Any]]:
+        """Returns one flat row per person, for `pandas.DataFrame(rows)` or a CSV file.
+
+        Columns: person, track_id (where people are followed), score, x1, y1, x2, y2,
+        then of every keypoint NAME_x, NAME_y, NAME_score; image pixels.
+
+        Args:
+            first: columns to put before them, such as frame=7.
+        """
+        return [{**first, **self._to_row(i)} for i in range(len(self))]
+
+    def _to_row(self, index: int) -> dict[str, Any]:
+        row: dict[str, Any] = {"person": index}
+        if self.track_ids is not None:
+            row["track_id"] = int(self.track_ids[index])
+        row["score"] = float(self.scores[index])
+        corners = self.boxes_xyxy[index].tolist()
+        row |= dict(zip(("x1", "y1", "x2", "y2"), corners, strict=True))
+        for k, name in enumerate(self.skeleton.names):
+            x, y = self.keypoints_xy[index, k].tolist()
+            score = float(self.keypoint_scores[index, k])
+            row |= {f"{name}_x": x, f"{name}_y": y, f"{name}_score": score}
+        return row
+
+    def to_coco(self, image_id: int, category_id: int = 1) -> list[dict[str, Any]]:
+        """Returns the people in COCO's result format (cocodataset.org/#format-results).
+
+        Where COCO's labels have a visibility stands the keypoint's score; a keypoint
+        that is not finite is (0, 0, 0).
+        """
+        triples = np.concatenate(
+            [self.keypoints_xy, self.keypoint_scores[..., None]], axis=-1
+        ).astype(float)
+        triples[~np.isfinite(triples).all(axis=-1)] = 0
+        boxes_xywh = self.boxes_xyxy.astype(float)
+        boxes_xywh[:, 2:] -= boxes_xywh[:, :2]
+        results = [
+            {
+                "image_id": image_id,
+                "category_id": category_id,
+                "keypoints": person.ravel().tolist(),
+                "score": float(score),
+                "bbox": box.tolist(),
+            }
+            for person, score, box in zip(triples, self.scores, boxes_xywh, strict=True)
+        ]
+        if self.track_ids is not None:
+            for result, track_id in zip(results, self.track_ids.tolist(), strict=True):
+                result["track_id"] = track_id
+        return results
+
+
+def _rounded(value, digits: int) -> float | None:
+    return round(float(value), digits) if np.isfinite(value) else None
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,20 @@ from pathlib import Path
 
 import numpy as np
 
+from keras_pose.inference.detectors import (
+    MAX_SIDE,
+    MIN_SIDE,
+    PERSON,
+    Detect,
+    DetectionFile,
+    is_usable,
+    open_detector,
+    people_among,
+)
 from keras_pose.runtime import PoseModel, load_model
-from keras_pose.structures import Poses
+from keras_pose.runtime.pose_model import MAX_BATCH
+from keras_pose.skeleton import Skeleton
+from keras_pose.structures import Detections, Poses
 from keras_pose.topdown import (
     check_flip_test,
     crop_people,
@@ -21,24 +33,27 @@ from keras_pose.zoo import ZOO
 class PoseEstimator:
     """Estimates the pose of every person in an image.
 
-        estimator = PoseEstimator("pose_model.tflite")
+        estimator = PoseEstimator("pose_model.tflite", detector="detector.tflite")
+        poses = estimator(image)
         poses = estimator(image, boxes_xyxy=[[40, 12, 180, 390]])
 
         estimator = PoseEstimator("hrnet_w32", weights="coco")
 
     Attributes:
         pose_model: the model, with its contract.
+        detector: what finds people, see `inference.detectors`; None where the whole
+            image is one person.
         flip_test: whether mirrored crops are averaged in: slower, a little better.
 
     Raises:
         ValueError: for a flip test of a model whose keypoints have no mirror pairs,
-            and for a detector, which this version does not take yet.
+            and for a detector that is none.
     """
 
     def __init__(
         self,
         pose: str | Path | PoseModel,
-        detector=None,
+        detector: Detect | DetectionFile | str | Path | None = None,
         flip_test: bool = False,
         num_threads: int | None = None,
         weights: str | Path | None = None,
@@ -48,49 +63,91 @@ class PoseEstimator:
         Args:
             pose: `.keras`, `.tflite` or `.onnx` file with its contract, a model that is
                 loaded already, or with `weights`, a name in the zoo.
-            detector: must be None: people come as boxes, or fill the image.
+            detector: a detector's file, or a `.json` of detections in COCO's format, or
+                what is loaded already; None or "whole image" for one person per image.
             flip_test: predict mirrored crops too, and average.
             num_threads: for `.tflite` and `.onnx` files; None for all cores.
             weights: of a model of the zoo, see `create_model`.
         """
-        if detector is not None:
-            raise ValueError(
-                "There is no person detector yet: detector must be None, got "
-                f"{detector!r}. Call the estimator with boxes_xyxy."
-            )
         if not isinstance(pose, PoseModel):
             pose = _load(pose, weights, num_threads)
         if flip_test:
             check_flip_test(pose.contract.skeleton)
         self.pose_model = pose
+        self.detector = open_detector(detector, num_threads)
         self.flip_test = flip_test
 
-    def __call__(self, image: np.ndarray, boxes_xyxy=None) -> Poses:
+    @property
+    def skeleton(self) -> Skeleton:
+        """Names and limbs of the keypoints."""
+        return self.pose_model.contract.skeleton
+
+    def __call__(self, image: np.ndarray, boxes_xyxy=None, image_id=None) -> Poses:
         """Estimates the poses in one image.
 
         Args:
             image: (H, W, 3) uint8 RGB.
-            boxes_xyxy: (N, 4) person boxes, image pixels; by default the whole image
-                is one person.
+            boxes_xyxy: (N, 4) person boxes, image pixels; by default those that the
+                detector finds.
+            image_id: what a file of detections calls the image.
 
         Returns:
             The people, in the order of their boxes.
 
         Raises:
             ValueError: for an image of another shape or type, and for boxes that
-                are empty or outside the image.
+                are empty or outside the image. (Of a detector's boxes such are left out.)
         """
-        _check_image(image)
-        if boxes_xyxy is None:
-            boxes_xyxy = whole_image_box(image)
-        boxes = _checked_boxes(boxes_xyxy, image.shape[:2])
+        check_image(image)
+        if boxes_xyxy is not None:
+            boxes = _checked_boxes(boxes_xyxy, image.shape[:2])
+            return self.estimate(image, boxes)
+        people = self.find_people(image, image_id)
+        return self.estimate(image, people.boxes_xyxy, people.scores)
+
+    def find_people(self, image: np.ndarray, image_id=None) -> Detections:
+        """Returns the boxes of people, by the detector; arguments as for a call."""
+        if self.detector is None:
+            return Detections(whole_image_box(image), np.ones(1), np.array([PERSON]))
+        if isinstance(self.detector, DetectionFile):
+            if image_id is None:
+                raise ValueError(
+                    f"The people stand in the file {self.detector.path}: say of which "
+                    "image they are asked, image_id=..."
+                )
+            found = self.detector.find(image_id)
+        else:
+            found = self.detector(image)
+        return people_among(found, image.shape[:2])
+
+    def estimate(self, image: np.ndarray, boxes_xyxy, box_scores=None) -> Poses:
+        """Estimates the poses in boxes that are known to be good.
+
+        Some at a time, so that memory does not grow with the number of people.
+
+        Args:
+            image: (H, W, 3) uint8 RGB.
+            boxes_xyxy: (N, 4), image pixels, see `detectors.is_usable`.
+            box_scores: (N,) confidence that someone is there; 1 by default.
+        """
+        boxes = np.asarray(boxes_xyxy, np.float64).reshape(-1, 4)
+        if not len(boxes):
+            return Poses.none(self.skeleton)
+        parts = [
+            self._estimate_some(image, boxes[start : start + MAX_BATCH])
+            for start in range(0, len(boxes), MAX_BATCH)
+        ]
+        keypoints_xy, keypoint_scores = map(np.concatenate, zip(*parts, strict=True))
+        box_scores = np.ones(len(boxes)) if box_scores is None else box_scores
+        scores = person_scores(box_scores, keypoint_scores)
+        return Poses(boxes, keypoints_xy, keypoint_scores, scores, self.skeleton)
+
+    def _estimate_some(self, image, boxes):
         contract = self.pose_model.contract
         boxes_xywh = np.concatenate([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], axis=1)
         crops, to_image = crop_people(image, boxes_xywh, contract)
         outputs = predict_outputs(self.pose_model.predict, crops, contract, self.flip_test)
-        keypoints_xy, keypoint_scores = decode_people(outputs, to_image, contract)
-        scores = person_scores(np.ones(len(boxes)), keypoint_scores)
-        return Poses(boxes, keypoints_xy, keypoint_scores, scores, contract.skeleton)
+        return decode_people(outputs, to_image, contract)
 
 
 def _load(pose, weights, num_threads) -> PoseModel:
@@ -110,7 +167,8 @@ def whole_image_box(image) -> np.ndarray:
     return np.array([[0.0, 0.0, max(1, width - 1), max(1, height - 1)]])
 
 
-def _check_image(image):
+def check_image(image) -> None:
+    """Raises ValueError for what is not an (H, W, 3) uint8 image with pixels."""
     if image.ndim != 3 or image.shape[-1] != 3 or image.dtype != np.uint8 or not image.size:
         raise ValueError(
             f"The estimator takes (H, W, 3) uint8 RGB images, got {image.shape} "
@@ -126,16 +184,15 @@ def _checked_boxes(boxes_xyxy, image_hw):
     if boxes.ndim != 2 or boxes.shape[1] != 4:
         raise ValueError(f"boxes_xyxy must be (N, 4), got {boxes.shape}.")
     height, width = image_hw
-    for box in boxes:
-        x1, y1, x2, y2 = box
-        if not np.isfinite(box).all() or x2 <= x1 or y2 <= y1:
+    for x1, y1, x2, y2 in boxes[~is_usable(boxes, image_hw)]:
+        box = f"(x1, y1, x2, y2) = ({x1:g}, {y1:g}, {x2:g}, {y2:g})"
+        if x1 < x2 and y1 < y2 and (x1 >= width or y1 >= height or x2 <= 0 or y2 <= 0):
             raise ValueError(
-                "A person box needs finite x1 < x2 and y1 < y2, got (x1, y1, x2, y2) = "
-                f"({x1:g}, {y1:g}, {x2:g}, {y2:g})."
+                f"The person box {box} lies outside the image, which is {width} wide and "
+                f"{height} high."
             )
-        if x1 >= width or y1 >= height or x2 <= 0 or y2 <= 0:
-            raise ValueError(
-                f"The person box (x1, y1, x2, y2) = ({x1:g}, {y1:g}, {x2:g}, {y2:g}) lies "
-                f"outside the image, which is {width} wide and {height} high."
-            )
+        raise ValueError(
+            "A person box needs finite x1 < x2 and y1 < y2, with sides of "
+            f"{MIN_SIDE:g} to {MAX_SIDE:g} pixels, got {box}."
+        )
     return boxes

@@ -11,6 +11,7 @@ from keras_pose.contract import Contract, TensorSpec
 from keras_pose.inference import PoseEstimator
 from keras_pose.runtime import PoseModel
 from keras_pose.skeleton import COCO_17
+from keras_pose.structures import Detections
 
 ROOT = Path(__file__).resolve().parents[3]
 CODEC = GaussianHeatmapCodec((128, 96))
@@ -96,9 +97,39 @@ def test_bad_images_are_refused():
         PoseEstimator(make_model())(light_at(0, 0)[..., 0])
 
 
-def test_a_detector_is_refused_until_there_is_one():
-    with pytest.raises(ValueError, match="no person detector yet"):
-        PoseEstimator(make_model(), detector="person.tflite")
+def test_a_detectors_people_are_estimated_and_rated_by_their_boxes_too():
+    found = Detections([[10, 10, 100, 200], [60, 40, 180, 260]], [0.5, 0.25], [0, 0])
+    model = make_model()
+
+    poses = PoseEstimator(model, detector=lambda image: found)(light_at(60, 120))
+
+    np.testing.assert_array_equal(poses.boxes_xyxy, found.boxes_xyxy)
+    means = poses.keypoint_scores.mean(axis=1)
+    np.testing.assert_allclose(poses.scores, means * [0.5, 0.25], rtol=1e-5)
+
+
+def test_of_what_a_detector_finds_only_people_that_can_be_seen_are_estimated():
+    boxes = [[10, 10, 100, 200], [10, 10, 10, 200], [500, 0, 600, 50], [10, 10, 100, 200]]
+    found = Detections(boxes, [1, 1, 1, 1], [0, 0, 0, 3])  # no width, outside, a car
+
+    poses = PoseEstimator(make_model(), detector=lambda image: found)(light_at(60, 120))
+
+    np.testing.assert_array_equal(poses.boxes_xyxy, boxes[:1])
+
+
+def test_a_crowd_is_estimated_some_at_a_time():
+    model = make_model()
+    boxes = np.tile([[10, 10, 100, 200]], (70, 1))
+
+    poses = PoseEstimator(model)(light_at(60, 120), boxes)
+
+    assert [len(batch) for batch in model._backend.batches] == [32, 32, 6]
+    assert len(poses) == 70
+
+
+def test_what_is_no_detector_is_refused():
+    with pytest.raises(ValueError, match="something to call with an image, got 7"):
+        PoseEstimator(make_model(), detector=7)
 
 
 def write_onnx_model(path):

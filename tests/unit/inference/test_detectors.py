@@ -1,0 +1,84 @@
+import json
+
+import numpy as np
+import pytest
+
+from keras_pose.inference.detectors import DetectionFile, is_usable, open_detector
+
+PERSON = {"image_id": 139, "category_id": 1, "bbox": [10, 20, 30, 40], "score": 0.9}
+CAR = PERSON | {"category_id": 3}
+
+
+@pytest.fixture
+def write(tmp_path):
+    def write(entries):
+        path = tmp_path / "found.json"
+        path.write_text(json.dumps(entries))
+        return path
+
+    return write
+
+
+@pytest.mark.parametrize("name", [139, "000000000139.jpg", "photos/139.png"])
+def test_people_are_found_by_the_name_of_the_image(write, name):
+    found = DetectionFile(write([PERSON, CAR])).find(name)
+
+    np.testing.assert_array_equal(found.boxes_xyxy, [[10, 20, 40, 60]])
+    np.testing.assert_allclose(found.scores, [0.9])
+
+
+def test_names_may_be_words(write):
+    found = DetectionFile(write([PERSON | {"image_id": "beach.jpg"}]))
+    assert len(found.find("photos/beach.jpg")) == 1
+    assert len(found.find("photos/forest.jpg")) == 0
+
+
+def test_weak_boxes_are_left_out(write):
+    path = write([PERSON, PERSON | {"score": 0.2}])
+    assert len(DetectionFile(path, score_threshold=0.5).find(139)) == 1
+
+
+@pytest.mark.parametrize(
+    ("entries", "message"),
+    [
+        ({"annotations": []}, r"found\.json: .* is a list, got dict"),
+        ([PERSON, 5], "entry 1 must be an object, got 5"),
+        ([{"image_id": 1}], r"entry 0 lacks \['bbox', 'score'\]"),
+        ([PERSON | {"bbox": [1, 2, 3]}], r"entry 0: bbox must be four finite numbers"),
+        ([PERSON | {"bbox": [1, 2, 3, float("nan")]}], "four finite numbers"),
+        ([PERSON | {"bbox": None}], "four finite numbers"),
+        ([PERSON | {"score": "high"}], "score='high'"),
+    ],
+)
+def test_malformed_files_are_refused(write, entries, message):
+    with pytest.raises(ValueError, match=message):
+        DetectionFile(write(entries))
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"none\.json does not exist"):
+        open_detector(tmp_path / "none.json")
+    with pytest.raises(FileNotFoundError, match=r"none\.tflite does not exist"):
+        open_detector(tmp_path / "none.tflite")
+
+
+def test_the_whole_image_needs_no_detector():
+    assert open_detector("whole image") is None
+
+
+@pytest.mark.parametrize(
+    ("box", "is_good"),
+    [
+        ([0, 0, 10, 10], True),
+        ([-50, -50, 1, 1], True),
+        ([-50, -50, 0, 10], False),
+        ([100, 0, 110, 10], False),
+        ([5, 5, 5, 10], False),
+        ([9, 5, 5, 10], False),
+        ([0, 0, np.nan, 10], False),
+        ([0, 0, np.inf, 10], False),
+        ([0, 0, 1e9, 10], False),
+    ],
+)
+def test_boxes_need_an_area_within_the_image(box, is_good):
+    assert is_usable([box], (50, 100)).tolist() == [is_good]
