@@ -1,0 +1,101 @@
+"""Box AP by arithmetic, and the way from detector to COCO results."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from keras_pose.metrics.box_ap import BOX_STATS, box_stats, coco_results, evaluate_detector
+from keras_pose.structures import Detections
+
+PERSON = 5
+
+
+def _truth(boxes_by_image, **more):
+    annotations = [
+        {"image_id": image_id, "category_id": PERSON, "bbox": box} | more
+        for image_id, boxes in boxes_by_image.items()
+        for box in boxes
+    ]
+    return {
+        "images": [{"id": i, "file_name": f"{i}.png"} for i in boxes_by_image],
+        "annotations": [a | {"id": i + 1} for i, a in enumerate(annotations)],
+        "categories": [{"id": PERSON, "name": "person"}],
+    }
+
+
+def _found(boxes, scores, labels=None):
+    labels = np.zeros(len(scores)) if labels is None else labels
+    return Detections(np.reshape(boxes, (-1, 4)), np.array(scores), np.array(labels))
+
+
+def test_perfect_boxes_score_1_and_no_boxes_0():
+    truth = _truth({1: [[10, 10, 50, 50]], 2: [[0, 0, 100, 120]]})
+    perfect = [
+        {"image_id": a["image_id"], "category_id": PERSON, "bbox": a["bbox"], "score": 0.9}
+        for a in truth["annotations"]
+    ]
+
+    assert box_stats(truth, perfect)["AP"] == pytest.approx(1)
+    assert box_stats(truth, [])["AP"] == 0
+    assert set(box_stats(truth, perfect)) == set(BOX_STATS)
+
+
+def test_a_box_of_iou_0_8_counts_up_to_the_threshold_0_8():
+    truth = _truth({1: [[0, 0, 100, 100]]})
+    found = coco_results(_found([[0, 0, 100, 80]], [0.5]), 1, PERSON)
+
+    stats = box_stats(truth, found)
+
+    assert stats["AP"] == pytest.approx(7 / 10)  # 0.50, 0.55, ... 0.80
+    assert stats["AP75"] == pytest.approx(1)
+
+
+def test_boxes_of_crowds_are_no_mistakes():
+    truth = _truth({1: [[0, 0, 50, 50]]})
+    crowd = {"id": 9, "image_id": 1, "category_id": PERSON, "bbox": [100, 0, 99, 99]}
+    truth["annotations"].append(crowd | {"iscrowd": 1, "area": 9801})
+    found = _found([[0, 0, 50, 50], [110, 0, 140, 60]], [0.5, 0.9])
+
+    # COCO asks for a mask or a box of the crowd; it has a box.
+    assert box_stats(truth, coco_results(found, 1, PERSON))["AP"] == pytest.approx(1)
+
+
+def test_only_people_are_reported():
+    found = _found([[0, 0, 1, 1], [2, 3, 5, 7]], [0.5, 0.4], labels=[3, 0])
+
+    (only,) = coco_results(found, 8, PERSON)
+
+    assert only == {
+        "image_id": 8,
+        "category_id": PERSON,
+        "bbox": [2, 3, 3, 4],
+        "score": 0.4,
+    }
+
+
+def test_a_detector_is_measured_on_its_images_alone(tmp_path):
+    truth = _truth({1: [[4, 4, 50, 50]], 2: [[0, 0, 60, 60]], 3: []})
+    path = tmp_path / "truth.json"
+    path.write_text(json.dumps(truth))
+    images = []
+    for image_id in (1, 3):
+        images.append(tmp_path / f"{image_id}.png")
+        Image.new("RGB", (80, 80), (image_id, 0, 0)).save(images[-1])
+
+    def detect(image):
+        if image[0, 0, 0] == 1:
+            return _found([[4, 4, 54, 54]], [0.9])
+        return _found([], [])
+
+    result = evaluate_detector(detect, images, [1, 3], path, progress=False)
+
+    assert result.stats["AP"] == pytest.approx(1)
+    assert (result.num_images, result.num_people) == (2, 1)
+
+
+def test_unknown_images_are_refused():
+    found = coco_results(_found([[0, 0, 1, 1]], [0.5]), 77, PERSON)
+    with pytest.raises(ValueError, match="77"):
+        box_stats(_truth({1: [[0, 0, 9, 9]]}), found)
