@@ -50,22 +50,41 @@ def check_split(spec, data_dir, split):
     """Reads a split and prints its counts; returns whether it is there and whole."""
     from keras_pose.data.datasets import find_files
 
-    found = find_files(spec, data_dir, split)
+    # Files with images first: of several forms, that is what training would read.
+    found = find_files(spec, data_dir, split) or find_files(
+        spec, data_dir, split, requires_images=False
+    )
     if found is None:
         print(f"{split:11} is not in {data_dir}")
         return None
+    paths, folder = found
     try:
-        records = spec.read(*found, split, spec.skeleton)
+        records = spec.read(paths, None, split, spec.skeleton)
+        named = {record.image_path for record in records}
+        num_missing = count_missing(spec, paths, folder, split, named)
     except (OSError, ValueError) as error:
         print(f"{split:11} cannot be read: {error}")
         return False
-    num_images = len({record.image_path for record in records})
     official = spec.people.get(split)
     verdict = "" if official is None else f", officially {official:,}"
-    is_whole = official in (None, len(records))
-    print(f"{split:11} {num_images:,} images, {len(records):,} people{verdict}"
-          f"{'' if is_whole else ': NOT WHOLE'}")  # fmt: skip
-    return is_whole
+    problems = ["NOT WHOLE"] * (official not in (None, len(records)))
+    problems += [f"{num_missing:,} IMAGES MISSING in {folder}"] * bool(num_missing)
+    print(f"{split:11} {len(named):,} images, {len(records):,} people{verdict}"
+          f"{': ' if problems else ''}{', '.join(problems)}")  # fmt: skip
+    return not problems
+
+
+def count_missing(spec, paths, folder, split, named):
+    """Counts the images that annotations name and the folder has not."""
+    import warnings
+
+    # Readers refuse a folder that leaves nobody.
+    if not folder.is_dir() or not any(folder.iterdir()):
+        return len(named)
+    with warnings.catch_warnings():  # the report says it in a number
+        warnings.simplefilter("ignore")
+        there = spec.read(paths, folder, split, spec.skeleton)
+    return len(named) - len({record.image_path for record in there})
 
 
 @plain_errors()

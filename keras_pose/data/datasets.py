@@ -63,12 +63,17 @@ def check_dataset_name(name: str) -> str:
     return name
 
 
-def find_files(spec: DatasetSpec, data_dir, split: str) -> tuple[list[Path], Path] | None:
-    """Returns (annotation files, image folder) of a split, or None if absent."""
+def find_files(
+    spec: DatasetSpec, data_dir, split: str, requires_images: bool = True
+) -> tuple[list[Path], Path] | None:
+    """Returns (annotation files, image folder) of a split, or None if absent.
+
+    `requires_images`: False to find annotations whose image folder may be absent.
+    """
     for annotation, folder in _layouts(spec, split):
         paths = sorted(Path(data_dir).glob(annotation))
         images = Path(data_dir) / folder
-        if paths and images.is_dir():
+        if paths and (images.is_dir() or not requires_images):
             return paths, images
     return None
 

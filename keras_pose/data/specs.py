@@ -28,7 +28,7 @@ from keras_pose.skeleton import (
     Skeleton,
 )
 
-Reader = Callable[[list[Path], Path, str, Skeleton], list[PersonRecord]]
+Reader = Callable[[list[Path], Path | None, str, Skeleton], list[PersonRecord]]
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,8 @@ class DatasetSpec:
     Attributes:
         name: as given to --dataset.
         skeleton: its keypoints.
-        read: (annotation files, image folder, split, skeleton) -> records.
+        read: (annotation files, image folder, split, skeleton) -> records; without an
+            image folder (None) of the annotations alone.
         layouts: (annotation files, image folder), relative to the data set's folder, as
             archives unpack; a pattern with `*` finds many. {split} is our word for the
             split and {word} the set's own. The first that is there is read.

@@ -11,4 +11,6 @@ What all of them hold to:
   out silently: most sets have them.
 - Labelled keypoints outside the image stay as they are: no set's rules drop them.
 - Image files lie inside the image folder, whatever names or links say.
+- Without an image folder (None) the annotations alone are read: everybody in them, with
+  the image's name as its path.
 """

@@ -82,14 +82,16 @@ class ImageFolder:
     """The images of a data set; nothing outside of it is ever read.
 
     The folder itself may be a link, as its owner laid it; links inside of it may not
-    lead out.
+    lead out. Without a folder (None) nothing is looked up: every image counts as there,
+    and its path is its name.
 
     Raises:
         FileNotFoundError: when there is no such folder.
     """
 
     def __init__(self, folder):
-        self.path = Path(folder)
+        self._is_real = folder is not None
+        self.path = Path(folder) if self._is_real else Path()
         if not self.path.is_dir():
             raise FileNotFoundError(f"Image folder {self.path} does not exist.")
         self._root = self.path.resolve()
@@ -107,6 +109,8 @@ class ImageFolder:
         if name.is_absolute() or ".." in name.parts or ":" in name.parts[0]:
             entry.fail(field, f"points outside the image folder: {file_name!r}")
         path = self.path / name
+        if not self._is_real:
+            return path
         is_link = self._listing(path.parent, entry, field).get(path.name)
         if is_link:
             self._check_inside(path, entry, field)

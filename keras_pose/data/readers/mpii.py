@@ -173,12 +173,13 @@ def _image_people(path, image):
     people = []
     for number, person in enumerate(np.atleast_1d(image.annorect)):
         points = getattr(getattr(person, "annopoints", None), "point", None)
-        position = getattr(person, "objpos", None)
-        # Some have a head box only; the usual JSON leaves them out as well.
-        if points is None or position is None or not np.size(person.scale):
+        position, scale = getattr(person, "objpos", None), getattr(person, "scale", [])
+        # Some have a head box only; the usual JSON leaves them out as well. MATLAB's
+        # empty fields come as empty arrays.
+        if points is None or not hasattr(position, "x") or not np.size(scale):
             continue
         entry = Entry(path, f"image {name}, person {number}")
-        scale = _scale(entry, person.scale)
+        scale = _scale(entry, scale)
         xy, visibility = _points(entry, np.atleast_1d(points))
         corners = [getattr(person, field, np.nan) for field in ("x1", "y1", "x2", "y2")]
         head = entry.check_numbers("head box", corners, 4)

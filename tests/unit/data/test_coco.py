@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from keras_pose.data.readers.coco import read_coco
 from keras_pose.data.datasets import find_coco, open_dataset
+from keras_pose.data.readers.coco import read_coco
 from keras_pose.skeleton import COCO_17, MPII_16
 
 
