@@ -1,0 +1,97 @@
+"""A whole training run of a detector, on people drawn on the fly."""
+
+import csv
+
+import keras
+import numpy as np
+import pytest
+
+from keras_pose.data.synthetic import write_coco_dataset
+from keras_pose.detection.pipeline import BoxAugmentation
+from keras_pose.detector_contract import read_detector_contract
+from keras_pose.runs import read_progress
+from keras_pose.runtime.detector import load_detector
+from keras_pose.trainer import callbacks
+from keras_pose.trainer.detection_fit import fit_detector
+from keras_pose.trainer.detection_recipes import DetectionRecipe, get_detection_recipe
+from keras_pose.trainer.run_dirs import open_run_dir, read_recipe, recipe_for
+
+
+def test_recipes_survive_their_file_and_refuse_strangers(tmp_path):
+    recipe = get_detection_recipe("rtmdet_nano").override(
+        epochs=3, augmentation=BoxAugmentation(color=0.0)
+    )
+    run_dir = open_run_dir(tmp_path / "run", recipe)
+
+    assert read_recipe(run_dir) == recipe
+    with pytest.raises(ValueError, match="epochs: 3 there, 4 now"):
+        open_run_dir(run_dir, recipe.override(epochs=4))
+    with pytest.raises(ValueError, match="DetectionRecipe has no entry 'codec'"):
+        recipe.override(codec="dark")
+
+
+def test_each_model_gets_its_kind_of_recipe():
+    assert isinstance(recipe_for("rtmdet_nano"), DetectionRecipe)
+    assert not isinstance(recipe_for("pose_slim"), DetectionRecipe)
+    with pytest.raises(ValueError, match="no detector"):
+        DetectionRecipe("pose_slim")
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("epochs", 0), ("ema_momentum", 1.0), ("weight_decay", -0.1)]
+)
+def test_recipes_out_of_range_are_refused(field, value):
+    with pytest.raises(ValueError, match=field):
+        get_detection_recipe("rtmdet_nano").override(**{field: value})
+
+
+def test_averages_are_lent_to_the_model_and_given_back():
+    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1, use_bias=False)])
+    model.compile(keras.optimizers.SGD(0.1, use_ema=True, ema_momentum=0.5), "mse")
+    x = np.ones((4, 1), np.float32)
+    model.train_on_batch(x, 3 * x)
+    first = model.get_weights()[0]
+    model.train_on_batch(x, 3 * x)
+    second = model.get_weights()[0]
+
+    with callbacks.averaged_weights(model):
+        np.testing.assert_allclose(model.get_weights()[0], (first + second) / 2, rtol=1e-6)
+    np.testing.assert_array_equal(model.get_weights()[0], second)
+
+
+@pytest.fixture
+def recipe(tmp_path):
+    for split, count in (("train", 8), ("val", 2)):
+        write_coco_dataset(tmp_path / "data", count, split=split)
+    return get_detection_recipe("rtmdet_nano", "synthetic").override(
+        data_dir=str(tmp_path / "data"), input_hw=(64, 64), batch_size=4, epochs=2
+    )
+
+
+@pytest.mark.very_slow
+def test_a_resumed_run_ends_as_an_uninterrupted_one(recipe, tmp_path, monkeypatch):
+    whole = fit_detector(recipe, tmp_path / "whole")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(callbacks.MeasureDetector, "on_epoch_begin", _stop_at(1))
+        with pytest.raises(KeyboardInterrupt):
+            fit_detector(recipe, tmp_path / "halves")
+    assert read_progress(tmp_path / "halves")["epochs_done"] == 1
+    halves = fit_detector(read_recipe(tmp_path / "halves"), tmp_path / "halves")
+
+    expected = keras.models.load_model(whole / "last.keras").get_weights()
+    actual = keras.models.load_model(halves / "last.keras").get_weights()
+    for a, b in zip(expected, actual, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-5)
+    with open(halves / "log.csv") as file:
+        assert [row["epoch"] for row in csv.DictReader(file)] == ["0", "1"]
+    assert read_detector_contract(halves / "best.keras").input_hw == (64, 64)
+    load_detector(halves / "best.keras")(np.zeros((9, 9, 3), np.uint8))
+
+
+def _stop_at(wanted):
+    def on_epoch_begin(self, epoch, logs=None):
+        if epoch == wanted:
+            raise KeyboardInterrupt
+
+    return on_epoch_begin
