@@ -33,7 +33,8 @@ class ScaleNorm(layers.Layer):
         self.g = self.add_weight(name="g", shape=(1,), initializer="ones")
 
     def call(self, x):
-        mean_square = ops.mean(ops.square(x), axis=-1, keepdims=True)
+        # TFLite has no square of integers, but a product.
+        mean_square = ops.mean(x * x, axis=-1, keepdims=True)
         return x / ops.maximum(ops.sqrt(mean_square), self.epsilon) * self.g
 
     def torch_names(self):
@@ -95,8 +96,8 @@ class GatedAttention(layers.Layer):
             base * self.gamma[:, i] + self.beta[:, i] for i in range(2)
         )  # (B, K, attention) each
         products = ops.matmul(queries, ops.transpose(keys, (0, 2, 1)))  # (B, K, K)
-        kernel = ops.square(ops.relu(products / self.attention**0.5))
-        return gate * ops.matmul(kernel, values)
+        kernel = ops.relu(products / self.attention**0.5)
+        return gate * ops.matmul(kernel * kernel, values)  # TFLite squares no integers
 
     def macs(self):
         return self.num_tokens**2 * (self.attention + self.expanded)
