@@ -11,6 +11,12 @@ from keras import layers
 from keras_pose.contract import save_keras_model
 from keras_pose.files import atomic_path
 from keras_pose.weights.carried import Carried, carry, file_contract_of
+from keras_pose.weights.input_size import (
+    PLACE_LAYERS,
+    POSITIONS,
+    check_places,
+    fit_positions,
+)
 from keras_pose.weights.layouts import (
     COUNTER,
     count_keypoints,
@@ -30,8 +36,7 @@ BATCH_NORM_TENSORS = ("weight", "bias", "running_mean", "running_var")
 def import_weights(name, source, num_keypoints=None, input_hw=None):
     """Builds a model with the weights of a reference checkpoint.
 
-    Known are the checkpoints of leoxiaobin and microsoft (HRNet, Simple Baselines),
-    bearpaw (Hourglass) and mmpose (the first two). A Simple Baseline in Caffe style
+    Known are the checkpoints that `layouts` tells apart. A Simple Baseline in Caffe style
     (stride on a bottleneck's first convolution) has the names and shapes of the other
     style and another function. Nothing in the file tells: bring each to its own model.
 
@@ -39,7 +44,8 @@ def import_weights(name, source, num_keypoints=None, input_hw=None):
         name: one of `zoo.list_models()`.
         source: `.npz` file, or PyTorch file under any other ending.
         num_keypoints: None, or what the checkpoint must have.
-        input_hw: model input (height, width), pixels; None for the model's default.
+        input_hw: model input (height, width), pixels; None for the model's default. The
+            positions of a ViTPose are interpolated for it, with a printed line.
 
     Returns:
         The `keras.Model`; `carried.normalization_of` gives what it was trained with.
@@ -59,8 +65,25 @@ def import_weights(name, source, num_keypoints=None, input_hw=None):
             "Leave the number out, or bring another file."
         )
     model = build_model(name, num_keypoints=found, input_hw=input_hw)
-    fill(model, tensors, source)
+    fill(model, _at_size_of(model, tensors, source), source)
     return carry(model, Carried(str(source), layout.normalizations.get(spec.family)))
+
+
+def _at_size_of(model, tensors, source) -> dict[str, np.ndarray]:
+    """Brings tensors to the model's input size; see `input_size` for what has one."""
+    spec, tensors = get_spec(model.name), dict(tensors)
+    if spec.family == "vitpose" and POSITIONS in tensors:
+        input_hw = model.inputs[0].shape[1:3]
+        tensors[POSITIONS] = fit_positions(
+            spec, tensors[POSITIONS], spec.input_hw, input_hw, source
+        )
+    shapes = {
+        layer: tensors[key].shape[::-1]
+        for layer in PLACE_LAYERS.get(spec.family, ())
+        if (key := f"{module_name(layer)}.weight") in tensors
+    }
+    check_places(spec, model, shapes, source)
+    return tensors
 
 
 def fill(

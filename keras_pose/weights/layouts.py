@@ -50,6 +50,8 @@ VITAE_NAMES = (
     (re.compile(r"^backbone\.last_norm\."), "backbone.ln1."),
 )
 VITAE_MARK, VITAE_POSITIONS = "backbone.last_norm.weight", "backbone.pos_embed"
+# Of mmpose's heatmap heads, where they end in a sequence of layers.
+LAST_OF_SEQUENCE = re.compile(r"^final_layer\.(\d+)\.")
 # Of lightweight OpenPose, one of its refinements.
 REFINEMENT = re.compile(r"refinement_stages\.\d+\.")
 # Of RTMDet, the second and third of three names of one tensor.
@@ -146,11 +148,28 @@ def recognize(
         stripped = _from_vitae(stripped)
     layout = _layout(stripped)
     renamed = {layout.strip(name): tensor for name, tensor in stripped.items()}
+    if layout is MMPOSE:
+        renamed = _without_sequence(renamed)
     if len(renamed) < len(stripped):
         raise ValueError(
             f"Two tensors have the same name once {layout.prefixes} are cut off."
         )
     return layout, renamed
+
+
+def _without_sequence(tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Takes the number off a last layer that is the only one of its sequence.
+
+    Heads of mmpose before 1.0 may be such sequences, see the hook that loads them in
+    `mmpose/models/heads/heatmap_heads/heatmap_head.py`.
+    """
+    numbers = {match[1] for name in tensors if (match := LAST_OF_SEQUENCE.match(name))}
+    if len(numbers) != 1:
+        return dict(tensors)
+    return {
+        LAST_OF_SEQUENCE.sub("final_layer.", name): tensor
+        for name, tensor in tensors.items()
+    }
 
 
 def _from_vitae(tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -13,6 +13,7 @@ from keras_pose.weights.carried import Carried, carried_by, carry, file_contract
 from keras_pose.weights.catalog import CHECKPOINT_ENDINGS, CatalogEntry, is_checkpoint
 from keras_pose.weights.download import cache_dir, fetch
 from keras_pose.weights.importer import import_weights, read_checkpoint, save_weights
+from keras_pose.weights.input_size import POSITIONS, check_places, fit_positions
 from keras_pose.weights.layouts import (
     OWN_FAMILIES,
     count_keypoints,
@@ -109,8 +110,20 @@ def _from_keras_file(name: str, num_keypoints, input_hw, path: Path):
     carried, trained_hw = _said_by(path)
     spec = get_spec(name)
     model = build_model(name, _stored_keypoints(spec, stored), input_hw or trained_hw)
+    _bring_to_size(spec, model, stored, trained_hw, path)
     fill_layers(model, stored, path)
     return _with_keypoints(carry(model, carried), num_keypoints)
+
+
+def _bring_to_size(spec: ModelSpec, model, stored, trained_hw, path) -> None:
+    """Changes, in `stored`, what depends on the input size, or refuses it."""
+    if spec.family == "vitpose" and POSITIONS in stored:
+        input_hw = model.inputs[0].shape[1:3]
+        (positions,) = stored[POSITIONS]
+        positions = fit_positions(spec, positions, trained_hw, input_hw, path)
+        stored[POSITIONS] = [positions]
+    shapes = {name: arrays[0].shape for name, arrays in stored.items()}
+    check_places(spec, model, shapes, path)
 
 
 def _said_by(path: Path) -> tuple[Carried, tuple[int, int] | None]:

@@ -86,6 +86,16 @@ def test_mmpose_prefixes_are_cut_off(head):
     assert layout.normalizations["simple_baseline"] == IMAGENET
 
 
+def test_the_only_layer_of_an_old_heads_sequence_is_the_last_one():
+    names = ["backbone.conv1.weight", "keypoint_head.final_layer.0.bias"]
+    _, renamed = recognize({name: np.zeros(1) for name in names})
+    assert list(renamed) == ["conv1.weight", "final_layer.bias"]
+
+    names.append("keypoint_head.final_layer.1.weight")
+    _, kept = recognize({name: np.zeros(1) for name in names})
+    assert "final_layer.1.weight" in kept  # another network than any of ours
+
+
 def test_names_that_become_the_same_are_refused():
     names = ["backbone.conv1.weight", "conv1.weight"]
     with pytest.raises(ValueError, match="same name"):
