@@ -54,17 +54,26 @@ def make_schedule(recipe: Recipe, total_steps: int):
 def make_optimizer(recipe: Recipe, total_steps: int) -> keras.optimizers.Optimizer:
     """Builds the optimizer; epsilon 1e-8 as in PyTorch, which the recipes come from."""
     rate = make_schedule(recipe, total_steps)
+    limit = recipe.clip_norm or None
     match recipe.optimizer:
         case "adam":
-            return keras.optimizers.Adam(rate, epsilon=1e-8)
+            return keras.optimizers.Adam(rate, epsilon=1e-8, global_clipnorm=limit)
         case "adamw":
             optimizer = keras.optimizers.AdamW(
-                rate, weight_decay=recipe.weight_decay, epsilon=1e-8
+                rate,
+                weight_decay=recipe.weight_decay,
+                epsilon=1e-8,
+                global_clipnorm=limit,
             )
-            # Decaying scales and biases only fights batch normalisation.
-            optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+            # Decaying scales and biases only fights normalisation; positions are no
+            # weights of sums, either.
+            optimizer.exclude_from_weight_decay(
+                var_names=["bias", "gamma", "beta", "embedding"]
+            )
             return optimizer
         case "rmsprop":
-            return keras.optimizers.RMSprop(rate, rho=0.99, epsilon=1e-8)
+            return keras.optimizers.RMSprop(
+                rate, rho=0.99, epsilon=1e-8, global_clipnorm=limit
+            )
         case _:
             raise ValueError(f"Unknown optimizer {recipe.optimizer!r}.")

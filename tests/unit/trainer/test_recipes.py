@@ -1,8 +1,9 @@
 """Recipes: defaults of the families, and what is refused."""
 
+import keras
 import pytest
 
-from keras_pose.trainer.optimization import make_schedule
+from keras_pose.trainer.optimization import make_optimizer, make_schedule
 from keras_pose.trainer.recipes import Recipe, get_recipe
 from keras_pose.zoo import ZOO
 
@@ -21,6 +22,27 @@ def test_hrnet_trains_as_the_official_configuration():
     schedule = make_schedule(recipe, total_steps=2100)
     rates = [float(schedule(step)) for step in (0, 1699, 1701, 1999, 2001, 2100)]
     assert rates == pytest.approx([1e-3, 1e-3, 1e-4, 1e-4, 1e-5, 1e-5])
+
+
+def test_vitposes_and_rtmposes_train_as_mmposes_configurations():
+    vitpose, small, large = (get_recipe(x) for x in ("vitpose_s", "rtmpose_s", "rtmpose_l"))
+    assert (vitpose.codec, vitpose.weight_decay, vitpose.clip_norm) == ("udp", 0.1, 1.0)
+    assert (small.weight_decay, large.weight_decay) == (0.0, 0.05)
+    # Theirs stay within 80 degrees, ours within twice the number.
+    assert (
+        vitpose.augmentation.rotation_degrees == large.augmentation.rotation_degrees == 40
+    )
+
+
+def test_long_gradients_are_cut_where_the_recipe_says_so():
+    lengths = {}
+    for clip_norm in (0.0, 0.5):
+        recipe = get_recipe("hrnet_w32").override(clip_norm=clip_norm)
+        optimizer = make_optimizer(recipe, total_steps=1)
+        gradients = optimizer._clip_gradients([keras.ops.ones(4), 2 * keras.ops.ones(8)])
+        total = sum(float(keras.ops.sum(g**2)) for g in gradients)
+        lengths[clip_norm] = total**0.5
+    assert lengths == pytest.approx({0.0: 6.0, 0.5: 0.5})
 
 
 def test_drawn_people_are_varied_less_than_photos():
@@ -57,6 +79,7 @@ def test_warm_up_grows_linearly_and_cosine_ends_at_zero():
         ),
         pytest.param({"batch_size": 0}, "batch_size must be positive", id="batch"),
         pytest.param({"max_steps": -1}, "max_steps must not be negative", id="steps"),
+        pytest.param({"clip_norm": -1}, "clip_norm must not be negative", id="clip_norm"),
     ],
 )
 def test_senseless_values_are_refused(values, message):
