@@ -15,17 +15,18 @@ from keras_pose.files import atomic_path, write_json
 from keras_pose.runs import BEST_NAME, LAST_NAME, PROGRESS_NAME, read_progress
 
 
-class MeasureAP(keras.callbacks.Callback):
-    """Adds `val_ap` to the logs: COCO AP of the model as it stands.
+class MeasureMetric(keras.callbacks.Callback):
+    """Adds a figure to the logs, such as `val_ap`: COCO AP of the model as it stands.
 
     Every epoch gets the entry (NaN where nothing was measured), because a CSV file
     has its columns from the first row on.
     """
 
-    def __init__(self, measure, every: int, last_epoch: int):
-        """Takes a function that returns the AP, and how often to call it."""
+    def __init__(self, measure, every: int, last_epoch: int, name: str = "val_ap"):
+        """Takes a function that returns the figure, how often to call it, and its name."""
         super().__init__()
         self._measure = measure
+        self._name = name
         self._every = every
         self._last_epoch = last_epoch
 
@@ -33,9 +34,9 @@ class MeasureAP(keras.callbacks.Callback):
         is_due = (epoch + 1) % self._every == 0 or epoch + 1 == self._last_epoch
         value = self._measure() if is_due else float("nan")
         if is_due:
-            print(f"\nepoch {epoch + 1}: val_ap {value:.4f}")
+            print(f"\nepoch {epoch + 1}: {self._name} {value:.4f}")
         if logs is not None:
-            logs["val_ap"] = value
+            logs[self._name] = value
 
 
 class RunCheckpoint(keras.callbacks.Callback):
@@ -93,7 +94,7 @@ def averaged_weights(model: keras.Model) -> Iterator[None]:
             variable.assign(value)
 
 
-class MeasureDetector(MeasureAP):
+class MeasureDetector(MeasureMetric):
     """Adds `val_ap`, the box AP of the averaged weights, to the logs."""
 
     def __init__(self, measure, every: int, last_epoch: int):
