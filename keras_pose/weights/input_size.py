@@ -41,7 +41,8 @@ def check_places(spec: ModelSpec, model, shapes: Mapping[str, tuple], source) ->
         raise ValueError(
             f"{source} does not fit {spec.name} with an input of {height} x {width} "
             f"pixels: {', '.join(wrong)} have a weight for every place, so the weights are "
-            f"for one input size only{_trained_at(spec, shapes)}. Use that size, or train anew."
+            f"for one input size only{_trained_at(spec, shapes)}. Use that size, or train "
+            "anew."
         )
 
 
