@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from pathlib import Path
 
 import numpy as np
@@ -16,13 +17,17 @@ _PANELS = (
     (("loss", "val_loss"), "loss"),
     (("pck", "val_pck"), "PCK of coarse positions"),
     (("val_ap",), "AP on val, ground-truth boxes, no flip test"),
+    (("val_box_ap",), "box AP on val, averaged weights"),
 )
+# A data set's own metric (see trainer.fit) gets a panel of its own: `val_pckh@0.5`.
+_OWN_METRIC = re.compile(r"val_(pck.+|map|ap_single|apk.+|pixel_error)")
 _LABELS = {
     "loss": "train",
     "pck": "train",
     "val_loss": "val",
     "val_pck": "val",
     "val_ap": "val",
+    "val_box_ap": "val",
 }
 _COLORS = {"train": "#8a8f98", "val": "#1f77b4"}
 
@@ -56,19 +61,24 @@ def plot_run(run_dir, title: str = "") -> np.ndarray:
     log = read_log(run_dir)
     panels = [
         (label, [c for c in columns if c in log and np.isfinite(log[c]).any()])
-        for columns, label in _PANELS
+        for columns, label in (*_PANELS, *_own_metrics(log))
     ]
     panels = [(label, columns) for label, columns in panels if columns]
     figure = Figure(figsize=(4.2 * len(panels), 3.2), layout="constrained")
     for number, (label, columns) in enumerate(panels, start=1):
         axes = figure.add_subplot(1, len(panels), number)
         for column in columns:
-            _plot(axes, log["epoch"] + 1, log[column], _LABELS[column])
+            _plot(axes, log["epoch"] + 1, log[column], _LABELS.get(column, "val"))
         axes.set(xlabel="epoch", title=label)
         axes.grid(alpha=0.3)
         axes.legend()
     figure.suptitle(title)
     return _to_image(figure)
+
+
+def _own_metrics(log):
+    names = [name for name in log if _OWN_METRIC.fullmatch(name) and name not in _LABELS]
+    return [((name,), f"{name[4:]} on val, ground-truth boxes") for name in names]
 
 
 def _plot(axes, epochs, values, label):

@@ -2,7 +2,8 @@
 
 recipe.json     what is computed
 last.keras      after each epoch, with the optimizer: resume from it
-best.keras      at the highest val_pck, weights only: evaluate and export it
+best.keras      at the highest val_pck (detectors: val_box_ap), weights only: evaluate
+                and export it
 progress.json   epochs done
 log.csv         one row an epoch
 tensorboard/    the same, to look at with `tensorboard --logdir`

@@ -15,6 +15,9 @@ from keras_pose.files import atomic_path, write_json
 from keras_pose.runs import BEST_NAME, LAST_NAME, PROGRESS_NAME, read_progress
 
 
+BOX_AP = "val_box_ap"
+
+
 class MeasureMetric(keras.callbacks.Callback):
     """Adds a figure to the logs, such as `val_ap`: COCO AP of the model as it stands.
 
@@ -95,18 +98,18 @@ def averaged_weights(model: keras.Model) -> Iterator[None]:
 
 
 class MeasureDetector(MeasureMetric):
-    """Adds `val_ap`, the box AP of the averaged weights, to the logs."""
+    """Adds `val_box_ap`, the box AP of the averaged weights, to the logs."""
 
     def __init__(self, measure, every: int, last_epoch: int):
         """Takes a function from the model to its AP, and how often to call it."""
-        super().__init__(lambda: measure(self.model), every, last_epoch)
+        super().__init__(lambda: measure(self.model), every, last_epoch, BOX_AP)
 
 
 class DetectorCheckpoint(keras.callbacks.Callback):
     """Saves `last.keras` (what is trained, with its optimizer) and `best.keras`.
 
     The latter is the network alone with averaged weights and its contract. Best means
-    the highest `val_ap`; until one is measured, it is the newest. `progress.json` is
+    the highest `val_box_ap`; until one is measured, it is the newest. `progress.json` is
     written last, so that what it says is always on disk.
     """
 
@@ -115,17 +118,17 @@ class DetectorCheckpoint(keras.callbacks.Callback):
         self._run_dir = run_dir
         self._contract = contract
         self._network = network
-        self._best = read_progress(run_dir).get("best_val_ap", 0.0)
+        self._best = read_progress(run_dir).get(f"best_{BOX_AP}", 0.0)
 
     def on_epoch_end(self, epoch, logs=None):
-        value = float((logs or {}).get("val_ap", float("nan")))
+        value = float((logs or {}).get(BOX_AP, float("nan")))
         if value > self._best or self._best == 0:
             self._best = max(self._best, 0.0 if math.isnan(value) else value)
             with averaged_weights(self.model):
                 save_keras_model(self._network, self._run_dir / BEST_NAME, self._contract)
         with atomic_path(self._run_dir / LAST_NAME) as temporary:
             self.model.save(temporary)
-        values = {"epochs_done": epoch + 1, "best_val_ap": self._best}
+        values = {"epochs_done": epoch + 1, f"best_{BOX_AP}": self._best}
         write_json(self._run_dir / PROGRESS_NAME, values)
 
 
