@@ -1,11 +1,15 @@
-"""Draws the skeletons of the people in photos.
+"""Draws the skeletons of the people in photos and videos.
 
     python -m keras_pose photo.jpg --output out.png
     python -m keras_pose photo.jpg --box 40,12,140,380 --weights pose_model.tflite
     python -m keras_pose photos/ --output drawn/ --json poses.json
+    python -m keras_pose clip.mp4 --detector person.tflite --output out.mp4 --json out.json
+    python -m keras_pose "frames/*.png" --output out.mp4    # or a folder: a video of them
+    python -m keras_pose 0 --output out.mp4                 # camera 0, until Ctrl-C
 
-The whole photo is one person unless boxes say where people are. Without --weights
-it takes the best checkpoint of the newest run in runs/.
+The whole picture is one person unless a detector or boxes say where people are. Without
+--weights it takes the best checkpoint of the newest run in runs/. People of a video keep
+their numbers.
 
     python -m keras_pose models            # what there is: `models --help`
 """
@@ -16,7 +20,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from keras_pose.commandline import plain_errors
+from keras_pose.commandline import plain_errors, positive_int
 
 
 def parse_args(argv=None):
@@ -26,19 +30,30 @@ def parse_args(argv=None):
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    add("photos", nargs="+", type=Path, metavar="PHOTO", help="image file, or a folder")
+    add("inputs", nargs="+", type=Path, metavar="INPUT",
+        help="photo, video, folder, pattern in quotes, or number of a camera")  # fmt: skip
     add("--output", type=Path, metavar="PATH",
-        help="image file, or folder (default: PHOTO_pose.png, here)")  # fmt: skip
+        help="image, video or folder (default: INPUT_pose.png or .mp4, here)")  # fmt: skip
     add("--weights", metavar="FILE",
         help=".keras, .tflite, .onnx; with --model .weights.h5 or: coco")  # fmt: skip
     add("--model", help="zoo name, for weights that do not say it")
     add("--runs-dir", default="runs", help="where the newest run is looked for")
+    add("--detector", metavar="FILE",
+        help="finds people: .tflite, .onnx, .keras, or COCO results (.json)")  # fmt: skip
     add("--box", dest="boxes", action="append", type=box, metavar="X,Y,W,H",
         help="a person, in pixels of the upright photo; once per person")  # fmt: skip
     add("--flip-test", action="store_true", help="average with the mirrored photo")
     add("--threshold", type=float, default=0.2, help="of keypoint scores (default: 0.2)")
     add("--draw-boxes", action="store_true", help="outline the person boxes too")
     add("--json", type=Path, metavar="FILE", help="also write the keypoints there")
+    video = parser.add_argument_group("videos").add_argument
+    video("--detect-every", type=positive_int, default=5, metavar="N",
+          help="detect on every N-th frame, follow between (default: 5)")  # fmt: skip
+    video("--matching", default="greedy", choices=("greedy", "hungarian"),
+          help="of people between frames (default: greedy)")  # fmt: skip
+    video("--no-smooth", action="store_true", help="leave the keypoints' jitter in")
+    video("--fps", type=float, help="frames per second, if the input does not know")
+    video("--max-frames", type=positive_int, metavar="N", help="stop after these")
     return parser.parse_args(argv)
 
 
@@ -81,27 +96,56 @@ def box(text):
     return x, y, x + width, y + height
 
 
+def is_video(inputs, output):
+    """Tells whether there is one video to work on, rather than photos.
+
+    Raises:
+        ValueError: for a video among other things.
+    """
+    from keras_pose.inference.sources import VIDEO_SUFFIXES, is_camera
+
+    moving = [
+        path
+        for path in inputs
+        if path.suffix.lower() in VIDEO_SUFFIXES or is_camera(str(path))
+    ]
+    if moving and len(inputs) > 1:
+        raise ValueError(f"One video at a time: {moving[0]} came with other inputs.")
+    wants_video = output is not None and output.suffix.lower() in VIDEO_SUFFIXES
+    if wants_video and len(inputs) > 1:
+        raise ValueError(
+            f"{len(inputs)} inputs cannot become one video: name their folder, or a "
+            "pattern in quotes."
+        )
+    return bool(moving) or (wants_video and not is_single_photo(inputs[0]))
+
+
+def is_single_photo(path):
+    """Tells whether a path is an image file, which cannot become a video."""
+    from PIL import Image
+
+    return path.is_file() and path.suffix.lower() in Image.registered_extensions()
+
+
 def find_photos(paths):
-    """Returns image files; a folder stands for the images in it.
+    """Returns image files; a folder or a pattern stands for the images it holds.
 
     Raises:
         FileNotFoundError: names what is missing, or the folder without an image.
     """
+    from keras_pose.inference.sources import is_pattern, matching, pictures_in
+
     photos: list[Path] = []
     for path in paths:
-        photos += images_in(path) if path.is_dir() else [path]
+        if path.is_dir():
+            photos += pictures_in(path)
+        else:
+            photos += matching(str(path)) if is_pattern(str(path)) else [path]
         if not photos:
             raise FileNotFoundError(f"There are no images in the folder {path}.")
-        if not path.exists():
+        if not path.exists() and not is_pattern(str(path)):
             raise FileNotFoundError(f"Photo {path} does not exist.")
     return photos
-
-
-def images_in(folder):
-    from PIL import Image
-
-    known = Image.registered_extensions()
-    return sorted(path for path in folder.iterdir() if path.suffix.lower() in known)
 
 
 def output_paths(photos, output):
@@ -135,7 +179,8 @@ def open_estimator(args):
 
         weights = newest_checkpoint(args.runs_dir)
         print(f"using       {weights}, of the newest run in {args.runs_dir}")
-    return PoseEstimator(load_model(weights, args.model), flip_test=args.flip_test)
+    pose_model = load_model(weights, args.model)
+    return PoseEstimator(pose_model, args.detector, flip_test=args.flip_test)
 
 
 def draw_photo(photo, output, estimator, args):
@@ -144,7 +189,7 @@ def draw_photo(photo, output, estimator, args):
     from keras_pose.images import read_image, write_image
 
     image = read_image(photo)
-    poses = estimator(image, args.boxes)
+    poses = estimator(image, args.boxes, image_id=photo)
     drawing = draw_poses(image, poses, threshold=args.threshold, draw_boxes=args.draw_boxes)
     write_image(output, drawing)
     for i, score in enumerate(poses.scores):
@@ -155,38 +200,52 @@ def draw_photo(photo, output, estimator, args):
         )
     print(f"written     {output}")
     height, width = image.shape[:2]
-    people = [person_dict(poses, i) for i in range(len(poses))]
+    people = poses.to_dicts()
     return {"photo": str(photo), "height": height, "width": width, "people": people}
 
 
-def person_dict(poses, index):
-    x1, y1, x2, y2 = poses.boxes_xyxy[index].tolist()
-    keypoints = zip(
-        poses.skeleton.names,
-        poses.keypoints_xy[index].tolist(),
-        poses.keypoint_scores[index].tolist(),
-        strict=True,
+def draw_video(args):
+    """Follows the people of one video, and prints what was done."""
+    from keras_pose.inference.sources import open_source
+    from keras_pose.inference.video import VideoSettings, annotate
+    from keras_pose.inference.writers import check_video_name
+
+    if args.boxes:
+        raise ValueError("--box speaks of one photo; people of a video need --detector.")
+    name = args.inputs[0]
+    output = args.output or Path(f"{video_stem(name)}_pose.mp4")
+    check_video_name(output)
+    if output.resolve() == name.resolve():
+        raise ValueError(f"The drawing would replace the video {name} itself.")
+    settings = VideoSettings(
+        detect_every=args.detect_every,
+        matching=args.matching,
+        is_smoothed=not args.no_smooth,
+        threshold=args.threshold,
+        draws_boxes=args.draw_boxes,
+        max_frames=args.max_frames,
+        shows_progress=True,
     )
-    return {
-        "score": round(float(poses.scores[index]), 4),
-        "box_xywh": [x1, y1, x2 - x1, y2 - y1],
-        "keypoints": {
-            name: {"x": round(x, 2), "y": round(y, 2), "score": round(score, 4)}
-            for name, (x, y), score in keypoints
-        },
-    }
+    source = open_source(name, args.fps)
+    summary = annotate(source, open_estimator(args), output, args.json, settings)
+    print(f"done        {summary.text()}")
+    for note in summary.notes:
+        print(f"note        {note}")
+    for path in filter(None, [output, args.json]):
+        print(f"written     {path}")
 
 
-@plain_errors()
-def main(argv=None):
-    argv = sys.argv[1:] if argv is None else list(argv)
-    if argv[:1] == ["models"]:
-        return list_networks(parse_models_args(argv[1:]))
-    args = parse_args(argv)
-    # Imported after parsing: `--help` must not wait for OpenCV, nor for TensorFlow.
+def video_stem(name):
+    """Returns a file name's beginning for what is a file, a folder, or a camera."""
+    return (
+        f"camera_{name}" if str(name).isdecimal() else name.stem.strip("*?[]") or "frames"
+    )
+
+
+def draw_photos(args):
     from keras_pose.files import check_writable, write_json
 
-    photos = find_photos(args.photos)
+    photos = find_photos(args.inputs)
     if args.boxes and len(photos) > 1:
         raise ValueError(f"--box speaks of one photo, but there are {len(photos)}.")
     outputs = output_paths(photos, args.output)
@@ -200,6 +259,18 @@ def main(argv=None):
     if args.json:
         model = estimator.pose_model.contract.model
         print(f"written     {write_json(args.json, {'model': model, 'photos': drawn})}")
+
+
+@plain_errors()
+def main(argv=None):
+    argv = sys.argv[1:] if argv is None else list(argv)
+    if argv[:1] == ["models"]:
+        return list_networks(parse_models_args(argv[1:]))
+    args = parse_args(argv)
+    # What they need is imported after parsing: `--help` must not wait for OpenCV, nor
+    # for TensorFlow.
+    draw = draw_video if is_video(args.inputs, args.output) else draw_photos
+    draw(args)
 
 
 if __name__ == "__main__":

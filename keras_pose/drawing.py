@@ -6,14 +6,16 @@ one. Lines and dots are anti-aliased and placed to 1/16 pixel.
 
 from __future__ import annotations
 
+import colorsys
 from collections.abc import Sequence
+from functools import lru_cache
 
 import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from keras_pose.skeleton import Skeleton
-from keras_pose.structures import Poses
+from keras_pose.structures import NO_TRACK, Poses
 
 # The person's left, right and middle: blue and orange can be told apart with any
 # colour vision, and by their brightness too.
@@ -34,7 +36,12 @@ _INK_COLOR = (45, 48, 56)
 
 
 def draw_poses(
-    image: np.ndarray, poses: Poses, *, threshold: float = 0.2, draw_boxes: bool = False
+    image: np.ndarray,
+    poses: Poses,
+    *,
+    threshold: float = 0.2,
+    draw_boxes: bool = False,
+    draw_tracks: bool = True,
 ) -> np.ndarray:
     """Draws the skeletons of people.
 
@@ -47,6 +54,8 @@ def draw_poses(
         threshold: keypoints whose score is not above it are left out, and the
             limbs that end in them.
         draw_boxes: also outline the person boxes.
+        draw_tracks: write the numbers of those people who have `track_ids` above
+            their heads, each on a colour of its own.
 
     Returns:
         A new (H, W, 3) uint8 image.
@@ -62,7 +71,58 @@ def draw_poses(
             person.draw_box(canvas)
         person.draw_limbs(canvas)
         person.draw_dots(canvas)
+    if draw_tracks:
+        # Last, so that nobody's limbs cross out another's number.
+        for person in people:
+            person.draw_track(canvas)
     return canvas
+
+
+def draw_heatmaps(
+    image: np.ndarray, heatmaps: np.ndarray, to_image: np.ndarray, opacity: float = 0.6
+) -> np.ndarray:
+    """Lays what a network saw of one person over their image.
+
+    Of every pixel the highest of all keypoints' maps is shown, in colours from violet
+    to yellow; the higher, the less of the image is left.
+
+    Args:
+        image: (H, W, 3) uint8 RGB.
+        heatmaps: (h, w, K) float32, heights of about 0 to 1.
+        to_image: (2, 3) map from heatmap pixels to image pixels.
+        opacity: of a height of 1.
+
+    Returns:
+        A new (H, W, 3) uint8 image.
+
+    Raises:
+        ValueError: for images or maps of another shape or type.
+    """
+    _check_image(image)
+    if np.ndim(heatmaps) != 3 or np.shape(to_image) != (2, 3):
+        raise ValueError(
+            "Heatmaps must be (h, w, K), with a (2, 3) map to the image, got "
+            f"{np.shape(heatmaps)} and {np.shape(to_image)}."
+        )
+    heights = np.nan_to_num(np.max(heatmaps, axis=-1)).clip(0, 1).astype(np.float32)
+    heights = cv2.warpAffine(
+        heights,
+        np.asarray(to_image, np.float64),
+        image.shape[1::-1],
+        flags=cv2.INTER_LINEAR,
+    )
+    colors = cv2.applyColorMap(np.uint8(heights * 255 + 0.5), cv2.COLORMAP_PLASMA)
+    alpha = opacity * heights[..., None]
+    blended = image + alpha * (colors[..., ::-1].astype(np.float32) - image)
+    return (blended + 0.5).astype(np.uint8)
+
+
+def track_color(track_id: int) -> tuple[int, int, int]:
+    """Returns an RGB colour that differs from those of the numbers before and after."""
+    # Steps of the golden ratio around the circle of hues never come near each other.
+    hue = track_id * 0.618034 % 1.0
+    red, green, blue = colorsys.hls_to_rgb(hue, 0.62, 0.75)
+    return round(255 * red), round(255 * green), round(255 * blue)
 
 
 def limb_colors(skeleton: Skeleton) -> list[tuple[int, int, int]]:
@@ -89,6 +149,9 @@ class _Person:
     def __init__(self, poses: Poses, index: int, threshold: float):
         self._skeleton = poses.skeleton
         self._box_xyxy = poses.boxes_xyxy[index]
+        self._track_id = (
+            NO_TRACK if poses.track_ids is None else int(poses.track_ids[index])
+        )
         self._xy = poses.keypoints_xy[index].astype(float)
         scores = poses.keypoint_scores[index]
         self._is_shown = (scores > threshold) & np.isfinite(self._xy).all(axis=-1)
@@ -138,6 +201,21 @@ class _Person:
         distances = np.linalg.norm(self._xy[others] - self._xy[index], axis=-1)
         return float(np.clip(distances.min(initial=np.inf) / 4, 1.2, usual))
 
+    def draw_track(self, canvas):
+        """Writes the person's number above what is shown of them, inside the image."""
+        shown = self._xy[self._is_shown]
+        if self._track_id == NO_TRACK or not len(shown):
+            return
+        height = round(float(np.clip(self.size / 9, 14, 44)))
+        label = _track_label(self._track_id, height)
+        limit = np.array(canvas.shape[1::-1]) - label.shape[1::-1]
+        middle, top = (shown[:, 0].min() + shown[:, 0].max()) / 2, shown[:, 1].min()
+        corner = np.array([middle - label.shape[1] / 2, top - 1.9 * height])
+        # In bounds first: a point may be anywhere.
+        left, top = corner.clip(0, np.maximum(limit, 0)).astype(int)
+        region = canvas[top : top + label.shape[0], left : left + label.shape[1]]
+        region[:] = label[: region.shape[0], : region.shape[1]]
+
     def draw_box(self, canvas):
         x1, y1, x2, y2 = self._box_xyxy.astype(float)
         corners = np.array([(x1, y1), (x2, y1), (x2, y2), (x1, y2)])
@@ -145,6 +223,19 @@ class _Person:
         for color, extra, opacity in ((OUTLINE_COLOR, 1.5, 0.4), (BOX_COLOR, 0, 0.75)):
             for start, end in zip(corners, np.roll(corners, -1, axis=0), strict=True):
                 _paint_line(canvas, start, end, width + extra, color, opacity)
+
+
+@lru_cache(maxsize=256)
+def _track_label(track_id: int, height: int) -> np.ndarray:
+    """Returns (height, W, 3) uint8: a number in dark ink on the track's colour."""
+    font = ImageFont.load_default(size=0.72 * height)
+    text = str(track_id)
+    width = round(font.getlength(text) + 0.6 * height)
+    label = Image.new("RGB", (width, height), track_color(track_id))
+    ImageDraw.Draw(label).text(
+        (width / 2, height / 2), text, fill=OUTLINE_COLOR, font=font, anchor="mm"
+    )
+    return np.asarray(label)
 
 
 def _paint_line(canvas, start, end, width, color, opacity):

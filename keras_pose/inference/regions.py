@@ -6,6 +6,8 @@ asked again every N frames, when a pose has become doubtful, and when nobody is 
 
 from __future__ import annotations
 
+import time
+
 import numpy as np
 
 from keras_pose.inference.detectors import is_usable
@@ -62,6 +64,7 @@ class RegionFollower:
     Attributes:
         num_detected: frames on which the detector was asked.
         num_followed: frames on which it was not.
+        detect_seconds: the time that the detector took.
     """
 
     def __init__(
@@ -97,14 +100,12 @@ class RegionFollower:
         self._keypoint_threshold = keypoint_threshold
         self._least_share = least_share
         self._nms_threshold = nms_threshold
-        self._forget()
-        self.num_detected = self.num_followed = 0
-
-    def _forget(self):
         self._boxes = np.zeros((0, 4))
         self._box_scores = self._first_scores = np.zeros(0)
         self._age = 0  # frames since the detector was asked
         self._is_doubtful = True
+        self.num_detected = self.num_followed = 0
+        self.detect_seconds = 0.0
 
     def __call__(self, image: np.ndarray, image_id=None) -> Poses:
         """Estimates the people of the next frame; arguments as for `PoseEstimator`."""
@@ -115,7 +116,9 @@ class RegionFollower:
 
     def _detect(self, image, image_id):
         self.num_detected += 1
+        started = time.perf_counter()
         people = self._estimator.find_people(image, image_id)
+        self.detect_seconds += time.perf_counter() - started
         poses = self._estimator.estimate(image, people.boxes_xyxy, people.scores)
         self._age = 0
         self._look_ahead(poses, people.scores, poses.scores, image.shape[:2])
