@@ -14,7 +14,6 @@ from keras_pose.detector_contract import DetectorContract
 from keras_pose.files import atomic_path, write_json
 from keras_pose.runs import BEST_NAME, LAST_NAME, PROGRESS_NAME, read_progress
 
-
 BOX_AP = "val_box_ap"
 
 
