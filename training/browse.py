@@ -107,12 +107,14 @@ def draw_training(dataset, args):
 
 def draw_ranked(dataset, args):
     """Returns pictures and captions of the people at one end of the ranking."""
+    from keras_pose.data.mixing import for_model
     from keras_pose.metrics import evaluate
     from keras_pose.runtime import load_model
     from keras_pose.trainer.looking import ranked_pictures
 
     model = load_model(args.weights, args.model)
-    metric = "single_ap" if model.contract.skeleton.oks_sigmas else "pixel_error"
+    dataset = for_model(dataset, model.contract.skeleton)
+    metric = "single_ap" if dataset.skeleton.oks_sigmas else "pixel_error"
     result = evaluate(
         model.predict,
         model.contract,

@@ -131,8 +131,27 @@ def image_folder(record, truth):
     """Returns the folder that the file names of the annotations start from."""
     for image in truth["images"]:
         if image["id"] == record.image_id:
-            return record.image_path.parents[len(Path(image["file_name"]).parts) - 1]
+            name = Path(image["file_name"])
+            if name.is_absolute():  # of sets whose ground truth is made of the records
+                return Path(name.anchor)
+            return record.image_path.parents[len(name.parts) - 1]
     raise ValueError(f"The ground truth lacks the image id {record.image_id}.")
+
+
+def fit_to_model(dataset, truth, people, contract, args):
+    """Leaves of a data set what the model predicts of it, and says so."""
+    from keras_pose.data.datasets import coco_ground_truth
+    from keras_pose.data.mixing import for_model
+
+    extra = contract.skeleton.num_keypoints - dataset.skeleton.num_keypoints
+    mapped = for_model(dataset, contract.skeleton)
+    if mapped is dataset:
+        if extra:
+            print(f"keypoints   {extra} of the model's are not in {dataset.name}: unused")
+        return dataset, truth, people
+    print(f"keypoints   measured on {mapped.name}: the model has no others of them")
+    truth = coco_ground_truth(mapped)
+    return mapped, truth, find_people(mapped, truth, args)
 
 
 def warm_up(model):
@@ -145,20 +164,24 @@ def warm_up(model):
 def evaluate_file(weights, dataset, truth, people, args):
     """Evaluates one model file and writes what it found."""
     from keras_pose.files import write_json
-    from keras_pose.metrics import evaluate
+    from keras_pose.metrics import evaluate, measurable_metrics
     from keras_pose.metrics import protocol as stamp
     from keras_pose.runtime import load_model
 
     input_hw = args.input_hw and tuple(args.input_hw)
     model = load_model(weights, args.model, args.num_keypoints, input_hw)
     warm_up(model)
+    whole = dataset
+    dataset, truth, people = fit_to_model(dataset, truth, people, model.contract, args)
+    # A set as it is must have what its metrics need; of a part, what can be is measured.
+    usual = whole.metrics if dataset is whole else measurable_metrics(dataset)
     records, labelled, image_ids = people
     result = evaluate(
         model.predict,
         model.contract,
         records,
         truth,
-        metrics=args.metrics or dataset.metrics,
+        metrics=args.metrics or usual,
         labelled=labelled if args.boxes else None,
         skeleton=dataset.skeleton,
         nms=args.nms,

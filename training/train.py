@@ -50,7 +50,12 @@ def parse_args(argv=None):
     add("--resume", metavar="RUN", help="go on with an interrupted run folder")
     add("--devices", default="auto", help="auto, a GPU count, a list, or cpu:N")
     add("--mixed-precision", action="store_true", default=None)
-    add("--ap-every", type=positive_int, metavar="N", help="measure val AP every N epochs")
+    add(
+        "--ap-every",
+        type=positive_int,
+        metavar="N",
+        help="measure the data set's own metric (AP of COCO) on val every N epochs",
+    )
     add(
         "--synthetic-images",
         type=positive_int,

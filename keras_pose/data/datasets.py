@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from keras_pose.data.mapping import map_records
+from keras_pose.data.readers.coco import labelled_skeleton
 from keras_pose.data.records import PersonRecord
 from keras_pose.data.specs import SPECS, DatasetSpec
 from keras_pose.data.synthetic import write_coco_dataset
@@ -114,7 +116,8 @@ def open_dataset(
         data_dir: default: `DEFAULT_DIRS[name]`.
         split: such as "train" or "val".
         skeleton: keypoints of your own, of files in COCO's format; None for the data
-            set's.
+            set's. Where the file names others, or in another order, they are sorted by
+            name.
 
     Raises:
         ValueError: for an unknown name, malformed annotations or other keypoints.
@@ -131,16 +134,20 @@ def open_dataset(
     if name == "synthetic" and split == "val" and not find_files(spec, data_dir, split):
         write_coco_dataset(data_dir, SYNTHETIC_VAL_IMAGES, split="val")
     paths, images = _existing_files(spec, data_dir, split)
-    skeleton = skeleton or spec.skeleton
+    wanted = skeleton or spec.skeleton
+    labelled = labelled_skeleton(paths[0], skeleton) if skeleton else spec.skeleton
+    records = spec.read(paths, images, split, labelled)
+    if labelled != wanted:
+        records = map_records(records, labelled, wanted, str(paths[0]))
     return PoseDataset(
         name,
         split,
-        skeleton,
-        spec.read(paths, images, split, skeleton),
+        wanted,
+        records,
         paths[0],
         tuple(paths),
         spec.metrics,
-        spec.has_coco_file,
+        spec.has_coco_file and labelled == wanted,
     )
 
 

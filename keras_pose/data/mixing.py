@@ -12,15 +12,13 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from keras_pose.data.datasets import (
     SPECS,
     PoseDataset,
     check_dataset_name,
     open_dataset,
 )
-from keras_pose.data.records import PersonRecord
+from keras_pose.data.mapping import map_records
 from keras_pose.skeleton import SKELETONS, Skeleton
 from keras_pose.skeleton.files import read_skeleton
 
@@ -165,21 +163,6 @@ def union_skeleton(skeletons) -> Skeleton:
     )
 
 
-def map_record(
-    record: PersonRecord, skeleton: Skeleton, target: Skeleton
-) -> PersonRecord | None:
-    """Sorts a person's keypoints into another skeleton; None if none of them is there."""
-    keypoints_xy = np.zeros((target.num_keypoints, 2), np.float32)
-    visibility = np.zeros(target.num_keypoints, np.uint8)
-    for i, name in enumerate(skeleton.names):
-        if name in target.names:
-            keypoints_xy[target.index(name)] = record.keypoints_xy[i]
-            visibility[target.index(name)] = record.visibility[i]
-    if not visibility.any():
-        return None
-    return dataclasses.replace(record, keypoints_xy=keypoints_xy, visibility=visibility)
-
-
 def map_dataset(dataset: PoseDataset, target: Skeleton) -> PoseDataset:
     """Returns the data set with its people's keypoints sorted into another skeleton.
 
@@ -188,16 +171,29 @@ def map_dataset(dataset: PoseDataset, target: Skeleton) -> PoseDataset:
     """
     if dataset.skeleton == target:
         return dataset
-    mapped = [map_record(record, dataset.skeleton, target) for record in dataset.records]
-    records = [record for record in mapped if record is not None]
-    if not records:
-        raise ValueError(
-            f"No labelled keypoint of {dataset.name} ({', '.join(dataset.skeleton.names)}) "
-            f"is in the skeleton {target.name!r} ({', '.join(target.names)})."
-        )
+    records = map_records(dataset.records, dataset.skeleton, target, dataset.name)
     return dataclasses.replace(
         dataset, skeleton=target, records=records, has_coco_file=False
     )
+
+
+def for_model(dataset: PoseDataset, skeleton: Skeleton) -> PoseDataset:
+    """Returns the data set as a model of that skeleton can be measured on it.
+
+    A model that predicts all of the set's keypoints, and maybe more, is measured on the
+    set as it is. Else the set keeps what the model predicts of it, and its name says
+    so: such figures are not those of the whole set.
+
+    Raises:
+        ValueError: when they have no keypoint in common.
+    """
+    names = dataset.skeleton.names
+    common = set(names) & set(skeleton.names)
+    if len(common) == len(names):
+        return dataset
+    mapped = map_dataset(dataset, skeleton)
+    name = f"{dataset.name} ({len(common)} of {len(names)} keypoints)"
+    return dataclasses.replace(mapped, name=name)
 
 
 def target_skeleton(mix: Mix) -> Skeleton:
@@ -206,12 +202,13 @@ def target_skeleton(mix: Mix) -> Skeleton:
 
 
 def _open(mix: Mix, name: str, split: str) -> PoseDataset:
+    """Opens one set of a mix, with its own keypoints."""
     data_dir = mix.data_dirs[mix.names.index(name)]
     is_builtin = mix.skeleton is None or mix.skeleton in SKELETONS.values()
     # Files in COCO's format may hold keypoints of one's own.
     if name == "coco" and mix.is_single and not is_builtin:
         return open_dataset(name, data_dir, split, mix.skeleton)
-    return map_dataset(open_dataset(name, data_dir, split), target_skeleton(mix))
+    return open_dataset(name, data_dir, split)
 
 
 def open_train(mix: Mix) -> list[PoseDataset]:
@@ -227,7 +224,8 @@ def open_train(mix: Mix) -> list[PoseDataset]:
     }
     if mix.is_single:
         splits = {mix.names[0]: "train"}
-    return [_open(mix, name, split) for name, split in splits.items()]
+    target = target_skeleton(mix)
+    return [map_dataset(_open(mix, name, split), target) for name, split in splits.items()]
 
 
 def validating_name(mix: Mix) -> str:
@@ -238,4 +236,9 @@ def validating_name(mix: Mix) -> str:
 
 def open_val(mix: Mix) -> PoseDataset:
     """Opens the split that a mix validates on, see `validating_name`."""
-    return _open(mix, validating_name(mix), "val")
+    return map_dataset(_open(mix, validating_name(mix), "val"), target_skeleton(mix))
+
+
+def open_measured(mix: Mix) -> PoseDataset:
+    """Opens the same split as a model of the mix is measured on it, see `for_model`."""
+    return for_model(_open(mix, validating_name(mix), "val"), target_skeleton(mix))

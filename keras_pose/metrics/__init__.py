@@ -2,7 +2,7 @@
 
 from keras_pose.metrics.coco_ap import COCO_STATS, evaluate_coco
 from keras_pose.metrics.evaluator import NMS, EvaluationResult, evaluate
-from keras_pose.metrics.official import METRICS
+from keras_pose.metrics.official import METRICS, measurable_metrics
 from keras_pose.metrics.oks import object_keypoint_similarity, oks_nms, soft_oks_nms
 
 __all__ = [
@@ -12,6 +12,7 @@ __all__ = [
     "EvaluationResult",
     "evaluate",
     "evaluate_coco",
+    "measurable_metrics",
     "object_keypoint_similarity",
     "oks_nms",
     "soft_oks_nms",

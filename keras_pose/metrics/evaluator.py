@@ -104,8 +104,8 @@ def evaluate(
             metrics that are computed from it.
         metrics: keys of `official.METRICS`.
         labelled: the people of the ground truth; `records` by default.
-        skeleton: the keypoints of the data set, to compare with the model's; not
-            compared by default, but for their number.
+        skeleton: the keypoints of the data set, by default the model's. A model may
+            predict more of them, and in another order: they are sorted by name.
         nms: key of `NMS`: what drops people that are predicted twice, for metrics that
             rank people by score.
         flip_test: predict mirrored crops too, and average.
@@ -123,8 +123,10 @@ def evaluate(
     metrics = check_metrics(metrics)
     is_ranked = any(METRICS[name].is_ranked for name in metrics)
     nms = nms if is_ranked else "off"
-    _check_keypoints(contract.skeleton, records, skeleton)
-    _check_fits(contract, metrics, nms, flip_test)
+    columns = _choose_keypoints(contract.skeleton, records, skeleton)
+    if skeleton is None or skeleton.names == contract.skeleton.names:
+        skeleton = contract.skeleton
+    _check_fits(contract, skeleton, metrics, nms, flip_test)
     values = (
         read_json(ground_truth) if isinstance(ground_truth, str | Path) else ground_truth
     )
@@ -135,9 +137,13 @@ def evaluate(
     batches = _predict_batches(timed, contract, ordered, flip_test, batch_size)
     keypoints_xy, keypoint_scores = _collect(batches, len(ordered), progress)
     total_seconds = time.perf_counter() - started
-    kept, scores = _keep_people(ordered, keypoints_xy, keypoint_scores, contract, nms)
+    keypoints_xy, keypoint_scores = keypoints_xy[:, columns], keypoint_scores[:, columns]
+    areas = crop_areas(np.stack([record.box_xywh for record in ordered]), contract)
+    kept, scores = _keep_people(
+        ordered, keypoints_xy, keypoint_scores, areas, skeleton.oks_sigmas, nms
+    )
     measured = Measured(
-        skeleton=contract.skeleton,
+        skeleton=skeleton,
         records=ordered,
         labelled=ordered if labelled is None else _in_order(labelled),
         keypoints_xy=keypoints_xy,
@@ -172,24 +178,28 @@ def _in_order(records):
     return sorted(records, key=lambda record: str(record.image_path))
 
 
-def _check_keypoints(predicted, records, labelled):
+def _choose_keypoints(predicted, records, labelled) -> list[int]:
+    """Returns where the data set's keypoints are among those that the model predicts."""
     if not records:
         raise ValueError("Nobody to evaluate on: the list of records is empty.")
+    labelled = labelled or predicted
     count = len(records[0].visibility)
-    if predicted.num_keypoints != count:
+    if labelled.num_keypoints != count:
         raise ValueError(
-            f"The model predicts {predicted.num_keypoints} keypoints ({predicted.name}), "
-            f"the data set has {count}. Evaluate on the data set it was trained for."
+            f"The skeleton {labelled.name} has {labelled.num_keypoints} keypoints, the "
+            f"data set has {count}. Evaluate on the data set it is of."
         )
-    if labelled is not None and labelled.names != predicted.names:
+    missing = [name for name in labelled.names if name not in predicted.names]
+    if missing:
         raise ValueError(
             f"The model predicts the keypoints of {predicted.name}, the data set has "
-            f"those of {labelled.name}: as many, but others or in another order."
+            f"those of {labelled.name}: {', '.join(missing)} are not predicted. Map the "
+            "data set first (keras_pose.data.mixing.for_model)."
         )
+    return [predicted.index(name) for name in labelled.names]
 
 
-def _check_fits(contract, metrics, nms, flip_test):
-    skeleton = contract.skeleton
+def _check_fits(contract, skeleton, metrics, nms, flip_test):
     if nms not in NMS:
         raise ValueError(f"Unknown nms {nms!r}; known: {', '.join(NMS)}.")
     needs_sigmas = nms != "off" or any(METRICS[name].needs_sigmas for name in metrics)
@@ -200,7 +210,7 @@ def _check_fits(contract, metrics, nms, flip_test):
             "choose another metric."
         )
     if flip_test:
-        check_flip_test(skeleton)
+        check_flip_test(contract.skeleton)
 
 
 class _Timed:
@@ -253,20 +263,25 @@ def _collect(batches, num_people, progress) -> _People:
     return _People(*(np.concatenate(parts) for parts in zip(*done, strict=True)))
 
 
-def _keep_people(records, keypoints_xy, keypoint_scores, contract, nms):
+def _keep_people(records, keypoints_xy, keypoint_scores, areas, sigmas, nms):
     """Scores the people, and drops those that OKS-NMS finds twice in an image.
+
+    Args:
+        records: the N people.
+        keypoints_xy: (N, K, 2) image pixels.
+        keypoint_scores: (N, K).
+        areas: (N,) square pixels, that scale OKS.
+        sigmas: (K,) of OKS.
+        nms: key of `NMS`.
 
     Returns:
         kept: list of indices into `records`, image by image.
         scores: (N,) of all people.
     """
-    boxes_xywh = np.stack([record.box_xywh for record in records])
-    areas = crop_areas(boxes_xywh, contract)
     scores = person_scores([record.score for record in records], keypoint_scores)
     choose = NMS[nms]
     if choose is None:
         return list(range(len(records))), scores
-    sigmas = contract.skeleton.oks_sigmas
     kept: list[int] = []
     for _, group in groupby(range(len(records)), key=lambda i: records[i].image_path):
         people = np.array(list(group))

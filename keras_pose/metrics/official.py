@@ -129,8 +129,7 @@ def _pckh(measured: Measured) -> tuple[Stats, Tables]:
 def _pck_torso(measured: Measured) -> tuple[Stats, Tables]:
     labelled_xy, is_labelled = measured.labels()
     skeleton = measured.skeleton
-    torso = FLIC_TORSO if skeleton.name.startswith("flic") else LSP_TORSO
-    sizes = torso_sizes(labelled_xy, is_labelled, skeleton, torso)
+    sizes = torso_sizes(labelled_xy, is_labelled, skeleton, _torso(skeleton))
     distances = normalized_distances(measured.keypoints_xy, labelled_xy, is_labelled, sizes)
     result = pck(distances, 0.2)
     stats = {"PCK@0.2": result.mean, "PCK@0.1": pck(distances, 0.1).mean}
@@ -138,6 +137,10 @@ def _pck_torso(measured: Measured) -> tuple[Stats, Tables]:
         "PCK@0.2 by part": by_part(result.per_keypoint, skeleton),
         "PCK@0.2": _named(skeleton, result.per_keypoint),
     }
+
+
+def _torso(skeleton):
+    return FLIC_TORSO if skeleton.name.startswith("flic") else LSP_TORSO
 
 
 def _box_distances(measured):
@@ -260,6 +263,8 @@ class Metric:
         columns: its figures that stand in tables; the first is the one to compare.
         is_ranked: whether it ranks people by score, so that OKS-NMS comes first.
         needs_sigmas: whether it needs OKS sigmas.
+        needs: fields of `PersonRecord` that everybody must have.
+        needs_file: whether it needs what only the set's own annotation file holds.
         lower_is_better: of the first figure.
     """
 
@@ -267,23 +272,35 @@ class Metric:
     columns: tuple[str, ...]
     is_ranked: bool = False
     needs_sigmas: bool = False
+    needs: tuple[str, ...] = ()
+    needs_file: bool = False
     lower_is_better: bool = False
 
 
 METRICS = {
     "coco_ap": Metric(_coco_ap, ("AP", "AP50", "AP75", "AR"), True, True),
     "crowdpose_ap": Metric(
-        _crowdpose_ap, ("AP", "AP_easy", "AP_medium", "AP_hard"), True, True
+        _crowdpose_ap,
+        ("AP", "AP_easy", "AP_medium", "AP_hard"),
+        is_ranked=True,
+        needs_sigmas=True,
+        needs_file=True,
     ),
     "single_ap": Metric(_single_ap, ("AP_single",), needs_sigmas=True),
-    "pckh": Metric(_pckh, ("PCKh@0.5", "PCKh@0.1", "PCKh@0.11", "PCKh_AUC")),
+    "pckh": Metric(
+        _pckh, ("PCKh@0.5", "PCKh@0.1", "PCKh@0.11", "PCKh_AUC"), needs=("head_size",)
+    ),
     "pck_torso": Metric(_pck_torso, ("PCK@0.2", "PCK@0.1")),
     "pck_box": Metric(_pck_box, ("PCK_box@0.1", "PCK_box@0.05", "PCK_box@0.2")),
     "apk": Metric(_apk, ("APK@0.1",)),
     "pixel_error": Metric(_pixel_error, ("pixel_error",), lower_is_better=True),
-    "posetrack_ap": Metric(_posetrack_ap, ("mAP",), is_ranked=True),
-    "mota": Metric(_mota, ("MOTA",), is_ranked=True),
+    "posetrack_ap": Metric(
+        _posetrack_ap, ("mAP",), is_ranked=True, needs=("head_size", "track_id")
+    ),
+    "mota": Metric(_mota, ("MOTA",), is_ranked=True, needs=("head_size", "track_id")),
 }
+# Needs no more than people in boxes.
+ALWAYS_MEASURABLE = "pck_box"
 
 
 def check_metrics(names) -> tuple[str, ...]:
@@ -298,6 +315,32 @@ def check_metrics(names) -> tuple[str, ...]:
             "one of them at a time."
         )
     return tuple(names)
+
+
+def measurable_metrics(dataset) -> tuple[str, ...]:
+    """Returns the metrics of a `data.PoseDataset` that its labels have all it takes for.
+
+    They may have not after a mapping to other keypoints, or where a file with head
+    sizes is absent; if so for all of them, it is PCK in units of the box.
+    """
+    chosen = [name for name in dataset.metrics if _is_measurable(name, dataset)]
+    return tuple(chosen) or (ALWAYS_MEASURABLE,)
+
+
+def _is_measurable(name, dataset) -> bool:
+    metric, skeleton = METRICS[name], dataset.skeleton
+    torso = _torso(skeleton) if name == "pck_torso" else ()
+    has_fields = all(
+        getattr(record, field) is not None
+        for record in dataset.records
+        for field in metric.needs
+    )
+    return (
+        (bool(skeleton.oks_sigmas) or not metric.needs_sigmas)
+        and (dataset.has_coco_file or not metric.needs_file)
+        and set(torso) <= set(skeleton.names)
+        and has_fields
+    )
 
 
 def compute_metrics(names, measured: Measured) -> tuple[Stats, Tables]:

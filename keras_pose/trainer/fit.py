@@ -13,7 +13,14 @@ import tensorflow as tf
 from keras_pose.codecs import CODECS
 from keras_pose.contract import Contract, keras_contract, read_contract
 from keras_pose.data import PoseDataset, coco_ground_truth
-from keras_pose.data.mixing import Mix, open_train, open_val, parse_mix, validating_name
+from keras_pose.data.mixing import (
+    Mix,
+    open_measured,
+    open_train,
+    open_val,
+    parse_mix,
+    validating_name,
+)
 from keras_pose.data.pipeline import training_dataset, validation_dataset
 from keras_pose.data.sources import (
     PersonSource,
@@ -22,7 +29,7 @@ from keras_pose.data.sources import (
     synthetic_source,
 )
 from keras_pose.losses import LOSSES
-from keras_pose.metrics.evaluator import evaluate
+from keras_pose.metrics import METRICS, evaluate, measurable_metrics
 from keras_pose.metrics.streaming import StreamingPCK
 from keras_pose.models.complexity import count_params
 from keras_pose.normalization import Normalization
@@ -214,9 +221,7 @@ def _validation_batches(recipe, plan, source, contract, model):
 def _make_callbacks(recipe, plan, run_dir, contract, model):
     chosen = []
     if recipe.ap_every:
-        dataset = open_val(_mix(recipe))
-        measure = _ap_function(model, contract, dataset)
-        chosen.append(callbacks.MeasureAP(measure, recipe.ap_every, plan.epochs))
+        chosen.append(_measuring_callback(recipe, plan, contract, model))
     if recipe.max_steps:
         chosen.append(callbacks.StopAtStep(recipe.max_steps))
     return [
@@ -228,14 +233,40 @@ def _make_callbacks(recipe, plan, run_dir, contract, model):
     ]
 
 
-def _ap_function(model, contract: Contract, dataset: PoseDataset):
-    """Returns a function that measures AP: ground-truth boxes, no flip test."""
+def _measuring_callback(recipe, plan, contract, model):
+    """Measures the first of the data set's metrics: ground-truth boxes, no flip test."""
+    dataset = open_measured(_mix(recipe))
+    metric = measurable_metrics(dataset)[0]
+    figure = METRICS[metric].columns[0]
+    print(
+        f"measure     {figure} on {dataset.name} {dataset.split}, every {recipe.ap_every} "
+        "epochs"
+    )
+    return callbacks.MeasureMetric(
+        _measure_function(model, contract, dataset, metric, figure),
+        recipe.ap_every,
+        plan.epochs,
+        f"val_{figure.lower()}",
+    )
+
+
+def _measure_function(model, contract: Contract, dataset: PoseDataset, metric, figure):
+    """Returns a function that measures a figure of the model as it stands."""
     predict = PoseModel.from_keras(model, contract).predict
     truth = coco_ground_truth(dataset)
 
     def measure():
-        result = evaluate(predict, contract, dataset.records, truth, progress=False)
-        return result.stats["AP"]
+        result = evaluate(
+            predict,
+            contract,
+            dataset.records,
+            truth,
+            metrics=(metric,),
+            skeleton=dataset.skeleton,
+            nms="hard" if dataset.skeleton.oks_sigmas else "off",
+            progress=False,
+        )
+        return result.stats[figure]
 
     return measure
 

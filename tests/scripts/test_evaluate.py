@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from keras_pose import data, runtime
+from keras_pose import data, detector_contract, runtime
 from keras_pose.codecs import GaussianHeatmapCodec
 from keras_pose.contract import Contract, TensorSpec
 from keras_pose.data.synthetic import write_coco_dataset
-from keras_pose.skeleton import COCO_17
+from keras_pose.skeleton import COCO_17, Skeleton
 
 SCRIPT = Path(__file__).resolve().parents[2] / "training" / "evaluate.py"
 CODEC = GaussianHeatmapCodec((64, 48))
@@ -53,6 +53,8 @@ class CenterModel:
 @pytest.fixture
 def weights(tmp_path, monkeypatch):
     monkeypatch.setattr(runtime, "load_model", lambda *_: CenterModel())
+    # The files hold no contract to tell by.
+    monkeypatch.setattr(detector_contract, "is_detector", lambda *_: False)
     paths = [tmp_path / "float.tflite", tmp_path / "int8.tflite"]
     for path in paths:
         path.write_bytes(b"a model")
@@ -101,6 +103,63 @@ def test_a_data_set_is_measured_by_its_official_metrics(
         f'PCKh@0.11 ("Mean@0.1" in published tables) {metrics["PCKh@0.11"]:.3f}' in printed
     )
     assert "PCKh@0.5 by part: nose" in printed
+
+
+class UnionModel(CenterModel):
+    """As `CenterModel`, with keypoints that COCO has not, and in another order."""
+
+    skeleton = Skeleton("union", ("head_top", *COCO_17.names[::-1]))
+    contract = dataclasses.replace(
+        CenterModel.contract,
+        output=TensorSpec("heatmaps", (1, 16, 12, 18), "float32"),
+        skeleton=skeleton,
+    )
+
+    def predict(self, crops):
+        heatmaps = super().predict(crops)
+        return np.concatenate([0 * heatmaps[..., :1], heatmaps], axis=-1)
+
+
+class FaceModel(CenterModel):
+    """Predicts five of COCO's keypoints, and has sigmas for none of them."""
+
+    contract = dataclasses.replace(
+        CenterModel.contract,
+        output=TensorSpec("heatmaps", (1, 16, 12, 5), "float32"),
+        skeleton=Skeleton("face", COCO_17.names[:5]),
+    )
+
+    def predict(self, crops):
+        return super().predict(crops)[..., :5]
+
+
+def test_a_model_of_a_union_is_measured_by_the_sets_own_keypoints(
+    script, weights, data_dir, tmp_path, capsys, monkeypatch
+):
+    script.main(["--weights", weights[0], *options(data_dir)])
+    path = next(tmp_path.glob("metrics_*.json"))
+    expected = json.loads(path.read_text())
+    monkeypatch.setattr(runtime, "load_model", lambda *_: UnionModel())
+    script.main(["--weights", weights[0], *options(data_dir)])
+    assert json.loads(path.read_text())["AP"] == expected["AP"]
+    assert "1 of the model's are not in synthetic: unused" in capsys.readouterr().out
+
+
+def test_a_model_of_fewer_keypoints_is_measured_on_those_and_says_so(
+    script, weights, data_dir, tmp_path, capsys, monkeypatch
+):
+    script.main(["--weights", weights[1], *options(data_dir)])
+    monkeypatch.setattr(runtime, "load_model", lambda *_: FaceModel())
+    script.main(["--weights", weights[0], *options(data_dir)])
+    printed = capsys.readouterr().out
+    assert "measured on synthetic (5 of 17 keypoints)" in printed
+    path = next(tmp_path.glob("metrics_float*.json"))
+    protocol = json.loads(path.read_text())["protocol"]
+    # Without sigmas there is no AP; and it is not the number of the whole set.
+    assert protocol["metrics"] == ["pck_box"]
+    assert protocol["dataset"] == "synthetic (5 of 17 keypoints)"
+    with pytest.raises(SystemExit, match="dataset differs"):
+        script.main(["--compare", *map(str, sorted(tmp_path.glob("metrics_*.json")))])
 
 
 def test_several_files_make_one_table(script, weights, data_dir, capsys):

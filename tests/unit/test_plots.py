@@ -24,6 +24,8 @@ def test_a_panel_is_drawn_for_each_quantity_that_was_measured(tmp_path):
     assert with_ap.dtype == np.uint8
     assert with_ap.std() > 10
     assert without_ap.shape[1] == pytest.approx(with_ap.shape[1] * 2 / 3, abs=2)
+    (tmp_path / "log.csv").write_text(LOG.replace("val_ap", "val_pckh@0.5"))
+    assert plot_run(tmp_path).shape[1] == pytest.approx(with_ap.shape[1], abs=2)
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ which something is left after clipping it to the image.
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -79,6 +80,29 @@ def read_coco(
             "labelled keypoint, a box inside its image, and an image that is there."
         )
     return records
+
+
+def labelled_skeleton(annotation_path, skeleton: Skeleton) -> Skeleton:
+    """Returns the keypoints that a file has, by the names in its category.
+
+    That is `skeleton` itself where names and order are the same, or the file names
+    none; and where no name is shared, as `read_coco` then says what is wrong. Keypoints
+    of `skeleton` that are not in the file are told in a warning: nothing will teach them.
+    """
+    values = read_json(annotation_path)
+    _check_structure(annotation_path, values)
+    categories = [c for c in values["categories"] if c.get("name") == "person"]
+    names = tuple(categories[0].get("keypoints", ())) if categories else ()
+    if names == skeleton.names or not set(names) & set(skeleton.names):
+        return skeleton
+    absent = [name for name in skeleton.names if name not in names]
+    if absent:
+        warnings.warn(
+            f"{annotation_path} has no keypoints {', '.join(absent)}, which the skeleton "
+            f"{skeleton.name!r} has: they are never labelled.",
+            stacklevel=2,
+        )
+    return Skeleton(f"keypoints of {Path(annotation_path).name}", names)
 
 
 def _check_structure(path, values):

@@ -1,15 +1,19 @@
 """Mixing data sets: names, skeletons, and a stream that depends on position alone."""
 
 import dataclasses
+import json
+from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
-from keras_pose.data import pipeline
-from keras_pose.data.mixing import map_record, parse_mix, union_skeleton
+from keras_pose.data import PoseDataset, coco_ground_truth, open_dataset, pipeline
+from keras_pose.data.mapping import map_record
+from keras_pose.data.mixing import for_model, parse_mix, union_skeleton
 from keras_pose.data.records import PersonRecord
 from keras_pose.data.sources import PersonSource, mix_sources
-from keras_pose.skeleton import COCO_17, LSP_14, MPII_16
+from keras_pose.skeleton import COCO_17, LSP_14, MPII_16, Skeleton
 
 
 @pytest.mark.parametrize(
@@ -46,6 +50,69 @@ def test_keypoints_are_matched_by_name():
     np.testing.assert_array_equal(left_knee, points[LSP_14.index("left_knee")])
     assert mapped.visibility[COCO_17.index("nose")] == 0
     assert (mapped.visibility > 0).sum() == 12
+
+
+def _labelled(skeleton):
+    points = np.arange(2.0 * skeleton.num_keypoints).reshape(-1, 2)
+    flags = np.full(skeleton.num_keypoints, 2, np.uint8)
+    record = PersonRecord(Path("a"), 1, 1, np.ones(4), points, flags, 1.0)
+    return PoseDataset("a_set", "val", skeleton, [record], Path("a.json"))
+
+
+def test_a_model_of_more_keypoints_is_measured_on_the_set_as_it_is():
+    dataset = _labelled(LSP_14)
+    assert for_model(dataset, union_skeleton([COCO_17, LSP_14])) is dataset
+
+
+def test_a_model_of_fewer_keypoints_is_measured_on_those():
+    mapped = for_model(_labelled(LSP_14), COCO_17)
+    assert mapped.name == "a_set (12 of 14 keypoints)"
+    assert mapped.skeleton == COCO_17
+    assert not mapped.has_coco_file
+    assert (mapped.records[0].visibility > 0).sum() == 12
+
+
+def _own_file(folder, names):
+    """A person in COCO's format; keypoint k is at (10 + k, 20 + k)."""
+    keypoints = [number for k in range(len(names)) for number in (10 + k, 20 + k, 2)]
+    values = {
+        "images": [{"id": 1, "file_name": "a.png", "width": 64, "height": 64}],
+        "annotations": [{
+            "id": 1, "image_id": 1, "category_id": 1, "bbox": [5, 5, 40, 50], "area": 900,
+            "keypoints": keypoints, "iscrowd": 0,
+        }],
+        "categories": [{"id": 1, "name": "person", "keypoints": list(names)}],
+    }  # fmt: skip
+    (folder / "person_keypoints_val.json").write_text(json.dumps(values))
+    (folder / "images").mkdir()
+    Image.new("RGB", (64, 64)).save(folder / "images" / "a.png")
+    return folder
+
+
+OWN = Skeleton("own", ("nose", "left_hand", "right_hand"), oks_sigmas=(0.1, 0.1, 0.1))
+
+
+def test_own_keypoints_that_are_some_of_a_files_are_found_by_name(tmp_path):
+    folder = _own_file(tmp_path, ("right_hand", "hat", "left_hand", "nose"))
+    dataset = open_dataset("coco", folder, "val", OWN)
+    assert dataset.skeleton == OWN
+    expected = [[13, 23], [12, 22], [10, 20]]
+    np.testing.assert_array_equal(dataset.records[0].keypoints_xy, expected)
+    truth = coco_ground_truth(dataset)  # as the file has other keypoints, of the records
+    assert truth["categories"][0]["keypoints"] == list(OWN.names)
+
+
+def test_own_keypoints_that_a_file_has_not_are_told_and_never_labelled(tmp_path):
+    folder = _own_file(tmp_path, ("nose", "left_hand"))
+    with pytest.warns(UserWarning, match="no keypoints right_hand.*never labelled"):
+        dataset = open_dataset("coco", folder, "val", OWN)
+    assert dataset.records[0].visibility.tolist() == [2, 2, 0]
+
+
+def test_own_keypoints_none_of_which_a_file_has_are_refused(tmp_path):
+    folder = _own_file(tmp_path, ("cabin", "hook"))
+    with pytest.raises(ValueError, match=r"has 2 keypoints .*'hook'.* expected the 3"):
+        open_dataset("coco", folder, "val", OWN)
 
 
 def _source(size):

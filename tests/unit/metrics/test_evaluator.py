@@ -11,7 +11,7 @@ from keras_pose.data.records import PersonRecord
 from keras_pose.geometry import box_to_crop, crop_matrix, transform_points
 from keras_pose.images import ImageError
 from keras_pose.metrics import evaluate
-from keras_pose.skeleton import COCO_17, H36M_17, MPII_16
+from keras_pose.skeleton import COCO_17, H36M_17, MPII_16, Skeleton
 from keras_pose.topdown import person_scores
 
 CODEC = GaussianHeatmapCodec((128, 96))
@@ -173,6 +173,27 @@ def test_as_many_keypoints_in_another_order_are_refused(tmp_path):
     records = make_records(tmp_path, num_images=1)
     with pytest.raises(ValueError, match="of coco_17, the data set has those of h36m_17"):
         evaluate(must_not_run, CONTRACT, records, make_truth(records), skeleton=H36M_17)
+
+
+def test_a_model_of_more_keypoints_is_measured_by_name(tmp_path):
+    records = make_records(tmp_path)
+    order = np.random.default_rng(1).permutation(17)
+    names = [COCO_17.names[i] for i in order]
+    union = Skeleton("union", ("head_top", *names, "neck"))  # no sigmas of its own
+    oracle = Oracle(records)
+
+    def predict(crops):
+        heatmaps = oracle(crops)
+        blank = np.zeros_like(heatmaps[..., :1])
+        return np.concatenate([blank, heatmaps[..., order], blank], axis=-1)
+
+    truth = make_truth(records)
+    result = evaluate(
+        predict, make_contract(union), records, truth, skeleton=COCO_17, progress=False
+    )
+    expected = evaluate(Oracle(records), CONTRACT, records, truth, progress=False)
+    assert result.stats == expected.stats
+    assert result.detections == expected.detections
 
 
 def test_flip_test_needs_mirror_pairs(tmp_path):

@@ -6,9 +6,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from keras_pose.data import PoseDataset
 from keras_pose.data.records import PersonRecord
-from keras_pose.metrics.official import METRICS, Measured, check_metrics, compute_metrics
-from keras_pose.skeleton import COCO_17, MPII_16
+from keras_pose.metrics.official import (
+    METRICS,
+    Measured,
+    check_metrics,
+    compute_metrics,
+    measurable_metrics,
+)
+from keras_pose.skeleton import COCO_17, MPII_16, Skeleton
 
 
 def make_measured(skeleton=COCO_17, shift=0.0, num_frames=3, head_size=10.0, track_id=0):
@@ -109,6 +116,34 @@ def test_ap_in_frames_takes_detections_that_have_no_tracks():
     untracked = make_measured(track_id=None).records
     measured = dataclasses.replace(make_measured(), records=untracked)
     assert compute_metrics(["posetrack_ap"], measured)[0]["mAP"] == pytest.approx(1)
+
+
+@pytest.mark.parametrize(
+    ("metrics", "skeleton", "changes", "expected"),
+    [
+        (("coco_ap",), COCO_17, {}, ("coco_ap",)),
+        (("coco_ap",), MPII_16, {}, ("pck_box",)),  # no sigmas
+        (("pckh",), MPII_16, {}, ("pckh",)),
+        (("pckh",), MPII_16, {"head_size": None}, ("pck_box",)),
+        (("posetrack_ap", "mota"), COCO_17, {"track_id": None}, ("pck_box",)),
+        (("pck_torso", "pixel_error"), Skeleton("two", ("nose", "left_hip")), {},
+         ("pixel_error",)),
+    ],
+)  # fmt: skip
+def test_what_can_be_measured_of_a_data_set(metrics, skeleton, changes, expected):
+    records = make_measured(**changes).records
+    dataset = PoseDataset("a", "val", skeleton, records, Path("a.json"), (), metrics, False)
+    assert measurable_metrics(dataset) == expected
+
+
+def test_crowdpose_ap_needs_the_sets_own_file():
+    records = make_measured().records
+    dataset = PoseDataset(
+        "a", "val", COCO_17, records, Path("a.json"), (), ("crowdpose_ap",), True
+    )
+    assert measurable_metrics(dataset) == ("crowdpose_ap",)
+    dataset = dataclasses.replace(dataset, has_coco_file=False)
+    assert measurable_metrics(dataset) == ("pck_box",)
 
 
 def test_one_to_one_metrics_refuse_a_detectors_boxes():
