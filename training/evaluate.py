@@ -42,7 +42,8 @@ def parse_args(argv=None):
     add("--metrics", nargs="+", metavar="NAME",
         help="in place of the data set's own: coco_ap, crowdpose_ap, single_ap, apk, pckh, "
         "pck_torso, pck_box, pixel_error, posetrack_ap, mota")  # fmt: skip
-    add("--boxes", type=Path, metavar="FILE", help="a detector's boxes, as COCO results")
+    add("--boxes", type=Path, metavar="FILE", help="a detector's boxes, as COCO results; "
+        "for MOTA a tracker's, with track_id")  # fmt: skip
     add("--box-threshold", type=float, default=0.0, metavar="SCORE",
         help="leave boxes below this score out (default: 0)")  # fmt: skip
     add("--nms", default="hard", choices=("hard", "soft", "off"),

@@ -27,7 +27,8 @@ def read_boxes(
 
     Args:
         path: COCO detection results: a list of `image_id`, `category_id`, `bbox`
-            (x, y, width, height) and `score`.
+            (x, y, width, height) and `score`; those of a tracker, for MOTA, also have
+            the whole number `track_id`.
         ground_truth: the contents of the annotation file; names the images.
         image_folder: where the images lie.
         num_keypoints: of the data set.
@@ -77,6 +78,8 @@ def _check_entry(path, index, entry, images):
             f"{where} needs a bbox (x, y, width, height) with an area, and a score; got "
             f"{entry['bbox']} and {entry['score']}."
         )
+    if not isinstance(entry.get("track_id", 0), int):
+        raise ValueError(f"{where}: the track_id {entry['track_id']!r} is no whole number.")
 
 
 def _record(index, entry, image_path, num_keypoints) -> PersonRecord:
@@ -90,4 +93,5 @@ def _record(index, entry, image_path, num_keypoints) -> PersonRecord:
         visibility=np.zeros(num_keypoints, np.uint8),
         area=float(box_xywh[2] * box_xywh[3]),
         score=float(entry["score"]),
+        track_id=entry.get("track_id"),
     )

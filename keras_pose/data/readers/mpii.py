@@ -10,6 +10,7 @@ moved and the scale has grown already.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -173,7 +174,8 @@ def _image_people(path, image):
     people = []
     for number, person in enumerate(np.atleast_1d(image.annorect)):
         points = getattr(getattr(person, "annopoints", None), "point", None)
-        position, scale = getattr(person, "objpos", None), getattr(person, "scale", [])
+        position: Any = getattr(person, "objpos", None)
+        scale = getattr(person, "scale", [])
         # Some have a head box only; the usual JSON leaves them out as well. MATLAB's
         # empty fields come as empty arrays.
         if points is None or not hasattr(position, "x") or not np.size(scale):
