@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +17,9 @@ class ImageError(ValueError):
     """An image file that is missing, truncated or not an image."""
 
 
+# Pillow's own limit (13,000 x 13,000), at which decoded images have half a gigabyte.
+MAX_PIXELS = 2 * 89_478_485
+
 # What TensorFlow decodes too, and so what can be trained on.
 TRAINABLE_FORMATS = ("BMP", "GIF", "JPEG", "PNG")
 
@@ -25,7 +29,8 @@ def read_image(path, honour_exif: bool = True) -> np.ndarray:
 
     Args:
         path: file, or an open one; any format Pillow knows. Grey, palette, 16-bit,
-            CMYK and transparent images become RGB (transparency over black).
+            CMYK and transparent images become RGB (transparency over black). Of an
+            animation it is the first picture.
         honour_exif: turn the picture as its EXIF orientation says. Data sets
             are labelled on the stored pixels and want False.
 
@@ -33,7 +38,9 @@ def read_image(path, honour_exif: bool = True) -> np.ndarray:
         (H, W, 3) uint8 RGB.
 
     Raises:
-        ImageError: names the file and what is wrong with it.
+        ImageError: names the file and what is wrong with it. Images of more than
+            `MAX_PIXELS` are refused before they are decoded, since a small file may
+            claim to be of any size.
     """
     with _opened(path) as file:
         image = ImageOps.exif_transpose(file) if honour_exif else file
@@ -59,7 +66,15 @@ def check_image(path) -> None:
 def _opened(path) -> Iterator[Image.Image]:
     """Yields a decoded image, and tells what is wrong with those that cannot be."""
     try:
-        with Image.open(path) as image:
+        with warnings.catch_warnings():
+            # From half of the limit Pillow warns, of what is well within it here.
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            opened = Image.open(path)
+        with opened as image:
+            if image.width * image.height > MAX_PIXELS:
+                raise Image.DecompressionBombError(
+                    f"{image.width} x {image.height} pixels are more than {MAX_PIXELS}"
+                )
             image.load()
             yield image
     except FileNotFoundError as error:
@@ -75,9 +90,17 @@ def _opened(path) -> Iterator[Image.Image]:
 def _to_rgb(image: Image.Image) -> Image.Image:
     if image.mode.startswith("I"):
         # Pillow clips 16-bit greys at 255 instead of scaling them.
-        values = np.asarray(image).astype(np.float64)
-        scale = 255 / 65535 if values.max(initial=0) > 255 else 1.0
-        return Image.fromarray(np.uint8(values * scale)).convert("RGB")
+        values = np.asarray(image).astype(np.int64)
+        if values.min(initial=0) < 0 or values.max(initial=0) > 65535:
+            raise ValueError(
+                "its grey values are not of 8 or 16 bits, but from "
+                f"{values.min()} to {values.max()}"
+            )
+        # 65535 / 257 = 255. Also of dark pictures: two frames of a video must not be
+        # scaled in two ways.
+        return Image.fromarray(np.uint8((values + 128) // 257)).convert("RGB")
+    if image.mode == "F":
+        raise ValueError("its pixels are floating-point numbers, of no known range")
     if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
         rgba = image.convert("RGBA")
         black = Image.new("RGBA", rgba.size, (0, 0, 0, 255))

@@ -146,6 +146,95 @@ def test_two_photos_do_not_share_a_drawing(photo, tmp_path):
         run(photo, photo, "--output", tmp_path / "out.png")
 
 
+def write_clip(path, num_frames=6):
+    from keras_pose.inference.writers import open_video
+
+    with open_video(path, 25) as writer:
+        for _ in range(num_frames):
+            writer.write(np.full((120, 200, 3), 90, np.uint8))
+    return path
+
+
+@pytest.fixture
+def detections(tmp_path):
+    """A person on the left, in the photo and in every frame of a clip."""
+    path = tmp_path / "found.json"
+    names = ["photo.jpg", *range(6)]
+    entry = {"category_id": 1, "bbox": [10, 20, 30, 40], "score": 0.5}
+    path.write_text(json.dumps([entry | {"image_id": name} for name in names]))
+    return path
+
+
+def test_a_detector_finds_the_people_of_a_photo(photo, detections, tmp_path):
+    run(photo, "--detector", detections, "--json", tmp_path / "p.json",
+        "--output", tmp_path / "out.png")  # fmt: skip
+
+    (person,) = json.loads((tmp_path / "p.json").read_text())["photos"][0]["people"]
+    assert person["box_xywh"] == [10, 20, 30, 40]
+    assert person["score"] == pytest.approx(0.5 * 0.75)
+
+
+def test_a_video_is_drawn_and_summed_up_in_a_line(tmp_path, detections, capsys):
+    clip, output = write_clip(tmp_path / "clip.mp4"), tmp_path / "out.mp4"
+
+    run(clip, "--output", output, "--json", tmp_path / "p.json", "--detector", detections,
+        "--detect-every", 3, "--no-smooth", "--matching", "hungarian")  # fmt: skip
+
+    frames = json.loads((tmp_path / "p.json").read_text())["frames"]
+    assert [person["track_id"] for frame in frames for person in frame["people"]] == [0] * 6
+    printed = capsys.readouterr().out
+    assert "done        6 frames in " in printed
+    assert "detector on 2, 1 people; ms per frame: decode " in printed
+    assert f"written     {output}" in printed
+
+
+@pytest.mark.parametrize("name", ["", "*.png"], ids=["folder", "pattern"])
+def test_a_folder_becomes_a_video_when_its_output_is_one(tmp_path, name):
+    frames = tmp_path / "frames"
+    frames.mkdir()
+    for t in range(3):
+        Image.new("RGB", (64, 48), (40 * t, 0, 0)).save(frames / f"{t}.png")
+
+    run(frames / name, "--output", tmp_path / "out.mp4", "--fps", 10)
+
+    from keras_pose.inference.sources import open_source
+
+    source = open_source(tmp_path / "out.mp4")
+    assert (source.fps, len(list(source))) == (10, 3)
+
+
+def test_a_pattern_stands_for_photos_too(photo, tmp_path):
+    run(tmp_path / "*.jpg", "--output", tmp_path / "drawn")
+    assert [path.name for path in (tmp_path / "drawn").iterdir()] == ["photo_pose.png"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["clip.mp4", "photo.jpg"], "One video at a time"),
+        (["none.mp4"], r"none\.mp4 does not exist"),
+        (["clip.mp4", "--output", "clip.mp4"], "replace the video"),
+        (["clip.mp4", "--output", "out.png"], r"must end in one of \.mp4"),
+        (["clip.mp4", "--box", "1,2,3,4"], "--box speaks of one photo"),
+        (["clip.mp4", "--fps", "0"], "Frames per second"),
+        (["a.png", "b.png", "--output", "out.mp4"], "cannot become one video"),
+        (["*.xyz", "--output", "out.mp4"], "No file fits"),
+        (["photo.jpg", "--output", "out.mp4"], "image format"),
+        (["empty.mp4"], "cannot be read as a video"),
+    ],
+)
+def test_errors_of_videos_are_one_line(photo, tmp_path, monkeypatch, arguments, message):
+    monkeypatch.chdir(tmp_path)
+    write_clip(tmp_path / "clip.mp4")
+    (tmp_path / "empty.mp4").touch()
+    before = sorted(path.name for path in tmp_path.iterdir())
+
+    with pytest.raises(SystemExit, match=message):
+        run(*arguments)
+
+    assert sorted(path.name for path in tmp_path.iterdir()) == before
+
+
 def test_help_imports_nothing_heavy():
     code = (
         "import sys; from keras_pose.__main__ import main\n"
