@@ -6,12 +6,14 @@ from keras_pose.drawing import (
     LEFT_COLOR,
     RIGHT_COLOR,
     contact_sheet,
+    draw_heatmaps,
     draw_poses,
     limb_colors,
     side_by_side,
+    track_color,
 )
 from keras_pose.skeleton import COCO_17, Skeleton
-from keras_pose.structures import Poses
+from keras_pose.structures import NO_TRACK, Poses
 
 STICK = Skeleton(
     name="stick",
@@ -129,3 +131,54 @@ def test_side_by_side_scales_to_one_height():
 def test_what_cannot_be_laid_out_is_refused(arguments, message):
     with pytest.raises(ValueError, match=message):
         contact_sheet(*arguments)
+
+
+def test_people_with_tracks_bear_their_numbers_in_colours_of_their_own():
+    gray = np.full((300, 300, 3), 128, np.uint8)
+    person = stick((150, 100), (150, 250))
+
+    one = draw_poses(gray, person.replace(track_ids=[1]))
+    two = draw_poses(gray, person.replace(track_ids=[2]))
+
+    above = np.s_[60:95, 135:165]
+    assert (one[above] == track_color(1)).all(-1).any()
+    assert (two[above] == track_color(2)).all(-1).any()
+    for tracks in ([NO_TRACK], None):
+        plain = draw_poses(gray, person.replace(track_ids=tracks))
+        np.testing.assert_array_equal(plain[above], gray[above])
+    hidden = draw_poses(gray, person.replace(track_ids=[1]), draw_tracks=False)
+    np.testing.assert_array_equal(hidden[above], gray[above])
+
+
+@pytest.mark.parametrize("image_hw", [(1, 1), (5, 200), (300, 4)])
+@pytest.mark.parametrize("at", [-1e6, 0.0, 1e6])
+def test_numbers_stay_within_the_image(image_hw, at):
+    image = np.full((*image_hw, 3), 128, np.uint8)
+    person = stick((at, at), (at + 100, at + 100)).replace(track_ids=[123456])
+    assert draw_poses(image, person).shape == image.shape
+
+
+def test_neighbouring_tracks_have_colors_that_differ():
+    colors = np.array([track_color(i) for i in range(100)], int)
+    for step in (1, 2, 3):
+        assert np.abs(colors[step:] - colors[:-step]).max(axis=-1).min() > 60
+
+
+def test_heatmaps_lie_where_they_belong():
+    heatmaps = np.zeros((20, 30, 2), np.float32)
+    heatmaps[5, 10, 1] = 1
+    to_image = np.array([[2.0, 0, 7], [0, 3.0, 4]])
+
+    drawn = draw_heatmaps(GRAY, heatmaps, to_image)
+
+    changed = np.abs(drawn.astype(int) - 128).max(axis=-1)
+    assert np.unravel_index(changed.argmax(), changed.shape) == (3 * 5 + 4, 2 * 10 + 7)
+    # Linear interpolation reaches to the next heatmap pixels and no further.
+    changed[4 + 12 : 4 + 19, 7 + 18 : 7 + 23] = 0
+    assert changed.max() == 0
+    assert (GRAY == 128).all()
+
+
+def test_heatmaps_of_another_shape_are_refused():
+    with pytest.raises(ValueError, match=r"got \(20, 30\) and \(2, 3\)"):
+        draw_heatmaps(GRAY, np.zeros((20, 30)), np.eye(3)[:2])
