@@ -9,11 +9,13 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+from PIL import Image
+from scipy.io import savemat
 
 from keras_pose.contract import read_contract, save_keras_model
 from keras_pose.normalization import IMAGENET, Normalization
 from keras_pose.runs import read_progress
-from keras_pose.trainer import callbacks, fit
+from keras_pose.trainer import fit
 from keras_pose.trainer.recipes import get_recipe
 from keras_pose.trainer.run_dirs import open_run_dir, read_recipe
 from keras_pose.weights.carried import Carried, carry, contract_of
@@ -27,6 +29,26 @@ pytestmark = pytest.mark.slow
 def _recipe(**changes):
     values = {"input_hw": (64, 64), "batch_size": 4, "synthetic_images": 10, "epochs": 2}
     return get_recipe("pose_slim", "synthetic").override(**values | changes)
+
+
+class KillError(Exception):
+    pass
+
+
+def _fit_until(step, recipe, run_dir, monkeypatch):
+    """Trains, and dies at a step."""
+
+    class Kill(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            if int(self.model.optimizer.iterations.numpy()) == step:
+                raise KillError
+
+    make_callbacks = fit._make_callbacks
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            fit, "_make_callbacks", lambda *args: [*make_callbacks(*args), Kill()]
+        )
+        fit.fit(recipe, run_dir)
 
 
 def _weights(run_dir, name="last.keras"):
@@ -59,24 +81,9 @@ def test_the_best_model_carries_its_contract_and_no_optimizer(whole_run):
 def test_an_interrupted_run_resumed_equals_an_uninterrupted_one(
     whole_run, tmp_path, monkeypatch
 ):
-    class KillError(Exception):
-        pass
-
-    class Kill(callbacks.StopAtStep):
-        def on_train_batch_end(self, batch, logs=None):
-            if (
-                int(self.model.optimizer.iterations.numpy()) == 8
-            ):  # within epoch 2, of 6 steps each
-                raise KillError
-
-    make_callbacks = fit._make_callbacks
-    monkeypatch.setattr(
-        fit, "_make_callbacks", lambda *args: [*make_callbacks(*args), Kill(0)]
-    )
     run_dir = open_run_dir(tmp_path / "run", _recipe())
     with pytest.raises(KillError):
-        fit.fit(_recipe(), run_dir)
-    monkeypatch.undo()
+        _fit_until(8, _recipe(), run_dir, monkeypatch)  # within epoch 2, of 6 steps each
     assert read_progress(run_dir)["epochs_done"] == 1
 
     fit.fit(read_recipe(run_dir), run_dir)
@@ -118,6 +125,81 @@ def test_ap_is_measured_on_the_validation_split(tmp_path, monkeypatch):
     run_dir = fit.fit(recipe, tmp_path / "run")
     rows = list(csv.DictReader((run_dir / "log.csv").open()))
     assert 0 <= float(rows[-1]["val_ap"]) <= 1
+
+
+def _write_mpii(folder, num_people):
+    """People of one joint pattern, on noise, in the form that HRNet's code reads."""
+    rng = np.random.default_rng(0)
+    (folder / "annot").mkdir(parents=True)
+    (folder / "images").mkdir()
+    people = []
+    for i in range(num_people):
+        pixels = rng.integers(0, 255, (80, 80, 3), np.uint8)
+        Image.fromarray(pixels).save(folder / "images" / f"{i}.png")
+        joints = rng.uniform(20, 60, (16, 2)).tolist()
+        people.append({"image": f"{i}.png", "center": [40.0, 36.0], "scale": 0.3,
+                       "joints": joints, "joints_vis": [1] * 16})  # fmt: skip
+    for name in ("train", "valid"):
+        (folder / "annot" / f"{name}.json").write_text(json.dumps(people))
+    return folder
+
+
+def _write_heads(folder, num_people):
+    heads = np.zeros((2, 2, num_people))
+    heads[1] = [[24], [32]]  # a diagonal of 40 pixels
+    savemat(folder / "annot" / "gt_valid.mat", {"headboxes_src": heads})
+
+
+@pytest.mark.parametrize(
+    ("has_heads", "column"), [(True, "val_pckh@0.5"), (False, "val_pck_box@0.1")]
+)
+def test_mpii_is_measured_by_its_own_metric(tmp_path, capsys, has_heads, column):
+    folder = _write_mpii(tmp_path / "mpii", 3)
+    if has_heads:
+        _write_heads(folder, 3)
+    recipe = _recipe(max_steps=1, ap_every=1).override(dataset="mpii", data_dir=str(folder))
+    run_dir = fit.fit(recipe, tmp_path / "run")
+    rows = list(csv.DictReader((run_dir / "log.csv").open()))
+    assert 0 <= float(rows[-1][column]) <= 1
+    assert "on mpii val, every 1 epochs" in capsys.readouterr().out
+
+
+@pytest.fixture(scope="module")
+def mix_recipe(tmp_path_factory):
+    """Two sets of different keypoints."""
+    from keras_pose.data.synthetic import write_coco_dataset
+
+    folder = tmp_path_factory.mktemp("mix")
+    for split in ("train", "val"):
+        write_coco_dataset(folder / "coco", 2, split=split)
+    _write_mpii(folder / "mpii", 3)
+    return _recipe(ap_every=1, batch_size=2).override(
+        dataset="coco,mpii",
+        data_dir=f"coco={folder / 'coco'},mpii={folder / 'mpii'}",
+        mix="coco=2,mpii=1",
+    )
+
+
+def test_a_mixed_run_measures_the_official_figure_and_resumes(
+    mix_recipe, tmp_path, monkeypatch
+):
+    whole = fit.fit(mix_recipe, tmp_path / "whole")
+    assert read_contract(whole / "best.keras").skeleton.num_keypoints == 17 + 4
+    rows = list(csv.DictReader((whole / "log.csv").open()))
+    # The union has no sigmas; COCO's people are measured by COCO's keypoints.
+    assert all(0 <= float(row["val_ap"]) <= 1 for row in rows)
+
+    steps = int(keras.models.load_model(whole / "last.keras").optimizer.iterations)
+    assert steps % 2 == 0  # two epochs
+    assert steps >= 4
+    run_dir = open_run_dir(tmp_path / "run", mix_recipe)
+    with pytest.raises(KillError):
+        _fit_until(steps * 3 // 4, mix_recipe, run_dir, monkeypatch)
+    assert read_progress(run_dir)["epochs_done"] == 1
+    fit.fit(read_recipe(run_dir), run_dir)
+
+    for resumed, expected in zip(_weights(run_dir), _weights(whole), strict=True):
+        np.testing.assert_allclose(resumed, expected, rtol=1e-5, atol=1e-6)
 
 
 _TWO_REPLICAS = """
