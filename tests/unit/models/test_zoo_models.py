@@ -3,34 +3,62 @@
 import keras
 import numpy as np
 import pytest
-from harness import check_model, check_table_row, random_images
+from harness import check_model, check_network, check_table_row, random_images
 
 from keras_pose.weights.creation import create_model
 from keras_pose.zoo import ZOO, get_spec, list_models
 
-# Tried in full by `make test`: networks that build in seconds. `.ci/run` tries them all.
-QUICK_PARAMS = 4e6
+# Tried in full by `make test`: networks of few layers, which TFLite converts in seconds.
+QUICK = (
+    "pose_slim",
+    "simple_baseline_mobilenet_v2_resize",
+    "hourglass_1",
+    "deep_pose_resnet18",
+    "rtmpose_t",
+    "openpose_light_1",
+)
+# The largest networks that `make test` computes with at all.
+MOST_PARAMS = 35e6
+OTHERS = [name for name in list_models() if name not in QUICK]
 
 
-def _rows(is_quick):
-    return [name for name in list_models() if (ZOO[name].params < QUICK_PARAMS) == is_quick]
+def _smallest_of_other_families():
+    """Names the smallest network of every family that has none among the quick ones."""
+    smallest = {}
+    for spec in sorted(ZOO.values(), key=lambda spec: spec.params):
+        smallest.setdefault(spec.family, spec)
+    quick_families = {ZOO[name].family for name in QUICK}
+    return [
+        spec.name
+        for family, spec in smallest.items()
+        if family not in quick_families and spec.params < MOST_PARAMS
+    ]
+
+
+SMALLEST = _smallest_of_other_families()
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", _rows(is_quick=True))
-def test_small_model(name, tmp_path):
+@pytest.mark.parametrize("name", QUICK)
+def test_quick_model(name, tmp_path):
     check_model(name, tmp_path)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", _rows(is_quick=False))
-def test_table_row_of_larger_model(name):
+@pytest.mark.parametrize("name", SMALLEST)
+def test_smallest_model_of_its_family(name, tmp_path):
+    check_network(name, tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [name for name in OTHERS if name not in SMALLEST])
+def test_table_row(name):
     check_table_row(name)
 
 
 @pytest.mark.very_slow
-@pytest.mark.parametrize("name", _rows(is_quick=False))
-def test_larger_model(name, tmp_path):
+@pytest.mark.parametrize("name", OTHERS)
+def test_model(name, tmp_path):
     check_model(name, tmp_path)
 
 
