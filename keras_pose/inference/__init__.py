@@ -1,5 +1,9 @@
-"""From an image to its people. TensorFlow is needed for `.keras` files only."""
+"""From an image or a video to its people. TensorFlow is needed for `.keras` files only.
 
+`video` and its neighbours are imported by name: not everybody reads videos.
+"""
+
+from keras_pose.inference.detectors import DetectionFile
 from keras_pose.inference.estimator import PoseEstimator
 
-__all__ = ["PoseEstimator"]
+__all__ = ["DetectionFile", "PoseEstimator"]

@@ -1,7 +1,8 @@
 """Following regions: where a person's keypoints were, there the person is looked for.
 
 A detector need not see every frame: the next box comes from the last keypoints. It is
-asked again every N frames, when a pose has become doubtful, and when nobody is there.
+asked again every N frames, when a pose has become doubtful, when nobody is there, and
+when frames change their size.
 """
 
 from __future__ import annotations
@@ -104,13 +105,16 @@ class RegionFollower:
         self._box_scores = self._first_scores = np.zeros(0)
         self._age = 0  # frames since the detector was asked
         self._is_doubtful = True
+        self._image_hw = (0, 0)
         self.num_detected = self.num_followed = 0
         self.detect_seconds = 0.0
 
     def __call__(self, image: np.ndarray, image_id=None) -> Poses:
         """Estimates the people of the next frame; arguments as for `PoseEstimator`."""
         check_image(image)
-        if self._is_doubtful or self._age >= self._detect_every:
+        # Regions of one picture say nothing of one with another size.
+        has_changed, self._image_hw = image.shape[:2] != self._image_hw, image.shape[:2]
+        if self._is_doubtful or has_changed or self._age >= self._detect_every:
             return self._detect(image, image_id)
         return self._follow(image)
 

@@ -18,8 +18,9 @@ def object_keypoint_similarity(poses_xy, others_xy, areas, sigmas, is_counted=No
         others_xy: (M, K, 2) image pixels.
         areas: broadcasts to (N, M), pixels^2; (M,) is one per `others_xy`.
         sigmas: (K,) see `Skeleton.oks_sigmas`.
-        is_counted: (M, K) bool, the keypoints of `others_xy` that count;
-            all by default. A pose of which none counts has similarity 0.
+        is_counted: (M, K) bool, the keypoints of `others_xy` that count, or
+            (N, M, K), those of each pair; all by default. Where none counts the
+            similarity is 0.
 
     Returns:
         (N, M) float64 in [0, 1].

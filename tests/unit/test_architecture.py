@@ -102,6 +102,7 @@ def test_models_and_losses_load_under_any_keras_backend(part):
 
 def test_running_a_model_file_needs_no_tensorflow():
     parts = "skeleton structures geometry codecs contract topdown drawing runtime inference"
+    parts += " inference.video"
     code = "import sys\nsys.modules['tensorflow'] = sys.modules['keras'] = None\n"
     code += "\n".join(f"import keras_pose.{part}" for part in parts.split())
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)

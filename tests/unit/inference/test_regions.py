@@ -135,3 +135,11 @@ def test_without_a_detector_every_frame_is_whole():
 def test_settings_without_sense_are_refused():
     with pytest.raises(ValueError, match="detect_every >= 1"):
         RegionFollower(FakeEstimator(), detect_every=0)
+
+
+def test_frames_of_another_size_are_detected_anew():
+    estimator = FakeEstimator((100, 200))
+    follower = RegionFollower(estimator, detect_every=100)
+    for image, asked in ((IMAGE, 1), (IMAGE, 1), (IMAGE[:400], 2), (IMAGE[:400], 2)):
+        follower(image)
+        assert estimator.asked == asked
