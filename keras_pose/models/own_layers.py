@@ -137,6 +137,22 @@ class PositionEmbedding(layers.Layer):
 
 
 @keras.saving.register_keras_serializable(PACKAGE)
+class LayerNorm(layers.LayerNormalization):
+    """Keras' norm over the channels, without a sign change, which TFLite has in float only.
+
+    Source: Ba et al. 2016 (arXiv:1607.06450), sec. 3.
+    """
+
+    def call(self, x):
+        wide = ops.cast(x, "float32")  # squares overflow in half precision
+        centred = wide - ops.mean(wide, axis=-1, keepdims=True)
+        variance = ops.mean(centred * centred, axis=-1, keepdims=True)
+        normed = centred * ops.rsqrt(variance + self.epsilon)
+        scaled = normed * ops.cast(self.gamma, "float32") + ops.cast(self.beta, "float32")
+        return ops.cast(scaled, self.compute_dtype)
+
+
+@keras.saving.register_keras_serializable(PACKAGE)
 class SelfAttention(layers.Layer):
     """Attends from every token to every token, in several heads; has no weights.
 

@@ -18,7 +18,7 @@ from keras_pose.models.layers import (
     small_normal,
     upsample_bilinear,
 )
-from keras_pose.models.own_layers import PositionEmbedding, SelfAttention
+from keras_pose.models.own_layers import LayerNorm, PositionEmbedding, SelfAttention
 
 PATCH_SIZE = 16
 # Patches begin this far outside the image, so the last pixels right and below are cut off.
@@ -144,4 +144,4 @@ def _dense(x, units, name):
 
 
 def _layer_norm(x, name):
-    return layers.LayerNormalization(epsilon=LAYER_NORM_EPSILON, name=name)(x)
+    return LayerNorm(epsilon=LAYER_NORM_EPSILON, name=name)(x)
