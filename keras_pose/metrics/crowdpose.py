@@ -16,7 +16,7 @@ from keras_pose.metrics.coco_ap import (
 # Left and right shoulder, elbow, wrist, hip, knee, ankle; head, neck.
 CROWDPOSE_SIGMAS = tuple(np.repeat([0.079, 0.072, 0.062, 0.107, 0.087, 0.089, 0.079], 2))
 # Crowd indices below the first are easy, below the second medium. `crowdposetools`
-# prints its tables so; the paper's text (Li et al. 2019, sec. 4.1) has 0.1 for the first.
+# prints its tables so; the paper's text (Li et al. 2019) has 0.1 for the first.
 CROWD_INDEX_BOUNDS = (0.2, 0.8)
 # The people's area is taken to be this share of their box.
 AREA_OF_BOX = 0.53
@@ -30,7 +30,7 @@ def evaluate_crowdpose(
 ) -> dict[str, float]:
     """Scores detections against CrowdPose annotations.
 
-    Source: Li et al. 2019 (arXiv:1812.00324), sec. 4; `_summarizeKps_crowd` of
+    Source: Li et al. 2019 (arXiv:1812.00324); `_summarizeKps_crowd` of
     `crowdposetools`, which rounds the last three to four digits.
 
     Args:

@@ -26,7 +26,7 @@ def posetrack_mota(
 
     A keypoint is a tracked point; it can be the label's if it is at most half a head
     size away. Misses, switches and false positives are added up over the videos.
-    Source: Andriluka et al. 2018 (arXiv:1710.10000), sec. 4; `evaluateTracking.py` of
+    Source: Andriluka et al. 2018 (arXiv:1710.10000), "MOTA"; `evaluateTracking.py` of
     poseval, which gives percent where this gives shares.
 
     Args:

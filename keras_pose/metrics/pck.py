@@ -103,7 +103,7 @@ def _check_poses(predicted_xy, labelled_xy):
 def pck(distances, threshold: float) -> PckResult:
     """Counts the keypoints that are at most `threshold` from their labels.
 
-    Source: Yang & Ramanan 2013 (PAMI 35/12), sec. 6 "PCK"; hits include equality, as
+    Source: Yang & Ramanan 2013 (PAMI 35/12), "PCK"; hits include equality, as
     in the MPII and LSP evaluation code.
 
     Args:
@@ -140,7 +140,7 @@ def torso_sizes(labelled_xy, is_labelled, skeleton: Skeleton, torso=LSP_TORSO):
     """Returns (N,) torso lengths: from one shoulder to the hip of the other side.
 
     Sources: see `LSP_TORSO`, `FLIC_TORSO`. Both are person-centric: "left" is the
-    person's own. PDJ (Toshev & Szegedy 2014, sec. 4.1) measures by the same length.
+    person's own. PDJ (Toshev & Szegedy 2014, "Metrics") measures by the same length.
 
     Args:
         labelled_xy: (N, K, 2).

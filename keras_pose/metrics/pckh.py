@@ -26,7 +26,7 @@ def head_sizes(boxes_xyxy):
 def pckh_stats(predicted_xy, labelled_xy, is_labelled, head_sizes, skeleton: Skeleton):
     """Computes the PCKh figures of MPII.
 
-    Source: Andriluka et al. 2014, sec. 4; `MPIIDataset.evaluate` of the HRNet code.
+    Source: Andriluka et al. 2014, "PCKh"; `MPIIDataset.evaluate` of the HRNet code.
     Means leave pelvis and thorax out, and weigh keypoints by how often they are
     labelled. What the HRNet code prints as "Mean@0.1" is its 12th threshold, 0.11;
     both stand here under their true names. The HRNet code gives percent, this shares.

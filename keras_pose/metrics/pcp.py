@@ -11,7 +11,7 @@ from keras_pose.skeleton import Skeleton
 def pcp(predicted_xy, labelled_xy, is_labelled, skeleton: Skeleton, threshold=0.5):
     """Counts limbs whose ends are both within `threshold` limb lengths of their labels.
 
-    Source: Ferrari et al. 2008, sec. 4 ("strict" PCP, as Pishchulin et al. 2012 call
+    Source: Ferrari et al. 2008 ("strict" PCP, as Pishchulin et al. 2012 call
     it: each end has to be near, not their mean).
 
     Args:

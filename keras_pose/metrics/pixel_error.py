@@ -10,7 +10,7 @@ from keras_pose.metrics.pck import normalized_distances, weighted_mean
 def pixel_errors(predicted_xy, labelled_xy, is_labelled):
     """Averages the distances of labelled keypoints from their labels.
 
-    The 2D form of MPJPE (Ionescu et al. 2014, sec. 5), in image pixels. One
+    The 2D form of MPJPE (Ionescu et al. 2014), in image pixels. One
     prediction that is not a number makes its mean infinite: nothing is left out
     in silence.
 

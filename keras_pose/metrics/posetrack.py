@@ -175,7 +175,7 @@ def is_scored(skeleton: Skeleton) -> np.ndarray:
 def posetrack_ap(frames: Sequence[PoseTrackFrame], skeleton: Skeleton) -> dict[str, float]:
     """Computes PoseTrack's AP: matches as above, ranked by keypoint score.
 
-    Source: Andriluka et al. 2018 (arXiv:1710.10000), sec. 4; `evaluateAP.py` of
+    Source: Andriluka et al. 2018 (arXiv:1710.10000), "mAP"; `evaluateAP.py` of
     poseval, which gives percent where this gives shares.
 
     Args:

@@ -39,8 +39,9 @@ def oks_share(similarities, thresholds=OKS_THRESHOLDS) -> float:
 def average_precision(scores, is_right, num_labelled: int) -> float:
     """Returns the area under the precision-recall curve, as PASCAL VOC 2010 takes it.
 
-    Precision at a recall is the best at that recall or a higher one. Source: `VOCap`
-    of poseval; Everingham et al. 2010, sec. 4.2.
+    Precision at a recall is the best at that recall or a higher one, and all recalls
+    count, not 11 of them as before. Source: `VOCap` of poseval; the development kit of
+    VOC 2010, "Average Precision".
 
     Args:
         scores: (D,) of the detections; NaN ranks last.
@@ -66,7 +67,7 @@ def apk(distances, keypoint_scores, threshold: float):
 
     A prediction for a keypoint that is not labelled is left out, since it may well be
     right; one farther than `threshold` is wrong. Source: Yang & Ramanan 2013
-    (PAMI 35/12), sec. 6 "APK".
+    (PAMI 35/12), "APK".
 
     Args:
         distances: (N, K) of `pck.normalized_distances`.
