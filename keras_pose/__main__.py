@@ -270,7 +270,10 @@ def main(argv=None):
     # What they need is imported after parsing: `--help` must not wait for OpenCV, nor
     # for TensorFlow.
     draw = draw_video if is_video(args.inputs, args.output) else draw_photos
-    draw(args)
+    try:
+        draw(args)
+    except KeyboardInterrupt:
+        sys.exit("stopped; what is not finished is not written")
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ from keras_pose.images import read_image
 # FFmpeg's own complaints would stand between ours; it reads this when first used.
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
 import cv2
+from cv2.utils import logging
 
 VIDEO_SUFFIXES = (
     *(".3gp", ".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts"),
@@ -91,7 +92,7 @@ class VideoFile(FrameSource):
         self.path = Path(path)
         if not self.path.is_file():
             raise FileNotFoundError(f"Video {self.path} does not exist.")
-        self._capture = cv2.VideoCapture(str(self.path))
+        self._capture = _open_capture(str(self.path))
         if not self._capture.isOpened():
             raise ValueError(
                 f"{self.path} cannot be read as a video: it is of another format, damaged, "
@@ -138,7 +139,7 @@ class Camera(FrameSource):
 
     def __init__(self, index: int, fps: float | None = None):
         self.name = f"camera {index}"
-        self._capture = cv2.VideoCapture(index)
+        self._capture = _open_capture(index)
         if not self._capture.isOpened():
             raise ValueError(
                 f"Camera {index} cannot be opened: is it there, and not in use by another "
@@ -247,6 +248,16 @@ def _natural(path):
 
 def _sane_fps(fps) -> float:
     return fps if math.isfinite(fps) and 0 < fps <= MAX_FPS else USUAL_FPS
+
+
+def _open_capture(name):
+    """Opens a file or a camera without OpenCV's own words on what it could not open."""
+    level = logging.getLogLevel()
+    logging.setLogLevel(logging.LOG_LEVEL_ERROR)
+    try:
+        return cv2.VideoCapture(name)
+    finally:
+        logging.setLogLevel(level)
 
 
 def _read_rgb(capture):

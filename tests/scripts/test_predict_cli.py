@@ -188,6 +188,19 @@ def test_a_video_is_drawn_and_summed_up_in_a_line(tmp_path, detections, capsys):
     assert f"written     {output}" in printed
 
 
+def test_ctrl_c_is_one_line_and_leaves_no_video(tmp_path, monkeypatch):
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    clip = write_clip(tmp_path / "clip.mp4")
+    monkeypatch.setattr("keras_pose.inference.writers.fit_into", stop)
+
+    with pytest.raises(SystemExit, match="stopped"):
+        run(clip, "--output", tmp_path / "out.mp4")
+
+    assert [path.name for path in tmp_path.iterdir()] == ["clip.mp4"]
+
+
 @pytest.mark.parametrize("name", ["", "*.png"], ids=["folder", "pattern"])
 def test_a_folder_becomes_a_video_when_its_output_is_one(tmp_path, name):
     frames = tmp_path / "frames"
