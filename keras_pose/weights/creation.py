@@ -29,7 +29,8 @@ def create_model(
             weights have another number, the layers that depend on it start at random,
             and a printed line names them.
         input_hw: model input (height, width), pixels; None for what the weights were
-            trained at, if they say, or the model's default.
+            trained at, if they say, or the model's default. For another size the
+            positions of a ViTPose are interpolated, and a printed line says so.
         weights: a word of `weights.catalog`, such as "coco", "mpii" or "imagenet" (a
             backbone), or a file of this model: `.keras`, `.weights.h5`, or a reference
             checkpoint (`.pth`, `.pt`, `.npz`). None for a random start.
