@@ -10,10 +10,10 @@ import glob
 import math
 import os
 import re
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from time import monotonic
 
 import numpy as np
 from PIL import Image
@@ -151,7 +151,7 @@ class Camera(FrameSource):
         index, started = 0, 0.0
         try:
             while (image := _read_rgb(self._capture)) is not None:
-                now = time.monotonic()
+                now = monotonic()
                 started = started if index else now
                 yield Frame(index, now - started, image, index)
                 index += 1

@@ -25,7 +25,7 @@ from keras_pose.inference.regions import RegionFollower
 from keras_pose.inference.smoothing import OneEuroSmoother
 from keras_pose.inference.sources import Frame, FrameSource
 from keras_pose.inference.tracking import MATCHES, OksTracker
-from keras_pose.inference.writers import open_json_list, open_video
+from keras_pose.inference.writers import VideoWriter, open_json_list, open_video
 from keras_pose.structures import NO_TRACK, Poses
 
 
@@ -180,8 +180,7 @@ def annotate(
         writers: list[Callable[[_Work], None]] = []
         if output is not None:
             video = stack.enter_context(open_video(output, source.fps, source.audio_path))
-            write_drawing = video.write
-            writers.append(lambda work: write_drawing(work.drawing))
+            writers.append(_on_time(video, source))
         if json is not None:
             head["fps"] = source.fps
             add = stack.enter_context(open_json_list(json, head, "frames"))
@@ -202,6 +201,23 @@ def annotate(
     notes = [source.note, video and video.note]
     summary.notes += [note for note in notes if note]
     return summary
+
+
+def _on_time(video: VideoWriter, source: FrameSource) -> Callable[[_Work], None]:
+    """Returns what writes drawings so that the video lasts as long as what it shows."""
+    num_written = 0
+
+    def write(work):
+        nonlocal num_written
+        # A camera's frames come when they come, and more slowly where networks are slow.
+        num_due = work.frame.index + 1
+        if source.is_live:
+            num_due = round(work.frame.seconds * source.fps) + 1
+        for _ in range(num_due - num_written):
+            video.write(work.drawing)
+        num_written = max(num_due, num_written)
+
+    return write
 
 
 def _works(source, people, settings, seconds, draws) -> Generator[_Work, None, None]:

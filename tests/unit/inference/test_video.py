@@ -1,5 +1,6 @@
 """Videos in, videos out, and whatever may be wrong with them."""
 
+import itertools
 import json
 import os
 import stat
@@ -213,6 +214,17 @@ def capture(monkeypatch):
 
 
 @pytest.fixture
+def clock(monkeypatch):
+    """Lets so many seconds pass between two frames of a camera."""
+
+    def tick(seconds):
+        times = itertools.count()
+        monkeypatch.setattr(sources, "monotonic", lambda: seconds * next(times))
+
+    return tick
+
+
+@pytest.fixture
 def clip(tmp_path):
     path = tmp_path / "clip.mp4"
     path.touch()
@@ -267,10 +279,29 @@ def test_frames_that_change_size_are_fitted_into_the_first(
     ]
 
 
-def test_a_camera_that_vanishes_keeps_what_was_recorded(capture, tmp_path, monkeypatch):
+@pytest.mark.parametrize(("fps", "num_written"), [(10, 4), (30, 10), (5, 2)])
+def test_a_cameras_video_lasts_as_long_as_what_it_shows(
+    capture, clock, tmp_path, monkeypatch, fps, num_written
+):
+    capture.images, capture.fps = (light_at(30, 60),) * 4, float(fps)
+    source = open_source("0")
+    monkeypatch.undo()
+    clock(0.1)  # four frames, 0.3 seconds from the first to the last
+
+    annotate(source, make_estimator(), tmp_path / "out.mp4", tmp_path / "out.json")
+
+    assert abs(len(frames_of(tmp_path / "out.mp4")) - num_written) <= (fps == 5)
+    frames = json.loads((tmp_path / "out.json").read_text())["frames"]
+    assert [frame["seconds"] for frame in frames] == [0, 0.1, 0.2, 0.3]
+
+
+def test_a_camera_that_vanishes_keeps_what_was_recorded(
+    capture, clock, tmp_path, monkeypatch
+):
     capture.images = (light_at(30, 60),) * 4
     source = open_source("0")
     monkeypatch.undo()
+    clock(1 / 30)
 
     summary = annotate(source, make_estimator(), tmp_path / "out.mp4")
 
@@ -289,10 +320,11 @@ def test_a_camera_that_gives_nothing_is_an_error(capture):
         annotate(open_source(0), make_estimator())
 
 
-def test_ctrl_c_ends_a_camera_and_keeps_its_video(capture, tmp_path, monkeypatch):
+def test_ctrl_c_ends_a_camera_and_keeps_its_video(capture, clock, tmp_path, monkeypatch):
     capture.images = (light_at(30, 60),) * 500
     source = open_source(0)
     monkeypatch.undo()
+    clock(1 / 30)
 
     def stop(frame, poses):
         if frame.index == 5:
