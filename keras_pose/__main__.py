@@ -45,6 +45,7 @@ def parse_args(argv=None):
     add("--flip-test", action="store_true", help="average with the mirrored photo")
     add("--threshold", type=float, default=0.2, help="of keypoint scores (default: 0.2)")
     add("--draw-boxes", action="store_true", help="outline the person boxes too")
+    add("--heatmaps", action="store_true", help="under the skeletons (photos only)")
     add("--json", type=Path, metavar="FILE", help="also write the keypoints there")
     video = parser.add_argument_group("videos").add_argument
     video("--detect-every", type=positive_int, default=5, metavar="N",
@@ -190,7 +191,8 @@ def draw_photo(photo, output, estimator, args):
 
     image = read_image(photo)
     poses = estimator(image, args.boxes, image_id=photo)
-    drawing = draw_poses(image, poses, threshold=args.threshold, draw_boxes=args.draw_boxes)
+    seen = estimator.show_heatmaps(image, poses) if args.heatmaps else image
+    drawing = draw_poses(seen, poses, threshold=args.threshold, draw_boxes=args.draw_boxes)
     write_image(output, drawing)
     for i, score in enumerate(poses.scores):
         num_shown = int((poses.keypoint_scores[i] > args.threshold).sum())
@@ -210,8 +212,11 @@ def draw_video(args):
     from keras_pose.inference.video import VideoSettings, annotate
     from keras_pose.inference.writers import check_video_name
 
-    if args.boxes:
-        raise ValueError("--box speaks of one photo; people of a video need --detector.")
+    if args.boxes or args.heatmaps:
+        option = "--box" if args.boxes else "--heatmaps"
+        raise ValueError(
+            f"{option} speaks of photos. (People of a video are found by --detector.)"
+        )
     name = args.inputs[0]
     output = args.output or Path(f"{video_stem(name)}_pose.mp4")
     check_video_name(output)

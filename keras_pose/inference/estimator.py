@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from keras_pose.drawing import draw_heatmaps
 from keras_pose.inference.detectors import (
     MAX_SIDE,
     MIN_SIDE,
@@ -142,12 +143,40 @@ class PoseEstimator:
         scores = person_scores(box_scores, keypoint_scores)
         return Poses(boxes, keypoints_xy, keypoint_scores, scores, self.skeleton)
 
+    def show_heatmaps(self, image: np.ndarray, poses: Poses) -> np.ndarray:
+        """Lays over an image what the network saw in the boxes of its people.
+
+        Returns:
+            A new (H, W, 3) uint8 image, see `drawing.draw_heatmaps`.
+
+        Raises:
+            ValueError: for a model without heatmaps, one per keypoint.
+        """
+        codec = self.pose_model.contract.codec
+        shape = codec.output_shape(self.skeleton.num_keypoints)
+        if not hasattr(codec, "pixel_xy") or shape[2:] != (self.skeleton.num_keypoints,):
+            raise ValueError(
+                f"{self.pose_model.contract.model} gives no heatmap per keypoint, but an "
+                f"output of shape {shape}, for the codec {codec.kind!r}."
+            )
+        for box in poses.boxes_xyxy.astype(np.float64):
+            outputs, to_image = self._outputs(image, box[None])
+            # From heatmap pixels to the crop's, then to the image's.
+            matrix = to_image[0] * [*codec.pixel_xy, 1.0]
+            image = draw_heatmaps(image, outputs[0], matrix)
+        return image
+
     def _estimate_some(self, image, boxes):
+        outputs, to_image = self._outputs(image, boxes)
+        return decode_people(outputs, to_image, self.pose_model.contract)
+
+    def _outputs(self, image, boxes):
+        """Returns the network's outputs for some people, and the maps to the image."""
         contract = self.pose_model.contract
         boxes_xywh = np.concatenate([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], axis=1)
         crops, to_image = crop_people(image, boxes_xywh, contract)
         outputs = predict_outputs(self.pose_model.predict, crops, contract, self.flip_test)
-        return decode_people(outputs, to_image, contract)
+        return outputs, to_image
 
 
 def _load(pose, weights, num_threads) -> PoseModel:

@@ -174,6 +174,17 @@ def test_a_detector_finds_the_people_of_a_photo(photo, detections, tmp_path):
     assert person["score"] == pytest.approx(0.5 * 0.75)
 
 
+def test_heatmaps_lie_under_the_skeletons(photo, tmp_path):
+    for name, options in (("plain", []), ("seen", ["--heatmaps"])):
+        run(photo, "--threshold", 0.9, *options, "--output", tmp_path / f"{name}.png")
+
+    plain, seen = (np.asarray(Image.open(tmp_path / f"{n}.png")) for n in ("plain", "seen"))
+    # The network sees everything in the middle, and hides below the threshold.
+    assert np.ptp(plain) == 0
+    rows, columns = np.nonzero((plain != seen).any(axis=-1))
+    np.testing.assert_allclose((columns.mean(), rows.mean()), (99.5, 59.5), atol=1)
+
+
 def test_a_video_is_drawn_and_summed_up_in_a_line(tmp_path, detections, capsys):
     clip, output = write_clip(tmp_path / "clip.mp4"), tmp_path / "out.mp4"
 
@@ -228,7 +239,8 @@ def test_a_pattern_stands_for_photos_too(photo, tmp_path):
         (["none.mp4"], r"none\.mp4 does not exist"),
         (["clip.mp4", "--output", "clip.mp4"], "replace the video"),
         (["clip.mp4", "--output", "out.png"], r"must end in one of \.mp4"),
-        (["clip.mp4", "--box", "1,2,3,4"], "--box speaks of one photo"),
+        (["clip.mp4", "--box", "1,2,3,4"], "--box speaks of photos"),
+        (["clip.mp4", "--heatmaps"], "--heatmaps speaks of photos"),
         (["clip.mp4", "--fps", "0"], "Frames per second"),
         (["a.png", "b.png", "--output", "out.mp4"], "cannot become one video"),
         (["*.xyz", "--output", "out.mp4"], "No file fits"),

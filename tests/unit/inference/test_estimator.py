@@ -2,11 +2,13 @@ import subprocess
 import sys
 import textwrap
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from light_model import light_at, make_model
 
+from keras_pose.codecs import CODECS
 from keras_pose.inference import PoseEstimator
 from keras_pose.structures import Detections
 
@@ -151,3 +153,28 @@ def test_an_onnx_file_runs_where_tensorflow_and_keras_are_not_installed(tmp_path
     assert done.returncode == 0, done.stderr
     # The light is 20 pixels wide, a heatmap pixel 4 * 500 / 96 = 21.
     assert float(done.stdout) < 21
+
+
+def test_heatmaps_lie_where_the_keypoints_are_found():
+    image = light_at(123, 150)
+    estimator = PoseEstimator(make_model())
+    poses = estimator(image, [[60, 40, 180, 260]])
+
+    seen = estimator.show_heatmaps(image, poses)
+
+    changed = np.abs(seen.astype(int) - image).sum(axis=-1).astype(float)
+    center = [(changed * axis).sum() / changed.sum() for axis in np.ogrid[:300, :400]]
+    # A heatmap pixel is 4 * 1.25 * 220 / 128 = 9 pixels of the image.
+    np.testing.assert_allclose(center[::-1], poses.keypoints_xy[0, 0], atol=9)
+    np.testing.assert_array_equal(image, light_at(123, 150))
+
+
+def test_networks_without_heatmaps_have_none_to_show():
+    estimator = PoseEstimator(make_model())
+    poses = estimator(light_at(123, 150))
+    codec = CODECS["simcc"].for_input((128, 96))
+    estimator.pose_model = SimpleNamespace(
+        contract=SimpleNamespace(model="rtm", codec=codec, skeleton=poses.skeleton)
+    )
+    with pytest.raises(ValueError, match="rtm gives no heatmap per keypoint.*'simcc'"):
+        estimator.show_heatmaps(light_at(123, 150), poses)
