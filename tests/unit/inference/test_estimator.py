@@ -176,5 +176,5 @@ def test_networks_without_heatmaps_have_none_to_show():
     estimator.pose_model = SimpleNamespace(
         contract=SimpleNamespace(model="rtm", codec=codec, skeleton=poses.skeleton)
     )
-    with pytest.raises(ValueError, match="rtm gives no heatmap per keypoint.*'simcc'"):
+    with pytest.raises(ValueError, match=r"rtm gives no heatmap per keypoint.*'simcc'"):
         estimator.show_heatmaps(light_at(123, 150), poses)
