@@ -61,6 +61,6 @@ def test_file_without_weights_is_refused(exported, tmp_path, monkeypatch):
         onnx.save(content, path)
 
     monkeypatch.setattr(onnx_export, "convert", write_zeros)
-    with pytest.raises(ExportError, match="gives other heatmaps"):
+    with pytest.raises(ExportError, match="gives other outputs"):
         export_onnx(exported.model, exported.contract, tmp_path / "a.onnx", exported.crops)
     assert not list(tmp_path.iterdir())
