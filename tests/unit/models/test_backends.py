@@ -22,8 +22,8 @@ from keras_pose.zoo import list_models
 TESTS_DIR = Path(__file__).resolve().parents[2]
 PYTHON = os.environ.get("KERAS_POSE_BACKENDS_PYTHON", sys.executable)
 # In standard deviations of each output. Other kernels add up in other orders, through a
-# hundred layers, which makes 2e-5; a wrong padding or resize rule lies at 1e-2 and more.
-TOLERANCE = 1e-4
+# hundred layers, which makes 1.3e-4; a wrong padding or resize rule lies at 1e-2 and more.
+TOLERANCE = 1e-3
 
 
 @functools.cache
