@@ -167,8 +167,8 @@ def test_displacements_are_measured_in_diameters_of_labelled_joints():
 
 
 def test_nobody_to_measure_is_an_error():
+    nobody = np.ones((3, 4), bool)
     with pytest.raises(ValueError, match="none among 3"):
-        nobody = np.ones((3, 4), bool)
         measure_displacements(np.zeros((3, 4, 2)), 0, nobody, np.zeros(3))
     with pytest.raises(ValueError, match="opposite hip"):
         draw_joint_samples(
