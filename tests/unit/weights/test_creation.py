@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from file_server import serving
 from parity_check import check_outputs, load_reference
-from test_importer import assert_same_weights, reference_tensors
 from torch_files import write_torch_zip
+from weights_check import assert_same_weights, reference_tensors
 
 from keras_pose.contract import read_contract
 from keras_pose.data.synthetic import write_coco_dataset

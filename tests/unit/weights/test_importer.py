@@ -6,35 +6,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 from torch_files import write_torch_zip
+from weights_check import assert_same_weights, reference_tensors
 
 from keras_pose.contract import read_contract
 from keras_pose.normalization import IMAGENET
 from keras_pose.weights.carried import normalization_of
 from keras_pose.weights.creation import create_model
-from keras_pose.weights.importer import BATCH_NORM_TENSORS, fill, import_weights
+from keras_pose.weights.importer import fill, import_weights
 from keras_pose.weights.layouts import MMPOSE, REFERENCE, is_idle, recognize
 from keras_pose.zoo import get_spec
 
 MODEL = "hourglass_1"
 INPUT_HW = (64, 64)
 SCRIPT = Path(__file__).resolve().parents[3] / "training" / "import_weights.py"
-
-
-def reference_tensors(model):
-    """The model's weights, named and laid out as PyTorch has them."""
-    tensors = {}
-    for layer in model.layers:
-        module = layer.name.replace("-", ".")
-        arrays = layer.get_weights()
-        names = BATCH_NORM_TENSORS if len(arrays) == 4 else ("weight", "bias")
-        for name, array in zip(names, arrays, strict=False):
-            is_kernel = array.ndim == 4
-            tensors[f"{module}.{name}"] = (
-                array.transpose(3, 2, 0, 1) if is_kernel else array
-            )
-        if len(arrays) == 4:
-            tensors[f"{module}.num_batches_tracked"] = np.array(5)
-    return tensors
 
 
 @pytest.fixture(scope="module")
@@ -45,11 +29,6 @@ def model():
 @pytest.fixture(scope="module")
 def tensors(model):
     return reference_tensors(model)
-
-
-def assert_same_weights(left, right):
-    for one, other in zip(left.get_weights(), right.get_weights(), strict=True):
-        np.testing.assert_array_equal(one, other)
 
 
 @pytest.mark.slow

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from test_importer import assert_same_weights
+from weights_check import assert_same_weights
 
 from keras_pose.weights.creation import create_model
 from keras_pose.weights.importer import import_weights
