@@ -39,11 +39,12 @@ lint: $(VENV)/.installed
 	$(BIN)/ruff check .
 	$(BIN)/mypy keras_pose
 
+# One process a core: most of a test is Python building graphs.
 test: lint
-	$(BIN)/python -m pytest -m "not very_slow"
+	$(BIN)/python -m pytest -m "not very_slow" -n auto --dist loadfile
 
 test-all: lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto
 
 clean:
 	rm -rf $(VENV) $(DEMO)
