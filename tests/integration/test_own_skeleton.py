@@ -94,7 +94,7 @@ def test_annotations_of_other_keypoints_are_refused(tmp_path):
     # Another order is no matter: keypoints are found by name.
     strange = Skeleton(name="strange", names=("hook", "cabin"))
     skeleton_file = write_skeleton(tmp_path / "strange.json", strange)
-    with pytest.raises(SystemExit, match="is in the skeleton 'strange'"):
+    with pytest.raises(SystemExit, match="of 'strange'"):
         run_script(
             ROOT / "training" / "train.py",
             *("--model", "pose_slim", "--dataset", "coco", "--data-dir", tmp_path),
