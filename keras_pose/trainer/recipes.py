@@ -14,6 +14,11 @@ from typing import Any
 from keras_pose.codecs import CODECS
 from keras_pose.data.transforms import Augmentation
 from keras_pose.losses import LOSSES
+from keras_pose.trainer.family_recipes import (
+    FAMILY_SETTINGS,
+    MODEL_SETTINGS,
+    SYNTHETIC_AUGMENTATION,
+)
 from keras_pose.zoo import get_spec
 
 SCHEDULES = ("step", "cosine")
@@ -172,22 +177,6 @@ def check_known(recipe_class, values) -> None:
             raise ValueError(f"A {recipe_class.__name__} has no entry {name!r}.{hint}")
 
 
-# Drawn people come in every size, place, light and pose already, and runs as short as
-# the demo have no time to learn more variety than they are measured on.
-SYNTHETIC_AUGMENTATION = Augmentation(
-    scale=0.15,
-    rotation_degrees=10,
-    rotation_probability=0.3,
-    half_body_probability=0.0,
-    color=0.1,
-)
-
-
-# `RandomBBoxTransform` of mmpose with its defaults, which also moves some crops aside.
-# Its angles stay within the number that it is given, ours within twice ours.
-MMPOSE_AUGMENTATION = Augmentation(scale=0.5, rotation_degrees=40)
-
-
 def get_recipe(model: str, dataset: str = "coco") -> Recipe:
     """Returns the recipe of a zoo model for a data set.
 
@@ -196,148 +185,14 @@ def get_recipe(model: str, dataset: str = "coco") -> Recipe:
         dataset: name; on synthetic people the augmentation is light.
 
     Raises:
-        ValueError: for an unknown model, with the near names.
+        ValueError: for an unknown model, with the near names, or one of a family
+            that is not trained here.
     """
-    recipe = _family_recipe(model).override(dataset=dataset)
+    spec = get_spec(model)
+    if spec.family not in FAMILY_SETTINGS:
+        raise ValueError(f"No recipe for the family {spec.family!r} of {model}.")
+    recipe = Recipe(model, dataset, input_hw=spec.input_hw, codec=spec.codec)
+    recipe = recipe.override(**FAMILY_SETTINGS[spec.family] | MODEL_SETTINGS.get(model, {}))
     if dataset == "synthetic":
         recipe = recipe.override(augmentation=SYNTHETIC_AUGMENTATION)
     return recipe
-
-
-def _family_recipe(model: str) -> Recipe:
-    """Returns the recipe of the model's family for photos; sources as stated."""
-    spec = get_spec(model)
-    recipe = Recipe(model=model, input_hw=spec.input_hw, codec=spec.codec)
-    match spec.family:
-        case "hrnet":  # w32_256x192_adam_lr1e-3.yaml of the HRNet code
-            return recipe
-        case "hrnet_v2_landmarks":  # wflw/face_alignment_wflw_hrnet_w18.yaml of its code
-            return recipe.override(
-                epochs=60,
-                batch_size=16,
-                learning_rate=1e-4,
-                milestones=(30 / 60, 50 / 60),
-                augmentation=Augmentation(
-                    scale=0.25, rotation_degrees=30, half_body_probability=0.0
-                ),
-            )
-        case "simple_baseline":  # 256x192_d256x3_adam_lr1e-3.yaml of Simple Baselines
-            return recipe.override(
-                epochs=140,
-                milestones=(90 / 140, 120 / 140),
-                augmentation=Augmentation(
-                    scale=0.3, rotation_degrees=40, half_body_probability=0.0
-                ),
-            )
-        case "hourglass":  # Newell et al. 2016, sec. 3.2; rate drop as in pytorch-pose
-            return recipe.override(
-                epochs=100,
-                batch_size=6,
-                learning_rate=2.5e-4,
-                optimizer="rmsprop",
-                milestones=(60 / 100, 90 / 100),
-                augmentation=Augmentation(
-                    scale=0.25, rotation_degrees=30, half_body_probability=0.0
-                ),
-            )
-        case "hourglass_princeton":  # task/pose.py and data/MPII/dp.py of their code
-            # Their rate falls to a fifth there, ours to a tenth.
-            return recipe.override(
-                epochs=200,
-                batch_size=16,
-                milestones=(100 / 200,),
-                augmentation=Augmentation(
-                    scale=0.25, rotation_degrees=30, half_body_probability=0.0
-                ),
-            )
-        case "hourglass_52":  # td-hm_hourglass52_8xb32-210e_coco-256x256.py of mmpose
-            return recipe.override(
-                learning_rate=5e-4, warmup_steps=500, augmentation=MMPOSE_AUGMENTATION
-            )
-        case "cpm":  # td-hm_cpm_8xb64-210e_coco-256x192.py of mmpose
-            return recipe.override(
-                learning_rate=5e-4,
-                batch_size=64,
-                warmup_steps=500,
-                augmentation=MMPOSE_AUGMENTATION,
-            )
-        case "cpm_mpii":  # augmentation: Wei et al. 2016, sec. 4.2; rate as mmpose's CPM
-            return recipe.override(
-                learning_rate=5e-4,
-                batch_size=16,
-                warmup_steps=500,
-                augmentation=Augmentation(
-                    scale=0.3, rotation_degrees=40, half_body_probability=0.0
-                ),
-            )
-        case "deep_pose_resnet":  # td-reg_res50_8xb64-210e_coco-256x192.py of mmpose
-            return recipe.override(
-                learning_rate=5e-4,
-                batch_size=64,
-                warmup_steps=500,
-                loss="smooth_l1",
-                augmentation=MMPOSE_AUGMENTATION,
-            )
-        case "deep_pose_alexnet":
-            # Toshev and Szegedy 2014, sec. 4.1, whose AdaGrad had a rate of 5e-4; without
-            # batch norm Adam wants less. They flip and shift people, but turn none.
-            return recipe.override(
-                learning_rate=1e-4,
-                batch_size=128,
-                loss="l2",
-                augmentation=Augmentation(
-                    scale=0.15, rotation_probability=0.0, half_body_probability=0.0
-                ),
-            )
-        case "lite_hrnet":  # td-hm_litehrnet-18_8xb64-210e_coco-256x192.py of mmpose
-            return recipe.override(
-                learning_rate=5e-4,
-                batch_size=64,
-                warmup_steps=500,
-                augmentation=Augmentation(scale=0.25, rotation_degrees=30),
-            )
-        case "vitpose":  # td-hm_ViTPose-*_8xb64-210e_coco-256x192.py of mmpose
-            # There lower layers have lower rates, and whole residuals are dropped; here all
-            # have the same rate, and none is dropped.
-            return recipe.override(
-                learning_rate=5e-4,
-                batch_size=64,
-                warmup_steps=500,
-                optimizer="adamw",
-                weight_decay=0.1,
-                clip_norm=1.0,
-                augmentation=MMPOSE_AUGMENTATION,
-            )
-        case "rtmpose":  # rtmpose-*_8xb256-420e_coco-256x192.py of mmpose
-            # Their rate of 4e-3 is for batches of 1024. They hold it for half of the run,
-            # and train the last 30 epochs on milder samples.
-            return recipe.override(
-                epochs=420,
-                batch_size=256,
-                learning_rate=1e-3,
-                schedule="cosine",
-                warmup_steps=1000,
-                optimizer="adamw",
-                weight_decay=0.0 if model in ("rtmpose_t", "rtmpose_s") else 0.05,
-                loss="simcc_kl",
-                # Scales within 0.6 to 1.4, angles within 80 degrees.
-                augmentation=Augmentation(scale=0.4, rotation_degrees=40, color=0.2),
-            )
-        case "slim":  # ours: short runs from random weights, which want a high rate
-            return recipe.override(
-                epochs=60,
-                learning_rate=1e-2,
-                schedule="cosine",
-                warmup_steps=200,
-                optimizer="adamw",
-                weight_decay=0.05,
-                augmentation=Augmentation(
-                    scale=0.25,
-                    rotation_degrees=20,
-                    rotation_probability=0.5,
-                    half_body_probability=0.1,
-                    color=0.3,
-                ),
-            )
-        case _:
-            raise ValueError(f"No recipe for the family {spec.family!r} of {model}.")
