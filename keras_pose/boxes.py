@@ -65,12 +65,13 @@ def letterbox_hw(image_hw, input_hw) -> tuple[int, int]:
     return height, width
 
 
-def letterbox(image, input_hw):
+def letterbox(image, input_hw, pad_value: int = PAD_VALUE):
     """Fits an image into the top left of the network's input, with grey beside it.
 
     Args:
         image: (H, W, 3) uint8, in any order of channels.
         input_hw: (height, width) of the input, pixels.
+        pad_value: the grey.
 
     Returns:
         boxed: (*input_hw, 3) uint8.
@@ -86,7 +87,7 @@ def letterbox(image, input_hw):
             f"A detector takes (H, W, 3) uint8 images, got {image.shape} {image.dtype}."
         )
     height, width = letterbox_hw(image.shape[:2], input_hw)
-    boxed = np.full((*input_hw, 3), PAD_VALUE, np.uint8)
+    boxed = np.full((*input_hw, 3), pad_value, np.uint8)
     boxed[:height, :width] = cv2.resize(
         image, (width, height), interpolation=cv2.INTER_LINEAR
     )
@@ -173,6 +174,11 @@ def suppress(detections: Detections, settings: BoxSettings) -> Detections:
     Returns:
         At most `max_detections` boxes by falling score.
     """
+    return detections[kept_indices(detections, settings)]
+
+
+def kept_indices(detections: Detections, settings: BoxSettings) -> np.ndarray:
+    """Returns which boxes `suppress` keeps: (M,) indices by falling score."""
     order = np.argsort(-detections.scores, kind="stable")
     boxes = detections.boxes_xyxy[order]
     # Far apart, boxes of different classes do not meet. As mmcv does, in float32.
@@ -185,7 +191,7 @@ def suppress(detections: Detections, settings: BoxSettings) -> Detections:
         kept.append(int(best))
         overlaps = box_iou(apart[best : best + 1], apart[waiting])[0]
         waiting = waiting[overlaps <= np.float32(settings.iou_threshold)]
-    return detections[order[kept]]
+    return order[kept]
 
 
 def box_iou(boxes_xyxy, others_xyxy) -> np.ndarray:

@@ -9,7 +9,9 @@ import numpy as np
 from keras_pose import boxes
 from keras_pose.contract import TensorSpec
 from keras_pose.detector_contract import DetectorContract, read_detector_contract
+from keras_pose.detector_description import read_description
 from keras_pose.runtime.backend import OutputsBackend
+from keras_pose.runtime.described_detector import DescribedDetector
 from keras_pose.runtime.loading import file_type, open_backend
 from keras_pose.structures import Detections
 
@@ -73,6 +75,11 @@ class Detector:
         )
         return boxes.clip_to_image(found, np.shape(image)[:2])
 
+    @property
+    def settings(self) -> boxes.BoxSettings:
+        """Which boxes are kept."""
+        return self.contract.settings
+
     def predict(self, boxed) -> list[np.ndarray]:
         """Runs the network on one letterboxed image.
 
@@ -92,12 +99,13 @@ class Detector:
 
 def load_detector(
     path, num_threads: int | None = None, model: str | None = None
-) -> Detector:
+) -> Detector | DescribedDetector:
     """Loads a detector file.
 
     Args:
-        path: `.keras`, `.tflite` or `.onnx`, with its contract; or with `model` a word
-            for official weights, such as "person".
+        path: `.keras`, `.tflite` or `.onnx`, with its contract; a `.json` that describes
+            a detector of somebody else's (docs/detectors.md); or with `model` a word for
+            official weights, such as "person".
         num_threads: for `.tflite` and `.onnx`; None for all cores.
         model: zoo name, for words only.
 
@@ -112,6 +120,8 @@ def load_detector(
         from keras_pose.weights.loading import converted_file
 
         path = converted_file(get_entry(model, path))
+    if Path(path).suffix == ".json":
+        return load_described(path, num_threads)
     kind = file_type(path)
     if kind == ".weights.h5":
         raise ValueError(
@@ -124,6 +134,17 @@ def load_detector(
 
         return Detector.from_keras(load_network(path), contract)
     return open_detector(path, contract, num_threads)
+
+
+def load_described(path, num_threads: int | None = None) -> DescribedDetector:
+    """Loads the detector that a description speaks of; errors as `load_detector`."""
+    description = read_description(path)
+    if file_type(description.model_path) not in (".tflite", ".onnx"):
+        raise ValueError(
+            f"{path}: file must be a .tflite or .onnx file, got {description.file!r}."
+        )
+    backend = open_backend(description.model_path, num_threads)
+    return DescribedDetector(description, backend)
 
 
 def open_detector(

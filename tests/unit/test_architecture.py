@@ -25,11 +25,13 @@ RANKS = {
     "models": 1,
     "contract": 2,
     "detector_contract": 2,
+    "detector_description": 2,
     "data": 2,
     "metrics": 2,
     "runs": 2,
     "topdown": 2,
     "zoo": 2,
+    "activation_ranges": 3,
     "detection": 3,
     "cascade": 3,
     "drawing": 3,
@@ -40,6 +42,7 @@ RANKS = {
     "model_table": 4,
     "inference": 4,
     "trainer": 4,
+    "parity": 5,
     "__main__": 5,
 }
 # Among equals, these may be used by the others: contract < topdown < metrics, and
