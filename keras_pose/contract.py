@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
+
 from keras_pose.codecs import Codec, codec_from_dict
 from keras_pose.files import atomic_path, file_sha256, read_json, write_json
 from keras_pose.geometry import BOX_PADDING
@@ -45,6 +47,13 @@ class TensorSpec:
     dtype: str
     scale: float | None = None
     zero_point: int | None = None
+
+    def to_real(self, values) -> np.ndarray:
+        """Turns a tensor's values into the real numbers they stand for, float32."""
+        values = np.asarray(values).astype(np.float32)
+        if self.scale is None:
+            return values
+        return (values - self.zero_point) * np.float32(self.scale)
 
 
 @dataclass(frozen=True)
@@ -110,7 +119,7 @@ class Contract:
             "quantization": self.quantization,
             "signature": self.signature,
             "input": input_to_dict(self.input, self.normalization),
-            "output": {**dataclasses.asdict(self.output), "layout": "NHWC"},
+            "output": output_to_dict(self.output),
             "crop": {
                 "box_padding": self.box_padding,
                 "aspect_ratio": self.input_hw[1] / self.input_hw[0],
@@ -189,6 +198,11 @@ def input_to_dict(image: TensorSpec, normalization: Normalization | None) -> dic
         "value_range": [0, 255],
         "normalization": normalization.to_dict() if normalization else None,
     }
+
+
+def output_to_dict(output: TensorSpec) -> dict[str, Any]:
+    """Describes one output tensor of any network."""
+    return {**dataclasses.asdict(output), "layout": "NHWC"}
 
 
 def tensor_spec(values: dict[str, Any]) -> TensorSpec:

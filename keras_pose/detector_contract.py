@@ -16,6 +16,7 @@ from keras_pose.contract import (
     TensorSpec,
     input_to_dict,
     named,
+    output_to_dict,
     read_entry,
     tensor_spec,
 )
@@ -95,9 +96,6 @@ class DetectorContract:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        def outputs(specs):
-            return [{**dataclasses.asdict(spec), "layout": "NHWC"} for spec in specs]
-
         return {
             "task": DETECTION,
             "model": self.model,
@@ -110,9 +108,9 @@ class DetectorContract:
                 "interpolation": "bilinear",
                 "rounding": "half up",
             },
-            "scores": outputs(self.scores),
+            "scores": list(map(output_to_dict, self.scores)),
             "score_activation": "sigmoid",
-            "distances": outputs(self.distances),
+            "distances": list(map(output_to_dict, self.distances)),
             "distance_order": ["left", "top", "right", "bottom"],
             "strides": list(self.strides),
             "class_names": list(self.class_names),

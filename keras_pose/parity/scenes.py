@@ -1,0 +1,99 @@
+"""Pictures and clips that the cases without a model are cut from."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from keras_pose.codecs import GaussianHeatmapCodec
+from keras_pose.contract import Contract, TensorSpec
+from keras_pose.skeleton import Skeleton
+
+# How a program follows, numbers and smooths where nobody says otherwise.
+CLIP_SETTINGS = {
+    "detect_every": 5,
+    "keypoint_threshold": 0.2,
+    "least_share": 0.5,
+    "nms_threshold": 0.7,
+    "oks_threshold": 0.3,
+    "patience": 12,
+    "min_keypoints": 3,
+    "min_cutoff": 1.0,
+    "beta": 4.0,
+    "speed_cutoff": 1.0,
+    "forget_after": 2.0,
+}
+COLOURS = Skeleton(
+    name="colours",
+    names=("red", "green", "blue"),
+    limbs=(("red", "green"), ("green", "blue")),
+    oks_sigmas=(0.05, 0.07, 0.09),
+)
+
+
+def patches(image_hw, seed: int = 0) -> np.ndarray:
+    """Paints an (H, W, 3) uint8 picture of smooth slopes with hard-edged patches."""
+    rng = np.random.default_rng(seed)
+    height, width = image_hw
+    rows, columns = np.mgrid[:height, :width]
+    slopes = rng.uniform(-1.5, 1.5, (2, 3))
+    image = 128 + rows[..., None] * slopes[0] + columns[..., None] * slopes[1]
+    for _ in range(6):
+        y, x = rng.integers(0, height), rng.integers(0, width)
+        size_h, size_w = rng.integers(2, 20, 2)
+        image[y : y + size_h, x : x + size_w] = rng.integers(0, 256, 3)
+    return np.clip(np.round(image), 0, 255).astype(np.uint8)
+
+
+# Where the two begin, x and y, and how far they go in a frame: so found, among others by
+# chance, that no arg-max of any frame changes when all pixels change by a level.
+_PATHS = (88.4, 37.3, 3.1, 32.7, 42.1, 0.6)
+
+
+def colour_clip(paths=_PATHS) -> dict[str, Any]:
+    """Makes the clip of two people who are a red, a green and a blue light each.
+
+    One walks to the right and leaves the picture, the other comes nearer. A detector
+    would see both, with boxes that are a little off.
+    """
+    image_hw, input_hw = (80, 120), (64, 48)
+    codec = GaussianHeatmapCodec(input_hw, sigma=1.0)
+    contract = Contract(
+        model="colours",
+        input=TensorSpec("image", (1, *input_hw, 3), "uint8"),
+        output=TensorSpec("heatmaps", (1, *codec.output_shape(3)), "float32"),
+        codec=codec,
+        skeleton=COLOURS,
+    )
+    frames = [_colour_frame(t, image_hw, paths) for t in range(12)]
+    return {
+        "network": "colour",
+        "contract": contract.to_dict(),
+        "settings": CLIP_SETTINGS,
+        "frames": frames,
+    }
+
+
+def _colour_frame(t: int, image_hw, paths) -> dict[str, Any]:
+    body = np.array([[0.0, -18.0], [-7.0, 3.0], [8.0, 18.0]])
+    x1, y1, step1, x2, y2, step2 = paths
+    middles_xy = np.array([[x1 + step1 * t, y1], [x2 + step2 * t, y2]])
+    people = np.stack([body, body * (0.8 + 0.02 * t)]) + middles_xy[:, None]
+    image = np.zeros((*image_hw, 3))
+    rows, columns = np.mgrid[: image_hw[0], : image_hw[1]]
+    for lights_xy in people:
+        for colour, (x, y) in enumerate(lights_xy):
+            image[..., colour] += 230 * np.exp(-((columns - x) ** 2 + (rows - y) ** 2) / 30)
+    boxes = np.stack(
+        [[*(xy.min(axis=0) - 4), *(xy.max(axis=0) + 5)] for xy in people]
+    ).astype(np.float32)
+    is_visible = boxes[:, 0] < image_hw[1] - 12
+    return {
+        "seconds": t / 25,
+        "image": np.clip(np.round(image), 0, 255).astype(np.uint8),
+        "detected": {
+            "boxes_xyxy": boxes[is_visible],
+            "scores": np.array([0.9, 0.8], np.float32)[is_visible],
+        },
+    }
