@@ -7,6 +7,8 @@ r"""Trains one pose model, or a person detector.
     python training/train.py --model pose_slim --dataset coco,lsp_extended \
         --data-dir coco=~/coco,lsp_extended=~/lspet --mix coco=2,lsp_extended=1
     python training/train.py --resume runs/pose_slim_coco_20260101-120000
+    python training/train.py --model pose_slim --weights runs/NAME/best.keras \
+        --quantization-aware --dataset coco --data-dir ~/coco
 
 Without --dataset it trains on COCO if that lies at --data-dir (default data/coco),
 and else on synthetic people, which need no download.
@@ -47,6 +49,9 @@ def parse_args(argv=None):
     add("--codec", help="targets: gaussian, dark, udp, udp_offset; simcc; regression")
     add("--weights", help="start from: coco, imagenet, ... (see keras_pose models), "
         "or a .keras, .weights.h5 or .pth file")  # fmt: skip
+    add("--quantization-aware", action="store_true",
+        help="fine-tune --weights with int8's rounding inside: the last resort, where "
+        "export/to_tflite.py --int8 --max-drop does not do")  # fmt: skip
     add("--resume", metavar="RUN", help="go on with an interrupted run folder")
     add("--devices", default="auto", help="auto, a GPU count, a list, or cpu:N")
     add("--mixed-precision", action="store_true", default=None)
@@ -88,11 +93,14 @@ def choose_dataset(dataset, data_dir):
 
 def make_recipe(args):
     """Returns the model's recipe with what the command line says otherwise."""
+    from keras_pose.trainer.recipes import quantization_aware_settings
     from keras_pose.trainer.run_dirs import recipe_for
 
     recipe_for(args.model)  # an unknown name is to be told before anything else
     dataset, data_dir = choose_dataset(args.dataset, args.data_dir)
-    return recipe_for(args.model, dataset).override(
+    recipe = recipe_for(args.model, dataset)
+    settings = quantization_aware_settings(recipe) if args.quantization_aware else {}
+    given = dict(
         data_dir=data_dir,
         mix=args.mix,
         skeleton=args.skeleton,
@@ -109,6 +117,8 @@ def make_recipe(args):
         synthetic_images=args.synthetic_images,
         seed=args.seed,
     )
+    given = {name: value for name, value in given.items() if value is not None}
+    return recipe.override(**settings | given)
 
 
 @plain_errors()

@@ -94,7 +94,8 @@ def load_network(path):
     """
     import_runtime("tensorflow", "tensorflow", ".keras")
     keras = import_runtime("keras", "keras", ".keras")
-    import keras_pose.models.own_layers  # noqa: F401  (makes them known to Keras)
+    # Makes their layers known to Keras, and so those that they import.
+    import keras_pose.models.fake_quantization  # noqa: F401
 
     try:
         return keras.saving.load_model(path, compile=False)

@@ -9,9 +9,11 @@ from pathlib import Path
 
 import keras
 
+from keras_pose.activation_ranges import save_with_ranges
 from keras_pose.contract import Contract, save_keras_model
 from keras_pose.detector_contract import DetectorContract
 from keras_pose.files import atomic_path, write_json
+from keras_pose.models.fake_quantization import trained_ranges
 from keras_pose.runs import BEST_NAME, LAST_NAME, PROGRESS_NAME, read_progress
 
 BOX_AP = "val_box_ap"
@@ -44,26 +46,40 @@ class MeasureMetric(keras.callbacks.Callback):
 class RunCheckpoint(keras.callbacks.Callback):
     """Saves `last.keras` (with the optimizer, to resume from) and `best.keras` (without).
 
-    Best means the highest `val_pck`. `progress.json` is written last, so that what
-    it says is always on disk.
+    Best means the highest `val_pck`. The latter is the network alone, with the ranges that
+    quantization-aware training found for its tensors. `progress.json` is written last, so
+    that what it says is always on disk.
     """
 
-    def __init__(self, run_dir: Path, contract: Contract):
+    def __init__(self, run_dir: Path, contract: Contract, network: keras.Model):
         super().__init__()
         self._run_dir = run_dir
         self._contract = contract
+        self._network = network
         self._best = read_progress(run_dir)["best_val_pck"]
 
     def on_epoch_end(self, epoch, logs=None):
         value = float((logs or {}).get("val_pck", 0.0))
         if value > self._best or not (self._run_dir / BEST_NAME).exists():
             self._best = max(value, self._best)
-            save_keras_model(
-                without_optimizer(self.model), self._run_dir / BEST_NAME, self._contract
+            save_network(
+                without_optimizer(self._network),
+                self._run_dir / BEST_NAME,
+                self._contract,
+                self.model,
             )
         save_keras_model(self.model, self._run_dir / LAST_NAME, self._contract)
         values = {"epochs_done": epoch + 1, "best_val_pck": self._best}
         write_json(self._run_dir / PROGRESS_NAME, values)
+
+
+def save_network(network, path, contract, model) -> None:
+    """Saves a network, with the ranges of the model that it was trained in, if any."""
+    ranges = trained_ranges(model)
+    if ranges:
+        save_with_ranges(network, path, contract, ranges)
+    else:
+        save_keras_model(network, path, contract)
 
 
 def without_optimizer(model: keras.Model) -> keras.Model:
@@ -124,7 +140,9 @@ class DetectorCheckpoint(keras.callbacks.Callback):
         if value > self._best or self._best == 0:
             self._best = max(self._best, 0.0 if math.isnan(value) else value)
             with averaged_weights(self.model):
-                save_keras_model(self._network, self._run_dir / BEST_NAME, self._contract)
+                save_network(
+                    self._network, self._run_dir / BEST_NAME, self._contract, self.model
+                )
         with atomic_path(self._run_dir / LAST_NAME) as temporary:
             self.model.save(temporary)
         values = {"epochs_done": epoch + 1, f"best_{BOX_AP}": self._best}

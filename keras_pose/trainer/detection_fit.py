@@ -26,6 +26,7 @@ from keras_pose.detector_contract import (
 )
 from keras_pose.metrics.box_ap import evaluate_detector
 from keras_pose.models.complexity import count_params
+from keras_pose.models.fake_quantization import fake_quantized
 from keras_pose.normalization import Normalization
 from keras_pose.runs import (
     BEST_NAME,
@@ -80,9 +81,9 @@ def fit_detector(recipe: DetectionRecipe, run_dir, devices: str = "auto") -> Pat
     plan = make_plan(recipe, len(source), global_batch)
     done = read_progress(run_dir)["epochs_done"]
     with strategy.scope():
-        network, model = _make_models(recipe, plan, run_dir)
+        network, measured, model = _make_models(recipe, plan, run_dir)
     contract = detector_contract(network, _normalization(network, run_dir))
-    measure = _ap_function(recipe, network, contract)
+    measure = _ap_function(recipe, measured, contract)
     open_run_dir(run_dir, recipe)  # not before all is well: it would stay behind
     _print_facts(recipe, plan, network, strategy, source, done)
     model.fit(
@@ -117,20 +118,24 @@ def _training_source(recipe: DetectionRecipe, global_batch: int) -> BoxSource:
 
 
 def _make_models(recipe: DetectionRecipe, plan: Plan, run_dir: Path):
-    """Returns the network, and the compiled model around it that is trained."""
+    """Returns the network, what is measured, and the compiled model that is trained.
+
+    All have the same layers; what is measured rounds as int8 does if training does.
+    """
     last = run_dir / LAST_NAME
     weights = None if last.exists() else recipe.weights
     network = create_model(recipe.model, 1, recipe.input_hw, weights)
     if weights is None:
         start_boxes(network)
     synchronize_batch_norm(network)
-    model = training_model(network)
+    measured = fake_quantized(network) if recipe.quantization_aware else network
+    model = training_model(measured)
     num_levels = len(network.outputs) // 2
     strides = [recipe.input_hw[0] // x.shape[1] for x in network.outputs[:num_levels]]
     model.compile(_make_optimizer(recipe, plan), BoxLoss(recipe.input_hw, strides))
     if last.exists():
         restore(model, keras.models.load_model(last))
-    return network, model
+    return network, measured, model
 
 
 def start_boxes(network) -> None:

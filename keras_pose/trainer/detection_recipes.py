@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from keras_pose.detection.pipeline import BoxAugmentation
-from keras_pose.trainer.recipes import check_known
+from keras_pose.trainer.recipes import check_fine_tuning, check_known
 from keras_pose.zoo import get_spec
 
 
@@ -38,6 +38,7 @@ class DetectionRecipe:
         max_steps: stop after so many steps in all; 0 for no limit.
         ap_every: epochs between measurements of box AP on `val`, and so between choices
             of the best weights; the last epoch is always measured.
+        quantization_aware: see `recipes.Recipe`.
         seed: of initial weights, order and augmentation.
     """
 
@@ -57,6 +58,7 @@ class DetectionRecipe:
     synthetic_images: int = 1000
     max_steps: int = 0
     ap_every: int = 5
+    quantization_aware: bool = False
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -78,6 +80,7 @@ class DetectionRecipe:
                 raise ValueError(f"{name} must not be negative, got {getattr(self, name)}.")
         if not 0 <= self.ema_momentum < 1:
             raise ValueError(f"ema_momentum must be in [0, 1), got {self.ema_momentum}.")
+        check_fine_tuning(self.quantization_aware, self.weights)
 
     def override(self, **values: Any) -> DetectionRecipe:
         """Returns a copy with those values that are not None."""

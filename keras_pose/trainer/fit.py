@@ -32,6 +32,7 @@ from keras_pose.losses import LOSSES
 from keras_pose.metrics import METRICS, evaluate, measurable_metrics
 from keras_pose.metrics.streaming import StreamingPCK
 from keras_pose.models.complexity import count_params
+from keras_pose.models.fake_quantization import fake_quantized
 from keras_pose.normalization import Normalization
 from keras_pose.runs import (
     BEST_NAME,
@@ -92,9 +93,11 @@ def fit(recipe: Recipe, run_dir, devices: str = "auto") -> Path:
     done = read_progress(run_dir)["epochs_done"]
     codec = CODECS[recipe.codec].for_input(recipe.input_hw, get_spec(recipe.model).stride)
     with strategy.scope():
-        model = _make_model(recipe, plan, run_dir, sources["train"].skeleton, codec)
+        network, model = _make_models(
+            recipe, plan, run_dir, sources["train"].skeleton, codec
+        )
     contract = keras_contract(
-        model, codec, sources["train"].skeleton, _normalization(model, run_dir)
+        network, codec, sources["train"].skeleton, _normalization(network, run_dir)
     )
     open_run_dir(run_dir, recipe)  # not before all is well: it would stay behind
     _print_facts(recipe, plan, model, strategy, sources, done)
@@ -104,7 +107,7 @@ def fit(recipe: Recipe, run_dir, devices: str = "auto") -> Path:
         epochs=plan.epochs,
         initial_epoch=done,
         validation_data=_validation_batches(recipe, plan, sources["val"], contract, model),
-        callbacks=_make_callbacks(recipe, plan, run_dir, contract, model),
+        callbacks=_make_callbacks(recipe, plan, run_dir, contract, network, model),
         verbose=1 if sys.stdout.isatty() else 2,
         shuffle=False,  # the data set has its own order; Keras would only warn
     )
@@ -142,16 +145,20 @@ def make_plan(recipe: AnyRecipe, num_samples: int, global_batch: int) -> Plan:
     return Plan(global_batch, min(steps_per_epoch, total_steps), total_steps, epochs)
 
 
-def _make_model(recipe, plan, run_dir, skeleton, codec):
-    """Builds and compiles the model, with weights and optimizer of a run to resume."""
+def _make_models(recipe, plan, run_dir, skeleton, codec):
+    """Returns the network, and the compiled model that is trained: the same, or around it.
+
+    They have the weights, and the latter the optimizer, of a run to resume.
+    """
     last = run_dir / LAST_NAME
     weights = None if last.exists() else recipe.weights
     # A network of one map a keypoint has room for a codec of three if built for more.
     usual = CODECS[get_spec(recipe.model).codec]
     factor = codec.channels_per_keypoint // usual.channels_per_keypoint
     num_keypoints = factor * skeleton.num_keypoints
-    model = create_model(recipe.model, num_keypoints, recipe.input_hw, weights)
-    synchronize_batch_norm(model)
+    network = create_model(recipe.model, num_keypoints, recipe.input_hw, weights)
+    synchronize_batch_norm(network)
+    model = fake_quantized(network) if recipe.quantization_aware else network
     num_outputs = len(model.outputs)
     loss = recipe.loss or codec.default_loss
     model.compile(
@@ -161,7 +168,7 @@ def _make_model(recipe, plan, run_dir, skeleton, codec):
     )
     if last.exists():
         restore(model, keras.models.load_model(last))
-    return model
+    return network, model
 
 
 def restore(model, saved):
@@ -218,7 +225,7 @@ def _validation_batches(recipe, plan, source, contract, model):
     return batches.take(1 + recipe.max_steps // 10) if recipe.max_steps else batches
 
 
-def _make_callbacks(recipe, plan, run_dir, contract, model):
+def _make_callbacks(recipe, plan, run_dir, contract, network, model):
     chosen = []
     if recipe.ap_every:
         chosen.append(_measuring_callback(recipe, plan, contract, model))
@@ -229,7 +236,7 @@ def _make_callbacks(recipe, plan, run_dir, contract, model):
         keras.callbacks.TerminateOnNaN(),
         keras.callbacks.CSVLogger(str(run_dir / LOG_NAME), append=True),
         keras.callbacks.TensorBoard(str(run_dir / TENSORBOARD_NAME), write_graph=False),
-        callbacks.RunCheckpoint(run_dir, contract),
+        callbacks.RunCheckpoint(run_dir, contract, network),
     ]
 
 
@@ -293,6 +300,8 @@ def _print_facts(recipe, plan, model, strategy, sources, done):
     )
     print(f"loss        {model.loss[-1].name} of {recipe.codec} targets")
     print(f"optimizer   {recipe.optimizer}, learning rate {recipe.learning_rate:g}")
+    if recipe.quantization_aware:
+        print("quantized   kernels and tensors are rounded to int8 while training")
 
 
 def _print_outcome(run_dir, sources):

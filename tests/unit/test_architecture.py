@@ -55,6 +55,7 @@ WITHIN_RANK = {
     ("detector_contract", "contract"),
     ("metrics", "contract"),
     ("metrics", "detector_contract"),
+    ("metrics", "detector_description"),
     ("metrics", "topdown"),
     ("metrics", "data"),
     ("data", "contract"),

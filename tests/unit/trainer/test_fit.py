@@ -12,11 +12,13 @@ import pytest
 from PIL import Image
 from scipy.io import savemat
 
+from keras_pose.activation_ranges import read_ranges
 from keras_pose.contract import read_contract, save_keras_model
 from keras_pose.normalization import IMAGENET, Normalization
 from keras_pose.runs import read_progress
+from keras_pose.runtime.keras_backend import load_network
 from keras_pose.trainer import fit
-from keras_pose.trainer.recipes import get_recipe
+from keras_pose.trainer.recipes import get_recipe, quantization_aware_settings
 from keras_pose.trainer.run_dirs import open_run_dir, read_recipe
 from keras_pose.weights.carried import Carried, carry, contract_of
 from keras_pose.weights.creation import create_model
@@ -248,3 +250,29 @@ def test_a_run_keeps_the_channel_order_of_its_start(tmp_path):
     run = fit.fit(recipe, tmp_path / "run")
 
     assert read_contract(run / "best.keras").normalization == BLUE_FIRST
+
+
+def test_quantization_aware_training_leaves_a_plain_network_with_its_ranges(
+    whole_run, tmp_path
+):
+    recipe = _recipe(weights=str(whole_run / "best.keras"), epochs=1)
+    settings = quantization_aware_settings(recipe)
+    assert settings["learning_rate"] == pytest.approx(recipe.learning_rate / 10)
+    run = fit.fit(recipe.override(**settings), tmp_path / "run")
+
+    kinds = {
+        type(layer).__name__ for layer in keras.models.load_model(run / "last.keras").layers
+    }
+    assert {"FakeQuantizedKernel", "FakeQuantizedTensor"} <= kinds
+    best = load_network(run / "best.keras")
+    before = load_network(whole_run / "best.keras")
+    assert [layer.name for layer in best.layers] == [layer.name for layer in before.layers]
+    assert not all(map(np.array_equal, best.get_weights(), before.get_weights()))
+    ranges = read_ranges(run / "best.keras")
+    assert ranges["stem-relu"][0] == 0 < ranges["stem-relu"][1]
+    assert read_ranges(whole_run / "best.keras") == {}
+
+
+def test_quantization_aware_training_from_scratch_is_refused():
+    with pytest.raises(ValueError, match="goes on from trained weights"):
+        _recipe(quantization_aware=True)
