@@ -1,0 +1,165 @@
+"""Work in a process of its own: what crashes, hangs or hoards there ends there.
+
+For files nobody vouches for, which may take a runtime's C++ code down; for conversions,
+whose memory is only given back when their process ends; and for measuring what one file
+costs, apart from all others.
+
+    call_in_child("keras_pose.exporting.audit:audit_here", "model.tflite")
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+import tempfile
+import traceback
+from pathlib import Path
+from typing import Any
+
+import keras_pose
+
+# Errors that stay what they are on the way to the parent.
+_KNOWN_ERRORS = {
+    error.__name__: error
+    for error in (ValueError, FileNotFoundError, PermissionError, OSError, ImportError)
+}
+NUM_LINES_SHOWN = 3
+
+
+class ChildFailedError(ValueError):
+    """A process that died, hung, or failed in a way nobody foresaw."""
+
+
+def call_in_child(
+    target: str,
+    *arguments: Any,
+    timeout_seconds: float | None = None,
+    memory_bytes: int | None = None,
+    shows_stderr: bool = False,
+) -> Any:
+    """Calls a function in a new process and waits for what it returns.
+
+    Args:
+        target: "module:function".
+        arguments: of the function; whatever JSON can carry, paths as strings.
+        timeout_seconds: after which the process is ended.
+        memory_bytes: of address space that it may take.
+        shows_stderr: whether its messages and progress bars are seen; if not, the last
+            lines are part of the error.
+
+    Returns:
+        What the function returned, after a passage through JSON.
+
+    Raises:
+        ChildFailedError: if the process died, ran out of time, or raised an error that is
+            none of the following.
+        ValueError, OSError, ImportError: as raised in the process.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        answer, log = Path(folder) / "answer.json", Path(folder) / "stderr"
+        request = {
+            "target": target,
+            "arguments": arguments,
+            "memory_bytes": memory_bytes,
+            "answer": str(answer),
+        }
+        with log.open("wb") as errors:
+            process = subprocess.Popen(
+                [sys.executable, "-m", __name__],
+                stdin=subprocess.PIPE,
+                stdout=None if shows_stderr else errors,
+                stderr=None if shows_stderr else errors,
+                env=_environment(),
+            )
+            try:
+                process.communicate(json.dumps(request).encode(), timeout_seconds)
+            except subprocess.TimeoutExpired as error:
+                raise ChildFailedError(
+                    f"{_words(target)} took longer than {timeout_seconds:g} s."
+                ) from error
+            finally:
+                process.kill()
+                process.wait()
+        return _read_answer(answer, log, process.returncode, target)
+
+
+def _environment() -> dict[str, str]:
+    """The child finds this package also where it is run from a clone."""
+    root = str(Path(keras_pose.__file__).parents[1])
+    paths = [root, *filter(None, [os.environ.get("PYTHONPATH")])]
+    return os.environ | {"PYTHONPATH": os.pathsep.join(paths)}
+
+
+def _read_answer(answer: Path, log: Path, status: int, target: str) -> Any:
+    if not answer.exists():
+        raise ChildFailedError(f"{_words(target)} {_death(status)}{_last_lines(log)}")
+    values = json.loads(answer.read_text(encoding="utf-8"))
+    if "error" not in values:
+        return values["result"]
+    known = _KNOWN_ERRORS.get(values["error"])
+    if known is not None:
+        raise known(values["message"])
+    raise ChildFailedError(f"{_words(target)} failed: {values['message']}")
+
+
+def _words(target: str) -> str:
+    return target.partition(":")[2].strip("_").replace("_", " ")
+
+
+def _death(status: int) -> str:
+    if status < 0:
+        return f"took its process down ({signal.Signals(-status).name})."
+    return f"ended its process with status {status}."
+
+
+def _last_lines(log: Path) -> str:
+    lines = log.read_text(errors="replace").strip().splitlines()
+    return " ".join(["", *lines[-NUM_LINES_SHOWN:]])
+
+
+def peak_memory() -> int:
+    """Returns the most memory this process ever held, bytes."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else 1024 * peak
+
+
+def current_memory() -> int:
+    """Returns the memory this process holds now, bytes; where unknown, the most so far."""
+    try:
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+    except OSError:
+        return peak_memory()
+    return pages * resource.getpagesize()
+
+
+def _serve() -> None:
+    """Runs in the child: reads the request, writes the answer whole or not at all."""
+    from keras_pose.files import write_json
+
+    request = json.load(sys.stdin)
+    if request["memory_bytes"] is not None:
+        limit = request["memory_bytes"]
+        resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    try:
+        module, _, function = request["target"].partition(":")
+        call = getattr(importlib.import_module(module), function)
+        values = {"result": call(*request["arguments"])}
+    except (ValueError, OSError, ImportError) as error:
+        names = [each.__name__ for each in type(error).__mro__]
+        known = next(name for name in names if name in _KNOWN_ERRORS)
+        values = {"error": known, "message": str(error)}
+    except Exception as error:  # told to the parent, which knows what was asked
+        traceback.print_exc()
+        text = f"{type(error).__name__}: {error}"
+        values = {"error": type(error).__name__, "message": text}
+    write_json(request["answer"], values)
+
+
+if __name__ == "__main__":
+    _serve()
