@@ -1,0 +1,208 @@
+/**
+ * Reading `pose_model.json`: what must be known of a model file; SPEC.md, section 12.
+ *
+ * @import { BoxSettings } from "./detector.js"
+ * @import { Codec } from "./codecs.js"
+ * @import { Skeleton, Size } from "./types.js"
+ * @import { Normalization, TensorSpec } from "./tensors.js"
+ *
+ * @typedef {object} PoseContract
+ * @property {"top_down"} task
+ * @property {string} model name in the zoo.
+ * @property {string} quantization
+ * @property {Size} inputHw
+ * @property {TensorSpec} input
+ * @property {Normalization | null} normalization null: it is inside the file.
+ * @property {TensorSpec} output
+ * @property {number} boxPadding factor from person box to crop.
+ * @property {Codec} codec
+ * @property {Skeleton} skeleton
+ *
+ * @typedef {object} DetectorContract
+ * @property {"detection"} task
+ * @property {string} model
+ * @property {string} quantization
+ * @property {Size} inputHw
+ * @property {TensorSpec} input
+ * @property {Normalization | null} normalization
+ * @property {{stride: number, scores: TensorSpec, distances: TensorSpec}[]} levels
+ * @property {string[]} classNames
+ * @property {BoxSettings} settings
+ */
+
+import { outputShape, readCodec } from "./codecs.js";
+import { sha256 } from "./sha256.js";
+
+/** The version of contracts that is read here. */
+export const SCHEMA_VERSION = 1;
+
+/** What is said of a file that cannot be used; to be shown as it is. */
+export class ContractError extends Error {}
+
+/**
+ * Reads a file's contract, and holds the file against it.
+ *
+ * @param {any} json content of `pose_model.json`.
+ * @param {string} fileName key of its "models".
+ * @param {Uint8Array} [bytes] the file's; without them its hash is not checked.
+ * @returns {Promise<PoseContract | DetectorContract>}
+ * @throws {ContractError} names what is missing, or does not fit.
+ */
+export async function readContract(json, fileName, bytes) {
+  if (json?.schema_version !== SCHEMA_VERSION) {
+    throw new ContractError(
+      `The contract has schema version ${json?.schema_version}; this app reads ${SCHEMA_VERSION}.`,
+    );
+  }
+  const entry = json.models?.[fileName];
+  if (!entry) {
+    const names = Object.keys(json.models ?? {}).join(", ");
+    throw new ContractError(`The contract describes ${names || "nothing"}, but not ${fileName}.`);
+  }
+  if (bytes) await checkFile(entry.file, fileName, bytes);
+  return fromEntry(entry);
+}
+
+/**
+ * @param {any} file
+ * @param {string} fileName
+ * @param {Uint8Array} bytes
+ */
+async function checkFile(file, fileName, bytes) {
+  const actual = await sha256(bytes);
+  if (file?.sha256 !== actual) {
+    throw new ContractError(
+      `${fileName} is not the file its contract describes: its SHA-256 begins ` +
+        `${actual.slice(0, 12)}, the contract says ${String(file?.sha256).slice(0, 12)}. Export it anew.`,
+    );
+  }
+}
+
+/**
+ * Reads one entry of a contract.
+ * @param {any} entry
+ * @returns {PoseContract | DetectorContract}
+ */
+export function fromEntry(entry) {
+  const task = entry.task ?? "top_down";
+  if (task !== "top_down" && task !== "detection") {
+    throw new ContractError(`This app runs pose models and detectors, not models for ${task}.`);
+  }
+  try {
+    return task === "detection" ? detectorContract(entry) : poseContract(entry);
+  } catch (error) {
+    if (error instanceof ContractError) throw error;
+    throw new ContractError(`The contract of ${entry.model} cannot be read: ${/** @type {Error} */ (error).message}`);
+  }
+}
+
+/**
+ * @param {any} entry
+ * @returns {PoseContract}
+ */
+function poseContract(entry) {
+  const codec = readCodec(entry.codec);
+  const input = inputSpec(entry);
+  const output = tensorSpec(entry.output);
+  const skeleton = {
+    name: entry.skeleton.name,
+    names: [...entry.skeleton.names],
+    limbPairs: [...entry.skeleton.limb_pairs],
+    mirrorPairs: [...entry.skeleton.mirror_pairs],
+    oksSigmas: [...entry.skeleton.oks_sigmas],
+  };
+  mustBe("output", output.shape.slice(1), outputShape(codec, skeleton.names.length), entry.model);
+  mustBe("input", input.shape.slice(1), [...codec.inputHw, 3], entry.model);
+  return {
+    task: "top_down",
+    ...common(entry, input),
+    output,
+    boxPadding: number(entry.crop.box_padding, "crop.box_padding"),
+    codec,
+    skeleton,
+  };
+}
+
+/**
+ * @param {any} entry
+ * @returns {DetectorContract}
+ */
+function detectorContract(entry) {
+  const input = inputSpec(entry);
+  const levels = entry.strides.map((/** @type {number} */ stride, /** @type {number} */ i) => {
+    const level = { stride, scores: tensorSpec(entry.scores[i]), distances: tensorSpec(entry.distances[i]) };
+    const cells = [input.shape[1] / stride, input.shape[2] / stride].map(Math.floor);
+    mustBe("scores", level.scores.shape.slice(1), [...cells, entry.class_names.length], entry.model);
+    mustBe("distances", level.distances.shape.slice(1), [...cells, 4], entry.model);
+    return level;
+  });
+  const { settings } = entry;
+  return {
+    task: "detection",
+    ...common(entry, input),
+    levels,
+    classNames: [...entry.class_names],
+    settings: {
+      scoreThreshold: number(settings.score_threshold, "settings.score_threshold"),
+      iouThreshold: number(settings.iou_threshold, "settings.iou_threshold"),
+      maxPerLevel: number(settings.max_per_level, "settings.max_per_level"),
+      maxDetections: number(settings.max_detections, "settings.max_detections"),
+    },
+  };
+}
+
+/**
+ * @param {any} entry
+ * @param {TensorSpec} input
+ */
+function common(entry, input) {
+  const inputHw = /** @type {[number, number]} */ (input.shape.slice(1, 3));
+  const given = entry.input.normalization;
+  const normalization = given && { mean: given.mean, std: given.std, channelOrder: given.channel_order };
+  return { model: entry.model, quantization: entry.quantization, inputHw, input, normalization: normalization ?? null };
+}
+
+/**
+ * @param {any} entry
+ * @returns {TensorSpec}
+ */
+function inputSpec({ input, model }) {
+  if (input.channel_order !== "RGB") {
+    throw new ContractError(`${model} wants ${input.channel_order} images; this app gives RGB.`);
+  }
+  return tensorSpec(input);
+}
+
+/**
+ * @param {any} values
+ * @returns {TensorSpec}
+ */
+function tensorSpec({ name, shape, dtype, scale, zero_point: zeroPoint }) {
+  if (typeof name !== "string" || !Array.isArray(shape) || typeof dtype !== "string") {
+    throw new ContractError(`A tensor needs name, shape and dtype, got ${name}, ${shape}, ${dtype}.`);
+  }
+  return { name, shape, dtype, scale: scale ?? null, zeroPoint: zeroPoint ?? null };
+}
+
+/**
+ * @param {unknown} value
+ * @param {string} field
+ */
+function number(value, field) {
+  if (typeof value !== "number" || !Number.isFinite(value)) {
+    throw new ContractError(`The contract's ${field} must be a number, got ${value}.`);
+  }
+  return value;
+}
+
+/**
+ * @param {string} what
+ * @param {number[]} actual
+ * @param {readonly number[]} expected
+ * @param {string} model
+ */
+function mustBe(what, actual, expected, model) {
+  if (actual.length !== expected.length || actual.some((size, i) => size !== expected[i])) {
+    throw new ContractError(`The contract of ${model} says ${what} ${actual.join("x")}, expected ${expected.join("x")}.`);
+  }
+}

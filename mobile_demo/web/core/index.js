@@ -1,0 +1,15 @@
+/** The core of the pose apps: no DOM, no dependencies. Written down in mobile_demo/SPEC.md. */
+
+export { CODEC_KINDS, decode, outputShape, readCodec } from "./codecs.js";
+export { ContractError, SCHEMA_VERSION, fromEntry, readContract } from "./contract.js";
+export { PERSON, boxIou, decodeBoxes, propose, suppress } from "./detector.js";
+export { PoseEstimator, personScore } from "./estimator.js";
+export { cropMatrix, invertMatrix, isUsable, transformPoints, warpImage, wholeImageBox } from "./geometry.js";
+export { letterbox, letterboxHw } from "./letterbox.js";
+export { oks, oksNms } from "./oks.js";
+export { RegionFollower, nextBox } from "./regions.js";
+export { digest, sha256 } from "./sha256.js";
+export { OneEuroSmoother, smoothingFactor } from "./smoothing.js";
+export { toInput, toReal } from "./tensors.js";
+export { OksTracker, matchGreedy } from "./tracking.js";
+export { NO_TRACK, sigmasOf } from "./types.js";

@@ -1,0 +1,85 @@
+/** Contracts that fit are read; what does not fit is named. */
+
+import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
+import { test } from "node:test";
+
+import { ContractError, digest, readContract, toInput } from "../core/index.js";
+
+const BYTES = new TextEncoder().encode("a model");
+
+function contractFile() {
+  const names = ["nose", "left_wrist", "right_wrist"];
+  return {
+    schema_version: 1,
+    models: {
+      "pose_model.tflite": {
+        file: { bytes: BYTES.length, sha256: createHash("sha256").update(BYTES).digest("hex") },
+        task: "top_down",
+        model: "pose_slim",
+        quantization: "int8",
+        input: {
+          name: "image", shape: [1, 64, 48, 3], dtype: "uint8", scale: null, zero_point: null,
+          channel_order: "RGB", normalization: /** @type {any} */ (null),
+        },
+        output: { name: "heatmaps", shape: [1, 16, 12, 3], dtype: "int8", scale: 0.004, zero_point: -128 },
+        crop: { box_padding: 1.25 },
+        codec: /** @type {any} */ ({ kind: "gaussian", input_hw: [64, 48], stride: 4, sigma: 2 }),
+        skeleton: { name: "arms", names, limb_pairs: [[0, 1]], mirror_pairs: [[1, 2]], oks_sigmas: [] },
+      },
+    },
+  }; // prettier-ignore
+}
+
+/**
+ * @param {(file: any, entry: any) => void} change
+ * @param {RegExp} message
+ */
+async function assertRefused(change, message) {
+  const file = contractFile();
+  change(file, file.models["pose_model.tflite"]);
+  await assert.rejects(readContract(file, "pose_model.tflite", BYTES), (error) => {
+    assert.ok(error instanceof ContractError);
+    assert.match(error.message, message);
+    return true;
+  });
+}
+
+test("a contract that fits is read", async () => {
+  const contract = await readContract(contractFile(), "pose_model.tflite", BYTES);
+  assert.equal(contract.task, "top_down");
+  assert.deepEqual(contract.inputHw, [64, 48]);
+});
+
+test("another file than the contract's is refused", async () => {
+  await assertRefused((file, entry) => (entry.file.sha256 = "0".repeat(64)), /not the file its contract/);
+});
+
+test("a contract without the file, of another version or another task is refused", async () => {
+  await assertRefused((file) => (file.schema_version = 99), /schema version 99/);
+  await assertRefused((file) => (file.models = { "other.tflite": {} }), /describes other.tflite/);
+  await assertRefused((file, entry) => (entry.task = "segmentation"), /not models for segmentation/);
+});
+
+test("what these apps cannot do is refused by name", async () => {
+  await assertRefused((file, entry) => (entry.codec.kind = "offsets"), /not offsets/);
+  await assertRefused((file, entry) => (entry.input.channel_order = "BGR"), /wants BGR images/);
+  await assertRefused((file, entry) => (entry.output.shape = [1, 17, 12, 3]), /output 17x12x3, expected 16x12x3/);
+  await assertRefused((file, entry) => delete entry.crop, /cannot be read/);
+});
+
+test("hashes are those of the standard, at every length around a block's", () => {
+  for (const length of [0, 1, 55, 56, 63, 64, 65, 119, 120, 1000]) {
+    const bytes = Uint8Array.from({ length }, (_, i) => i % 251);
+    const expected = createHash("sha256").update(bytes).digest("hex");
+    assert.equal(Buffer.from(digest(bytes)).toString("hex"), expected);
+  }
+});
+
+test("pixels go in as the input's numbers", () => {
+  const pixels = Uint8Array.of(0, 1, 128, 255);
+  const spec = { name: "image", shape: [1, 4], scale: 1, zeroPoint: -128 };
+  assert.deepEqual(toInput(pixels, { ...spec, dtype: "uint8", scale: null, zeroPoint: null }), pixels);
+  assert.deepEqual([...toInput(pixels, { ...spec, dtype: "int8" })], [-128, -127, 0, 127]);
+  assert.deepEqual([...toInput(pixels, { ...spec, dtype: "float32" })], [0, 1, 128, 255]);
+});
