@@ -73,12 +73,15 @@ class FakeQuantizedTensor(layers.Layer):
     passes as it is. Gradients pass the rounding, but not the ends of the range.
 
     Attributes:
-        low: scalar variable, the smallest value; high: the largest.
+        makers: names of the layers that give the tensor and are computed at once.
+        low: scalar variable, the smallest value.
+        high: scalar variable, the largest value.
     """
 
-    def __init__(self, **options):
+    def __init__(self, makers=(), **options):
         # Half precision has too few steps itself.
         super().__init__(**{"dtype": "float32"} | options)
+        self.makers = tuple(makers)
 
     def build(self, input_shape):
         # Replicas see different parts of a batch; the range is their mean.
@@ -103,6 +106,9 @@ class FakeQuantizedTensor(layers.Layer):
 
     def compute_output_shape(self, input_shape):
         return input_shape
+
+    def get_config(self):
+        return super().get_config() | {"makers": self.makers}
 
 
 def fake_quantized_kernel(kernel, sum_axes):
@@ -169,22 +175,28 @@ def trained_ranges(model) -> dict[str, tuple[float, float]]:
         model: what `fake_quantized` returned, after training.
 
     Returns:
-        Name of the layer that gives the tensor -> (smallest, largest value).
+        Name of a layer -> (smallest, largest value) of the tensor that it gives, alone or
+        with the layers that it is computed at once with. Layers that are applied several
+        times are left out: they have a range for each.
     """
-    ranges = {}
+    found: dict[str, list] = {}
     for layer in model.layers:
-        if isinstance(layer, FakeQuantizedTensor) and layer.name.endswith(RANGE_SUFFIX):
+        if isinstance(layer, FakeQuantizedTensor):
             low, high = (float(ops.convert_to_numpy(x)) for x in (layer.low, layer.high))
-            if high > low:
-                ranges[layer.name.removesuffix(RANGE_SUFFIX)] = (low, high)
-    return ranges
+            for maker in layer.makers:
+                found.setdefault(maker, []).append((low, high))
+    return {
+        maker: limits[0]
+        for maker, limits in found.items()
+        if len(limits) == 1 and limits[0][1] > limits[0][0]
+    }
 
 
 class _Rounding:
     """Says, while a network is built anew, which of its tensors are rounded."""
 
     def __init__(self):
-        self._makers = {}  # id of a tensor -> the layer that gave it
+        self._makers = {}  # id of a tensor -> the layers that gave it at once, in order
         self._rounded = {}  # id of a tensor -> the tensor, rounded
         self._kept = []  # tensors, so that no id is used twice
         self._names = set()
@@ -192,28 +204,30 @@ class _Rounding:
     def call(self, layer, *args, **kwargs):
         """Applies a layer to rounded tensors, but for those it is fused to."""
         original = _inner(layer)
+        fused = []
 
         def prepared(x):
-            if not isinstance(x, keras.KerasTensor):
+            makers = self._makers.get(id(x), [])
+            if makers and _is_fused(makers[-1], original):
+                fused.extend(makers)
                 return x
-            is_fused = _is_fused(self._makers.get(id(x)), original)
-            return x if is_fused else self.rounded(x)
+            return self.rounded(x) if isinstance(x, keras.KerasTensor) else x
 
         args, kwargs = keras.tree.map_structure(prepared, (args, kwargs))
         outputs = layer(*args, **kwargs)
-        if not isinstance(original, _KEEPS_SCALE):
-            for x in keras.tree.flatten(outputs):
-                self._makers[id(x)] = original
-                self._kept.append(x)
-        else:
-            self._rounded.update({id(x): x for x in keras.tree.flatten(outputs)})
+        for x in keras.tree.flatten(outputs):
+            self._kept.append(x)
+            if isinstance(original, _KEEPS_SCALE):
+                self._rounded[id(x)] = x
+            else:
+                self._makers[id(x)] = [*fused, original]
         return outputs
 
     def rounded(self, x):
         """Returns the tensor as integers would hold it."""
         if id(x) not in self._rounded:
-            maker = self._makers.get(id(x))
-            layer = FakeQuantizedTensor(name=self._name(maker.name if maker else x.name))
+            makers = [layer.name for layer in self._makers.get(id(x), [])] or [x.name]
+            layer = FakeQuantizedTensor(makers, name=self._name(makers[-1]))
             self._rounded[id(x)] = layer(x)
             self._kept.append(x)
         return self._rounded[id(x)]
