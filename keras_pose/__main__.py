@@ -2,14 +2,14 @@
 
     python -m keras_pose photo.jpg --output out.png
     python -m keras_pose photo.jpg --box 40,12,140,380 --weights pose_model.tflite
+    python -m keras_pose portrait.jpg --whole-image
     python -m keras_pose photos/ --output drawn/ --json poses.json
     python -m keras_pose clip.mp4 --detector person.tflite --output out.mp4 --json out.json
     python -m keras_pose "frames/*.png" --output out.mp4    # or a folder: a video of them
     python -m keras_pose 0 --output out.mp4                 # camera 0, until Ctrl-C
 
-The whole picture is one person unless a detector or boxes say where people are. Without
---weights it takes the best checkpoint of the newest run in runs/. People of a video keep
-their numbers.
+People are found, and their keypoints, by the models that come with the package unless
+--detector and --weights name others. People of a video keep their numbers.
 
     python -m keras_pose models            # what there is: `models --help`
 """
@@ -34,12 +34,17 @@ def parse_args(argv=None):
         help="photo, video, folder, pattern in quotes, or number of a camera")  # fmt: skip
     add("--output", type=Path, metavar="PATH",
         help="image, video or folder (default: INPUT_pose.png or .mp4, here)")  # fmt: skip
-    add("--weights", metavar="FILE",
-        help=".keras, .tflite, .onnx; with --model .weights.h5 or: coco")  # fmt: skip
+    which = parser.add_mutually_exclusive_group().add_argument
+    which("--weights", metavar="FILE",
+          help=".keras, .tflite, .onnx; with --model .weights.h5 or: coco")  # fmt: skip
+    which("--runs-dir", metavar="FOLDER", help="the best of the newest run in there")
     add("--model", help="zoo name, for weights that do not say it")
-    add("--runs-dir", default="runs", help="where the newest run is looked for")
-    add("--detector", metavar="FILE",
-        help="finds people: .tflite, .onnx, .keras, or COCO results (.json)")  # fmt: skip
+    who = parser.add_mutually_exclusive_group()
+    who.add_argument("--detector", metavar="FILE", help="finds people: .tflite, .onnx, "
+        ".keras; .json: a description (docs/detectors.md), COCO results")  # fmt: skip
+    who.add_argument("--whole-image", action="store_true", help="it is one person")
+    add("--box-threshold", type=float, default=0.3, metavar="SCORE",
+        help="people are found from this score (default: 0.3)")  # fmt: skip
     add("--box", dest="boxes", action="append", type=box, metavar="X,Y,W,H",
         help="a person, in pixels of the upright photo; once per person")  # fmt: skip
     add("--flip-test", action="store_true", help="average with the mirrored photo")
@@ -172,16 +177,21 @@ def output_paths(photos, output):
 
 def open_estimator(args):
     from keras_pose.inference import PoseEstimator
+    from keras_pose.inference.detectors import WHOLE_IMAGE
     from keras_pose.runtime import load_model
+    from keras_pose.shipped import POSE, shipped_file
 
     weights = args.weights
-    if weights is None:
+    if weights is None and args.runs_dir is not None:
         from keras_pose.runs import newest_checkpoint
 
         weights = newest_checkpoint(args.runs_dir)
         print(f"using       {weights}, of the newest run in {args.runs_dir}")
-    pose_model = load_model(weights, args.model)
-    return PoseEstimator(pose_model, args.detector, flip_test=args.flip_test)
+    pose_model = load_model(weights or shipped_file(POSE), args.model)
+    detector = WHOLE_IMAGE if args.whole_image else args.detector
+    return PoseEstimator(
+        pose_model, detector, flip_test=args.flip_test, box_threshold=args.box_threshold
+    )
 
 
 def draw_photo(photo, output, estimator, args):

@@ -27,6 +27,23 @@ PERSON_CLASSES = ("person",)
 
 
 @dataclass(frozen=True)
+class DetectorFacts:
+    """What is told of any detector beside its numbers, with a contract or without.
+
+    Attributes:
+        model: zoo name, or that of the file.
+        input_hw: (height, width), pixels.
+        quantization: as of a contract; "unknown" without one.
+        settings: which boxes are kept.
+    """
+
+    model: str
+    input_hw: tuple[int, int]
+    quantization: str
+    settings: BoxSettings
+
+
+@dataclass(frozen=True)
 class DetectorContract:
     """What a program needs in order to run one detector file.
 

@@ -4,16 +4,20 @@
     python training/evaluate.py --weights w.weights.h5 --model hrnet_w32 --data-dir ~/coco
     python training/evaluate.py --weights best.keras int8.tflite --dataset synthetic
     python training/evaluate.py --weights best.keras --boxes detections.json --flip-test
+    python training/evaluate.py --weights pose.tflite --detector person.tflite
     python training/evaluate.py --weights best.keras --plots charts --output numbers
     python training/evaluate.py --compare numbers/*.json
 
-People are found by their ground-truth boxes, or by those of a detector (--boxes, COCO
-results of all persons). Writes metrics_<file>_<data set>_<split>.json beside each file,
-with the protocol the number was measured under. Several files are also printed as one
-table; numbers of two protocols are not.
+People are found by their ground-truth boxes, by those that a detector found before
+(--boxes, COCO results of all persons), or by a detector itself (--detector), which is then
+measured too: box AP, and milliseconds an image with 1, 5 and 20 people. Writes
+metrics_<file>_<data set>_<split>.json beside each file, with the protocol the number was
+measured under. Several files are also printed as one table; numbers of two protocols are
+not.
 """
 
 import argparse
+import dataclasses
 import sys
 from pathlib import Path
 
@@ -42,8 +46,11 @@ def parse_args(argv=None):
     add("--metrics", nargs="+", metavar="NAME",
         help="in place of the data set's own: coco_ap, crowdpose_ap, single_ap, apk, pckh, "
         "pck_torso, pck_box, pixel_error, posetrack_ap, mota")  # fmt: skip
-    add("--boxes", type=Path, metavar="FILE", help="a detector's boxes, as COCO results; "
-        "for MOTA a tracker's, with track_id")  # fmt: skip
+    people = parser.add_mutually_exclusive_group().add_argument
+    people("--boxes", type=Path, metavar="FILE", help="a detector's boxes, as COCO "
+           "results; for MOTA a tracker's, with track_id")  # fmt: skip
+    people("--detector", type=Path, metavar="FILE",
+           help="find people by it: .keras, .tflite, .onnx or a description")  # fmt: skip
     add("--box-threshold", type=float, default=0.0, metavar="SCORE",
         help="leave boxes below this score out (default: 0)")  # fmt: skip
     add("--nms", default="hard", choices=("hard", "soft", "off"),
@@ -86,6 +93,10 @@ def metrics_path(weights, args):
         parts.append(file_sha256(weights)[:8])
     parts += [args.dataset, args.split, *(args.metrics or ())]
     parts += [args.boxes.stem] if args.boxes else []
+    if args.detector:
+        from keras_pose.files import file_sha256
+
+        parts += [f"by-{args.detector.stem}-{file_sha256(args.detector)[:8]}"]
     parts += [f"from{args.box_threshold:g}"] * bool(args.box_threshold)
     parts += [f"nms-{args.nms}"] * (args.nms != "hard")
     parts += ["flip"] * args.flip_test + [f"first{args.limit}"] * bool(args.limit)
@@ -105,24 +116,66 @@ def find_official(args):
             args.output = args.output or Path()  # not into the cache
 
 
-def find_people(dataset, truth, args):
-    """Returns whom to predict, the labelled people, and the images that count."""
-    from keras_pose.metrics.boxes import read_boxes
+def open_people_finder(args):
+    """Opens the detector; returns a function from an image to its people."""
+    from keras_pose.inference.detectors import DetectionFile, open_detector, people_among
+
+    detector = open_detector(args.detector)
+    if isinstance(detector, DetectionFile):
+        raise ValueError(
+            f"{args.detector} holds boxes, and is no detector: --boxes {args.detector}"
+        )
+
+    def find(image):
+        return people_among(detector(image), image.shape[:2])
+
+    return find, detector.facts.settings
+
+
+def detect_people(find, dataset, truth, args):
+    """Runs a detector on all images that count; returns a `BoxEvaluation`."""
+    from keras_pose.detection.people import DETECTION_DATASETS
+    from keras_pose.metrics.box_ap import evaluate_detector
+
+    folder = image_folder(dataset.records[0], truth)
+    images = {image["id"]: folder / image["file_name"] for image in truth["images"]}
+    if args.limit is not None:
+        images = {i: images[i] for i in first_images(dataset, args.limit)}
+    is_scored = dataset.name in DETECTION_DATASETS
+    return evaluate_detector(
+        find, list(images.values()), list(images), truth, is_scored=is_scored
+    )
+
+
+def first_images(dataset, limit):
+    """Returns the ids of the first images in which somebody is labelled."""
+    return list(dict.fromkeys(record.image_id for record in dataset.records))[:limit]
+
+
+def find_people(dataset, truth, args, found=None):
+    """Returns whom to predict, the labelled people, and the images that count.
+
+    `found`: what a detector found, in place of --boxes.
+    """
+    from keras_pose.metrics.boxes import box_records, read_boxes
 
     labelled, image_ids = dataset.records, None
     if args.limit is not None:
-        image_ids = list(dict.fromkeys(record.image_id for record in labelled))
-        image_ids = image_ids[: args.limit]
+        image_ids = first_images(dataset, args.limit)
         labelled = [record for record in labelled if record.image_id in set(image_ids)]
-    if args.boxes is None:
+    if args.boxes is None and found is None:
         return labelled, labelled, image_ids
-    records = read_boxes(
-        args.boxes,
+    settings = (
         truth,
         image_folder(dataset.records[0], truth),
         dataset.skeleton.num_keypoints,
         args.box_threshold,
     )
+    if found is not None:
+        known = {image["id"] for image in truth["images"]}
+        entries = [entry for entry in found.detections if entry["image_id"] in known]
+        return box_records(entries, args.detector, *settings), labelled, image_ids
+    records = read_boxes(args.boxes, *settings)
     if image_ids is not None:
         records = [record for record in records if record.image_id in set(image_ids)]
     return records, labelled, image_ids
@@ -139,7 +192,7 @@ def image_folder(record, truth):
     raise ValueError(f"The ground truth lacks the image id {record.image_id}.")
 
 
-def fit_to_model(dataset, truth, people, contract, args):
+def fit_to_model(dataset, truth, people, contract, args, found=None):
     """Leaves of a data set what the model predicts of it, and says so."""
     from keras_pose.data.datasets import coco_ground_truth
     from keras_pose.data.mixing import for_model
@@ -152,7 +205,7 @@ def fit_to_model(dataset, truth, people, contract, args):
         return dataset, truth, people
     print(f"keypoints   measured on {mapped.name}: the model has no others of them")
     truth = coco_ground_truth(mapped)
-    return mapped, truth, find_people(mapped, truth, args)
+    return mapped, truth, find_people(mapped, truth, args, found)
 
 
 def warm_up(model):
@@ -162,8 +215,49 @@ def warm_up(model):
     model.predict(np.zeros((1, *model.contract.input_hw, 3), np.uint8))
 
 
-def evaluate_file(weights, dataset, truth, people, args):
-    """Evaluates one model file and writes what it found."""
+def time_pipeline(find, model, records, args):
+    """Times detector, crop, pose and decoding; returns milliseconds by people."""
+    import numpy as np
+
+    from keras_pose.images import read_image
+    from keras_pose.metrics.stages import NUM_IMAGES, time_stages
+
+    people = {}
+    for record in sorted(records, key=lambda record: -record.score):
+        people.setdefault(record.image_path, []).append(record.box_xywh)
+    chosen = dict(sorted(people.items())[:NUM_IMAGES])
+    return time_stages(
+        find,
+        model.predict,
+        model.contract,
+        [read_image(path, honour_exif=False) for path in chosen],
+        [np.stack(boxes) for boxes in chosen.values()],
+        args.flip_test,
+    )
+
+
+def measure_pipeline(find, found, model, records, args):
+    """Prints and returns what is measured of a pipeline besides its keypoints."""
+    from keras_pose.metrics.stages import describe_stages
+
+    milliseconds = time_pipeline(find, model, records, args)
+    if found.stats:
+        main = ", ".join(f"{name} {found.stats[name]:.3f}" for name in ("AP", "AP50"))
+        print(f"box AP      {main}, AR {found.stats['AR100']:.3f}, of {args.detector}")
+    else:
+        print(f"box AP      not measured: {args.dataset} does not label everybody")
+    print(describe_stages(milliseconds))
+    times = {
+        f"milliseconds, {count} people": values for count, values in milliseconds.items()
+    }
+    return {**({"box": found.stats} if found.stats else {}), **times}
+
+
+def evaluate_file(weights, dataset, truth, people, args, detector=None, found=None):
+    """Evaluates one model file and writes what it found.
+
+    `detector`, `found`: see `open_people_finder` and `detect_people`.
+    """
     from keras_pose.files import write_json
     from keras_pose.metrics import evaluate, measurable_metrics
     from keras_pose.metrics import protocol as stamp
@@ -173,7 +267,9 @@ def evaluate_file(weights, dataset, truth, people, args):
     model = load_model(weights, args.model, args.num_keypoints, input_hw)
     warm_up(model)
     whole = dataset
-    dataset, truth, people = fit_to_model(dataset, truth, people, model.contract, args)
+    dataset, truth, people = fit_to_model(
+        dataset, truth, people, model.contract, args, found
+    )
     # A set as it is must have what its metrics need; of a part, what can be is measured.
     usual = whole.metrics if dataset is whole else measurable_metrics(dataset)
     records, labelled, image_ids = people
@@ -183,7 +279,7 @@ def evaluate_file(weights, dataset, truth, people, args):
         records,
         truth,
         metrics=args.metrics or usual,
-        labelled=labelled if args.boxes else None,
+        labelled=labelled if args.boxes or detector else None,
         skeleton=dataset.skeleton,
         nms=args.nms,
         flip_test=args.flip_test,
@@ -191,11 +287,15 @@ def evaluate_file(weights, dataset, truth, people, args):
         image_ids=image_ids,
     )
     boxes = stamp.Boxes.of_file(args.boxes, args.box_threshold) if args.boxes else None
+    if detector:
+        find, settings = detector
+        boxes = stamp.Boxes.of_detector(args.detector, args.box_threshold, settings)
     is_subset = args.limit is not None
     protocol = stamp.build_protocol(
         dataset, model.contract, weights, result, is_subset, boxes
     )
-    measurement = stamp.Measurement.of(result, protocol)
+    if found:  # also of images in which nobody was found
+        protocol = dataclasses.replace(protocol, num_images=found.num_images)
     print(stamp.describe(result.stats, protocol))
     for line in (
         stamp.describe_rest(result.stats, protocol),
@@ -203,6 +303,8 @@ def evaluate_file(weights, dataset, truth, people, args):
     ):
         if line:
             print(line)
+    pipeline = measure_pipeline(find, found, model, records, args) if detector else None
+    measurement = stamp.Measurement.of(result, protocol, pipeline)
     path = write_json(metrics_path(weights, args), measurement.to_dict())
     print(f"written     {path}")
     if args.predictions:
@@ -211,8 +313,9 @@ def evaluate_file(weights, dataset, truth, people, args):
 
 
 def are_detectors(args):
-    """Tells detectors, by their contracts, from networks that find keypoints."""
+    """Tells detectors, by contract or description, from networks that find keypoints."""
     from keras_pose.detector_contract import is_detector
+    from keras_pose.detector_description import is_description
     from keras_pose.runtime.loading import file_type
     from keras_pose.weights.catalog import is_checkpoint, is_word
 
@@ -220,7 +323,10 @@ def are_detectors(args):
         is_official = is_word(str(path)) or is_checkpoint(path)
         return not is_official and file_type(path) != ".weights.h5"
 
-    found = [has_contract(path) and is_detector(path) for path in args.weights or ()]
+    found = [
+        is_description(path) or (has_contract(path) and is_detector(path))
+        for path in args.weights or ()
+    ]
     if any(found) and not all(found):
         raise ValueError("Detectors and pose networks are not measured in one table.")
     return any(found)
@@ -234,7 +340,7 @@ def evaluate_detectors(args):
     from keras_pose.metrics.box_ap import evaluate_detector
     from keras_pose.runtime.detector import load_detector
 
-    pose_only = ("flip_test", "boxes", "metrics", "plots", "skeleton", "model")
+    pose_only = ("flip_test", "boxes", "detector", "metrics", "plots", "skeleton", "model")
     refused = [name for name in pose_only if getattr(args, name)]
     if refused:
         raise ValueError(f"--{refused[0].replace('_', '-')} is not for detectors.")
@@ -250,7 +356,7 @@ def evaluate_detectors(args):
         )
         data = (args.dataset, args.split)
         protocol = stamp.build_box_protocol(
-            data, annotation_path, detector.contract, weights, result, is_subset
+            data, annotation_path, detector.facts, weights, result, is_subset
         )
         measured.append((result, protocol))
         print(stamp.describe_boxes(result, protocol))
@@ -317,9 +423,14 @@ def measure(args):
     skeleton = read_skeleton(args.skeleton) if args.skeleton else None
     dataset = open_dataset(args.dataset, args.data_dir, args.split, skeleton)
     truth = coco_ground_truth(dataset)
-    people = find_people(dataset, truth, args)
+    detector, found = None, None
+    if args.detector:
+        detector = open_people_finder(args)
+        found = detect_people(detector[0], dataset, truth, args)
+    people = find_people(dataset, truth, args, found)
     return [
-        evaluate_file(weights, dataset, truth, people, args) for weights in args.weights
+        evaluate_file(weights, dataset, truth, people, args, detector, found)
+        for weights in args.weights
     ]
 
 

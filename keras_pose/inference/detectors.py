@@ -12,12 +12,15 @@ from typing import Any
 
 import numpy as np
 
+from keras_pose.detector_description import is_description
 from keras_pose.files import read_json
+from keras_pose.shipped import DETECTOR, shipped_file
 from keras_pose.structures import Detections
 
 # (H, W, 3) uint8 RGB -> boxes in image pixels.
 Detect = Callable[[np.ndarray], Detections]
 
+# Said in place of a detector: every image is one person.
 WHOLE_IMAGE = "whole image"
 PERSON = 0  # the label of people, of all detectors here
 COCO_PERSON = 1  # their category in COCO's files
@@ -96,21 +99,25 @@ def _names(image_id):
 
 
 def open_detector(
-    detector: Detect | DetectionFile | str | Path | None, num_threads: int | None = None
+    detector: Detect | DetectionFile | str | Path | None = None,
+    num_threads: int | None = None,
 ) -> Detect | DetectionFile | None:
     """Makes something that finds people out of what a user says.
 
     Args:
-        detector: a model file with its contract (see `runtime.detector.load_detector`),
-            a `.json` of detections, something that is one of both already, or
-            "whole image" (or None), for which None is returned.
+        detector: a model file with its contract, or the description of one (see
+            `runtime.detector.load_detector`), a `.json` of detections, something that is
+            one of these already; None for the detector that comes with the package, and
+            "whole image" for none at all: then None is returned.
         num_threads: for `.tflite` and `.onnx` files; None for all cores.
 
     Raises:
         FileNotFoundError, ValueError, ImportError: for what cannot be opened.
     """
-    if detector is None or detector == WHOLE_IMAGE:
+    if isinstance(detector, str) and detector == WHOLE_IMAGE:
         return None
+    if detector is None:
+        detector = shipped_file(DETECTOR)
     if not isinstance(detector, (str, Path)):
         if not callable(detector) and not isinstance(detector, DetectionFile):
             raise ValueError(
@@ -118,7 +125,7 @@ def open_detector(
                 f"image, got {detector!r}."
             )
         return detector
-    if Path(detector).suffix == ".json":
+    if Path(detector).suffix == ".json" and not is_description(detector):
         return DetectionFile(detector)
     from keras_pose.runtime.detector import load_detector
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from keras_pose.inference.detectors import (
 )
 from keras_pose.runtime import PoseModel, load_model
 from keras_pose.runtime.pose_model import MAX_BATCH
+from keras_pose.shipped import POSE, shipped_file
 from keras_pose.skeleton import Skeleton
 from keras_pose.structures import Detections, Poses
 from keras_pose.topdown import (
@@ -30,21 +32,26 @@ from keras_pose.topdown import (
 )
 from keras_pose.zoo import ZOO
 
+# Detectors propose what they hardly believe in, for whoever ranks by score. Whoever looks
+# at skeletons wants people.
+BOX_THRESHOLD = 0.3
+
 
 class PoseEstimator:
     """Estimates the pose of every person in an image.
 
-        estimator = PoseEstimator("pose_model.tflite", detector="detector.tflite")
+        estimator = PoseEstimator()  # the models that come with the package
         poses = estimator(image)
         poses = estimator(image, boxes_xyxy=[[40, 12, 180, 390]])
 
+        estimator = PoseEstimator("pose_model.tflite", detector="detector.tflite")
+        estimator = PoseEstimator("pose_model.tflite", detector="whole image")
         estimator = PoseEstimator("hrnet_w32", weights="coco")
 
     Attributes:
         pose_model: the model, with its contract.
-        detector: what finds people, see `inference.detectors`; None where the whole
-            image is one person.
         flip_test: whether mirrored crops are averaged in: slower, a little better.
+        box_threshold: people whose box has no higher score are left out.
 
     Raises:
         ValueError: for a flip test of a model whose keypoints have no mirror pairs,
@@ -53,30 +60,45 @@ class PoseEstimator:
 
     def __init__(
         self,
-        pose: str | Path | PoseModel,
+        pose: str | Path | PoseModel | None = None,
         detector: Detect | DetectionFile | str | Path | None = None,
         flip_test: bool = False,
         num_threads: int | None = None,
         weights: str | Path | None = None,
+        box_threshold: float = BOX_THRESHOLD,
     ):
         """Loads the model.
 
         Args:
             pose: `.keras`, `.tflite` or `.onnx` file with its contract, a model that is
-                loaded already, or with `weights`, a name in the zoo.
-            detector: a detector's file, or a `.json` of detections in COCO's format, or
-                what is loaded already; None or "whole image" for one person per image.
+                loaded already, or with `weights`, a name in the zoo. None for the model
+                that comes with the package (`keras_pose.shipped`).
+            detector: a detector's file, the description of one (docs/detectors.md), a
+                `.json` of detections in COCO's format, or what is loaded already. None
+                for the one that comes with the package, which is loaded when people are
+                first looked for; "whole image" to take every image as one person.
             flip_test: predict mirrored crops too, and average.
             num_threads: for `.tflite` and `.onnx` files; None for all cores.
             weights: of a model of the zoo, see `create_model`.
+            box_threshold: see the class.
         """
+        if pose is None:
+            pose = shipped_file(POSE)
         if not isinstance(pose, PoseModel):
             pose = _load(pose, weights, num_threads)
         if flip_test:
             check_flip_test(pose.contract.skeleton)
         self.pose_model = pose
-        self.detector = open_detector(detector, num_threads)
         self.flip_test = flip_test
+        self.box_threshold = box_threshold
+        self._open_detector = functools.partial(open_detector, detector, num_threads)
+        if detector is not None:
+            _ = self.detector  # what is wrong with it is said now
+
+    @functools.cached_property
+    def detector(self) -> Detect | DetectionFile | None:
+        """What finds people, see `inference.detectors`; None: the image is one person."""
+        return self._open_detector()
 
     @property
     def skeleton(self) -> Skeleton:
@@ -119,7 +141,8 @@ class PoseEstimator:
             found = self.detector.find(image_id)
         else:
             found = self.detector(image)
-        return people_among(found, image.shape[:2])
+        people = people_among(found, image.shape[:2])
+        return people[people.scores > self.box_threshold]
 
     def estimate(self, image: np.ndarray, boxes_xyxy, box_scores=None) -> Poses:
         """Estimates the poses in boxes that are known to be good.

@@ -79,8 +79,8 @@ class RegionFollower:
         """Starts without regions.
 
         Args:
-            estimator: its detector finds people; without one, the whole image is one
-                person on every frame.
+            estimator: its detector finds people; where it has none, the whole image is
+                one person on every frame.
             detect_every: the detector sees at least every N-th frame.
             keypoint_threshold: keypoints whose score is above make the next region.
             least_share: the detector is asked when somebody's score has fallen below

@@ -32,7 +32,8 @@ class BoxEvaluation:
     """What one evaluation of a detector found.
 
     Attributes:
-        stats: the values of `BOX_STATS` by name; -1 for "nobody of that size".
+        stats: the values of `BOX_STATS` by name; -1 for "nobody of that size". {} where
+            they were not asked for.
         detections: COCO results, with `bbox` (x, y, width, height).
         num_images: images that were read.
         num_people: people in them, crowds left out.
@@ -50,8 +51,9 @@ def evaluate_detector(
     detect: Detect,
     images: Sequence[Path],
     image_ids: Sequence[int],
-    annotation_path,
+    annotations: str | Path | dict[str, Any],
     progress: bool = True,
+    is_scored: bool = True,
 ) -> BoxEvaluation:
     """Detects people in images, and scores the boxes against COCO annotations.
 
@@ -59,14 +61,15 @@ def evaluate_detector(
         detect: the detector; of its classes, 0 must be "person".
         images: image files.
         image_ids: their numbers in the annotations; no other images count.
-        annotation_path: file in COCO's format.
+        annotations: file in COCO's format, or what it holds.
         progress: whether to show a bar, on a terminal.
+        is_scored: False where not everybody is labelled, and AP would be of no meaning.
 
     Raises:
         ImageError: names an image that cannot be read.
         ValueError: for annotations without a category "person".
     """
-    truth = read_json(annotation_path)
+    truth = annotations if isinstance(annotations, dict) else read_json(annotations)
     person = person_category_id(truth)
     found: list[dict[str, Any]] = []
     seconds = 0.0
@@ -80,7 +83,7 @@ def evaluate_detector(
         detections = detect(image)
         seconds += time.perf_counter() - start
         found += coco_results(detections, image_id, person)
-    stats = box_stats(truth, found, image_ids)
+    stats = box_stats(truth, found, image_ids) if is_scored else {}
     num_people = _count_people(truth, person, set(image_ids))
     return BoxEvaluation(stats, found, len(images), num_people, seconds)
 

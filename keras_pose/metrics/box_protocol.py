@@ -10,7 +10,8 @@ from typing import Any
 
 import keras_pose
 from keras_pose.boxes import BoxSettings
-from keras_pose.detector_contract import DetectorContract
+from keras_pose.detector_contract import DetectorFacts
+from keras_pose.detector_description import is_description, read_description
 from keras_pose.files import file_sha256
 from keras_pose.metrics.box_ap import BoxEvaluation
 
@@ -55,7 +56,7 @@ class BoxProtocol:
 def build_box_protocol(
     data: tuple[str, str],
     annotation_path,
-    contract: DetectorContract,
+    facts: DetectorFacts,
     model_path,
     result: BoxEvaluation,
     is_subset: bool = False,
@@ -65,12 +66,14 @@ def build_box_protocol(
     Args:
         data: name of the data set, and its split.
         annotation_path: the ground truth.
-        contract: of the model.
-        model_path: the file that was evaluated.
+        facts: of the detector.
+        model_path: the file that was evaluated, or its description.
         result: what `evaluate_detector` returned.
         is_subset: True when not all images of the split were used.
     """
     model_path = Path(model_path)
+    if is_description(model_path):
+        model_path = read_description(model_path).model_path
     return BoxProtocol(
         dataset=data[0],
         split=data[1],
@@ -78,13 +81,13 @@ def build_box_protocol(
         num_images=result.num_images,
         num_people=result.num_people,
         annotation_sha256=file_sha256(annotation_path)[:16],
-        settings=contract.settings,
-        input_hw=contract.input_hw,
-        model=contract.model,
+        settings=facts.settings,
+        input_hw=facts.input_hw,
+        model=facts.model,
         file_name=model_path.name,
         file_bytes=model_path.stat().st_size,
         file_sha256=file_sha256(model_path)[:16],
-        quantization=contract.quantization,
+        quantization=facts.quantization,
     )
 
 

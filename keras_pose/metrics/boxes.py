@@ -45,6 +45,26 @@ def read_boxes(
     entries = read_json(path)
     if not isinstance(entries, list):
         raise ValueError(f"{path} is no COCO result file: expected a list at the top.")
+    return box_records(
+        entries, path, ground_truth, image_folder, num_keypoints, score_threshold
+    )
+
+
+def box_records(
+    entries: list[Any],
+    path,
+    ground_truth: dict[str, Any],
+    image_folder,
+    num_keypoints: int,
+    score_threshold: float = 0.0,
+) -> list[PersonRecord]:
+    """Makes records of COCO detection results; else as `read_boxes`.
+
+    Args:
+        entries: what such a file holds.
+        path: where they are from, for errors.
+        ground_truth: see `read_boxes`, likewise the rest.
+    """
     person = person_category_id(ground_truth)
     images = {image["id"]: image for image in ground_truth["images"]}
     records = []

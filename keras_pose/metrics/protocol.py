@@ -7,14 +7,17 @@ moves AP by more than most models differ.
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import keras_pose
+from keras_pose.boxes import BoxSettings
 from keras_pose.contract import Contract
+from keras_pose.detector_description import is_description, read_description
 from keras_pose.files import file_sha256, read_json
 from keras_pose.metrics.evaluator import EvaluationResult
 from keras_pose.metrics.official import METRICS
@@ -27,7 +30,7 @@ class Boxes:
     """Where person boxes came from.
 
     Attributes:
-        source: `GROUND_TRUTH`, or the name of a file of detections.
+        source: `GROUND_TRUTH`, or the name of a file of detections, or of a detector.
         sha256: first digits of that file's hash.
         threshold: score below which boxes were left out.
     """
@@ -39,6 +42,22 @@ class Boxes:
     @classmethod
     def of_file(cls, path, threshold: float) -> Boxes:
         return cls(Path(path).name, file_sha256(path)[:16], threshold)
+
+    @classmethod
+    def of_detector(cls, path, box_threshold: float, settings: BoxSettings) -> Boxes:
+        """Speaks of a detector that was run.
+
+        Args:
+            path: its file; of a description, the hash is that of both files' hashes.
+            box_threshold: of the evaluation; the detector may have left out more.
+            settings: the detector's.
+        """
+        threshold = max(box_threshold, settings.score_threshold)
+        if not is_description(path):
+            return cls.of_file(path, threshold)
+        hashes = file_sha256(path) + file_sha256(read_description(path).model_path)
+        both = hashlib.sha256(hashes.encode()).hexdigest()
+        return cls(Path(path).name, both[:16], threshold)
 
 
 @dataclass(frozen=True)
@@ -168,6 +187,8 @@ class Measurement:
         protocol: how they were measured.
         predict_seconds: time in the model.
         total_seconds: time from the first image to the last keypoint.
+        pipeline: of a measurement with a detector, its box AP and how many milliseconds
+            the stages take; else {}.
     """
 
     stats: dict[str, float]
@@ -175,15 +196,17 @@ class Measurement:
     protocol: Protocol
     predict_seconds: float
     total_seconds: float
+    pipeline: dict[str, dict[str, float]] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, result: EvaluationResult, protocol: Protocol) -> Measurement:
+    def of(cls, result: EvaluationResult, protocol: Protocol, pipeline=None) -> Measurement:
         return cls(
             result.stats,
             result.tables,
             protocol,
             result.predict_seconds,
             result.total_seconds,
+            pipeline or {},
         )
 
     @property
@@ -196,11 +219,18 @@ class Measurement:
         return {
             **_rounded(self.stats),
             "tables": {name: _rounded(values) for name, values in self.tables.items()},
+            **self._pipeline(),
             "protocol": dataclasses.asdict(self.protocol),
             "predict_seconds": round(self.predict_seconds, 3),
             "total_seconds": round(self.total_seconds, 3),
             "milliseconds_per_person": round(self.milliseconds_per_person, 3),
         }
+
+    def _pipeline(self):
+        if not self.pipeline:
+            return {}
+        values = {name: _rounded(table) for name, table in self.pipeline.items()}
+        return {"pipeline": values}
 
 
 def _rounded(stats):
@@ -212,6 +242,7 @@ def _rounded(stats):
 
 _NOT_STATS = (
     "tables",
+    "pipeline",
     "protocol",
     "predict_seconds",
     "total_seconds",
@@ -245,6 +276,7 @@ def read_measurement(path) -> Measurement:
         Protocol(**{**stamp, **pairs}),
         values["predict_seconds"],
         values["total_seconds"],
+        {name: _with_nan(table) for name, table in values.get("pipeline", {}).items()},
     )
 
 

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 
 from keras_pose import boxes
+from keras_pose.detector_contract import DetectorFacts
 from keras_pose.detector_description import (
     CENTER_SIZE,
     DISTANCES,
@@ -52,9 +53,10 @@ class DescribedDetector:
         self(np.full((*self.input_hw, 3), boxes.PAD_VALUE, np.uint8))
 
     @property
-    def settings(self) -> boxes.BoxSettings:
-        """Which boxes are kept."""
-        return self.description.settings
+    def facts(self) -> DetectorFacts:
+        """What is told of it beside its numbers."""
+        said = self.description
+        return DetectorFacts(said.model_path.stem, self.input_hw, "unknown", said.settings)
 
     def __call__(self, image) -> Detections:
         """Finds the people of one image.

@@ -8,7 +8,11 @@ import numpy as np
 
 from keras_pose import boxes
 from keras_pose.contract import TensorSpec
-from keras_pose.detector_contract import DetectorContract, read_detector_contract
+from keras_pose.detector_contract import (
+    DetectorContract,
+    DetectorFacts,
+    read_detector_contract,
+)
 from keras_pose.detector_description import read_description
 from keras_pose.runtime.backend import OutputsBackend
 from keras_pose.runtime.described_detector import DescribedDetector
@@ -76,9 +80,12 @@ class Detector:
         return boxes.clip_to_image(found, np.shape(image)[:2])
 
     @property
-    def settings(self) -> boxes.BoxSettings:
-        """Which boxes are kept."""
-        return self.contract.settings
+    def facts(self) -> DetectorFacts:
+        """What is told of it beside its numbers."""
+        contract = self.contract
+        return DetectorFacts(
+            contract.model, contract.input_hw, contract.quantization, contract.settings
+        )
 
     def predict(self, boxed) -> list[np.ndarray]:
         """Runs the network on one letterboxed image.

@@ -76,7 +76,7 @@ def test_own_keypoints_go_through_training_evaluation_export_and_drawing(tmp_pat
     assert read_contract(exported).skeleton == STAR_5
 
     image = np.full((80, 60, 3), 127, np.uint8)
-    poses = PoseEstimator(exported)(image)
+    poses = PoseEstimator(exported, "whole image")(image)
     assert poses.keypoints_xy.shape == (1, 5, 2)
     assert poses.skeleton == STAR_5
     assert draw_poses(image, poses, threshold=-1.0).shape == image.shape

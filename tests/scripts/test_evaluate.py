@@ -9,10 +9,16 @@ import numpy as np
 import pytest
 
 from keras_pose import data, detector_contract, runtime
+from keras_pose.boxes import BoxSettings
 from keras_pose.codecs import GaussianHeatmapCodec
 from keras_pose.contract import Contract, TensorSpec
 from keras_pose.data.synthetic import write_coco_dataset
+from keras_pose.detector_contract import DetectorFacts
+from keras_pose.files import file_sha256
+from keras_pose.inference import detectors
+from keras_pose.metrics.protocol import read_measurement
 from keras_pose.skeleton import COCO_17, Skeleton
+from keras_pose.structures import Detections
 
 SCRIPT = Path(__file__).resolve().parents[2] / "training" / "evaluate.py"
 CODEC = GaussianHeatmapCodec((64, 48))
@@ -286,6 +292,74 @@ def test_bad_boxes_are_named(script, weights, data_dir, tmp_path, change, messag
     boxes.write_text(json.dumps([detections(data_dir, (0.9,))[0] | change]))
     with pytest.raises(SystemExit, match=message):
         script.main(["--weights", weights[0], *options(data_dir, "--boxes", str(boxes))])
+
+
+@pytest.fixture
+def detector(data_dir, tmp_path, monkeypatch):
+    """A detector that says the true boxes, and of each an unsure copy; and its file."""
+    truth = json.loads(next(data_dir.glob("annotations/*.json")).read_text())
+    boxes = {image["id"]: [] for image in truth["images"]}
+    for annotation in truth["annotations"]:
+        x, y, width, height = annotation["bbox"]
+        boxes[annotation["image_id"]].append([x, y, x + width, y + height])
+    in_order = iter([boxes[image["id"]] for image in truth["images"]] * 50)
+
+    def detect(image):
+        found = next(in_order) * 2
+        half = len(found) // 2
+        return Detections(found, [0.9] * half + [0.3] * half, [0] * len(found))
+
+    detect.facts = DetectorFacts("stub", (64, 64), "float32", BoxSettings(0.25))
+    monkeypatch.setattr(detectors, "open_detector", lambda _: detect)
+    path = tmp_path / "person.tflite"
+    path.write_bytes(b"a detector")
+    return path
+
+
+def test_a_detector_is_run_and_measured(
+    script, weights, data_dir, detector, tmp_path, capsys
+):
+    boxes = tmp_path / "boxes.json"
+    boxes.write_text(json.dumps(detections(data_dir, (0.9, 0.3))))
+    script.main(["--weights", weights[0], *options(data_dir, "--boxes", str(boxes))])
+    by_boxes = json.loads(next(tmp_path.glob("metrics_*_boxes.json")).read_text())
+    capsys.readouterr()
+
+    script.main(["--weights", weights[0], *options(data_dir, "--detector", str(detector))])
+
+    measured = json.loads(next(tmp_path.glob("metrics_*_by-person-*.json")).read_text())
+    assert measured["AP"] == by_boxes["AP"]
+    assert measured["pipeline"]["box"]["AP50"] == 1
+    times = measured["pipeline"]["milliseconds, 20 people"]
+    assert set(times) == {"detector", "crop", "pose", "decode", "total"}
+    protocol = measured["protocol"]
+    assert (protocol["boxes"], protocol["boxes_threshold"]) == ("person.tflite", 0.25)
+    assert protocol["boxes_sha256"] == file_sha256(detector)[:16]
+    printed = capsys.readouterr().out
+    assert "boxes of person.tflite" in printed
+    assert "box AP      AP" in printed
+    assert "20 people" in printed
+    # And it is read again like any other measurement.
+    assert read_measurement(next(tmp_path.glob("*_by-*.json"))).pipeline["box"]["AP50"] == 1
+
+
+def test_a_detectors_unsure_boxes_can_be_left_out(
+    script, weights, data_dir, detector, tmp_path
+):
+    threshold = ("--detector", str(detector), "--box-threshold", "0.5")
+    script.main(["--weights", weights[0], *options(data_dir, *threshold)])
+    protocol = json.loads(next(tmp_path.glob("metrics_*_by-*.json")).read_text())[
+        "protocol"
+    ]
+    assert protocol["boxes_threshold"] == 0.5
+    assert protocol["num_people"] == len(detections(data_dir, (1,)))
+
+
+def test_files_of_boxes_are_no_detectors(script, weights, data_dir, tmp_path):
+    boxes = tmp_path / "boxes.json"
+    boxes.write_text(json.dumps(detections(data_dir, (0.9,))))
+    with pytest.raises(SystemExit, match=r"holds boxes, and is no detector: --boxes"):
+        script.main(["--weights", weights[0], *options(data_dir, "--detector", str(boxes))])
 
 
 def test_one_to_one_metrics_refuse_a_detectors_boxes(script, weights, data_dir, tmp_path):

@@ -52,7 +52,11 @@ def photo(tmp_path):
 
 
 def run(*arguments):
-    return command.main([*map(str, arguments), "--weights", "model.onnx"])
+    """Runs the program; the whole image is one person unless a detector is named."""
+    arguments = [*map(str, arguments), "--weights", "model.onnx"]
+    if "--detector" not in arguments:
+        arguments.append("--whole-image")
+    return command.main(arguments)
 
 
 def test_a_photo_is_drawn_and_its_people_are_printed(photo, tmp_path, capsys):

@@ -29,6 +29,7 @@ RANKS = {
     "data": 2,
     "metrics": 2,
     "runs": 2,
+    "shipped": 1,
     "topdown": 2,
     "zoo": 2,
     "activation_ranges": 3,

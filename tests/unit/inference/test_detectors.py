@@ -62,6 +62,14 @@ def test_a_missing_file_is_named(tmp_path):
         open_detector(tmp_path / "none.tflite")
 
 
+def test_a_description_is_a_detector_and_no_file_of_boxes(tmp_path):
+    path = tmp_path / "peer.json"
+    values = {"file": "peer.onnx", "head": "postprocessed", "outputs": {"boxes": "a"}}
+    path.write_text(json.dumps({"keras_pose_detector": 1, **values}))
+    with pytest.raises(ValueError, match=r"peer\.json: outputs of a postprocessed head"):
+        open_detector(path)
+
+
 def test_the_whole_image_needs_no_detector():
     assert open_detector("whole image") is None
 

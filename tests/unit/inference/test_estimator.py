@@ -10,6 +10,7 @@ from light_model import light_at, make_model
 
 from keras_pose.codecs import CODECS
 from keras_pose.inference import PoseEstimator
+from keras_pose.inference.detectors import WHOLE_IMAGE
 from keras_pose.structures import Detections
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -18,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[3]
 @pytest.mark.parametrize("boxes", [None, [[60, 40, 180, 260]]], ids=["whole_image", "box"])
 @pytest.mark.parametrize("flip_test", [False, True])
 def test_keypoints_come_back_in_image_pixels(boxes, flip_test):
-    estimator = PoseEstimator(make_model(), flip_test=flip_test)
+    estimator = PoseEstimator(make_model(), WHOLE_IMAGE, flip_test=flip_test)
 
     poses = estimator(light_at(123, 150), boxes)
 
@@ -63,14 +64,14 @@ def test_bad_images_are_refused():
 
 
 def test_a_detectors_people_are_estimated_and_rated_by_their_boxes_too():
-    found = Detections([[10, 10, 100, 200], [60, 40, 180, 260]], [0.5, 0.25], [0, 0])
+    found = Detections([[10, 10, 100, 200], [60, 40, 180, 260]], [0.5, 0.375], [0, 0])
     model = make_model()
 
     poses = PoseEstimator(model, detector=lambda image: found)(light_at(60, 120))
 
     np.testing.assert_array_equal(poses.boxes_xyxy, found.boxes_xyxy)
     means = poses.keypoint_scores.mean(axis=1)
-    np.testing.assert_allclose(poses.scores, means * [0.5, 0.25], rtol=1e-5)
+    np.testing.assert_allclose(poses.scores, means * [0.5, 0.375], rtol=1e-5)
 
 
 def test_of_what_a_detector_finds_only_people_that_can_be_seen_are_estimated():
@@ -80,6 +81,18 @@ def test_of_what_a_detector_finds_only_people_that_can_be_seen_are_estimated():
     poses = PoseEstimator(make_model(), detector=lambda image: found)(light_at(60, 120))
 
     np.testing.assert_array_equal(poses.boxes_xyxy, boxes[:1])
+
+
+def test_weak_boxes_are_no_people_unless_asked_for():
+    boxes = [[10, 10, 100, 200], [60, 40, 180, 260]]
+    found = Detections(boxes, [0.3, 0.31], [0, 0])
+
+    def estimate(**settings):
+        estimator = PoseEstimator(make_model(), lambda image: found, **settings)
+        return estimator(light_at(60, 120))
+
+    np.testing.assert_array_equal(estimate().boxes_xyxy, boxes[1:])
+    assert len(estimate(box_threshold=0)) == 2
 
 
 def test_a_crowd_is_estimated_some_at_a_time():
@@ -138,7 +151,7 @@ def test_an_onnx_file_runs_where_tensorflow_and_keras_are_not_installed(tmp_path
 
         image = np.zeros((300, 400, 3), np.uint8)
         image[150:170, 200:220] = 255
-        poses = PoseEstimator({str(path)!r}, flip_test=True)(image)
+        poses = PoseEstimator({str(path)!r}, "whole image", flip_test=True)(image)
         draw_poses(image, poses)
         print(np.abs(poses.keypoints_xy[0] - (210, 160)).max())
     """
@@ -170,7 +183,7 @@ def test_heatmaps_lie_where_the_keypoints_are_found():
 
 
 def test_networks_without_heatmaps_have_none_to_show():
-    estimator = PoseEstimator(make_model())
+    estimator = PoseEstimator(make_model(), WHOLE_IMAGE)
     poses = estimator(light_at(123, 150))
     codec = CODECS["simcc"].for_input((128, 96))
     estimator.pose_model = SimpleNamespace(

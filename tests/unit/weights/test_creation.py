@@ -162,7 +162,7 @@ def test_offline_is_told_with_what_to_do(published, server, cache):
 @pytest.mark.slow
 def test_programs_take_the_word_too(published, tmp_path):
     pose_model = load_model("coco", model=SMALL)
-    estimator = PoseEstimator(SMALL, weights="coco")
+    estimator = PoseEstimator(SMALL, "whole image", weights="coco")
     converted = next((tmp_path / "cache" / "converted").iterdir())
 
     assert pose_model.contract == read_contract(converted)

@@ -1,0 +1,61 @@
+"""The models that come with the package: one that finds people, one for their keypoints.
+
+`export/ship.py` writes the files of this folder: `.tflite` in int8 and float16, their
+contracts (`pose_model.json`), model cards that say on which data they were trained and
+what was measured, and `shipped.json`, which says what is taken by default.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from keras_pose.files import read_json
+
+FOLDER = Path(__file__).parent
+INDEX_NAME = "shipped.json"
+POSE, DETECTOR = "pose", "detector"
+KINDS = (POSE, DETECTOR)
+QUANTIZATIONS = ("int8", "float16")
+
+
+def shipped_file(
+    kind: str, quantization: str | None = None, folder: Path | None = None
+) -> Path:
+    """Returns a model file that came with the package; its contract lies beside it.
+
+    Args:
+        kind: one of `KINDS`.
+        quantization: one of `QUANTIZATIONS`; None for what was measured to be the
+            better choice.
+        folder: where the files lie; None for the package's own.
+
+    Raises:
+        FileNotFoundError: when this copy of the package has no models; says what to
+            name instead.
+        ValueError: for another kind or quantization.
+    """
+    folder = folder or FOLDER
+    if kind not in KINDS:
+        raise ValueError(f"kind must be one of {KINDS}, got {kind!r}.")
+    index = folder / INDEX_NAME
+    if not index.is_file():
+        raise FileNotFoundError(
+            f"This copy of keras_pose comes without models: {_WAYS[kind]}"
+        )
+    entry = read_json(index)[kind]
+    quantization = quantization or entry["default"]
+    if quantization not in entry["files"]:
+        raise ValueError(
+            f"quantization must be one of {sorted(entry['files'])}, got {quantization!r}."
+        )
+    return folder / entry["files"][quantization]
+
+
+# What to say in place of a shipped file.
+_WAYS = {
+    POSE: 'name one, as --weights FILE or PoseEstimator("pose.tflite"). (--runs-dir runs '
+    "takes the newest you trained.)",
+    DETECTOR: "name a detector, as --detector FILE or PoseEstimator(detector=...), or "
+    "give boxes, or take each picture as one person: --whole-image, "
+    'detector="whole image".',
+}

@@ -1,0 +1,91 @@
+"""What comes with the package, and what is said where nothing does."""
+
+import json
+
+import numpy as np
+import pytest
+from light_model import light_at, make_model
+
+from keras_pose import PoseEstimator, shipped
+from keras_pose.shipped import INDEX_NAME, KINDS, QUANTIZATIONS, shipped_file
+
+
+@pytest.fixture
+def empty(tmp_path, monkeypatch):
+    monkeypatch.setattr(shipped, "FOLDER", tmp_path)
+    return tmp_path
+
+
+def test_without_models_everybody_is_told_what_to_name(empty):
+    with pytest.raises(FileNotFoundError, match=r"comes without models: .*--weights FILE"):
+        PoseEstimator()
+    estimator = PoseEstimator(make_model())
+    # Boxes need no detector, so none is missed.
+    assert len(estimator(light_at(50, 50), [[10, 10, 100, 200]])) == 1
+    with pytest.raises(FileNotFoundError, match=r'--whole-image, detector="whole image"'):
+        estimator(light_at(50, 50))
+
+
+def test_the_index_says_which_file_is_taken(empty):
+    files = {"int8": "a.tflite", "float16": "b.tflite"}
+    index = {kind: {"default": "float16", "files": files} for kind in KINDS}
+    (empty / INDEX_NAME).write_text(json.dumps(index))
+
+    assert shipped_file("pose") == empty / "b.tflite"
+    assert shipped_file("detector", "int8") == empty / "a.tflite"
+    with pytest.raises(ValueError, match=r"one of \['float16', 'int8'\], got 'int4'"):
+        shipped_file("pose", "int4")
+    with pytest.raises(ValueError, match="kind must be one of"):
+        shipped_file("segmentation")
+
+
+@pytest.fixture
+def ours():
+    if not (shipped.FOLDER / INDEX_NAME).is_file():
+        pytest.skip("no models are shipped yet: export/ship.py")
+    return shipped.FOLDER
+
+
+def test_what_is_shipped_is_small_whole_and_explained(ours):
+    from keras_pose.contract import read_contract
+    from keras_pose.detector_contract import read_detector_contract
+
+    for quantization in QUANTIZATIONS:
+        pose = read_contract(shipped_file("pose", quantization))
+        assert pose.quantization == quantization
+        detector = read_detector_contract(shipped_file("detector", quantization))
+        assert detector.quantization == quantization
+    sizes = [path.stat().st_size for path in ours.iterdir() if path.is_file()]
+    assert sum(sizes) <= 12e6
+    for kind in KINDS:
+        card = (ours / f"{kind}.md").read_text(encoding="utf-8")
+        assert "not official COCO" in card
+
+
+def test_what_is_shipped_is_installed_with_the_package(ours):
+    import tomllib
+    from pathlib import Path
+
+    root = Path(__file__).resolve().parents[2]
+    settings = tomllib.loads((root / "pyproject.toml").read_text())
+    patterns = settings["tool"]["setuptools"]["package-data"]["keras_pose"]
+    installed = {path for pattern in patterns for path in ours.parent.glob(pattern)}
+    assert {
+        p for p in ours.iterdir() if p.suffix in (".tflite", ".json", ".md")
+    } <= installed
+
+
+def test_the_shipped_pair_finds_a_person_in_a_photograph(ours):
+    # A portrait by the US Navy, in the public domain, which matplotlib brings.
+    matplotlib = pytest.importorskip("matplotlib")
+    from pathlib import Path
+
+    from keras_pose.images import read_image
+
+    photo = Path(matplotlib.get_data_path()) / "sample_data" / "grace_hopper.jpg"
+    poses = PoseEstimator(num_threads=1)(read_image(photo))
+
+    best = poses.scores.argmax()
+    nose_xy = poses.keypoints_xy[best, poses.skeleton.index("nose")]
+    # By eye it is at (265, 228); the face is 190 pixels wide.
+    assert np.abs(nose_xy - (265, 228)).max() < 60, nose_xy
