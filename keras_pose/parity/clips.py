@@ -6,16 +6,20 @@ the network may be one that needs no file.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
 from keras_pose.contract import Contract, TensorSpec
 from keras_pose.inference import PoseEstimator
+from keras_pose.inference.detectors import PERSON
 from keras_pose.inference.regions import RegionFollower
 from keras_pose.inference.smoothing import OneEuroSmoother
 from keras_pose.inference.tracking import OksTracker
+from keras_pose.parity.shaking import shake
 from keras_pose.runtime import PoseModel
+from keras_pose.runtime.backend import Backend
 from keras_pose.structures import Detections
 
 _FOLLOWER = ("detect_every", "keypoint_threshold", "least_share", "nms_threshold")
@@ -53,12 +57,9 @@ class PlaybackNetwork:
 
 
 class ShakenNetwork:
-    """A network that sees other pixels: changed by -1, 0 or 1 level, by chance.
+    """A network that sees pixels which are changed a little; see `shaking.shake`."""
 
-    So far may the crops of two programs differ.
-    """
-
-    def __init__(self, network, rng: np.random.Generator):
+    def __init__(self, network: Backend, rng: np.random.Generator):
         self._network, self._rng = network, rng
         self.input, self.output = network.input, network.output
 
@@ -66,63 +67,72 @@ class ShakenNetwork:
         return self._network.run(shake(images, self._rng))
 
 
-def shake(pixels, rng: np.random.Generator) -> np.ndarray:
-    """Changes each of some uint8 pixels by -1, 0 or 1."""
-    changed = pixels.astype(np.int16) + rng.integers(-1, 2, pixels.shape)
-    return np.clip(changed, 0, 255).astype(np.uint8)
+class Recorder:
+    """A network of one image at a time that keeps its outputs."""
+
+    def __init__(self, network: Backend):
+        self._network = network
+        self.input, self.output = network.input, network.output
+        self._outputs: list[np.ndarray] = []
+
+    def run(self, images):
+        self._outputs.append(self._network.run(images))
+        return self._outputs[-1]
+
+    def take(self) -> np.ndarray:
+        """Returns what was put out since the last call, (N, ...), and forgets it."""
+        taken, self._outputs = self._outputs, []
+        shape = (0, *(size or 0 for size in self.output.shape[1:]))
+        return np.concatenate([np.zeros(shape, self.output.dtype), *taken])
 
 
-def run_clip(given: dict[str, Any], models, shaken_by=None) -> dict[str, Any]:
-    """Computes a case of the kind "clip"; see docs/parity_pack.md.
+def run_clip(given: dict[str, Any], models) -> dict[str, Any]:
+    """Computes a case of the kinds "clip" and "video"; see docs/parity_pack.md."""
+    if given["network"] == "pose":
+        contract, network = models["pose"].pose_model.contract, models["pose"].backend
+    else:
+        contract = Contract.from_dict(given["contract"])
+        network = _open_network(given["network"], contract)
+    return {"frames": list(run_frames(given, contract, network))}
 
-    Args:
-        given: fields of the case.
-        models: needed for the network "pose".
-        shaken_by: a random generator, to run it as a `ShakenNetwork`.
-    """
-    contract = Contract.from_dict(given["contract"])
-    network = _open_network(given["network"], contract, models)
-    seen = network if shaken_by is None else ShakenNetwork(network, shaken_by)
-    pose_model = PoseModel(contract, ".tflite", seen)
+
+def run_frames(given, contract: Contract, network: Backend) -> Iterator[dict[str, Any]]:
+    """Yields what is expected of each frame, for the people that `network` sees."""
     shown: dict[str, Any] = {}
 
     def detector(image):
         found = shown["detected"]
-        return Detections(
-            found["boxes_xyxy"], found["scores"], np.zeros(len(found["scores"]))
-        )
+        labels = np.full(len(found["scores"]), PERSON)
+        return Detections(found["boxes_xyxy"], found["scores"], labels)
 
     settings = given["settings"]
+    pose_model = PoseModel(contract, ".tflite", network)
     follower = RegionFollower(
         PoseEstimator(pose_model, detector), **{name: settings[name] for name in _FOLLOWER}
     )
     tracker = OksTracker(**{name: settings[name] for name in _TRACKER})
     smoother = OneEuroSmoother(**{name: settings[name] for name in _SMOOTHER})
-    frames = []
     for frame in given["frames"]:
         shown.update(frame)
         if isinstance(network, PlaybackNetwork):
             network.raw = frame["raw"]
         num_detected = follower.num_detected
         poses = tracker.update(follower(frame["image"]))
-        frames.append(
-            {
-                "is_detected": np.array([follower.num_detected > num_detected]),
-                "boxes_xyxy": poses.boxes_xyxy,
-                "keypoints_xy": poses.keypoints_xy,
-                "keypoint_scores": poses.keypoint_scores,
-                "scores": poses.scores,
-                "track_ids": poses.track_ids,
-                "smoothed_xy": smoother(poses, frame["seconds"]).keypoints_xy,
-            }
-        )
-    return {"frames": frames}
+        yield {
+            "is_detected": np.array([follower.num_detected > num_detected]),
+            "boxes_xyxy": poses.boxes_xyxy,
+            "keypoints_xy": poses.keypoints_xy,
+            "keypoint_scores": poses.keypoint_scores,
+            "scores": poses.scores,
+            "track_ids": poses.track_ids,
+            "smoothed_xy": smoother(poses, frame["seconds"]).keypoints_xy,
+        }
 
 
-def _open_network(name, contract: Contract, models):
-    if name == "pose":
-        return models["pose"].backend
-    networks = {"colour": ColourNetwork, "playback": PlaybackNetwork}
-    if name not in networks:
-        raise ValueError(f"A clip's network is pose, colour or playback, got {name!r}.")
-    return networks[name](contract)
+def _open_network(name, contract: Contract) -> Backend:
+    match name:
+        case "colour":
+            return ColourNetwork(contract)
+        case "playback":
+            return PlaybackNetwork(contract)
+    raise ValueError(f"A clip's network is pose, colour or playback, got {name!r}.")

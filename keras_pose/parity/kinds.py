@@ -200,6 +200,7 @@ KINDS: dict[str, Callable[[Fields, Models], Fields]] = {
     "tracks": track,
     "smoothing": smooth,
     "clip": run_clip,
+    "video": run_clip,
     "model": run_model,
     "pose": pose,
     "detect": detect,

@@ -385,7 +385,7 @@ def _walkers():
     """Returns 16 frames: two people pass each other, a third goes and comes, in turns
     briefly and for too long, and one never shows more than two keypoints."""
     rng = np.random.default_rng(8)
-    body = rng.uniform(-12, 12, (4, 17, 2))
+    body = rng.uniform(-28, 28, (4, 17, 2))
     frames = []
     for t in range(16):
         middles = [(30 + 6 * t, 60), (120 - 6 * t, 66), (60, 120), (150, 20)]

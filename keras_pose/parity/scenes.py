@@ -46,9 +46,9 @@ def patches(image_hw, seed: int = 0) -> np.ndarray:
     return np.clip(np.round(image), 0, 255).astype(np.uint8)
 
 
-# Where the two begin, x and y, and how far they go in a frame: so found, among others by
-# chance, that no arg-max of any frame changes when all pixels change by a level.
-_PATHS = (88.4, 37.3, 3.1, 32.7, 42.1, 0.6)
+# Where the two begin, x and y, and how far they go in a frame: such that no arg-max of any
+# frame changes when a quarter of all pixels change by a level.
+_PATHS = (86.96, 39.8, 3.29, 37.23, 44.12, 0.59)
 
 
 def colour_clip(paths=_PATHS) -> dict[str, Any]:

@@ -11,6 +11,8 @@ KEYPOINTS = 0.05  # pixels
 DETECTED_BOXES = 0.5  # pixels
 EXACT = 0.0
 SCORES = 1e-4
+# Where a network has seen pixels that differ by a level.
+WHOLE_WAY_SCORES = 0.02
 GEOMETRY = 1e-6  # of crops: double precision on both sides
 FLOAT_INPUT = 1e-4
 # Of a network's output: integer steps, or a share of the standard deviation.
@@ -47,7 +49,14 @@ FIELDS: dict[str, tuple[float, str]] = {
     "track_ids": (EXACT, "track"),
 }
 # Where the same name stands for something else.
-EXCEPTIONS = {("clip", "boxes_xyxy"): (KEYPOINTS, "image pixels")}
+EXCEPTIONS = {
+    ("clip", "boxes_xyxy"): (KEYPOINTS, "image pixels"),
+    ("video", "boxes_xyxy"): (KEYPOINTS, "image pixels"),
+    ("video", "keypoint_scores"): (WHOLE_WAY_SCORES, "output of the network"),
+    ("video", "scores"): (WHOLE_WAY_SCORES, "score"),
+    ("pose", "keypoint_scores"): (WHOLE_WAY_SCORES, "output of the network"),
+    ("detect", "scores"): (WHOLE_WAY_SCORES, "probability"),
+}
 
 
 def annotate(kind: str, value, where=None, name: str = "") -> Any:

@@ -1,0 +1,276 @@
+"""Cases that run a model file: each step on its own, and the steps in one.
+
+Where the pixels of two programs may differ by a level, an arg-max near a tie may jump by
+a pixel of the heatmap. So the whole way is also gone with pixels changed by chance, and
+only what stays within the tolerance is compared.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from keras_pose.contract import input_to_dict, output_to_dict
+from keras_pose.parity.clips import Recorder, ShakenNetwork, run_frames
+from keras_pose.parity.files import ModelFile
+from keras_pose.parity.maths import make_case
+from keras_pose.parity.packs import Case
+from keras_pose.parity.scenes import CLIP_SETTINGS
+from keras_pose.parity.shaking import shake
+from keras_pose.parity.tolerances import DETECTED_BOXES, KEYPOINTS
+from keras_pose.topdown import crop_people, decode_people
+
+NUM_TRIALS = 6
+# Pixels of a letterboxed image that differ between programs, by one level.
+LETTERBOX_SHARE = 0.2
+NUM_FRAMES = 5
+# Images that a detector is asked about: its input and outputs are large.
+NUM_DETECTED = 1
+FRAME_HW = (120, 96)
+STEP_PIXELS = 3
+FRAMES_PER_SECOND = 25
+
+
+@dataclass(frozen=True)
+class Person:
+    """Somebody to cut out: (H, W, 3) uint8 RGB, box in pixels of the image."""
+
+    image: np.ndarray
+    box_xywh: np.ndarray
+
+
+def model_cases(models: Mapping[str, ModelFile], people: Sequence[Person]) -> list[Case]:
+    """Makes the cases of a pose model, a detector, or both.
+
+    Args:
+        models: by "pose" and "detector".
+        people: the boxes of some are moved over the edge, and made tiny and huge.
+
+    Raises:
+        ValueError: for a file that takes several images at a time.
+    """
+    cases: list[Case] = []
+    if "pose" in models:
+        file = models["pose"]
+        if file.contract.input.shape[0] != 1:
+            raise ValueError(
+                f"A parity pack is made of files that take one image at a time; "
+                f"{file.path} takes {file.contract.input.shape[0]}."
+            )
+        cases += person_cases(file, [varied(person, i) for i, person in enumerate(people)])
+        cases += clip_cases(file, people[0])
+    if "detector" in models:
+        images = [person.image for person in people[:NUM_DETECTED]]
+        cases += detector_cases(models["detector"], images)
+    return cases
+
+
+def person_cases(file: ModelFile, people: Sequence[Person]) -> list[Case]:
+    """Makes the cases of a pose model: crop, input, model, decode, pose, of each person."""
+    cases: list[Case] = []
+    for i, person in enumerate(people):
+        cases += _person_cases(file, person, f"person_{i}_{_describe(person)}")
+    return cases
+
+
+def _person_cases(file: ModelFile, person: Person, name: str) -> list[Case]:
+    contract = file.pose_model.contract
+    models = {"pose": file}
+    given = {
+        "image": person.image,
+        "box_xywh": person.box_xywh,
+        "input_hw": contract.input_hw,
+        "box_padding": contract.box_padding,
+        "is_unbiased": contract.codec.is_unbiased,
+        "points_xy": np.zeros((0, 2)),
+    }
+    crop = make_case("crop", name, given)
+    spec = input_to_dict(contract.input, contract.normalization)
+    pixels = crop.expected["crop"]
+    tensor = make_case("input", name, {"pixels": pixels, "input": spec})
+    given = {"model": "pose", "input": tensor.expected["input"]}
+    run = make_case("model", name, given, ["pose"], models)
+    given = {
+        "raw": run.expected["raw"][0][0],
+        "output": output_to_dict(contract.output),
+        "codec": contract.codec.to_dict(),
+        "num_keypoints": contract.skeleton.num_keypoints,
+    }
+    decoded = make_case("decode", name, given)
+    given = {"image": person.image, "box_xywh": person.box_xywh}
+    is_steady = _steady_keypoints(file, person)
+    where = {"keypoints_xy": is_steady, "keypoint_scores": is_steady}
+    whole = make_case("pose", name, given, ["pose"], models, where)
+    return [crop, tensor, run, decoded, whole]
+
+
+def _describe(person: Person) -> str:
+    """Says what is special about a box."""
+    height, width = person.image.shape[:2]
+    x, y, box_width, box_height = person.box_xywh
+    if max(box_width, box_height) < 24:
+        return "tiny"
+    if box_width > width or box_height > height:
+        return "larger_than_the_image"
+    is_inside = x >= 0 and y >= 0 and x + box_width <= width and y + box_height <= height
+    return "inside" if is_inside else "beyond_the_edge"
+
+
+def varied(person: Person, index: int) -> Person:
+    """Returns the person with a box as it is, over the edge, tiny, or huge, in turns."""
+    x, y, width, height = person.box_xywh
+    middle = np.array([x + width / 2, y + height / 2])
+    size = np.array([width, height])
+    match index % 4:
+        case 0:
+            return person
+        case 1:
+            middle = np.array([0.3 * width, middle[1]])
+        case 2:
+            size = size * 16 / size.max()
+        case 3:
+            size = np.array(person.image.shape[1::-1]) * 1.4
+    return Person(person.image, np.concatenate([middle - size / 2, size]))
+
+
+def _steady_keypoints(file: ModelFile, person: Person) -> np.ndarray:
+    """Returns (K,) bool: keypoints that stay where they are when pixels change a little."""
+    model = file.pose_model
+    crops, to_image = crop_people(person.image, person.box_xywh[None], model.contract)
+    expected_xy, _ = decode_people(model.predict(crops), to_image, model.contract)
+    is_steady = np.ones(expected_xy.shape[1], bool)
+    rng = np.random.default_rng(0)
+    for _ in range(NUM_TRIALS):
+        outputs = model.predict(shake(crops, rng))
+        moved_xy, _ = decode_people(outputs, to_image, model.contract)
+        is_steady &= (np.abs(moved_xy - expected_xy) <= KEYPOINTS).all(axis=-1)[0]
+    return is_steady
+
+
+def detector_cases(file: ModelFile, images: Sequence[np.ndarray]) -> list[Case]:
+    """Makes the cases of a detector: letterbox, input, model, boxes, detect."""
+    cases: list[Case] = []
+    for i, image in enumerate(images):
+        cases += _detector_cases(file, image, f"image_{i}")
+    return cases
+
+
+def _detector_cases(file: ModelFile, image, name: str) -> list[Case]:
+    contract, models = file.detector.contract, {"detector": file}
+    given: dict[str, Any] = {"image": image, "input_hw": contract.input_hw}
+    boxed = make_case("letterbox", name, given)
+    spec = input_to_dict(contract.input, contract.normalization)
+    given = {"pixels": boxed.expected["boxed"], "input": spec}
+    tensor = make_case("input", name, given)
+    given = {"model": "detector", "input": tensor.expected["input"]}
+    run = make_case("model", name, given, ["detector"], models)
+    given = {
+        "raw": [raw[0] for raw in run.expected["raw"]],
+        "outputs": list(map(output_to_dict, contract.outputs)),
+        "strides": list(contract.strides),
+        "input_hw": contract.input_hw,
+        "settings": contract.to_dict()["settings"],
+        "scale_xy": boxed.expected["scale_xy"],
+        "image_hw": image.shape[:2],
+    }
+    found = make_case("boxes", name, given)
+    whole = make_case("detect", name, {"image": image}, ["detector"], models)
+    steady = [whole] if _is_steady(file, image, whole.expected) else []
+    return [boxed, tensor, run, found, *steady]
+
+
+def _is_steady(file: ModelFile, image, expected) -> bool:
+    """Tells whether the same boxes are found when pixels change a little."""
+    rng = np.random.default_rng(0)
+    for _ in range(NUM_TRIALS):
+        found = file.detector(shake(image, rng, LETTERBOX_SHARE))
+        if found.boxes_xyxy.shape != expected["boxes_xyxy"].shape:
+            return False
+        moved = np.abs(found.boxes_xyxy - expected["boxes_xyxy"])
+        if moved.max(initial=0) > DETECTED_BOXES:
+            return False
+    return True
+
+
+def clip_cases(file: ModelFile, person: Person) -> list[Case]:
+    """Makes a clip of a person who moves: played back, and run by the file.
+
+    A window goes over the image, sideways; the detector's boxes are a little off.
+    """
+    contract = file.pose_model.contract
+    given: dict[str, Any] = {
+        "network": "pose",
+        "contract": contract.to_dict(),
+        "settings": {**CLIP_SETTINGS, "detect_every": 3},
+        "frames": _frames(person),
+    }
+    recorder = Recorder(file.backend)
+    whole, raw = [], []
+    for frame in run_frames(given, contract, recorder):
+        whole.append(frame)
+        raw.append(recorder.take())
+    played = [
+        {**frame, "raw": values} for frame, values in zip(given["frames"], raw, strict=True)
+    ]
+    playback = {**given, "network": "playback", "frames": played}
+    cases = [make_case("clip", "played_back", playback)]
+    steady = _steady_frames(given, file, whole)
+    if steady is not None:
+        where = {"frames": steady}
+        cases.append(
+            Case("video/walk", "video", given, {"frames": whole}, ("pose",), where)
+        )
+    return cases
+
+
+def _steady_frames(given, file: ModelFile, expected) -> list[dict[str, Any]] | None:
+    """Returns what to compare of each frame; None where not even people stay the same."""
+    fields = ("boxes_xyxy", "keypoints_xy", "smoothed_xy")
+    steady = [
+        {name: np.ones(frame[name].shape[:-1], bool) for name in fields}
+        for frame in expected
+    ]
+    rng = np.random.default_rng(0)
+    for _ in range(NUM_TRIALS):
+        network = ShakenNetwork(file.backend, rng)
+        frames = run_frames(given, file.pose_model.contract, network)
+        for mask, frame, moved in zip(steady, expected, frames, strict=True):
+            for name in ("is_detected", "track_ids"):
+                if not np.array_equal(frame[name], moved[name]):
+                    return None
+            for name in fields:
+                difference = np.abs(frame[name] - moved[name])
+                mask[name] &= (difference <= KEYPOINTS).all(axis=-1)
+    return steady
+
+
+def _frames(person: Person) -> list[dict[str, Any]]:
+    """Moves a window over the picture; `detected` is the person's box, a little off."""
+    rng = np.random.default_rng(0)
+    height, width = FRAME_HW
+    margins = ((height, height), (width, width), (0, 0))
+    padded = np.pad(person.image, margins, mode="edge")
+    middle = person.box_xywh[:2] + person.box_xywh[2:] / 2
+    # Of the first window, in the image; it moves so that the person passes its middle.
+    left, top = np.floor(middle).astype(int) - (width // 2, height // 2)
+    left -= STEP_PIXELS * (NUM_FRAMES // 2)
+    frames = []
+    for t in range(NUM_FRAMES):
+        x, y = left + STEP_PIXELS * t, top
+        rows, columns = slice(y + height, y + 2 * height), slice(x + width, x + 2 * width)
+        box = _corners(person.box_xywh) - [x, y, x, y] + rng.uniform(-2, 2, 4)
+        detected = {
+            "boxes_xyxy": box[None].astype(np.float32),
+            "scores": np.array([0.9], np.float32),
+        }
+        image = np.ascontiguousarray(padded[rows, columns])
+        seconds = t / FRAMES_PER_SECOND
+        frames.append({"seconds": seconds, "image": image, "detected": detected})
+    return frames
+
+
+def _corners(box_xywh) -> np.ndarray:
+    return np.concatenate([box_xywh[:2], box_xywh[:2] + box_xywh[2:]])
