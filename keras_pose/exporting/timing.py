@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_pose.runtime.backend import Backend
+from keras_pose.detector_contract import is_detector, read_detector_contract
 from keras_pose.runtime.loading import KERAS_TYPES, file_type, load_keras, open_backend
 
 NUM_WARMUP_RUNS = 3
@@ -42,8 +42,8 @@ class Timing:
         return float(high - low) / 2
 
 
-def time_files(paths, thread_counts=(1, 2), num_runs: int = 50) -> list[Timing]:
-    """Times files on one batch of noise.
+def cases_of(paths, thread_counts, num_runs: int) -> list[tuple[Path, int | None]]:
+    """Pairs files with numbers of threads.
 
     Args:
         paths: `.tflite` and `.onnx` files, with or without a contract, and `.keras`
@@ -52,17 +52,20 @@ def time_files(paths, thread_counts=(1, 2), num_runs: int = 50) -> list[Timing]:
         num_runs: measurements of each.
 
     Raises:
-        ValueError: for a file of another type, or a damaged one.
+        ValueError: for a file of another type, or no runs.
         FileNotFoundError: for a file that is not there.
     """
     if num_runs < 1:
         raise ValueError(f"num_runs must be at least 1, got {num_runs}.")
-    cases = [
+    return [
         (Path(path), num_threads)
         for path in paths
         for num_threads in ((None,) if file_type(path) in KERAS_TYPES else thread_counts)
     ]
-    samples = time_interleaved([_make_call(*case) for case in cases], num_runs)
+
+
+def timings_of(cases, samples) -> list[Timing]:
+    """Names samples, (cases, runs) milliseconds, after what was timed."""
     return [
         Timing(path, num_threads, milliseconds)
         for (path, num_threads), milliseconds in zip(cases, samples, strict=True)
@@ -83,44 +86,52 @@ def time_interleaved(calls: list[Callable[[], object]], num_runs: int) -> np.nda
     return samples
 
 
-def _make_call(path: Path, num_threads) -> Callable[[], object]:
-    """Returns a call that runs a file once, on noise."""
-    if file_type(path) in KERAS_TYPES:
-        from keras_pose.runtime.keras_backend import KerasBackend
+def make_call(path: Path, num_threads: int | None) -> Callable[[], object]:
+    """Returns a call that runs a file once, on noise.
 
-        model, contract = load_keras(path)
-        backend: Backend = KerasBackend(model, contract.output.name)
-    else:
-        backend = open_backend(path, num_threads)
+    Raises:
+        ValueError: for a file of another type, or a damaged one.
+        FileNotFoundError: for a file that is not there.
+    """
+    backend, run = _open(path, num_threads)
     shape = [size or 1 for size in backend.input.shape]
     noise = np.random.default_rng(seed=0).integers(0, 256, shape)
     images = noise.astype(backend.input.dtype)
-    return lambda: backend.run(images)
+    return lambda: run(images)
 
 
-def timing_table(timings: list[Timing]) -> str:
-    """Lays timings out; the ratio is to the first file at the same threads."""
-    rows = [("file", "MB", "threads", "ms", "+-", "ratio")]
+def _open(path: Path, num_threads):
+    """Returns a network, and the function that runs it to all outputs that count."""
+    if file_type(path) not in KERAS_TYPES:
+        backend = open_backend(path, num_threads)
+        return backend, backend.run_all
+    from keras_pose.runtime.keras_backend import KerasBackend, KerasOutputs, load_network
+
+    if path.suffix == ".keras" and is_detector(path):
+        names = [spec.name for spec in read_detector_contract(path).outputs]
+        outputs = KerasOutputs(load_network(path), names)
+        return outputs, outputs.run_all
+    model, contract = load_keras(path)
+    network = KerasBackend(model, contract.output.name)
+    return network, network.run
+
+
+def ratios(timings: list[Timing]) -> list[float]:
+    """Returns the medians in units of that of the first file at the same threads."""
     references: dict = {}
     for timing in timings:
-        reference = references.setdefault(timing.num_threads, timing.median)
-        rows.append(
-            (
-                str(timing.path),
-                f"{timing.path.stat().st_size / 1e6:.2f}",
-                str(timing.num_threads or "all"),
-                f"{timing.median:.2f}",
-                f"{timing.spread:.2f}",
-                f"{timing.median / reference:.2f}",
-            )
-        )
-    return _align(rows)
+        references.setdefault(timing.num_threads, timing.median)
+    return [timing.median / references[timing.num_threads] for timing in timings]
 
 
-def _align(rows) -> str:
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+def align(rows, num_words: int = 1) -> str:
+    """Lays a table out: the first columns to the left, numbers to the right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = []
-    for name, *numbers in rows:
-        cells = [number.rjust(w) for number, w in zip(numbers, widths[1:], strict=True)]
-        lines.append("  ".join([name.ljust(widths[0]), *cells]))
+    for row in rows:
+        cells = [
+            cell.ljust(width) if column < num_words else cell.rjust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        lines.append("  ".join(cells).rstrip())
     return "\n".join(lines)

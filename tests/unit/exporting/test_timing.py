@@ -4,9 +4,11 @@ import pytest
 from keras_pose.exporting.timing import (
     NUM_WARMUP_RUNS,
     Timing,
-    time_files,
+    align,
+    cases_of,
+    make_call,
+    ratios,
     time_interleaved,
-    timing_table,
 )
 
 
@@ -23,29 +25,32 @@ def test_calls_take_turns():
 
 def test_every_file_is_timed_at_every_thread_count(exported):
     paths = [exported.paths[kind] for kind in ("int8", "onnx", ".keras")]
-
-    timings = time_files(paths, thread_counts=(1, 2), num_runs=2)
-
-    cases = [(timing.path, timing.num_threads) for timing in timings]
+    cases = cases_of(paths, thread_counts=(1, 2), num_runs=2)
     assert cases == [(p, n) for p in paths[:2] for n in (1, 2)] + [(paths[2], None)]
 
 
-def test_table_gives_medians_spreads_and_ratios(tmp_path):
-    first, second = tmp_path / "a.tflite", tmp_path / "b.tflite"
-    first.write_bytes(bytes(1_500_000))
-    second.touch()
+@pytest.mark.parametrize("kind", ["int8", "onnx", ".keras"])
+def test_a_call_runs_a_file_once(exported, kind):
+    output = make_call(exported.paths[kind], 1)()
+    (values,) = output.values() if isinstance(output, dict) else [output]
+    assert values.shape == (1, 8, 6, 3)
+
+
+def test_medians_spreads_and_ratios(tmp_path):
     timings = [
-        Timing(first, 1, np.array([1.0, 2, 3, 4, 100])),
-        Timing(second, 1, np.array([6.0, 6, 6])),
+        Timing(tmp_path, 1, np.array([1.0, 2, 3, 4, 100])),
+        Timing(tmp_path, 1, np.array([6.0, 6, 6])),
+        Timing(tmp_path, 2, np.array([6.0, 6, 6])),
     ]
+    assert [timing.median for timing in timings] == [3, 6, 6]
+    assert [timing.spread for timing in timings] == [1, 0, 0]
+    assert ratios(timings) == [1, 2, 1]
 
-    header, *rows = timing_table(timings).splitlines()
 
-    assert header.split() == ["file", "MB", "threads", "ms", "+-", "ratio"]
-    assert rows[0].split() == [str(first), "1.50", "1", "3.00", "1.00", "1.00"]
-    assert rows[1].split() == [str(second), "0.00", "1", "6.00", "0.00", "2.00"]
+def test_words_stand_left_and_numbers_right():
+    assert align([("file", "ms"), ("a", "12.5")]) == "file    ms\na     12.5"
 
 
 def test_no_runs_are_refused(exported):
     with pytest.raises(ValueError, match="num_runs must be at least 1, got 0"):
-        time_files([exported.paths["int8"]], num_runs=0)
+        cases_of([exported.paths["int8"]], (1,), num_runs=0)
