@@ -160,6 +160,52 @@ def _plot_bars(name, series, title):
     return _to_image(figure)
 
 
+def plot_layer_errors(errors, title: str = "", count: int = 20) -> np.ndarray:
+    """Draws what each operator of an int8 file loses.
+
+    Args:
+        errors: in the order the operators run in, with the attributes of
+            `exporting.layer_errors.LayerError`.
+        title: stands above the chart.
+        count: operators with bars of their own, those that lose most.
+
+    Returns:
+        (H, W, 3) uint8 RGB picture: the error along the network above, the worst below.
+
+    Raises:
+        ValueError: when there is no error to draw.
+    """
+    from matplotlib.figure import Figure
+
+    if not errors:
+        raise ValueError("Nothing to draw: there are no errors.")
+    known = [each for each in errors if np.isfinite(each.isolated)]
+    worst = sorted(known, key=lambda each: -each.isolated)[:count]
+    figure = Figure(figsize=(9, 4 + 0.28 * len(worst)), layout="constrained")
+    heights = [3.0, 0.5 + 0.28 * len(worst)]
+    above, below = figure.subplots(2, 1, height_ratios=heights)
+    for name in ("cumulative", "isolated"):
+        values = [100 * getattr(each, name) for each in errors]
+        above.plot(np.arange(1, len(errors) + 1), values, ".-", label=name)
+    above.set(xlabel="operator, in the order they run in", ylabel="% of std")
+    above.grid(alpha=0.3)
+    above.legend()
+    rows = np.arange(len(worst))
+    for offset, name in ((-0.2, "isolated"), (0.2, "rounding")):
+        values = [100 * getattr(each, name) for each in worst]
+        bars = below.barh(rows + offset, values, 0.4, label=name)
+        below.bar_label(bars, fmt="%.2g", padding=2, fontsize=7)
+    labels = [f"{each.label} {each.operator.lower()}" for each in worst]
+    below.set_yticks(rows, labels, fontsize=7)
+    below.invert_yaxis()
+    below.margins(x=0.12)
+    below.set(xlabel="% of std, worst first")
+    below.grid(axis="x", alpha=0.3)
+    below.legend()
+    figure.suptitle(title, fontsize=9)
+    return _to_image(figure)
+
+
 def _to_image(figure) -> np.ndarray:
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=110)

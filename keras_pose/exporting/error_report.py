@@ -1,0 +1,79 @@
+"""What is told of layer errors: a table to print, a CSV file, a chart."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+from keras_pose.exporting.benchmark import write_csv
+from keras_pose.exporting.layer_errors import (
+    LayerError,
+    LayerNames,
+    error_rows,
+    error_table,
+    measure_layer_errors,
+)
+from keras_pose.exporting.tflite import TFLiteConversion
+from keras_pose.images import write_image
+from keras_pose.plots import plot_layer_errors
+
+NAME = "layer_errors"
+
+
+def errors_of(conversion: TFLiteConversion, int8: bytes, num_images: int):
+    """Measures an int8 file against the float one that it was made from.
+
+    Args:
+        conversion: of the model; the first of its crops are measured on.
+        int8: content of the file.
+        num_images: crops to measure on.
+
+    Returns:
+        A list of `LayerError`, in the order the operators run in.
+    """
+    names = LayerNames.of(conversion.model, conversion.contract)
+    with tempfile.TemporaryDirectory() as folder:
+        paths = Path(folder) / "float32.tflite", Path(folder) / "int8.tflite"
+        for path, content in zip(paths, (conversion.float_bytes, int8), strict=True):
+            path.write_bytes(content)
+        return measure_layer_errors(*paths, conversion.crops[:num_images], names)
+
+
+def report_layer_errors(
+    conversion: TFLiteConversion, int8: bytes, folder, num_images: int, count: int
+) -> str:
+    """Measures an int8 file, and writes a CSV file and a chart.
+
+    Args:
+        conversion, int8, num_images: see `errors_of`.
+        folder: where to.
+        count: rows of the table, worst first.
+
+    Returns:
+        The table, and where the files are.
+    """
+    errors = errors_of(conversion, int8, num_images)
+    title = f"{conversion.contract.model}, int8 against float, {num_images} crops"
+    csv_path = write_csv(Path(folder) / f"{NAME}.csv", error_rows(errors))
+    chart = plot_layer_errors(errors, title)
+    chart_path = write_image(Path(folder) / f"{NAME}.png", chart)
+    return "\n".join(
+        [
+            error_table(errors, count),
+            summary(errors),
+            f"written     {csv_path}",
+            f"            {chart_path}",
+        ]
+    )
+
+
+def summary(errors: list[LayerError]) -> str:
+    """Says in a line or two what kind of loss it is."""
+    integer = [each for each in errors if not each.is_float]
+    by_range = sum(each.is_of_range for each in integer)
+    clipping = sum(each.clipped > 1e-3 for each in integer)
+    return (
+        f"{len(integer)} operators in int8, {len(errors) - len(integer)} in float. Of "
+        f"{by_range} the error is mostly that of the tensor's range; {clipping} clip more "
+        "than 0.1% of the values."
+    )

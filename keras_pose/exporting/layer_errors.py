@@ -1,0 +1,423 @@
+"""What each operator of an int8 file loses against its float file, and where it goes.
+
+Both files are made from one another, so their tensors have the same names. For every
+operator there are three numbers, each an RMS difference / the standard deviation of what
+the float operator gives:
+
+- cumulative: between the two files as they run. What came in was wrong already.
+- isolated: of the int8 operator alone, on what the float file feeds its float twin.
+- rounding: of the float result alone, once written in the integers of the int8 tensor. An
+  isolated error that is mostly rounding is a matter of the tensor's range, and outlasts
+  the operator in integers: its readers see the same integers. The rest is the weights'.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from keras_pose.detector_contract import ModelContract
+from keras_pose.exporting.flatbuffer import cut_out, tflite_graph
+from keras_pose.exporting.graph import Graph, Operator
+from keras_pose.quiet import quiet_stderr
+
+# Operators that convert between numbers, and compute nothing.
+_CONVERSIONS = ("QUANTIZE", "DEQUANTIZE", "CAST")
+_SEPARATORS = re.compile("[;/]")
+# Scopes that are entered again get a number, as in "stem-relu_1".
+_REPEATED = re.compile(r"_\d+$")
+
+
+@dataclass(frozen=True)
+class LayerError:
+    """What one operator loses; errors as the module says.
+
+    Attributes:
+        tensor: name of what the operator gives; what `quantize(float_ops=...)` calls it.
+        operator: kind of operator, such as "CONV_2D".
+        layers: names of the Keras layers it computes; empty where they cannot be told.
+        isolated: NaN for an operator that runs in float.
+        cumulative: see the module.
+        rounding: NaN for an operator that gives floats.
+        clipped: share of the float values beyond the range of the integers.
+        readers: the tensors of the operators that read this one.
+    """
+
+    tensor: str
+    operator: str
+    layers: tuple[str, ...]
+    isolated: float
+    cumulative: float
+    rounding: float
+    clipped: float
+    readers: tuple[str, ...] = ()
+
+    @property
+    def is_float(self) -> bool:
+        return bool(np.isnan(self.isolated))
+
+    @property
+    def sqnr_db(self) -> float:
+        """Signal to quantization noise of the operator alone, decibels."""
+        return -20 * float(np.log10(max(self.isolated, 1e-9)))
+
+    @property
+    def is_of_range(self) -> bool:
+        """Whether most of the isolated error is that of the tensor's integers."""
+        return self.rounding**2 > 0.5 * self.isolated**2
+
+    @property
+    def label(self) -> str:
+        """The last of the Keras layers, or else the tensor's name."""
+        return self.layers[-1] if self.layers else self.tensor
+
+
+@dataclass(frozen=True)
+class LayerNames:
+    """The names of a Keras model's layers, to be found in a file.
+
+    Attributes:
+        known: all of them.
+        of_outputs: the file's name of an output -> the layer that gives it. Converters
+            call such tensors by no layer's name.
+    """
+
+    known: frozenset[str] = frozenset()
+    of_outputs: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, model, contract: ModelContract) -> LayerNames:
+        """Reads them off the model that files were made of."""
+        makers = [output._keras_history.operation.name for output in model.outputs]
+        specs = contract.outputs
+        # Of several stacks the last one is exported.
+        pairs = zip(specs, makers[-len(specs) :], strict=True)
+        known = frozenset(layer.name for layer in model.layers)
+        return cls(known, {spec.name: maker for spec, maker in pairs})
+
+
+def measure_layer_errors(
+    float_path, int8_path, crops, names: LayerNames | None = None
+) -> list[LayerError]:
+    """Runs a float file and an int8 file of it side by side, operator by operator.
+
+    Args:
+        float_path: `.tflite` of uint8 pixels.
+        int8_path: made from it by `quantizing.quantize`; some of it may be float.
+        crops: (N, H, W, 3) uint8; as many as the files take at a time, or a multiple.
+        names: of the Keras model's layers, where they are known.
+
+    Returns:
+        One entry for each operator that computes, in the order they run in.
+
+    Raises:
+        ValueError: if the int8 file was not made from the float file, or for crops of
+            another size.
+    """
+    files = _Tracer(float_path), _Tracer(int8_path)
+    twins = _Twins(files[1].graph, files[0].names, int8_path)
+    strange = twins.unknown
+    if strange or not twins.operators:
+        raise ValueError(
+            f"{int8_path} must be made from {float_path}, which lacks its tensors "
+            f"{sorted(strange)[:3]}."
+        )
+    sums = [_Sums() for _ in twins.operators]
+    for images in _batches(crops, files[0].image["shape"]):
+        exact, actual = (each.run(images) for each in files)
+        for twin, sum_ in zip(twins.operators, sums, strict=True):
+            sum_.add(exact[twin.name], actual[twin.name], twin.alone(exact), twin)
+    find = _LayerFinder(names or LayerNames(), files[0].outputs)
+    return [
+        sum_.result(twin, find(twin.name))
+        for twin, sum_ in zip(twins.operators, sums, strict=True)
+    ]
+
+
+class _LayerFinder:
+    """Finds the layers that a tensor comes from."""
+
+    def __init__(self, names: LayerNames, outputs: Mapping[str, str]):
+        self._known = names.known
+        self._of_outputs = {
+            outputs[name]: (layer,)
+            for name, layer in names.of_outputs.items()
+            if name in outputs
+        }
+
+    def __call__(self, tensor: str) -> tuple[str, ...]:
+        return find_layers(tensor, self._known) or self._of_outputs.get(tensor, ())
+
+
+def find_layers(tensor: str, layer_names: Collection[str]) -> tuple[str, ...]:
+    """Finds the names of Keras layers in the name of a tensor, in the order they compute.
+
+    TensorFlow joins the names of fused operators by semicolons, the last one first; each
+    is a path of scopes, of which one is the layer.
+    """
+    known = set(layer_names)
+    found = []
+    for part in _SEPARATORS.split(tensor):
+        for name in (part, _REPEATED.sub("", part)):
+            if name in known:
+                found.append(name)
+                break
+    return tuple(dict.fromkeys(reversed(found)))
+
+
+class _Tracer:
+    """Runs a `.tflite` file and hands out all its tensors, as real values."""
+
+    def __init__(self, path):
+        self.graph = tflite_graph(path)
+        self._interpreter = _interpreter(Path(path).read_bytes(), keeps_all=True)
+        (self.image,) = self._interpreter.get_input_details()
+        details = {each["index"]: each for each in self._interpreter.get_tensor_details()}
+        computed = {key for each in self.graph.operators for key in each.outputs}
+        computed |= set(self.graph.inputs)
+        self._details = {details[key]["name"]: details[key] for key in computed}
+        self.names = set(self._details)
+        self.outputs = self._output_names()
+
+    def _output_names(self) -> dict[str, str]:
+        """Returns the names of outputs in the signature, with those of their tensors."""
+        signatures = self._interpreter.get_signature_list()
+        if not signatures:
+            return {}
+        runner = self._interpreter.get_signature_runner(next(iter(signatures)))
+        details = runner.get_output_details()
+        return {name: each["name"] for name, each in details.items()}
+
+    def run(self, images) -> dict[str, np.ndarray]:
+        self._interpreter.set_tensor(self.image["index"], images)
+        with quiet_stderr():
+            self._interpreter.invoke()
+        return _Values(self._interpreter, self._details)
+
+
+class _Values(dict):
+    """Tensors of a run by name, each read when it is asked for."""
+
+    def __init__(self, interpreter, details):
+        super().__init__()
+        self._interpreter, self._details = interpreter, details
+
+    def __missing__(self, name):
+        details = self._details[name]
+        self[name] = _real(self._interpreter.get_tensor(details["index"]), details)
+        return self[name]
+
+
+class _Twins:
+    """The operators of an int8 file that the float file has, too."""
+
+    def __init__(self, graph: Graph, float_names: Collection[str], path):
+        self._graph, self._float_names = graph, float_names
+        self._makers = {key: each for each in graph.operators for key in each.outputs}
+        chosen = [
+            index
+            for index, each in enumerate(graph.operators)
+            if each.kind not in _CONVERSIONS
+            and graph.tensors[each.outputs[0]].name in float_names
+        ]
+        pieces = cut_out(path, [[index] for index in chosen])
+        self.operators = [
+            _Twin(graph, graph.operators[index], piece, self._source)
+            for index, piece in zip(chosen, pieces, strict=True)
+        ]
+        sources = {name for twin in self.operators for name in twin.sources.values()}
+        self.unknown = sources - set(float_names)
+        by_name = {twin.name: twin for twin in self.operators}
+        for twin in self.operators:
+            for name in set(twin.sources.values()) & set(by_name):
+                by_name[name].readers += (twin.name,)
+
+    def _source(self, key) -> str:
+        """Returns the float file's name of a tensor, which may be a conversion of it."""
+        while self._graph.tensors[key].name not in self._float_names:
+            maker = self._makers.get(key)
+            if maker is None or maker.kind not in _CONVERSIONS:
+                break
+            key = maker.inputs[0]
+        return self._graph.tensors[key].name
+
+
+class _Twin:
+    """One operator of an int8 file, to be run by itself."""
+
+    def __init__(self, graph: Graph, operator: Operator, piece: bytes, source):
+        output = graph.tensors[operator.outputs[0]]
+        self.name = output.name
+        self.kind = operator.kind
+        self.scale, self.zero_point = output.scale, output.zero_point
+        self.readers: tuple[str, ...] = ()
+        self.is_integer = output.dtype == "int8"
+        self.limits = np.iinfo(np.int8).min, np.iinfo(np.int8).max
+        self.sources = {
+            graph.tensors[key].name: source(key)
+            for key in operator.inputs
+            if not graph.tensors[key].is_constant
+        }
+        self._interpreter = _interpreter(piece) if self.is_integer else None
+
+    def alone(self, exact: Mapping[str, np.ndarray]) -> np.ndarray | None:
+        """Runs the operator on the float file's tensors; None for a float operator."""
+        if self._interpreter is None:
+            return None
+        for details in self._interpreter.get_input_details():
+            values = exact[self.sources[details["name"]]]
+            self._interpreter.set_tensor(details["index"], _integers(values, details))
+        with quiet_stderr():
+            self._interpreter.invoke()
+        (output, *_) = self._interpreter.get_output_details()
+        return _real(self._interpreter.get_tensor(output["index"]), output)
+
+    def rounded(self, exact) -> np.ndarray:
+        """Returns the float result as the integers of the tensor would hold it."""
+        steps = np.rint(exact / self.scale) + self.zero_point
+        return (np.clip(steps, *self.limits) - self.zero_point) * self.scale
+
+    def clipped(self, exact) -> int:
+        """Counts values more than half a step beyond the range."""
+        steps = np.rint(exact / self.scale) + self.zero_point
+        return int(np.sum((steps < self.limits[0]) | (steps > self.limits[1])))
+
+
+class _Sums:
+    """Running sums over crops, of which errors are made."""
+
+    def __init__(self):
+        self._values = {
+            "number": 0.0,
+            "total": 0.0,
+            "squares": 0.0,
+            "cumulative": 0.0,
+            "isolated": 0.0,
+            "rounding": 0.0,
+            "clipped": 0.0,
+        }
+
+    def add(self, exact, actual, alone, twin: _Twin) -> None:
+        exact = np.asarray(exact, np.float64)
+        sums = self._values
+        sums["number"] += exact.size
+        sums["total"] += exact.sum()
+        sums["squares"] += np.square(exact).sum()
+        sums["cumulative"] += np.square(actual - exact).sum()
+        if alone is not None:
+            sums["isolated"] += np.square(alone - exact).sum()
+            sums["rounding"] += np.square(twin.rounded(exact) - exact).sum()
+            sums["clipped"] += twin.clipped(exact)
+
+    def result(self, twin: _Twin, layers) -> LayerError:
+        sums = self._values
+        mean_square = sums["squares"] / sums["number"]
+        variance = max(mean_square - (sums["total"] / sums["number"]) ** 2, 0)
+        # A tensor that is nearly constant is measured by a tenth of its size, as in
+        # `writing.relative_error`.
+        scale = max(np.sqrt(variance), 0.1 * np.sqrt(mean_square), 1e-12)
+
+        def relative(name):
+            return float(np.sqrt(sums[name] / sums["number"]) / scale)
+
+        is_known = twin.is_integer
+        return LayerError(
+            tensor=twin.name,
+            operator=twin.kind,
+            layers=layers,
+            isolated=relative("isolated") if is_known else float("nan"),
+            cumulative=relative("cumulative"),
+            rounding=relative("rounding") if is_known else float("nan"),
+            clipped=sums["clipped"] / sums["number"],
+            readers=twin.readers,
+        )
+
+
+def _interpreter(content: bytes, keeps_all=False):
+    import ai_edge_litert.interpreter as litert
+
+    with quiet_stderr():
+        interpreter = litert.Interpreter(
+            model_content=content, experimental_preserve_all_tensors=keeps_all
+        )
+        interpreter.allocate_tensors()
+    return interpreter
+
+
+def _batches(crops, shape) -> Iterable[np.ndarray]:
+    batch, *size = (int(each) for each in shape)
+    if list(crops.shape[1:]) != size:
+        raise ValueError(f"Crops must be {tuple(size)}, got {crops.shape[1:]}.")
+    if not len(crops):
+        raise ValueError("Layer errors are measured on at least one crop, got none.")
+    for start in range(0, len(crops), batch):
+        # The last batch is filled up with the first crops.
+        yield crops[np.arange(start, start + batch) % len(crops)]
+
+
+def _real(values, details) -> np.ndarray:
+    scale, zero_point = details["quantization"]
+    if not scale:
+        return values.astype(np.float32)
+    return (values.astype(np.float32) - zero_point) * np.float32(scale)
+
+
+def _integers(values, details) -> np.ndarray:
+    """Returns real values as the tensor of an operator takes them."""
+    scale, zero_point = details["quantization"]
+    dtype = details["dtype"]
+    if not scale:
+        return values.astype(dtype)
+    limits = np.iinfo(dtype)
+    return np.clip(np.rint(values / scale) + zero_point, limits.min, limits.max).astype(
+        dtype
+    )
+
+
+def worst_first(errors: Sequence[LayerError]) -> list[LayerError]:
+    """Sorts by isolated error; operators in float come last."""
+    return sorted(errors, key=lambda each: -np.nan_to_num(each.isolated, nan=-1.0))
+
+
+def error_table(errors: Sequence[LayerError], count: int | None = None) -> str:
+    """Lays errors out as text, worst first; in percent, and decibels.
+
+    Args:
+        count: rows to show; None for all.
+    """
+    rows: list[tuple[str, ...]] = [
+        ("layer", "operator", "isolated", "rounding", "clipped", "cumulative", "dB")
+    ]
+    for each in worst_first(errors)[:count]:
+        shares = (each.isolated, each.rounding, each.clipped, each.cumulative)
+        cells = ["float" if np.isnan(share) else f"{share:.2%}" for share in shares]
+        decibels = "" if each.is_float else f"{each.sqnr_db:.1f}"
+        rows.append((each.label, each.operator, *cells, decibels))
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    return "\n".join(
+        "  ".join(
+            cell.ljust(width) if column < 2 else cell.rjust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    )
+
+
+def error_rows(errors: Sequence[LayerError]) -> list[dict[str, Any]]:
+    """Returns errors as rows of a CSV file, in the order the operators run in."""
+    names = [each.name for each in fields(LayerError)]
+    return [
+        {
+            "order": order,
+            **{name: getattr(each, name) for name in names},
+            "layers": " ".join(each.layers),
+            "readers": " ".join(each.readers),
+            "sqnr_db": "" if each.is_float else each.sqnr_db,
+        }
+        for order, each in enumerate(errors)
+    ]
