@@ -111,18 +111,36 @@ def build_site(models: Path) -> Site:
         for file in sorted(folder.iterdir()):
             if file.suffix in TYPES:
                 site.files[f"{prefix}/{file.name}".lstrip("/")] = file
-    # Workers know no import maps, so the one bare name in LiteRT.js becomes a path.
     source = site.files.pop("litert/index.js").read_text(encoding="utf-8")
-    name = '"@litertjs/wasm-utils"'
-    if name not in source:
-        raise ValueError(f"LiteRT.js no longer imports {name}: see build_site.")
-    site.texts["litert/index.js"] = source.replace(name, '"./wasm-utils/index.js"')
+    site.texts["litert/index.js"] = fitted(source)
     add_models(site, models)
     # The service worker keeps all of this for when there is no network. The other
     # builds of the WASM are kept when they are used.
     shell = [path for path in (*site.files, *site.texts) if keeps_at_once(path)]
     site.texts["files.json"] = json.dumps(sorted(shell))
     return site
+
+
+def fitted(source: str) -> str:
+    """Changes two things in LiteRT.js.
+
+    Raises:
+        ValueError: where it is not the version that `package-lock.json` names.
+    """
+    changes = {
+        # Workers know no import maps: the one bare name becomes a path.
+        'from "@litertjs/wasm-utils"': 'from "./wasm-utils/index.js"',
+        # Its WASM runs files with int8 outputs; only this list stands in their way.
+        "var DATATYPES = Object.freeze([": "var DATATYPES = Object.freeze(["
+        '{dtype: "int8", typedArrayConstructor: Int8Array, elementType: ElementType.INT8},'
+        '{dtype: "int16", typedArrayConstructor: Int16Array,'
+        " elementType: ElementType.INT16},",
+    }
+    for old, new in changes.items():
+        if source.count(old) != 1:
+            raise ValueError(f"LiteRT.js is another version than expected: no {old!r}.")
+        source = source.replace(old, new)
+    return source
 
 
 def keeps_at_once(path: str) -> bool:
@@ -154,14 +172,12 @@ def add_models(site: Site, folder: Path) -> None:
 
 def describe(path: str, entry: dict) -> dict:
     """Returns what the page's list of models says of one."""
-    outputs = [entry["output"]] if "output" in entry else entry["scores"]
     return {
         "path": path,
         "task": entry.get("task", "top_down"),
         "model": entry["model"],
         "quantization": entry["quantization"],
         "input_hw": entry["input"]["shape"][1:3],
-        "output_dtype": outputs[0]["dtype"],
         "bytes": entry["file"]["bytes"],
     }
 

@@ -14,7 +14,6 @@
  * @property {string} model
  * @property {string} quantization
  * @property {[number, number]} input_hw
- * @property {string} output_dtype
  * @property {number} bytes
  */
 
@@ -41,7 +40,6 @@ function element(id) {
 const view = /** @type {HTMLCanvasElement} */ (element("view"));
 const cameraButton = /** @type {HTMLButtonElement} */ (element("camera"));
 const turnButton = /** @type {HTMLButtonElement} */ (element("turn"));
-const stopButton = /** @type {HTMLButtonElement} */ (element("stop"));
 const fileInput = /** @type {HTMLInputElement} */ (element("file"));
 const poseSelect = /** @type {HTMLSelectElement} */ (element("pose"));
 const detectorSelect = /** @type {HTMLSelectElement} */ (element("detector"));
@@ -125,17 +123,9 @@ function fillSelects(rows) {
   for (const row of rows) {
     const [height, width] = row.input_hw;
     const option = new Option(`${row.model} ${height}×${width}, ${row.quantization}, ${size(row.bytes)}`, row.path);
-    if (row.output_dtype === "int8") {
-      option.disabled = true;
-      option.text += " (int8 outputs: not for browsers)";
-    }
     (row.task === "detection" ? detectorSelect : poseSelect).add(option);
   }
   detectorSelect.add(new Option("None: the whole picture is one person", ""));
-  for (const select of [poseSelect, detectorSelect]) {
-    const usable = [...select.options].find((option) => !option.disabled);
-    if (usable) select.value = usable.value;
-  }
   if (!("gpu" in navigator)) {
     const gpu = /** @type {HTMLOptionElement} */ (acceleratorSelect.options[1]);
     gpu.disabled = true;
@@ -190,7 +180,7 @@ async function begin(openSource) {
     source = opened;
     rateMeter.reset();
     stageTable.reset();
-    stopButton.disabled = false;
+    cameraButton.textContent = "Stop";
     element("hud").hidden = false;
     say();
     await run(opened);
@@ -203,7 +193,7 @@ async function begin(openSource) {
 function stop() {
   source?.close();
   source = null;
-  stopButton.disabled = true;
+  cameraButton.textContent = "Camera";
   turnButton.disabled = true;
 }
 
@@ -289,9 +279,8 @@ async function startCamera(wish) {
   await starting;
 }
 
-cameraButton.addEventListener("click", () => startCamera(facing));
+cameraButton.addEventListener("click", () => (source ? stop() : startCamera(facing)));
 turnButton.addEventListener("click", () => startCamera(facing === "user" ? "environment" : "user"));
-stopButton.addEventListener("click", stop);
 fileInput.addEventListener("change", () => {
   const [file] = fileInput.files ?? [];
   if (file) begin(() => openFile(file));

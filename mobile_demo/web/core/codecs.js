@@ -33,6 +33,7 @@ const DECODERS = {
   udp_offset: decodeUdpOffset,
   simcc: decodeSimcc,
   regression: decodeRegression,
+  decoded: takeDecoded,
 };
 
 /** Kinds of codec that can be decoded here. */
@@ -58,7 +59,7 @@ export function readCodec(values) {
     offsetBlurKernel: values.offset_blur_kernel ?? 0,
     radius: values.radius ?? 0,
     splitRatio: values.split_ratio ?? 1,
-    isUnbiased: kind === "udp" || kind === "udp_offset",
+    isUnbiased: values.is_unbiased ?? kind.startsWith("udp"),
   };
 }
 
@@ -70,6 +71,7 @@ export function readCodec(values) {
  */
 export function outputShape({ kind, inputHw: [height, width], stride, splitRatio }, numKeypoints) {
   if (kind === "regression") return [numKeypoints, 2];
+  if (kind === "decoded") return [numKeypoints, 3];
   if (kind === "simcc") return [numKeypoints, numBins(width, splitRatio) + numBins(height, splitRatio)];
   const channels = kind === "udp_offset" ? 3 * numKeypoints : numKeypoints;
   return [height / stride, width / stride, channels];
@@ -294,4 +296,17 @@ function numBins(size, splitRatio) {
 function decodeRegression({ inputHw: [height, width] }, outputs, numKeypoints) {
   const keypointsXy = outputs.map((share, i) => share * (i % 2 ? height : width));
   return { keypointsXy, scores: new Float32Array(numKeypoints).fill(1) };
+}
+
+/**
+ * Takes apart what the file has decoded itself: x, y, score.
+ * @param {Codec} codec
+ * @param {Float32Array} outputs (K, 3)
+ * @returns {CropKeypoints}
+ */
+function takeDecoded(codec, outputs) {
+  return {
+    keypointsXy: outputs.filter((_, i) => i % 3 < 2),
+    scores: outputs.filter((_, i) => i % 3 === 2),
+  };
 }

@@ -29,12 +29,15 @@ export class PoseEstimator {
    * @param {Run} run
    * @param {{contract: DetectorContract, run: Run} | null} detector null: the whole image
    * is one person.
-   * @param {Stopwatch} [stopwatch] gets the time of stages.
+   * @param {object} [options]
+   * @param {number} [options.boxThreshold] people whose box has no higher score are left out.
+   * @param {Stopwatch} [options.stopwatch] gets the time of stages.
    */
-  constructor(contract, run, detector, stopwatch = { add() {} }) {
+  constructor(contract, run, detector, { boxThreshold = 0.3, stopwatch = { add() {} } } = {}) {
     this.contract = contract;
     this.detector = detector;
     this.run = run;
+    this.boxThreshold = Math.fround(boxThreshold);
     this.stopwatch = stopwatch;
   }
 
@@ -59,7 +62,7 @@ export class PoseEstimator {
       }));
       const imageHw = /** @type {const} */ ([image.height, image.width]);
       return decodeBoxes(levels, contract.inputHw, fitted, imageHw, contract.settings).filter(
-        ({ box, label }) => label === PERSON && isUsable(box, imageHw),
+        ({ box, label, score }) => label === PERSON && score > this.boxThreshold && isUsable(box, imageHw),
       );
     });
   }

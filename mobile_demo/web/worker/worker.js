@@ -82,7 +82,7 @@ class Session {
         this.stages[stage] = (this.stages[stage] ?? 0) + milliseconds;
       },
     };
-    this.estimator = new core.PoseEstimator(pose.contract, pose.run, detector, stopwatch);
+    this.estimator = new core.PoseEstimator(pose.contract, pose.run, detector, { stopwatch });
     this.detectEvery = 1;
     this.seconds = -Infinity;
     this.follower = new core.RegionFollower(this.estimator, { detectEvery: 1 });
@@ -203,11 +203,8 @@ async function fetchWhole(url) {
  * @param {string} dtype
  */
 function checkType(name, dtype) {
-  if (["float32", "int32", "uint8"].includes(dtype)) return;
-  throw new Error(
-    `${name} has ${dtype} tensors, which LiteRT.js does not take. Export it for the browser: ` +
-      "--float16, or --int8 with float32 outputs.",
-  );
+  if (["float32", "int32", "uint8", "int8", "int16"].includes(dtype)) return;
+  throw new Error(`${name} has ${dtype} tensors, which this page cannot run. Export it as --int8 or --float16.`);
 }
 
 /**
