@@ -1,0 +1,150 @@
+"""Makes the models that come with the package: exports, measures and puts them in place.
+
+    python export/ship.py --pose runs/POSE/best.keras --detector runs/DETECTOR/best.keras \\
+        --dataset coco --data-dir ~/coco
+
+Each model is written as int8 (calibrated on the train split) and float16, and measured on
+the val split by training/evaluate.py: keypoint AP in ground-truth boxes, box AP, and AP of
+both together with milliseconds an image. Files, contracts, model cards and the index go
+into keras_pose/shipped; what keras_pose/shipped/data.md says of the data ends both cards.
+An int8 file is the default unless it loses more than 0.01 AP against float16.
+"""
+
+import argparse
+import runpy
+import shlex
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))  # run from a clone
+
+from keras_pose.commandline import plain_errors, positive_int
+
+KINDS = ("pose", "detector")
+QUANTIZATIONS = ("int8", "float16")
+
+
+def parse_args(argv=None):
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = parser.add_argument
+    for kind in KINDS:
+        add(f"--{kind}", type=Path, required=True, metavar="FILE", help=".keras")
+    add("--dataset", default="coco", help="name of the data set (default: coco)")
+    add("--data-dir", required=True, help="its folder, with train and val splits")
+    add("--output", type=Path, default=ROOT / "keras_pose" / "shipped", metavar="FOLDER",
+        help="default: keras_pose/shipped")  # fmt: skip
+    add("--data-note", type=Path, default=ROOT / "keras_pose" / "shipped" / "data.md",
+        metavar="FILE", help="Markdown about the data, its terms and limits")  # fmt: skip
+    add("--calibration-images", type=positive_int, default=200, metavar="N",
+        help="of int8 (default: 200)")  # fmt: skip
+    for kind in KINDS:
+        add(f"--{kind}-int8-options", default="", metavar="'...'",
+            help="more options of export/to_tflite.py, for its int8 file")  # fmt: skip
+    add("--box-threshold", type=float, default=0.1, metavar="SCORE",
+        help="of both together: boxes from this score (default: 0.1)")  # fmt: skip
+    add("--limit", type=positive_int, metavar="N", help="measure on the first N images")
+    return parser.parse_args(argv)
+
+
+def run(script, *arguments):
+    """Runs a script of this repository as the command that it prints.
+
+    Raises:
+        ValueError: what the script said of why it could not.
+    """
+    arguments = list(map(str, arguments))
+    print(f"\n$ python {script} {shlex.join(arguments)}", flush=True)
+    try:
+        # In this process, since TensorFlow takes seconds to start.
+        runpy.run_path(str(ROOT / script), run_name="of_ship")["main"](arguments)
+    except SystemExit as error:
+        reason = str(error).splitlines()[0].removeprefix("error: ")
+        raise ValueError(f"{script}: {reason}") from error
+
+
+def export_files(kind, args, work):
+    """Exports one model; returns its files, and reasons for those that were refused."""
+    from keras_pose.contract import read_entry
+
+    entry, _ = read_entry(getattr(args, kind))
+    height, width = entry["input"]["shape"][1:3]
+    files, refused = {}, {}
+    for quantization in QUANTIZATIONS:
+        path = work / f"{entry['model']}_{height}x{width}_{quantization}.tflite"
+        options = ["--weights", getattr(args, kind), "--output", path]
+        if quantization == "int8":
+            options += ["--dataset", args.dataset, "--data-dir", args.data_dir]
+            options += ["--calibration-images", args.calibration_images]
+            options += shlex.split(getattr(args, f"{kind}_int8_options"))
+        try:
+            run("export/to_tflite.py", f"--{quantization}", *options)
+            files[quantization] = path
+        except ValueError as error:
+            refused[quantization] = str(error)
+            print(f"refused     {error}")
+    return files, refused, (entry["model"], (height, width))
+
+
+def measure(args, numbers, *options):
+    """Runs the evaluator; returns what it wrote, by the hash of the model file."""
+    from keras_pose.files import read_json
+
+    data = ["--dataset", args.dataset, "--data-dir", args.data_dir, "--split", "val"]
+    limit = ["--limit", args.limit] if args.limit else []
+    run("training/evaluate.py", *options, *data, *limit, "--output", numbers)
+    found = [read_json(path) for path in sorted(numbers.glob("*.json"))]
+    return {values["protocol"]["file_sha256"]: values for values in found}
+
+
+def prepare(kind, args, work):
+    """Exports and measures one model."""
+    from keras_pose.exporting.shipping import Shipment
+    from keras_pose.files import file_sha256, read_json
+    from keras_pose.runs import RECIPE_NAME
+
+    files, refused, (name, input_hw) = export_files(kind, args, work)
+    weights = {"float32": getattr(args, kind), **files}
+    found = measure(args, work / f"{kind}_numbers", "--weights", *weights.values())
+    metrics = {
+        quantization: found[file_sha256(path)[:16]]
+        for quantization, path in weights.items()
+    }
+    recipe_path = getattr(args, kind).with_name(RECIPE_NAME)
+    recipe = read_json(recipe_path) if recipe_path.exists() else {}
+    return Shipment(kind, name, input_hw, files, refused, metrics, recipe)
+
+
+def measure_pairs(pose, detector, args, work):
+    """Measures the pairs of one type, and that of the defaults."""
+    pairs = {(pose.default, detector.default)} | {(name, name) for name in QUANTIZATIONS}
+    found = {}
+    for pair in sorted(pairs):
+        if pair[0] in pose.files and pair[1] in detector.files:
+            numbers = work / "-".join(("both", *pair))
+            options = ("--weights", pose.files[pair[0]], "--detector")
+            options += (detector.files[pair[1]], "--box-threshold", args.box_threshold)
+            (found[pair],) = measure(args, numbers, *options).values()
+    return found
+
+
+@plain_errors()
+def main(argv=None):
+    args = parse_args(argv)
+    from keras_pose.exporting.shipping import write_shipment
+
+    data_note = args.data_note.read_text(encoding="utf-8")
+    with tempfile.TemporaryDirectory() as folder:
+        work = Path(folder)
+        shipments = [prepare(kind, args, work) for kind in KINDS]
+        pipelines = measure_pairs(*shipments, args, work)
+        written = write_shipment(shipments, pipelines, work, args.output, data_note)
+    for path in written:
+        print(f"written     {path} ({path.stat().st_size / 1e6:.2f} MB)")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,233 @@
+"""What comes with the package: choosing the default files, model cards, the index.
+
+`export/ship.py` exports and measures; here is what it makes of the figures.
+"""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras_pose
+from keras_pose.contract import CONTRACT_NAME
+from keras_pose.files import check_writable, file_sha256, write_json
+from keras_pose.shipped import DETECTOR, INDEX_NAME, POSE
+
+MAX_BYTES = 12e6
+# An int8 file is smaller and faster; it may cost this much AP against float16.
+MAX_LOSS = 0.01
+# Of a recipe, what says where files lay on somebody's machine.
+_PRIVATE = ("data_dir", "max_steps")
+_COLUMNS = {
+    POSE: ("AP", "AP50", "AP75", "APM", "APL", "AR"),
+    DETECTOR: ("AP", "AP50", "AP75", "APS", "APM", "APL", "AR100"),
+}
+
+
+@dataclass(frozen=True)
+class Shipment:
+    """One model that is shipped.
+
+    Attributes:
+        kind: "pose" or "detector".
+        name: zoo name.
+        input_hw: (height, width), pixels.
+        files: quantization -> file.
+        refused: quantization -> why the exporter wrote no such file.
+        metrics: "float32" (the Keras model) and quantizations -> what `evaluate.py`
+            wrote.
+        recipe: of the training run; {} where it is not known.
+    """
+
+    kind: str
+    name: str
+    input_hw: tuple[int, int]
+    files: dict[str, Path]
+    refused: dict[str, str]
+    metrics: dict[str, dict[str, Any]]
+    recipe: dict[str, Any]
+
+    @property
+    def default(self) -> str:
+        """The quantization to take: int8, unless it loses more than `MAX_LOSS` AP.
+
+        Raises:
+            ValueError: where nothing was exported.
+        """
+        if not self.files:
+            raise ValueError(f"No file of {self.name} was exported: {self.refused}.")
+        if "int8" not in self.files or "float16" not in self.files:
+            return next(iter(self.files))
+        loss = self.metrics["float16"]["AP"] - self.metrics["int8"]["AP"]
+        return "int8" if loss <= MAX_LOSS else "float16"
+
+
+def write_shipment(shipments, pipelines, work, output, data_note: str) -> list[Path]:
+    """Puts files, contracts, model cards and index in place of those that were there.
+
+    The index is written last: a copy without it counts as one without models.
+
+    Args:
+        shipments: the two `Shipment`s, whose files lie in `work` with their contract.
+        pipelines: what `evaluate.py --detector` wrote, by (pose, detector)
+            quantizations.
+        work: folder of the files.
+        output: folder to ship from.
+        data_note: Markdown about the data, which ends both cards.
+
+    Returns:
+        What was written.
+
+    Raises:
+        ValueError: if the files are more than `MAX_BYTES` together.
+    """
+    work, output = Path(work), check_writable(output)
+    cards = {each.kind: model_card(each, pipelines, data_note) for each in shipments}
+    files = [path for each in shipments for path in each.files.values()]
+    size = sum(path.stat().st_size for path in (*files, work / CONTRACT_NAME))
+    size += sum(len(card.encode()) for card in cards.values())
+    if size > MAX_BYTES:
+        raise ValueError(
+            f"What comes with the package may have {MAX_BYTES / 1e6:g} MB, got "
+            f"{size / 1e6:.2f} MB."
+        )
+    (output / INDEX_NAME).unlink(missing_ok=True)
+    for old in output.glob("*.tflite"):
+        old.unlink()
+    written = [
+        Path(shutil.copyfile(path, output / path.name))
+        for path in (*files, work / CONTRACT_NAME)
+    ]
+    for kind, card in cards.items():
+        path = output / f"{kind}.md"
+        path.write_text(card, encoding="utf-8")
+        written.append(path)
+    index = {
+        each.kind: {
+            "default": each.default,
+            "files": {name: path.name for name, path in each.files.items()},
+        }
+        for each in shipments
+    }
+    return [*written, write_json(output / INDEX_NAME, index)]
+
+
+def model_card(shipment: Shipment, pipelines, data_note: str) -> str:
+    """Writes a model card in Markdown: files, training, figures, data."""
+    height, width = shipment.input_hw
+    what = {POSE: "Keypoints of one person", DETECTOR: "People in a picture"}
+    parts = [
+        f"# {what[shipment.kind]}: `{shipment.name}`, {height}x{width}\n\n"
+        f"Trained and measured by keras_pose {keras_pose.__version__}; "
+        f"`export/ship.py` wrote this card. Default: **{shipment.default}**.",
+        f"## Files\n\n{_files(shipment)}",
+        f"## Figures\n\n{_figures(shipment)}",
+        f"## Both models together\n\n{_pipelines(pipelines)}",
+        f"## Training\n\n{_training(shipment.recipe)}",
+        data_note.strip(),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _files(shipment: Shipment) -> str:
+    rows = [
+        (
+            path.name,
+            quantization,
+            f"{path.stat().st_size / 1e6:.2f}",
+            file_sha256(path)[:16],
+        )
+        for quantization, path in shipment.files.items()
+    ]
+    lines = [markdown_table(("file", "type", "MB", "SHA-256 begins"), rows)]
+    lines += [
+        f"No {quantization} file: {reason}"
+        for quantization, reason in shipment.refused.items()
+    ]
+    return "\n\n".join(lines)
+
+
+def _figures(shipment: Shipment) -> str:
+    columns = _COLUMNS[shipment.kind]
+    first = shipment.metrics["float32"]
+    rows = [
+        (
+            "float32 (Keras)" if name == "float32" else name,
+            *(f"{values[column]:.3f}" for column in columns),
+            f"{first['AP'] - values['AP']:+.3f}",
+        )
+        for name, values in shipment.metrics.items()
+    ]
+    table = markdown_table(("type", *columns, "loss"), rows)
+    return f"{_protocol(first['protocol'])}\n\n{table}"
+
+
+def _protocol(protocol: dict[str, Any]) -> str:
+    """Says in words under what a figure was measured; not official COCO AP."""
+    subset = "first " if protocol["is_subset"] else ""
+    words = [
+        f"{protocol['dataset']} {protocol['split']} as below",
+        f"{subset}{protocol['num_images']} images",
+        f"{protocol['num_people']} people",
+    ]
+    if "boxes" in protocol:
+        is_truth = protocol["boxes"] == "ground truth"
+        words += [
+            "ground-truth boxes"
+            if is_truth
+            else f"boxes of {protocol['boxes']} from score {protocol['boxes_threshold']:g}",
+            "flip test" if protocol["flip_test"] else "no flip test",
+            f"{protocol['nms']} OKS-NMS",
+        ]
+        kind = "Keypoint AP"
+    else:
+        settings = protocol["settings"]
+        words += [
+            f"scores over {settings['score_threshold']:g}",
+            f"NMS at IoU {settings['iou_threshold']:g}",
+        ]
+        kind = "Box AP"
+    return f"{kind}, **not official COCO AP** (see below): {', '.join(words)}."
+
+
+def _pipelines(pipelines) -> str:
+    parts = []
+    rows = []
+    for (pose, detector), values in pipelines.items():
+        times = values["pipeline"]
+        rows.append((
+            pose,
+            detector,
+            f"{values['AP']:.3f}",
+            f"{values['AP50']:.3f}",
+            f"{times['box']['AP']:.3f}" if "box" in times else "-",
+            *(f"{times[f'milliseconds, {n} people']['total']:.0f}" for n in (1, 5, 20)),
+        ))  # fmt: skip
+        parts = [_protocol(values["protocol"])]
+    names = ["pose", "detector", "AP", "AP50", "box AP"]
+    names += [f"ms, {people}" for people in ("1 person", "5 people", "20 people")]
+    parts.append(markdown_table(names, rows))
+    parts.append(
+        "Milliseconds for a whole image on the machine that measured: good for comparing "
+        "the rows."
+    )
+    return "\n\n".join(parts)
+
+
+def _training(recipe: dict[str, Any]) -> str:
+    if not recipe:
+        return "The recipe of the training run is not known."
+    rows = [
+        (name, f"`{Path(value).name if name == 'weights' else value}`")
+        for name, value in recipe.items()
+        if name not in _PRIVATE and value is not None
+    ]
+    return markdown_table(("setting", "value"), rows)
+
+
+def markdown_table(header, rows) -> str:
+    """Lays rows of words out as a Markdown table."""
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)

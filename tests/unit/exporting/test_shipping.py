@@ -1,0 +1,111 @@
+"""Shipping: which file is the default, what the cards say, what is put in place."""
+
+import json
+
+import pytest
+
+from keras_pose.exporting import shipping
+from keras_pose.exporting.shipping import Shipment, write_shipment
+from keras_pose.shipped import shipped_file
+
+POSE_PROTOCOL = {
+    "dataset": "coco",
+    "split": "val",
+    "is_subset": False,
+    "num_images": 398,
+    "num_people": 951,
+    "boxes": "ground truth",
+    "boxes_threshold": 0.0,
+    "flip_test": False,
+    "nms": "hard",
+}
+BOX_PROTOCOL = {
+    **{name: POSE_PROTOCOL[name] for name in ("dataset", "split", "is_subset")},
+    "num_images": 398,
+    "num_people": 1739,
+    "settings": {"score_threshold": 0.05, "iou_threshold": 0.6},
+}
+
+
+def shipment(work, kind, ap, refused=None):
+    """One model with the AP of each type."""
+    protocol = POSE_PROTOCOL if kind == "pose" else BOX_PROTOCOL
+    names = ("AP50", "AP75", "APS", "APM", "APL", "AR", "AR100")
+    metrics = {
+        name: {"AP": value, **dict.fromkeys(names, 0.5), "protocol": protocol}
+        for name, value in ap.items()
+    }
+    files = {name: work / f"{kind}_{name}.tflite" for name in ap if name != "float32"}
+    for path in files.values():
+        path.write_bytes(b"weights of " + path.name.encode())
+    recipe = {"epochs": 19, "data_dir": "/home/me/coco", "weights": "/home/me/first.keras"}
+    return Shipment(kind, f"{kind}_net", (64, 48), files, refused or {}, metrics, recipe)
+
+
+def shipments(work):
+    (work / "pose_model.json").write_text("{}")
+    pose = shipment(work, "pose", {"float32": 0.5, "int8": 0.495, "float16": 0.5})
+    detector = shipment(work, "detector", {"float32": 0.4, "int8": 0.34, "float16": 0.4})
+    return pose, detector
+
+
+def both(pose, detector):
+    protocol = POSE_PROTOCOL | {"boxes": "detector_int8.tflite", "boxes_threshold": 0.1}
+    times = {f"milliseconds, {n} people": {"total": 10.0 * n} for n in (1, 5, 20)}
+    values = {"AP": 0.321, "AP50": 0.6, "protocol": protocol}
+    return {("int8", "float16"): values | {"pipeline": {"box": {"AP": 0.4}, **times}}}
+
+
+def test_int8_is_the_default_unless_it_loses_too_much(tmp_path):
+    pose, detector = shipments(tmp_path)
+    assert (pose.default, detector.default) == ("int8", "float16")
+    only = shipment(tmp_path, "pose", {"float32": 0.5, "float16": 0.5}, {"int8": "why"})
+    assert only.default == "float16"
+    with pytest.raises(ValueError, match=r"No file of pose_net was exported: .*why"):
+        _ = shipment(tmp_path, "pose", {"float32": 0.5}, {"int8": "why"}).default
+
+
+def test_files_cards_and_index_are_put_in_place(tmp_path):
+    work, output = tmp_path / "work", tmp_path / "shipped"
+    work.mkdir()
+    output.mkdir()
+    (output / "old_int8.tflite").touch()
+    pose, detector = shipments(work)
+
+    written = write_shipment(
+        (pose, detector), both(pose, detector), work, output, "## Data"
+    )
+
+    assert {path.name for path in output.iterdir()} == {path.name for path in written}
+    assert not (output / "old_int8.tflite").exists()
+    assert shipped_file("pose", folder=output).name == "pose_int8.tflite"
+    assert shipped_file("detector", folder=output).name == "detector_float16.tflite"
+    card = (output / "detector.md").read_text()
+    assert "not official COCO AP" in card
+    assert "| int8 | 0.340 |" in card
+    assert "+0.060 |" in card
+    assert "1739 people, scores over 0.05, NMS at IoU 0.6" in card
+    assert "| int8 | float16 | 0.321 | 0.600 | 0.400 | 10 | 50 | 200 |" in card
+    assert card.endswith("## Data\n")
+    pose_card = (output / "pose.md").read_text()
+    assert "951 people, ground-truth boxes, no flip test, hard OKS-NMS" in pose_card
+    assert "first.keras" in pose_card
+    assert "/home/me" not in pose_card
+
+
+def test_what_was_refused_is_told(tmp_path):
+    refused = {"int8": "too far off"}
+    only = shipment(tmp_path, "pose", {"float32": 0.5, "float16": 0.5}, refused)
+    assert "No int8 file: too far off" in shipping.model_card(only, {}, "")
+
+
+def test_too_much_is_refused_before_anything_is_replaced(tmp_path, monkeypatch):
+    work, output = tmp_path / "work", tmp_path / "shipped"
+    work.mkdir()
+    output.mkdir()
+    (output / "shipped.json").write_text(json.dumps({"pose": "as it was"}))
+    pose, detector = shipments(work)
+    monkeypatch.setattr(shipping, "MAX_BYTES", 100)
+    with pytest.raises(ValueError, match=r"may have 0\.0001 MB, got"):
+        write_shipment((pose, detector), both(pose, detector), work, output, "")
+    assert (output / "shipped.json").exists()
