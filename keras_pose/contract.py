@@ -1,32 +1,42 @@
 """The contract: what anyone who runs a model file must know. Read and written here only.
 
 Exported files (`.tflite`, `.onnx`) have theirs in `pose_model.json` in the same
-folder, one entry per file name, with the file's hash. A `.keras` file carries
-its own inside (a `.keras` file is a zip archive; Keras ignores further members).
+folder, one entry per file name, with the file's hash, and a copy inside, so that one file
+can travel alone (see `keras_pose.embedded`). A `.keras` file carries its own inside (a
+`.keras` file is a zip archive; Keras ignores further members).
+
+docs/contract.md explains every field, `pose_model.schema.json` is the JSON Schema. Within
+a version, fields are only added, and those that a reader does not know it may ignore.
 """
 
 from __future__ import annotations
 
-import dataclasses
+import contextlib
 import json
 import zipfile
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 
-from keras_pose.codecs import Codec, codec_from_dict
+from keras_pose.codecs import Codec, codec_class, codec_from_dict
+from keras_pose.embedded import MAX_BYTES, extract
 from keras_pose.files import atomic_path, file_sha256, read_json, write_json
 from keras_pose.geometry import BOX_PADDING
 from keras_pose.normalization import Normalization
 from keras_pose.skeleton import Skeleton
 
 CONTRACT_NAME = "pose_model.json"
-SCHEMA_VERSION = 1
+# What another version means is another contract; another minor version has more fields.
+SCHEMA_VERSION, SCHEMA_MINOR = 1, 1
 # What the image is called in every file; outputs are called as their codec says.
 INPUT_NAME = "image"
 TOP_DOWN = "top_down"
+VERSION_FIELDS = {"schema_version": SCHEMA_VERSION, "schema_minor": SCHEMA_MINOR}
+# Of tensors.
+DTYPES = ("uint8", "int8", "int16", "int32", "int64", "float16", "float32")
 
 
 @dataclass(frozen=True)
@@ -110,7 +120,7 @@ class Contract:
     def with_tensors(self, image: TensorSpec, outputs, **values) -> Contract:
         """Returns the contract of a file with these tensors; `values` as `replace`."""
         (output,) = outputs
-        return dataclasses.replace(self, input=image, output=output, **values)
+        return replace(self, input=image, output=output, **values)
 
     def to_dict(self) -> dict[str, Any]:
         return {
@@ -130,7 +140,7 @@ class Contract:
             },
             "codec": self.codec.to_dict(),
             "skeleton": {
-                **dataclasses.asdict(self.skeleton),
+                **asdict(self.skeleton),
                 "mirror_pairs": self.skeleton.mirror_pairs,
                 "limb_pairs": self.skeleton.limb_pairs,
             },
@@ -143,27 +153,24 @@ class Contract:
         Raises:
             ValueError: names the field that is missing or does not fit.
         """
-        # Contracts of the first versions were all of one task, and do not say it.
-        if values.get("task", TOP_DOWN) != TOP_DOWN:
+        task = task_of(values)
+        if task != TOP_DOWN:
             raise ValueError(
-                f"This is a contract for {values['task']}, not of a network that finds one "
+                f"This is a contract for {task}, not of a network that finds one "
                 "person's keypoints. Detectors are loaded by runtime.load_detector."
             )
-        try:
-            normalization = values["input"]["normalization"]
+        with plain_field_errors():
             return cls(
                 model=values["model"],
                 input=tensor_spec(values["input"]),
                 output=tensor_spec(values["output"]),
-                codec=codec_from_dict(values["codec"]),
+                codec=_codec(values["codec"]),
                 skeleton=_skeleton(values["skeleton"]),
-                normalization=normalization and Normalization.from_dict(normalization),
+                normalization=normalization_of(values["input"]),
                 quantization=values["quantization"],
-                box_padding=values["crop"]["box_padding"],
+                box_padding=_positive(values["crop"], "box_padding"),
                 signature=values["signature"],
             )
-        except (KeyError, TypeError) as error:
-            raise ValueError(f"The contract lacks the field {error}.") from error
 
 
 def keras_contract(
@@ -192,7 +199,7 @@ def keras_contract(
 def input_to_dict(image: TensorSpec, normalization: Normalization | None) -> dict[str, Any]:
     """Describes the image tensor of any network."""
     return {
-        **dataclasses.asdict(image),
+        **asdict(image),
         "layout": "NHWC",
         "channel_order": "RGB",
         "value_range": [0, 255],
@@ -202,14 +209,74 @@ def input_to_dict(image: TensorSpec, normalization: Normalization | None) -> dic
 
 def output_to_dict(output: TensorSpec) -> dict[str, Any]:
     """Describes one output tensor of any network."""
-    return {**dataclasses.asdict(output), "layout": "NHWC"}
+    return {**asdict(output), "layout": "NHWC"}
+
+
+def task_of(values: dict[str, Any]) -> str:
+    """Returns what a contract is for.
+
+    Raises:
+        ValueError: for what is no contract.
+    """
+    if not isinstance(values, dict):
+        raise ValueError(f"A contract is a JSON object, got {str(values)[:60]}.")
+    # Those of the first versions were all of one task, and do not say it.
+    return str(values.get("task", TOP_DOWN))
+
+
+@contextlib.contextmanager
+def plain_field_errors() -> Iterator[None]:
+    """Says in a ValueError what is wrong with the fields of a contract."""
+    try:
+        yield
+    except KeyError as error:
+        raise ValueError(f"The contract lacks the field {error}.") from error
+    except (TypeError, AttributeError) as error:
+        raise ValueError(f"A field of the contract has another type: {error}.") from error
 
 
 def tensor_spec(values: dict[str, Any]) -> TensorSpec:
-    """Reads a tensor's entry, of which there may be more than `TensorSpec` holds."""
-    fields = {field.name for field in dataclasses.fields(TensorSpec)}
-    spec = TensorSpec(**{key: values[key] for key in fields})
-    return dataclasses.replace(spec, shape=tuple(spec.shape))
+    """Reads a tensor's entry, of which there may be more than `TensorSpec` holds.
+
+    Raises:
+        ValueError: for what describes no tensor.
+    """
+    spec = TensorSpec(**{field.name: values[field.name] for field in fields(TensorSpec)})
+    is_size = all(size is None or (type(size) is int and size > 0) for size in spec.shape)
+    if not is_size or spec.dtype not in DTYPES:
+        raise ValueError(
+            f"The contract's tensor {spec.name!r} needs sizes above 0 and one of the types "
+            f"{DTYPES}, got {spec.shape} {spec.dtype!r}."
+        )
+    if spec.scale is not None and not (spec.scale > 0 and type(spec.zero_point) is int):
+        raise ValueError(
+            f"The contract's tensor {spec.name!r} needs a scale above 0 and a whole zero "
+            f"point, got {spec.scale!r} and {spec.zero_point!r}."
+        )
+    return replace(spec, shape=tuple(spec.shape))
+
+
+def normalization_of(image: dict[str, Any]) -> Normalization | None:
+    """Reads what the image tensor's entry says of normalisation."""
+    values = image["normalization"]
+    return None if values is None else Normalization.from_dict(known(Normalization, values))
+
+
+def known(kind: type, values: dict[str, Any]) -> dict[str, Any]:
+    """Leaves out what a dataclass has no field for: a newer version's additions."""
+    names = {field.name for field in fields(kind)}
+    return {name: value for name, value in values.items() if name in names}
+
+
+def _codec(values: dict[str, Any]) -> Codec:
+    kind = values["kind"]
+    return codec_from_dict({"kind": kind, **known(codec_class(kind), values)})
+
+
+def _positive(values: dict[str, Any], name: str) -> float:
+    if not values[name] > 0:
+        raise ValueError(f"The contract's {name} must be above 0, got {values[name]!r}.")
+    return values[name]
 
 
 def _skeleton(values: dict[str, Any]) -> Skeleton:
@@ -246,7 +313,7 @@ def write_contract(model_path, contract: AnyContract) -> Path:
     }
     file = {"bytes": model_path.stat().st_size, "sha256": file_sha256(model_path)}
     models[model_path.name] = {"file": file, **contract.to_dict()}
-    return write_json(path, {"schema_version": SCHEMA_VERSION, "models": models})
+    return write_json(path, {**VERSION_FIELDS, "models": models})
 
 
 def contracts_beside(model_path) -> dict[str, Any]:
@@ -262,6 +329,8 @@ def contracts_beside(model_path) -> dict[str, Any]:
 
 def read_contract(model_path) -> Contract:
     """Reads the contract of a `.keras`, `.tflite` or `.onnx` file.
+
+    That of the folder's `pose_model.json` is preferred to the one inside the file.
 
     Raises:
         FileNotFoundError: when there is no contract.
@@ -280,43 +349,67 @@ def read_entry(model_path) -> tuple[dict[str, Any], Path]:
     """
     model_path = Path(model_path)
     if model_path.suffix == ".keras":
-        return _read_embedded(model_path), model_path
+        return _read_archived(model_path), model_path
     path = model_path.with_name(CONTRACT_NAME)
+    beside = contracts_beside(model_path)
+    if model_path.name in beside:
+        return _checked(beside[model_path.name], model_path), path
+    inside = extract(model_path)
+    if inside is not None:
+        check_version(inside, model_path)
+        return inside, model_path
     if not path.exists():
         raise FileNotFoundError(
-            f"{model_path} has no contract: expected {path.name} in the same folder. "
-            "export/to_tflite.py and export/to_onnx.py write both; copy both."
+            f"{model_path} has no contract: expected {path.name} in the same folder, or "
+            "one inside. export/to_tflite.py and export/to_onnx.py write both."
         )
-    models = _read_models(path)
-    if model_path.name not in models:
-        raise ValueError(
-            f"{path} describes {sorted(models)}, but not {model_path.name}: was the "
-            "file renamed?"
-        )
-    entry = models[model_path.name]
-    actual = file_sha256(model_path)
-    if entry.get("file", {}).get("sha256") != actual:
+    raise ValueError(
+        f"{path} describes {sorted(beside)}, but not {model_path.name}: was the "
+        "file renamed? (It holds no contract of its own.)"
+    )
+
+
+def _checked(entry: dict[str, Any], model_path: Path) -> dict[str, Any]:
+    """Returns an entry whose file is the one it was written for."""
+    file, actual = entry.get("file"), file_sha256(model_path)
+    if not isinstance(file, dict) or file.get("sha256") != actual:
         raise ValueError(
             f"{model_path} is not the file its contract describes: its SHA-256 begins "
-            f"{actual[:12]}, {path.name} says {str(entry.get('file'))[:80]}."
+            f"{actual[:12]}, {CONTRACT_NAME} says {str(file)[:80]}."
         )
-    return entry, path
+    return entry
 
 
 def _read_models(path: Path) -> dict[str, Any]:
     values = read_json(path)
-    version = values.get("schema_version") if isinstance(values, dict) else None
-    if version != SCHEMA_VERSION:
-        raise ValueError(
-            f"{path} has contract schema_version {version}; this version of keras_pose "
-            f"reads {SCHEMA_VERSION}."
-        )
+    check_version(values, path)
     models = values.get("models")
-    if not isinstance(models, dict):
+    if not isinstance(models, dict) or not all(map(_is_object, models.values())):
         raise ValueError(
-            f"{path}: models must map file names to contracts, got {models!r}."
+            f"{path}: models must map file names to contracts, got {str(models)[:80]}."
         )
     return models
+
+
+def _is_object(value) -> bool:
+    return isinstance(value, dict)
+
+
+def check_version(values, path) -> None:
+    """Raises ValueError for a contract that this version cannot read, or that is none.
+
+    A newer minor version is read: what it has more of may be ignored.
+    """
+    version = values.get("schema_version") if isinstance(values, dict) else None
+    if version == SCHEMA_VERSION:
+        return
+    hint = ""
+    if isinstance(version, int) and version > SCHEMA_VERSION:
+        hint = " A newer version of keras_pose wrote it: update this one."
+    raise ValueError(
+        f"{path} has contract schema_version {version}; this version of keras_pose "
+        f"reads {SCHEMA_VERSION}.{hint}"
+    )
 
 
 def named(read, values, path):
@@ -333,16 +426,22 @@ def save_keras_model(model, path, contract: AnyContract) -> Path:
     with atomic_path(path) as temporary:
         model.save(temporary)
         with zipfile.ZipFile(temporary, "a") as archive:
-            archive.writestr(CONTRACT_NAME, json.dumps(contract.to_dict(), indent=2))
+            values = {**VERSION_FIELDS, **contract.to_dict()}
+            archive.writestr(CONTRACT_NAME, json.dumps(values, indent=2))
     return path
 
 
-def _read_embedded(path: Path) -> dict[str, Any]:
+def _read_archived(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise FileNotFoundError(f"Model file {path} does not exist.")
     try:
         with zipfile.ZipFile(path) as archive:
-            return json.loads(archive.read(CONTRACT_NAME))
+            size = archive.getinfo(CONTRACT_NAME).file_size
+            if size > MAX_BYTES:
+                raise ValueError(
+                    f"{path} holds a contract of {size} bytes; it may have {MAX_BYTES}."
+                )
+            values = json.loads(archive.read(CONTRACT_NAME))
     except zipfile.BadZipFile as error:
         raise ValueError(f"{path} is not a .keras file, or is damaged: {error}.") from error
     except KeyError as error:
@@ -350,3 +449,8 @@ def _read_embedded(path: Path) -> dict[str, Any]:
             f"{path} holds no contract ({CONTRACT_NAME}): it was not saved by keras_pose. "
             "Save it with keras_pose.contract.save_keras_model."
         ) from error
+    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ValueError(f"The contract in {path} is not valid JSON: {error}.") from error
+    if isinstance(values, dict) and "schema_version" in values:  # the first had none
+        check_version(values, path)
+    return values

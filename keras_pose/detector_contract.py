@@ -11,13 +11,16 @@ from typing import Any
 from keras_pose.boxes import PAD_VALUE, BoxSettings
 from keras_pose.contract import (
     INPUT_NAME,
-    TOP_DOWN,
     Contract,
     TensorSpec,
     input_to_dict,
+    known,
     named,
+    normalization_of,
     output_to_dict,
+    plain_field_errors,
     read_entry,
+    task_of,
     tensor_spec,
 )
 from keras_pose.normalization import Normalization
@@ -142,11 +145,10 @@ class DetectorContract:
             ValueError: names the field that is missing or does not fit, or the other
                 task that the contract is for.
         """
-        task = values.get("task", TOP_DOWN)
+        task = task_of(values)
         if task != DETECTION:
             raise ValueError(f"This is a contract for {task}, not of a detector.")
-        try:
-            normalization = values["input"]["normalization"]
+        with plain_field_errors():
             return cls(
                 model=values["model"],
                 input=tensor_spec(values["input"]),
@@ -154,13 +156,11 @@ class DetectorContract:
                 distances=tuple(map(tensor_spec, values["distances"])),
                 strides=tuple(values["strides"]),
                 class_names=tuple(values["class_names"]),
-                settings=BoxSettings(**values["settings"]),
-                normalization=normalization and Normalization.from_dict(normalization),
+                settings=BoxSettings(**known(BoxSettings, values["settings"])),
+                normalization=normalization_of(values["input"]),
                 quantization=values["quantization"],
                 signature=values["signature"],
             )
-        except (KeyError, TypeError) as error:
-            raise ValueError(f"The contract lacks the field {error}.") from error
 
 
 # What a file that can be exported has.
@@ -210,4 +210,4 @@ def read_detector_contract(model_path) -> DetectorContract:
 
 def is_detector(model_path) -> bool:
     """Tells whether a model file's contract is a detector's; errors likewise."""
-    return read_entry(model_path)[0].get("task", TOP_DOWN) == DETECTION
+    return task_of(read_entry(model_path)[0]) == DETECTION

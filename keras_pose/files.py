@@ -67,7 +67,7 @@ def read_json(path):
         raise FileNotFoundError(f"File {path} does not exist.")
     try:
         return json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ValueError(f"File {path} is not valid JSON: {error}.") from error
 
 

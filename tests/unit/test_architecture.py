@@ -20,6 +20,7 @@ RANKS = {
     "skeleton": 0,
     "structures": 0,
     "boxes": 1,
+    "embedded": 1,
     "codecs": 1,
     "losses": 1,
     "models": 1,

@@ -13,6 +13,8 @@ from keras_pose.contract import (
     read_contract,
     write_contract,
 )
+from keras_pose.embedded import embed
+from keras_pose.exporting.embedding import embed_contract
 from keras_pose.normalization import IMAGENET
 from keras_pose.skeleton import COCO_17
 
@@ -96,6 +98,125 @@ def test_missing_field_is_named(model_file):
     edit_contract(model_file, lambda values: values["models"][model_file.name].pop("codec"))
     with pytest.raises(ValueError, match=r"pose_model\.json: .* lacks the field 'codec'"):
         read_contract(model_file)
+
+
+@pytest.mark.parametrize("minor", [{}, {"schema_minor": 0}, {"schema_minor": 7}])
+def test_other_minor_versions_are_read(model_file, minor):
+    def edit(values):
+        del values["schema_minor"]
+        values.update(minor, mood="good")
+        entry = values["models"][model_file.name]
+        for part in ("input", "output", "crop", "codec", "skeleton"):
+            entry[part]["mood"] = "good"
+
+    edit_contract(model_file, edit)
+    assert read_contract(model_file) == CONTRACT
+
+
+def test_contract_of_a_newer_version_says_what_to_do(model_file):
+    edit_contract(model_file, lambda values: values.update(schema_version=2))
+    with pytest.raises(ValueError, match=r"schema_version 2; .* update this one"):
+        read_contract(model_file)
+
+
+def test_the_first_contracts_had_no_task(model_file):
+    def edit(values):
+        del values["models"][model_file.name]["task"]
+
+    edit_contract(model_file, edit)
+    assert read_contract(model_file) == CONTRACT
+
+
+@pytest.mark.parametrize(
+    ("edit", "message"),
+    [
+        (lambda entry: entry.update(input=[1]), "a field of the contract has another type"),
+        (
+            lambda entry: entry.update(codec="dark"),
+            "a field of the contract has another type",
+        ),
+        (lambda entry: entry["codec"].update(kind="magic"), "Unknown codec kind 'magic'"),
+        (lambda entry: entry["codec"].update(kind=["dark"]), "has another type"),
+        (lambda entry: entry["input"].update(shape=None), "has another type"),
+        (lambda entry: entry["input"].update(shape=[1, -2]), "needs sizes above 0"),
+        (
+            lambda entry: entry["output"].update(dtype="int3"),
+            "needs sizes above 0 and one of",
+        ),
+        (lambda entry: entry["output"].update(scale=0), "needs a scale above 0"),
+        (lambda entry: entry["output"].update(zero_point=None), "a whole zero point"),
+        (lambda entry: entry["crop"].update(box_padding=0), "box_padding must be above 0"),
+        (lambda entry: entry["skeleton"].update(names=5), "has another type"),
+        (lambda entry: entry.update(task="pottery"), "This is a contract for pottery"),
+        (lambda entry: entry.update(file=None), "is not the file its contract describes"),
+    ],
+)
+def test_fields_that_make_no_sense_are_named(model_file, edit, message):
+    edit_contract(model_file, lambda values: edit(values["models"][model_file.name]))
+    with pytest.raises(ValueError, match=f"(?i){message}"):
+        read_contract(model_file)
+
+
+@pytest.mark.parametrize(
+    "text", ["[]", '{"schema_version": 1, "models": {"a": 3}}', "[" * 99999]
+)
+def test_what_is_no_contract_is_named(model_file, text):
+    model_file.with_name(CONTRACT_NAME).write_text(text)
+    with pytest.raises(ValueError, match=r"pose_model\.json"):
+        read_contract(model_file)
+
+
+def lonely_file(folder):
+    """An `.onnx` file without operators, with a contract inside and none beside."""
+    path = folder / "lonely.onnx"
+    path.write_bytes(b"\x08\x07\x12\x04test")
+    embed_contract(path, CONTRACT)
+    return path
+
+
+def test_a_file_may_travel_alone_under_any_name(tmp_path):
+    path = lonely_file(tmp_path)
+    assert read_contract(path) == CONTRACT
+    assert read_contract(path.rename(tmp_path / "other.onnx")) == CONTRACT
+
+
+def test_the_contract_beside_is_preferred(tmp_path):
+    path = lonely_file(tmp_path)
+    other = dataclasses.replace(CONTRACT, model="hrnet_w32")
+    write_contract(path, other)
+    assert read_contract(path) == other
+
+    # Of other files in the folder it says nothing of this one.
+    assert read_contract(path.rename(tmp_path / "renamed.onnx")) == CONTRACT
+
+
+def test_a_file_that_changed_is_refused_though_it_has_a_contract_inside(tmp_path):
+    path = lonely_file(tmp_path)
+    write_contract(path, CONTRACT)
+    path.write_bytes(path.read_bytes().replace(b"test", b"tent"))
+    with pytest.raises(ValueError, match="not the file its contract describes"):
+        read_contract(path)
+    path.with_name(CONTRACT_NAME).unlink()
+    with pytest.raises(
+        ValueError, match="not the file that the contract inside was written"
+    ):
+        read_contract(path)
+
+
+def test_an_embedded_contract_of_a_newer_version_is_refused(tmp_path):
+    path = tmp_path / "new.onnx"
+    path.write_bytes(b"\x08\x07")
+    embed(path, {**CONTRACT.to_dict(), "schema_version": 2})
+    with pytest.raises(ValueError, match=r"new\.onnx has contract schema_version 2"):
+        read_contract(path)
+
+
+def test_a_keras_file_of_a_newer_version_is_refused(tmp_path):
+    path = tmp_path / "new.keras"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr(CONTRACT_NAME, json.dumps({"schema_version": 2}))
+    with pytest.raises(ValueError, match=r"new\.keras has contract schema_version 2"):
+        read_contract(path)
 
 
 def test_contract_that_is_not_json_is_named(model_file):

@@ -1,0 +1,59 @@
+"""A file's contract inside the file, and what other tools like to read there."""
+
+from __future__ import annotations
+
+import keras_pose
+from keras_pose.contract import VERSION_FIELDS, Contract, TensorSpec
+from keras_pose.detector_contract import ModelContract
+from keras_pose.embedded import embed
+from keras_pose.embedded.tflite import Description, TensorNote
+from keras_pose.normalization import Normalization
+
+_PIXELS = "RGB pixels from 0 to 255"
+
+
+def embed_contract(path, contract: ModelContract) -> None:
+    """Writes a contract into a `.tflite` or `.onnx` file, in place.
+
+    The file runs as before. A `.tflite` file also gets the official metadata (names,
+    normalisation, labels), which Android Studio and MediaPipe show.
+
+    Raises:
+        ValueError: for a file that is damaged, or holds a contract already.
+    """
+    document = {**VERSION_FIELDS, **contract.to_dict()}
+    embed(path, document, describe(contract))
+
+
+def describe(contract: ModelContract) -> Description:
+    """Says in the official form what the contract says of the tensors."""
+    what = "one person's keypoints" if isinstance(contract, Contract) else "boxes of people"
+    return Description(
+        name=contract.model,
+        text=f"Finds {what}. Written by keras_pose {keras_pose.__version__}; the entry "
+        "KERAS_POSE_CONTRACT says how to use it.",
+        version=contract.quantization,
+        image=_image_note(contract.input, contract.normalization),
+        outputs=tuple(_output_note(contract, output) for output in contract.outputs),
+    )
+
+
+def _image_note(image: TensorSpec, normalization: Normalization | None) -> TensorNote:
+    """Tells the normalisation that is left to the caller: none, for exported files."""
+    if normalization is None:
+        return TensorNote(image.name, f"{_PIXELS}, as they are", (0.0,), (1.0,))
+    mean = tuple(255 * value for value in normalization.mean)
+    std = tuple(255 * value for value in normalization.std)
+    return TensorNote(image.name, f"{_PIXELS}, to be normalised", mean, std)
+
+
+def _output_note(contract: ModelContract, output: TensorSpec) -> TensorNote:
+    if not isinstance(contract, Contract):
+        is_score = output in contract.scores
+        labels = contract.class_names if is_score else ()
+        return TensorNote(output.name, "logits" if is_score else "distances", labels=labels)
+    # Channels, where there is one a keypoint; the axis of keypoints is not last elsewhere.
+    names = (
+        contract.skeleton.names if output.shape[-1] == len(contract.skeleton.names) else ()
+    )
+    return TensorNote(output.name, f"for the codec {contract.codec.kind}", labels=names)
