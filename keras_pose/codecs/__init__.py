@@ -2,6 +2,7 @@
 
 from keras_pose.codecs.base import Codec
 from keras_pose.codecs.dark import DarkHeatmapCodec
+from keras_pose.codecs.decoded import DecodedCodec
 from keras_pose.codecs.gaussian import GaussianHeatmapCodec
 from keras_pose.codecs.regression import RegressionCodec
 from keras_pose.codecs.simcc import SimccCodec
@@ -11,14 +12,17 @@ __all__ = [
     "CODECS",
     "Codec",
     "DarkHeatmapCodec",
+    "DecodedCodec",
     "GaussianHeatmapCodec",
     "RegressionCodec",
     "SimccCodec",
     "UdpHeatmapCodec",
     "UdpOffsetCodec",
+    "codec_class",
     "codec_from_dict",
 ]
 
+# What a network can be trained with.
 CODECS: dict[str, type[Codec]] = {
     codec.kind: codec
     for codec in (
@@ -30,6 +34,9 @@ CODECS: dict[str, type[Codec]] = {
         RegressionCodec,
     )
 }
+
+# What a file's contract may say besides.
+_OF_FILES: dict[str, type[Codec]] = {**CODECS, DecodedCodec.kind: DecodedCodec}
 
 
 def codec_from_dict(values: dict) -> Codec:
@@ -43,12 +50,21 @@ def codec_from_dict(values: dict) -> Codec:
         name: tuple(value) if isinstance(value, list) else value
         for name, value in values.items()
     }
-    kind = fields.pop("kind", None)
-    if kind not in CODECS:
-        raise ValueError(f"Unknown codec kind {kind!r}; known kinds: {sorted(CODECS)}.")
+    codec = codec_class(fields.pop("kind", None))
     try:
-        return CODECS[kind](**fields)
+        return codec(**fields)
     except TypeError as error:
         raise ValueError(
-            f"Codec {kind!r} cannot take {sorted(fields)}: {error}."
+            f"Codec {codec.kind!r} cannot take {sorted(fields)}: {error}."
         ) from error
+
+
+def codec_class(kind) -> type[Codec]:
+    """Returns the codec of a kind.
+
+    Raises:
+        ValueError: for an unknown one.
+    """
+    if kind not in _OF_FILES:
+        raise ValueError(f"Unknown codec kind {kind!r}; known kinds: {sorted(_OF_FILES)}.")
+    return _OF_FILES[kind]

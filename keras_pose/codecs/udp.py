@@ -17,7 +17,7 @@ from keras_pose.codecs.heatmaps import HeatmapCodec
 from keras_pose.codecs.peaks import blur, blur_around, find_peaks, log_around
 
 # What logarithms are taken of, in both codes.
-_LOG_LIMITS = (1e-3, 50.0)
+LOG_LIMITS = (1e-3, 50.0)
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ class UdpHeatmapCodec(GaussianHeatmapCodec):
     def _logs(self, maps, n, k, xy):
         """Returns (M, 3, 3) logarithms of smoothed maps around (M, 2) positions."""
         if not self.stretches:
-            return log_around(maps, n, k, xy, self.blur_kernel, 1, _LOG_LIMITS)
+            return log_around(maps, n, k, xy, self.blur_kernel, 1, LOG_LIMITS)
         border = cv2.BORDER_REFLECT_101
         whole = blur(maps, self.blur_kernel, border)
         low, high = whole.min(axis=(1, 2))[n, k], whole.max(axis=(1, 2))[n, k]
@@ -90,7 +90,7 @@ class UdpHeatmapCodec(GaussianHeatmapCodec):
         # A constant map stays what it is: a flat one.
         scale = maps[n, xy[:, 1], xy[:, 0], k] / np.where(high > low, high - low, 1)
         near = (near - low[:, None, None]) * scale[:, None, None]
-        return np.log(np.clip(near, *_LOG_LIMITS))
+        return np.log(np.clip(near, *LOG_LIMITS))
 
 
 def _repeat_edge(near, xy, heatmap_hw):

@@ -12,16 +12,19 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_pose.contract import INPUT_NAME
+from keras_pose.codecs import DecodedCodec
+from keras_pose.contract import INPUT_NAME, Contract
 from keras_pose.detector_contract import DetectorContract, ModelContract
+from keras_pose.exporting.decoding import decode_in_graph, decoded_contract
 from keras_pose.normalization import Normalization
 from keras_pose.runtime.keras_backend import last_output
 
 SIGNATURE = "serve"
+DECODED_NAME = DecodedCodec.output_name
 
 
-def serving_function(model, contract: ModelContract, batch=1, input_dtype="uint8"):
-    """Wraps a network so that it takes pixels.
+def serving_function(model, contract: ModelContract, batch=1, with_decode=False):
+    """Wraps a network so that it takes uint8 pixels.
 
     Args:
         model: (B, H, W, 3) normalised float32 -> outputs, or a list of them, of which
@@ -29,22 +32,26 @@ def serving_function(model, contract: ModelContract, batch=1, input_dtype="uint8
         contract: that of the network; says how its input is made from RGB.
         batch: images at a time. Fixed: a free batch keeps transposed convolutions
             out of the fast kernels of TFLite.
-        input_dtype: "uint8", or "float32" for a converter that quantises the input.
+        with_decode: return keypoints as well, under `DECODED_NAME`; see
+            `decoding.decode_in_graph`.
 
     Returns:
-        A `tf.function` of "image", (batch, H, W, 3) RGB in [0, 255], that returns
-        the contract's outputs by name, (batch, ...) float32.
+        A `tf.function` of "image", (batch, H, W, 3) uint8 RGB, that returns the
+        contract's outputs by name, (batch, ...) float32.
 
     Raises:
-        ValueError: if the contract does not say how to normalise, and for a detector
-            of several images at a time.
+        ValueError: if the contract does not say how to normalise; for a detector of
+            several images at a time, or one that is to decode.
     """
     if contract.normalization is None:
         raise ValueError(f"The contract of {contract.model!r} lacks a normalization.")
     if batch != 1 and isinstance(contract, DetectorContract):
         raise ValueError(f"A detector file takes one image at a time, got batch={batch}.")
     shape = (batch, *model.inputs[0].shape[1:])
-    image_spec = tf.TensorSpec(shape, input_dtype, name=INPUT_NAME)
+    image_spec = tf.TensorSpec(shape, tf.uint8, name=INPUT_NAME)
+    codec = contract.codec if isinstance(contract, Contract) else None
+    if with_decode:
+        decoded_contract(contract)  # refuses detectors
     kernel, bias = normalization_kernel(contract.normalization)
     names = [spec.name for spec in contract.outputs]
 
@@ -55,7 +62,11 @@ def serving_function(model, contract: ModelContract, batch=1, input_dtype="uint8
         outputs = model(x, training=False)
         # Of several stacks the last counts; a detector's outputs all do.
         counting = outputs if len(names) > 1 else [last_output(outputs)]
-        return {name: tf.identity(y) for name, y in zip(names, counting, strict=True)}
+        named = {name: tf.identity(y) for name, y in zip(names, counting, strict=True)}
+        if codec is not None and with_decode:
+            (output,) = counting
+            named[DECODED_NAME] = decode_in_graph(codec, output)
+        return named
 
     return serve
 

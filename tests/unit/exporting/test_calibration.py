@@ -3,7 +3,7 @@ import pytest
 from exported_files import SKELETON
 
 from keras_pose.data.sources import PersonSample
-from keras_pose.exporting.calibration import calibration_crops, span_all_pixels
+from keras_pose.exporting.calibration import calibration_crops
 from keras_pose.topdown import crop_people
 
 
@@ -48,13 +48,3 @@ def test_no_more_crops_than_people(exported):
 def test_no_crops_are_refused(exported):
     with pytest.raises(ValueError, match="got count=0 and 10 people"):
         calibration_crops(Source(), exported.contract, count=0)
-
-
-def test_spanning_crops_reach_0_and_255_and_change_two_pixels():
-    crops = np.full((3, 8, 6, 3), 100, np.uint8)
-
-    spanning = span_all_pixels(crops)
-
-    assert (spanning.min(), spanning.max()) == (0, 255)
-    assert (spanning != crops).any(axis=-1).sum() == 2
-    assert crops.min() == 100  # the caller's are as they were

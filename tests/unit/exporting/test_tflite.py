@@ -6,7 +6,7 @@ from keras import layers
 
 from keras_pose.codecs import GaussianHeatmapCodec
 from keras_pose.contract import CONTRACT_NAME, keras_contract, read_contract
-from keras_pose.exporting import tflite, writing
+from keras_pose.exporting import quantizing, tflite, writing
 from keras_pose.exporting.errors import ExportError
 from keras_pose.exporting.flatbuffer import (
     custom_ops,
@@ -80,10 +80,12 @@ class InverseErrorFunction(layers.Layer):
 
 def test_network_that_needs_other_ops_is_refused_and_leaves_nothing(exported, tmp_path):
     image = keras.Input((*INPUT_HW, 3), name="image")
-    x = layers.AveragePooling2D(4)(InverseErrorFunction()(image))
+    x = layers.AveragePooling2D(4)(InverseErrorFunction(name="odd_layer")(image))
     model = keras.Model(image, layers.Conv2D(SKELETON.num_keypoints, 1)(x), name="odd")
 
-    with pytest.raises(ExportError, match=r"builtin ops alone: it needs tf\.Erfinv"):
+    with pytest.raises(
+        ExportError, match=r"builtin ops alone: it needs tf\.Erfinv \(layer odd_layer\)"
+    ):
         export_tflite(model, exported.contract, tmp_path / "a.tflite", exported.crops)
     assert not list(tmp_path.iterdir())
 
@@ -94,7 +96,7 @@ def test_file_that_disagrees_with_keras_is_refused_and_the_old_one_stays(
     path = tmp_path / "a.tflite"
     path.write_bytes(b"an older export")
     other = exported.paths["float32"].read_bytes()
-    monkeypatch.setattr(tflite, "convert", lambda *_: other)
+    monkeypatch.setattr(tflite, "float_tflite_bytes", lambda *_: other)
 
     with pytest.raises(ExportError, match=r"must be at most 0\.0001, got"):
         export_tflite(tiny_model(seed=1), exported.contract, path, exported.crops)
@@ -104,7 +106,7 @@ def test_file_that_disagrees_with_keras_is_refused_and_the_old_one_stays(
 
 def test_damaged_file_is_refused(exported, tmp_path, monkeypatch):
     damaged = exported.paths["float32"].read_bytes()[:-2000]
-    monkeypatch.setattr(tflite, "convert", lambda *_: damaged)
+    monkeypatch.setattr(tflite, "float_tflite_bytes", lambda *_: damaged)
 
     with pytest.raises(ValueError, match="is damaged"):
         export_tflite(
@@ -125,8 +127,8 @@ def test_file_that_answers_nan_is_refused(exported, monkeypatch):
 
 
 def test_int8_input_that_is_not_plain_pixels_is_refused(exported, monkeypatch, tmp_path):
-    # Crops that reach 200 only would give a scale of 200 / 255.
-    monkeypatch.setattr(tflite, "span_all_pixels", lambda crops: np.float32(crops) * 0.7)
+    # As the quantizer leaves it: int8, zero point -128.
+    monkeypatch.setattr(quantizing.edit, "with_uint8_pixels", lambda content: content)
     with pytest.raises(ExportError, match=r"scale 1\.0, zero point 0"):
         export_tflite(
             exported.model,
@@ -139,9 +141,9 @@ def test_int8_input_that_is_not_plain_pixels_is_refused(exported, monkeypatch, t
 
 
 def test_unknown_quantization_is_refused(exported, tmp_path):
-    with pytest.raises(ValueError, match=r"quantization must be one of .* got 'int4'"):
+    with pytest.raises(ValueError, match=r"quantization must be one of .* got 'int3'"):
         export_tflite(
-            exported.model, exported.contract, tmp_path / "a", exported.crops, "int4"
+            exported.model, exported.contract, tmp_path / "a", exported.crops, "int3"
         )
 
 
@@ -149,7 +151,9 @@ def test_broken_contract_in_the_folder_is_found_before_the_conversion(
     exported, tmp_path, monkeypatch
 ):
     (tmp_path / CONTRACT_NAME).write_text("{")
-    monkeypatch.setattr(tflite, "convert", lambda *_: pytest.fail("it was converted"))
+    monkeypatch.setattr(
+        tflite, "float_tflite_bytes", lambda *_: pytest.fail("it was converted")
+    )
     with pytest.raises(ValueError, match="is not valid JSON"):
         export_tflite(
             exported.model, exported.contract, tmp_path / "a.tflite", exported.crops

@@ -1,0 +1,144 @@
+"""Ranges of activations: which real values the integers of a quantized tensor span.
+
+Whoever runs a float network feeds what its tensors hold to a `RangeCollector`, twice: once
+for the extremes, then, for methods that look at how values are spread, for histograms
+between them. The same code serves TFLite and ONNX.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterable, Mapping
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+RANGE_METHODS = ("minmax", "percentile", "mse")
+DEFAULT_PERCENTILE = 99.99
+NUM_BINS = 2048
+# Shares of the full range that the search for the least squared error tries.
+_SHRINKS = np.linspace(0.1, 1.0, 46)
+INT8_STEPS = 255
+
+# One tensor's smallest and largest value.
+Range = tuple[float, float]
+# Runs the float network on one batch after the other; yields all tensors by key.
+Activations = Callable[[], Iterable[Mapping[Any, np.ndarray]]]
+
+
+class RangeCollector:
+    """What the tensors of a network held, on the crops it was calibrated on.
+
+    Attributes:
+        extremes: key of a tensor -> smallest and largest value met.
+    """
+
+    def __init__(self, activations: Activations):
+        self._activations = activations
+        self.extremes = self._find_extremes()
+
+    def ranges(
+        self, method: str = "minmax", percentile: float = DEFAULT_PERCENTILE
+    ) -> dict[Hashable, Range]:
+        """Estimates the range of every tensor.
+
+        Args:
+            method: "minmax": all that was met. "percentile": without the outermost
+                values on either side. "mse": what gives the least mean squared error
+                after rounding to 8 bits and clipping.
+            percentile: share of the values, in percent, that is on one side of a limit.
+
+        Returns:
+            Key -> (low, high), with 0 between them: zero must be an integer exactly,
+            since it pads convolutions.
+
+        Raises:
+            ValueError: for another method, or a percentile not within (50, 100].
+        """
+        if method not in RANGE_METHODS:
+            raise ValueError(
+                f"range method must be one of {RANGE_METHODS}, got {method!r}."
+            )
+        if not 50 < percentile <= 100:
+            raise ValueError(f"percentile must be within (50, 100], got {percentile}.")
+        if method == "minmax":
+            return {key: _with_zero(*limits) for key, limits in self.extremes.items()}
+        estimate = percentile_range if method == "percentile" else least_error_range
+        extra = {"percentile": percentile} if method == "percentile" else {}
+        return {
+            key: estimate(counts, *self.extremes[key], **extra)
+            for key, counts in self._histograms.items()
+        }
+
+    def _find_extremes(self) -> dict[Hashable, Range]:
+        found: dict[Hashable, Range] = {}
+        for tensors in self._activations():
+            for key, values in tensors.items():
+                low, high = found.get(key, (np.inf, -np.inf))
+                found[key] = min(low, float(values.min())), max(high, float(values.max()))
+        return found
+
+    @cached_property
+    def _histograms(self) -> dict[Hashable, np.ndarray]:
+        """Counts values in `NUM_BINS` equal bins between the extremes."""
+        counts = {key: np.zeros(NUM_BINS, np.int64) for key in self.extremes}
+        for tensors in self._activations():
+            for key, values in tensors.items():
+                low, high = self.extremes[key]
+                scale = NUM_BINS / max(high - low, 1e-30)
+                bins = np.minimum((values.ravel() - low) * scale, NUM_BINS - 1)
+                counts[key] += np.bincount(bins.astype(np.int32), minlength=NUM_BINS)
+        return counts
+
+
+def percentile_range(
+    counts, low: float, high: float, percentile: float = DEFAULT_PERCENTILE
+) -> Range:
+    """Leaves out the same share of values at either end of a histogram.
+
+    Args:
+        counts: (N,) values in N equal bins from `low` to `high`.
+    """
+    shares = np.cumsum(counts) / max(np.sum(counts), 1)
+    edges = np.linspace(low, high, len(counts) + 1)
+    tail = 1 - percentile / 100
+    first = int(np.searchsorted(shares, tail, side="right"))
+    last = int(np.searchsorted(shares, 1 - tail, side="left"))
+    return _with_zero(
+        float(edges[min(first, len(counts) - 1)]),
+        float(edges[min(last, len(counts) - 1) + 1]),
+    )
+
+
+def least_error_range(counts, low: float, high: float) -> Range:
+    """Finds the range whose 8-bit rounding and clipping costs least, squared and summed.
+
+    Either end is drawn in alone and both together, since most tensors come out of a ReLU
+    and have one end only.
+    """
+    edges = np.linspace(low, high, len(counts) + 1)
+    centers = (edges[:-1] + edges[1:]) / 2
+    low, high = _with_zero(low, high)
+    candidates = {
+        (low * a, high * b)
+        for share in _SHRINKS
+        for a, b in ((share, 1.0), (1.0, share), (share, share))
+    }
+    return min(
+        sorted(candidates, reverse=True),
+        key=lambda limits: quantization_error(counts, centers, *limits),
+    )
+
+
+def quantization_error(counts, centers, low: float, high: float) -> float:
+    """Sums the squared error of values that are rounded to 8 bits between two limits."""
+    step = max(high - low, 1e-30) / INT8_STEPS
+    zero_point = round(-low / step)
+    integers = np.clip(np.rint(centers / step) + zero_point, 0, INT8_STEPS)
+    error = (integers - zero_point) * step - centers
+    # Within a bin, values are spread: rounding costs step^2 / 12 where it is wider.
+    return float(np.sum(counts * error**2))
+
+
+def _with_zero(low: float, high: float) -> Range:
+    return min(low, 0.0), max(high, 0.0)
