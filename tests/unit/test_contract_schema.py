@@ -1,0 +1,161 @@
+"""Every contract that is written fits the JSON Schema, and the page explains all of it."""
+
+import json
+from pathlib import Path
+
+import jsonschema
+import pytest
+
+import keras_pose
+from keras_pose.boxes import BoxSettings
+from keras_pose.codecs import CODECS, DecodedCodec
+from keras_pose.contract import VERSION_FIELDS, Contract, TensorSpec, contracts_beside
+from keras_pose.detector_contract import DetectorContract
+from keras_pose.embedded import extract
+from keras_pose.normalization import IMAGENET
+from keras_pose.skeleton import COCO_17
+from keras_pose.zoo import ZOO
+
+PACKAGE = Path(keras_pose.__file__).parent
+ROOT = PACKAGE.parent
+SCHEMA = json.loads((PACKAGE / "pose_model.schema.json").read_text())
+FILE = {"bytes": 3, "sha256": "0" * 64}
+
+
+def errors_of(entry):
+    document = {**VERSION_FIELDS, "models": {"x.tflite": {"file": FILE, **entry}}}
+    validator = jsonschema.Draft202012Validator(SCHEMA)
+    # Through JSON, which has no tuples.
+    return [
+        error.message for error in validator.iter_errors(json.loads(json.dumps(document)))
+    ]
+
+
+def pose_contract(codec, **values):
+    return Contract(
+        model="pose_slim",
+        input=TensorSpec("image", (1, 64, 48, 3), "uint8"),
+        output=TensorSpec(codec.output_name, (1, *codec.output_shape(17)), "float32"),
+        codec=codec,
+        skeleton=COCO_17,
+        **values,
+    )
+
+
+def detector_contract(**values):
+    return DetectorContract(
+        model="rtmdet_nano",
+        input=TensorSpec("image", (1, 64, 64, 3), "uint8"),
+        scores=(TensorSpec("scores_32", (1, 2, 2, 1), "int8", 0.1, -3),),
+        distances=(TensorSpec("distances_32", (1, 2, 2, 4), "int8", 0.5, -128),),
+        strides=(32,),
+        settings=BoxSettings(),
+        **values,
+    )
+
+
+def test_the_schema_is_one():
+    jsonschema.Draft202012Validator.check_schema(SCHEMA)
+
+
+@pytest.mark.parametrize(
+    "codec", [*CODECS.values(), DecodedCodec], ids=lambda codec: codec.kind
+)
+def test_contracts_of_all_codecs_fit(codec):
+    contract = pose_contract(codec.for_input((64, 48)), normalization=IMAGENET)
+    assert errors_of(contract.to_dict()) == []
+
+
+def test_every_codec_of_the_zoo_is_in_the_schema():
+    known = SCHEMA["$defs"]["codec"]["properties"]["kind"]["enum"]
+    specs = [spec for spec in ZOO.values() if spec.task == "top_down"]
+    used = {spec.make_codec().kind for spec in specs}
+    assert "gaussian" in used
+    assert used <= set(known)
+
+
+def test_contracts_of_detectors_fit():
+    assert errors_of(detector_contract().to_dict()) == []
+
+
+@pytest.mark.parametrize(
+    ("part", "field", "value"),
+    [
+        ("input", "layout", "NCHW"),
+        ("input", "shape", [1, 64, 48]),
+        ("input", "dtype", "uint4"),
+        ("output", "scale", 0),
+        ("output", "scale", 0.5),  # without a zero point
+        ("crop", "box_padding", "large"),
+        ("codec", "kind", "magic"),
+        ("codec", "stride", 0),
+        ("skeleton", "names", []),
+        ("file", "sha256", "ABC"),
+    ],
+)
+def test_what_makes_no_sense_does_not_fit(part, field, value):
+    entry = {
+        "file": dict(FILE),
+        **pose_contract(CODECS["dark"].for_input((64, 48))).to_dict(),
+    }
+    assert errors_of(entry) == []
+    entry[part][field] = value
+    assert errors_of(entry)
+
+
+@pytest.mark.parametrize("part", ["model", "input", "output", "crop", "codec", "skeleton"])
+def test_nothing_may_be_left_out(part):
+    entry = pose_contract(CODECS["gaussian"].for_input((64, 48))).to_dict()
+    del entry[part]
+    assert errors_of(entry)
+
+
+def test_additions_fit():
+    entry = {**detector_contract().to_dict(), "mood": "good"}
+    entry["settings"] = {**entry["settings"], "mood": "good"}
+    assert errors_of(entry) == []
+
+
+@pytest.mark.parametrize("kind", ["int8", "float16", "onnx"])
+def test_what_exporters_write_fits_beside_and_inside(exported, kind):
+    path = exported.paths[kind]
+    assert errors_of(contracts_beside(path)[path.name]) == []
+    inside = {**SCHEMA, "type": "object", "required": [], "properties": {}}
+    inside["$ref"] = "#/$defs/embedded"
+    assert list(jsonschema.Draft202012Validator(inside).iter_errors(extract(path))) == []
+
+
+def properties(schema):
+    """Yields the names of all properties in a schema."""
+    if isinstance(schema, dict):
+        if isinstance(schema.get("properties"), dict):
+            yield from schema["properties"]
+        for value in schema.values():
+            yield from properties(value)
+    elif isinstance(schema, list):
+        for value in schema:
+            yield from properties(value)
+
+
+def test_the_page_explains_every_field():
+    page = (ROOT / "docs" / "contract.md").read_text(encoding="utf-8")
+    missing = {name for name in properties(SCHEMA) if f"`{name}" not in page}
+    # Explained with the field they stand in: a codec's is written codec.kind.
+    missing -= {name for name in missing if f".{name}" in page or f"{name}`" in page}
+    assert missing == set()
+    assert (
+        f"version {VERSION_FIELDS['schema_version']}.{VERSION_FIELDS['schema_minor']}"
+        in page
+    )
+
+
+def test_the_stored_parity_pack_fits_its_schema():
+    schema = json.loads((PACKAGE / "parity" / "parity_pack.schema.json").read_text())
+    index = json.loads((ROOT / "mobile_demo" / "parity" / "index.json").read_text())
+    validator = jsonschema.Draft202012Validator(schema)
+    assert list(validator.iter_errors(index)) == []
+    for damage in ({"tolerance": -1}, {"values": 3}, {"dtype": "float16"}):
+        damaged = json.loads(json.dumps(index))
+        field = damaged["cases"][0]["expected"]["center_xy"]
+        field.update(damage)
+        assert list(validator.iter_errors(damaged))
