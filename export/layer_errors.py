@@ -5,9 +5,10 @@
 
 The columns are errors of tensors, in percent of their standard deviation:
 
-    isolated    of one operator in int8, where all before it ran in float
-    rounding    of its result as integers; if most of the isolated error is this, the
-                tensor's range is to blame (another --range-method), else the weights
+    isolated    of one operator in int8, where all before it ran in float; made of
+    inputs      what the integers of its inputs lose: one scale for all channels
+    weights     what those of its weights lose
+    result      what those of its own tensor lose; try another --range-method
     clipped     share of values beyond the range
     cumulative  of the int8 file as it runs, with the errors of all operators before
 

@@ -191,10 +191,15 @@ def plot_layer_errors(errors, title: str = "", count: int = 20) -> np.ndarray:
     above.grid(alpha=0.3)
     above.legend()
     rows = np.arange(len(worst))
-    for offset, name in ((-0.2, "isolated"), (0.2, "rounding")):
-        values = [100 * getattr(each, name) for each in worst]
-        bars = below.barh(rows + offset, values, 0.4, label=name)
-        below.bar_label(bars, fmt="%.2g", padding=2, fontsize=7)
+    # Squares of the parts add up to the square of the whole: so are bars divided.
+    starts = np.zeros(len(worst))
+    for name in ("inputs", "weights", "result"):
+        parts = np.array([getattr(each, name) ** 2 for each in worst])
+        whole = np.array([each.isolated for each in worst])
+        widths = 100 * parts / np.maximum(whole, 1e-12)
+        bars = below.barh(rows, widths, 0.7, starts, label=name)
+        starts += widths
+    below.bar_label(bars, [f"{start:.2g}" for start in starts], padding=2, fontsize=7)
     labels = [f"{each.label} {each.operator.lower()}" for each in worst]
     below.set_yticks(rows, labels, fontsize=7)
     below.invert_yaxis()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections import Counter
 from pathlib import Path
 
 from keras_pose.exporting.benchmark import write_csv
@@ -70,10 +71,10 @@ def report_layer_errors(
 def summary(errors: list[LayerError]) -> str:
     """Says in a line or two what kind of loss it is."""
     integer = [each for each in errors if not each.is_float]
-    by_range = sum(each.is_of_range for each in integer)
+    counts = Counter(each.cause for each in integer)
+    causes = ", ".join(f"{cause} of {number}" for cause, number in counts.most_common())
     clipping = sum(each.clipped > 1e-3 for each in integer)
     return (
-        f"{len(integer)} operators in int8, {len(errors) - len(integer)} in float. Of "
-        f"{by_range} the error is mostly that of the tensor's range; {clipping} clip more "
-        "than 0.1% of the values."
+        f"{len(integer)} operators in int8, {len(errors) - len(integer)} in float. Most is "
+        f"lost by the {causes}; {clipping} clip more than 0.1% of the values."
     )

@@ -1,14 +1,15 @@
 """What each operator of an int8 file loses against its float file, and where it goes.
 
-Both files are made from one another, so their tensors have the same names. For every
-operator there are three numbers, each an RMS difference / the standard deviation of what
-the float operator gives:
+Both files are made from one another, so their tensors have the same names. Errors are RMS
+differences / the standard deviation of what the float operator gives:
 
 - cumulative: between the two files as they run. What came in was wrong already.
-- isolated: of the int8 operator alone, on what the float file feeds its float twin.
-- rounding: of the float result alone, once written in the integers of the int8 tensor. An
-  isolated error that is mostly rounding is a matter of the tensor's range, and outlasts
-  the operator in integers: its readers see the same integers. The rest is the weights'.
+- isolated: of the int8 operator alone, on what the float file feeds its float twin. It is
+  made of three parts, whose squares add up nearly:
+  - inputs: of the float operator, fed with numbers as the integers of its inputs hold
+    them. A tensor has one scale for all channels; of small channels little may be left.
+  - weights: what is not one of the others.
+  - result: of the float result, as the integers of its own tensor hold it.
 """
 
 from __future__ import annotations
@@ -23,11 +24,15 @@ import numpy as np
 
 from keras_pose.detector_contract import ModelContract
 from keras_pose.exporting.flatbuffer import cut_out, tflite_graph
-from keras_pose.exporting.graph import Graph, Operator
+from keras_pose.exporting.graph import Graph, Operator, Tensor
+from keras_pose.exporting.timing import align
 from keras_pose.quiet import quiet_stderr
 
 # Operators that convert between numbers, and compute nothing.
 _CONVERSIONS = ("QUANTIZE", "DEQUANTIZE", "CAST")
+_LOWEST, _HIGHEST = -128, 127
+_PARTS = ("inputs", "weights", "result")
+_ISOLATED = ("isolated", "inputs", "result")
 _SEPARATORS = re.compile("[;/]")
 # Scopes that are entered again get a number, as in "stem-relu_1".
 _REPEATED = re.compile(r"_\d+$")
@@ -43,9 +48,11 @@ class LayerError:
         layers: names of the Keras layers it computes; empty where they cannot be told.
         isolated: NaN for an operator that runs in float.
         cumulative: see the module.
-        rounding: NaN for an operator that gives floats.
+        inputs: NaN for an operator that runs in float.
+        result: likewise.
         clipped: share of the float values beyond the range of the integers.
-        readers: the tensors of the operators that read this one.
+        makers: tensors of the operators that it reads.
+        readers: tensors of the operators that read it.
     """
 
     tensor: str
@@ -53,8 +60,10 @@ class LayerError:
     layers: tuple[str, ...]
     isolated: float
     cumulative: float
-    rounding: float
+    inputs: float
+    result: float
     clipped: float
+    makers: tuple[str, ...] = ()
     readers: tuple[str, ...] = ()
 
     @property
@@ -67,9 +76,17 @@ class LayerError:
         return -20 * float(np.log10(max(self.isolated, 1e-9)))
 
     @property
-    def is_of_range(self) -> bool:
-        """Whether most of the isolated error is that of the tensor's integers."""
-        return self.rounding**2 > 0.5 * self.isolated**2
+    def weights(self) -> float:
+        """What the rounding of weights and sums adds to the isolated error."""
+        rest = self.isolated**2 - self.inputs**2 - self.result**2
+        return float("nan") if self.is_float else float(np.sqrt(max(rest, 0.0)))
+
+    @property
+    def cause(self) -> str:
+        """The largest part of the isolated error: "inputs", "weights" or "result"."""
+        if self.is_float:
+            return ""
+        return max(_PARTS, key=lambda name: getattr(self, name))
 
     @property
     def label(self) -> str:
@@ -120,7 +137,7 @@ def measure_layer_errors(
             another size.
     """
     files = _Tracer(float_path), _Tracer(int8_path)
-    twins = _Twins(files[1].graph, files[0].names, int8_path)
+    twins = _Twins(files[0].graph, files[1].graph, float_path, int8_path)
     strange = twins.unknown
     if strange or not twins.operators:
         raise ValueError(
@@ -131,7 +148,7 @@ def measure_layer_errors(
     for images in _batches(crops, files[0].image["shape"]):
         exact, actual = (each.run(images) for each in files)
         for twin, sum_ in zip(twins.operators, sums, strict=True):
-            sum_.add(exact[twin.name], actual[twin.name], twin.alone(exact), twin)
+            sum_.add(twin, exact, actual)
     find = _LayerFinder(names or LayerNames(), files[0].outputs)
     return [
         sum_.result(twin, find(twin.name))
@@ -214,27 +231,39 @@ class _Values(dict):
 
 
 class _Twins:
-    """The operators of an int8 file that the float file has, too."""
+    """The operators of an int8 file, each with the one of the float file it was.
 
-    def __init__(self, graph: Graph, float_names: Collection[str], path):
-        self._graph, self._float_names = graph, float_names
+    Attributes:
+        operators: in the order they run in.
+        unknown: names of tensors that the float file ought to have, and has not.
+    """
+
+    def __init__(self, float_graph: Graph, graph: Graph, float_path, path):
+        self._graph = graph
+        self._float_names = _computed_names(float_graph)
         self._makers = {key: each for each in graph.operators for key in each.outputs}
-        chosen = [
-            index
+        float_ops = {
+            float_graph.tensors[each.outputs[0]].name: index
+            for index, each in enumerate(float_graph.operators)
+        }
+        chosen = {
+            graph.tensors[each.outputs[0]].name: index
             for index, each in enumerate(graph.operators)
             if each.kind not in _CONVERSIONS
-            and graph.tensors[each.outputs[0]].name in float_names
-        ]
-        pieces = cut_out(path, [[index] for index in chosen])
+        }
+        names = [name for name in chosen if name in float_ops]
+        pieces = cut_out(path, [[chosen[name]] for name in names])
+        float_pieces = cut_out(float_path, [[float_ops[name]] for name in names])
         self.operators = [
-            _Twin(graph, graph.operators[index], piece, self._source)
-            for index, piece in zip(chosen, pieces, strict=True)
+            _Twin(graph, graph.operators[chosen[name]], self._source, *both)
+            for name, *both in zip(names, pieces, float_pieces, strict=True)
         ]
-        sources = {name for twin in self.operators for name in twin.sources.values()}
-        self.unknown = sources - set(float_names)
+        made = {name for twin in self.operators for name in twin.sources.values()}
+        self.unknown = made - self._float_names
         by_name = {twin.name: twin for twin in self.operators}
         for twin in self.operators:
-            for name in set(twin.sources.values()) & set(by_name):
+            twin.makers = tuple(name for name in twin.sources.values() if name in by_name)
+            for name in twin.makers:
                 by_name[name].readers += (twin.name,)
 
     def _source(self, key) -> str:
@@ -247,94 +276,126 @@ class _Twins:
         return self._graph.tensors[key].name
 
 
-class _Twin:
-    """One operator of an int8 file, to be run by itself."""
+def _computed_names(graph: Graph) -> set[str]:
+    keys = {key for each in graph.operators for key in each.outputs} | set(graph.inputs)
+    return {graph.tensors[key].name for key in keys}
 
-    def __init__(self, graph: Graph, operator: Operator, piece: bytes, source):
+
+class _Twin:
+    """One operator, in int8 and in float, to be run by itself."""
+
+    def __init__(self, graph: Graph, operator: Operator, source, piece, float_piece):
         output = graph.tensors[operator.outputs[0]]
+        inputs = [graph.tensors[key] for key in operator.inputs]
         self.name = output.name
         self.kind = operator.kind
-        self.scale, self.zero_point = output.scale, output.zero_point
+        self.makers: tuple[str, ...] = ()
         self.readers: tuple[str, ...] = ()
         self.is_integer = output.dtype == "int8"
-        self.limits = np.iinfo(np.int8).min, np.iinfo(np.int8).max
         self.sources = {
-            graph.tensors[key].name: source(key)
-            for key in operator.inputs
-            if not graph.tensors[key].is_constant
+            tensor.name: source(key)
+            for key, tensor in zip(operator.inputs, inputs, strict=True)
+            if not tensor.is_constant
         }
-        self._interpreter = _interpreter(piece) if self.is_integer else None
+        self._output = output
+        # What the float operator reads -> the int8 tensor in its place.
+        self._rounded = {
+            self.sources[each.name]: each for each in inputs if each.name in self.sources
+        }
+        if self.is_integer:
+            self._runs = _Piece(piece), _Piece(float_piece)
 
-    def alone(self, exact: Mapping[str, np.ndarray]) -> np.ndarray | None:
-        """Runs the operator on the float file's tensors; None for a float operator."""
-        if self._interpreter is None:
-            return None
+    def alone(self, exact: Mapping[str, np.ndarray]) -> np.ndarray:
+        """Runs the int8 operator on the float file's tensors."""
+        return self._runs[0].run({own: exact[name] for own, name in self.sources.items()})
+
+    def on_rounded_inputs(self, exact: Mapping[str, np.ndarray]) -> np.ndarray:
+        """Runs the float operator on what is left of its inputs in integers."""
+        return self._runs[1].run(
+            {name: _rounded(exact[name], each) for name, each in self._rounded.items()}
+        )
+
+    def rounded(self, exact: np.ndarray) -> np.ndarray:
+        """Returns the float result as the integers of the tensor hold it."""
+        return _rounded(exact, self._output)
+
+    def clipped(self, exact: np.ndarray) -> int:
+        """Counts values more than half a step beyond the range."""
+        steps = np.rint(exact / self._output.scale) + self._output.zero_point
+        return int(np.sum((steps < _LOWEST) | (steps > _HIGHEST)))
+
+
+class _Piece:
+    """A file of one operator."""
+
+    def __init__(self, content: bytes):
+        self._interpreter = _interpreter(content)
+
+    def run(self, values: Mapping[str, np.ndarray]) -> np.ndarray:
+        """Takes and gives real values, whatever the operator computes with."""
         for details in self._interpreter.get_input_details():
-            values = exact[self.sources[details["name"]]]
-            self._interpreter.set_tensor(details["index"], _integers(values, details))
+            integers = _integers(values[details["name"]], details)
+            self._interpreter.set_tensor(details["index"], integers)
         with quiet_stderr():
             self._interpreter.invoke()
         (output, *_) = self._interpreter.get_output_details()
         return _real(self._interpreter.get_tensor(output["index"]), output)
 
-    def rounded(self, exact) -> np.ndarray:
-        """Returns the float result as the integers of the tensor would hold it."""
-        steps = np.rint(exact / self.scale) + self.zero_point
-        return (np.clip(steps, *self.limits) - self.zero_point) * self.scale
 
-    def clipped(self, exact) -> int:
-        """Counts values more than half a step beyond the range."""
-        steps = np.rint(exact / self.scale) + self.zero_point
-        return int(np.sum((steps < self.limits[0]) | (steps > self.limits[1])))
+def _rounded(values, tensor: Tensor) -> np.ndarray:
+    """Returns real values as the integers of a tensor hold them."""
+    if not tensor.scale:
+        return values
+    steps = np.rint(values / tensor.scale) + tensor.zero_point
+    rounded = (np.clip(steps, _LOWEST, _HIGHEST) - tensor.zero_point) * tensor.scale
+    return rounded.astype(np.float32)
 
 
 class _Sums:
     """Running sums over crops, of which errors are made."""
 
     def __init__(self):
-        self._values = {
-            "number": 0.0,
-            "total": 0.0,
-            "squares": 0.0,
-            "cumulative": 0.0,
-            "isolated": 0.0,
-            "rounding": 0.0,
-            "clipped": 0.0,
-        }
+        self._sums = dict.fromkeys(
+            ("number", "total", "squares", "clipped", "cumulative", *_ISOLATED), 0.0
+        )
 
-    def add(self, exact, actual, alone, twin: _Twin) -> None:
-        exact = np.asarray(exact, np.float64)
-        sums = self._values
-        sums["number"] += exact.size
-        sums["total"] += exact.sum()
-        sums["squares"] += np.square(exact).sum()
-        sums["cumulative"] += np.square(actual - exact).sum()
-        if alone is not None:
-            sums["isolated"] += np.square(alone - exact).sum()
-            sums["rounding"] += np.square(twin.rounded(exact) - exact).sum()
-            sums["clipped"] += twin.clipped(exact)
+    def add(self, twin: _Twin, exact, actual) -> None:
+        """Adds one run; takes the tensors of the float file and of the int8 file."""
+        sums = self._sums
+        values = np.asarray(exact[twin.name], np.float64)
+        sums["number"] += values.size
+        sums["total"] += values.sum()
+        sums["squares"] += np.square(values).sum()
+        found = {"cumulative": actual[twin.name]}
+        if twin.is_integer:
+            sums["clipped"] += twin.clipped(values)
+            found["isolated"] = twin.alone(exact)
+            found["inputs"] = twin.on_rounded_inputs(exact)
+            found["result"] = twin.rounded(values)
+        for name, each in found.items():
+            sums[name] += np.square(each - values).sum()
 
     def result(self, twin: _Twin, layers) -> LayerError:
-        sums = self._values
+        sums = self._sums
         mean_square = sums["squares"] / sums["number"]
         variance = max(mean_square - (sums["total"] / sums["number"]) ** 2, 0)
         # A tensor that is nearly constant is measured by a tenth of its size, as in
         # `writing.relative_error`.
         scale = max(np.sqrt(variance), 0.1 * np.sqrt(mean_square), 1e-12)
-
-        def relative(name):
-            return float(np.sqrt(sums[name] / sums["number"]) / scale)
-
-        is_known = twin.is_integer
+        errors = {
+            name: float(np.sqrt(sums[name] / sums["number"]) / scale)
+            for name in ("cumulative", *_ISOLATED)
+        }
+        if not twin.is_integer:
+            errors |= dict.fromkeys(_ISOLATED, float("nan"))
         return LayerError(
             tensor=twin.name,
             operator=twin.kind,
             layers=layers,
-            isolated=relative("isolated") if is_known else float("nan"),
-            cumulative=relative("cumulative"),
-            rounding=relative("rounding") if is_known else float("nan"),
             clipped=sums["clipped"] / sums["number"],
+            makers=twin.makers,
             readers=twin.readers,
+            **errors,
         )
 
 
@@ -391,21 +452,15 @@ def error_table(errors: Sequence[LayerError], count: int | None = None) -> str:
         count: rows to show; None for all.
     """
     rows: list[tuple[str, ...]] = [
-        ("layer", "operator", "isolated", "rounding", "clipped", "cumulative", "dB")
+        ("layer", "operator", "mostly", "isolated", *_PARTS, "clipped", "cumulative", "dB")
     ]
     for each in worst_first(errors)[:count]:
-        shares = (each.isolated, each.rounding, each.clipped, each.cumulative)
+        shares = [getattr(each, name) for name in ("isolated", *_PARTS)]
         cells = ["float" if np.isnan(share) else f"{share:.2%}" for share in shares]
+        cells += [f"{each.clipped:.2%}", f"{each.cumulative:.2%}"]
         decibels = "" if each.is_float else f"{each.sqnr_db:.1f}"
-        rows.append((each.label, each.operator, *cells, decibels))
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    return "\n".join(
-        "  ".join(
-            cell.ljust(width) if column < 2 else cell.rjust(width)
-            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in rows
-    )
+        rows.append((each.label, each.operator, each.cause, *cells, decibels))
+    return align(rows, num_words=3)
 
 
 def error_rows(errors: Sequence[LayerError]) -> list[dict[str, Any]]:
@@ -416,7 +471,10 @@ def error_rows(errors: Sequence[LayerError]) -> list[dict[str, Any]]:
             "order": order,
             **{name: getattr(each, name) for name in names},
             "layers": " ".join(each.layers),
+            "makers": " ".join(each.makers),
             "readers": " ".join(each.readers),
+            "weights": each.weights,
+            "mostly": each.cause,
             "sqnr_db": "" if each.is_float else each.sqnr_db,
         }
         for order, each in enumerate(errors)

@@ -48,9 +48,10 @@ def test_every_operator_is_called_after_its_layers(errors):
 
 def test_the_reader_of_a_tensor_with_lost_channels_is_the_worst(errors):
     worst, *others = worst_first(errors)
-    # All channels of the tensor but one have been rounded to nothing; what reads it, on the
-    # other hand, is fed what float gave, as its integers: they are lost there.
-    assert worst.label == READER
+    # All channels of the tensor but one are rounded to nothing. The tensor's own error does
+    # not show it, being small beside the large channel; what reads them does.
+    assert (worst.label, worst.cause) == (READER, "inputs")
+    assert worst.makers == (_by_label(errors)[BAD_LAYER].tensor,)
     assert worst.isolated > 0.3
     assert worst.isolated > 10 * max(each.isolated for each in others)
 
@@ -63,7 +64,7 @@ def test_errors_add_up_along_the_network(errors):
     assert errors[0].cumulative == pytest.approx(errors[0].isolated, rel=1e-3)
 
 
-def test_rounding_and_clipping_are_told_apart(conversion):
+def test_a_range_that_is_too_narrow_shows_in_the_result(conversion):
     tensor = next(
         each.tensor
         for each in errors_of(conversion, conversion.quantized("int8"), 2)
@@ -72,8 +73,14 @@ def test_rounding_and_clipping_are_told_apart(conversion):
     narrow = conversion.quantized("int8", known_ranges={tensor: (0.0, 0.05)})
     first = _by_label(errors_of(conversion, narrow, 6))["first"]
     assert first.clipped > 0.1
-    assert first.is_of_range
-    assert first.rounding == pytest.approx(first.isolated, rel=0.1)
+    assert first.cause == "result"
+    assert first.result == pytest.approx(first.isolated, rel=0.1)
+
+
+def test_the_parts_add_up(errors):
+    for each in errors:
+        parts = each.inputs**2 + each.weights**2 + each.result**2
+        assert parts == pytest.approx(each.isolated**2, rel=0.2)
 
 
 def test_operators_in_float_have_no_error_of_their_own(conversion, errors):

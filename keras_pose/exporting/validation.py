@@ -1,0 +1,102 @@
+"""How good a model file is on a validation split, by the data set's own metric."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, cast
+
+from keras_pose.data.datasets import coco_ground_truth
+from keras_pose.data.mixing import for_model, open_measured, parse_mix
+from keras_pose.detection.people import open_boxes
+from keras_pose.detector_contract import DetectorContract, ModelContract
+from keras_pose.metrics import METRICS, evaluate, measurable_metrics
+from keras_pose.metrics.box_ap import evaluate_detector
+from keras_pose.runtime.detector import open_detector
+from keras_pose.runtime.loading import open_model
+
+POINTS = 100
+
+
+@dataclass(frozen=True)
+class Validation:
+    """A metric on a split.
+
+    Attributes:
+        figure: such as "AP".
+        description: what it is measured on.
+        measure: path of a `.tflite` or `.onnx` file and its contract -> the figure.
+        lower_is_better: whether less is better.
+    """
+
+    figure: str
+    description: str
+    measure: Callable[[Path, ModelContract], float]
+    lower_is_better: bool = False
+
+    def drop(self, reference: float, value: float) -> float:
+        """Returns what was lost of the reference, in points; negative for a gain."""
+        loss = value - reference if self.lower_is_better else reference - value
+        return POINTS * loss
+
+
+def open_validation(
+    contract: ModelContract, dataset: str, data_dir=None, limit: int | None = None
+) -> Validation:
+    """Opens the validation split of a data set.
+
+    Args:
+        contract: of the model: box AP for a detector, else the first metric of the set
+            that its labels allow, on ground-truth boxes and without flip test.
+        dataset: name, or names of which one validates.
+        data_dir: its folder; None for its usual one.
+        limit: images to measure on, the first ones; None for all.
+
+    Raises:
+        ValueError: for an unknown data set, or one that does not fit.
+        FileNotFoundError: when it is not there.
+    """
+    opened = _open_boxes if isinstance(contract, DetectorContract) else _open_poses
+    return opened(contract, dataset, data_dir, limit)
+
+
+def _open_boxes(contract, dataset, data_dir, limit) -> Validation:
+    source, annotations = open_boxes(dataset, data_dir, "val")
+    images = cast(list[Path], source.images[:limit])
+    image_ids = source.image_ids[:limit]
+
+    def measure(path, contract):
+        detector = open_detector(path, contract)
+        found = evaluate_detector(detector, images, image_ids, annotations, progress=False)
+        return found.stats["AP"]
+
+    return Validation("AP", f"boxes in {len(images)} images of {dataset} val", measure)
+
+
+def _open_poses(contract, dataset, data_dir, limit) -> Validation:
+    people = for_model(open_measured(parse_mix(dataset, data_dir)), contract.skeleton)
+    metric = measurable_metrics(people)[0]
+    image_ids = list(dict.fromkeys(record.image_id for record in people.records))[:limit]
+    chosen = set(image_ids)
+    records = [record for record in people.records if record.image_id in chosen]
+    options: dict[str, Any] = {
+        "metrics": (metric,),
+        "skeleton": people.skeleton,
+        "nms": "hard" if people.skeleton.oks_sigmas else "off",
+        "progress": False,
+        "image_ids": image_ids,
+    }
+    figure = METRICS[metric].columns[0]
+    return Validation(
+        figure,
+        f"{len(records)} people of {people.name} {people.split}",
+        partial(_measure_poses, records, coco_ground_truth(people), figure, options),
+        METRICS[metric].lower_is_better,
+    )
+
+
+def _measure_poses(records, truth, figure, options, path, contract) -> float:
+    model = open_model(path, contract)
+    return evaluate(model.predict, contract, records, truth, **options).stats[figure]
