@@ -1,26 +1,12 @@
 """The JavaScript core, by its own tests: it must answer the parity pack as Python does."""
 
 import re
-import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
 WEB = Path(__file__).resolve().parents[2] / "mobile_demo" / "web"
-OLDEST_NODE = 20
-
-
-@pytest.fixture(scope="session")
-def node():
-    """Path of Node.js; tests that need it are skipped where it is absent or too old."""
-    path = shutil.which("node")
-    if path is None:
-        pytest.skip(f"needs Node.js {OLDEST_NODE} or later: the program `node`")
-    version = subprocess.run([path, "--version"], capture_output=True, text=True).stdout
-    if int(re.findall(r"\d+", version)[0]) < OLDEST_NODE:
-        pytest.skip(f"needs Node.js {OLDEST_NODE} or later, found {version.strip()}")
-    return path
 
 
 def run(*command):

@@ -99,10 +99,11 @@ try {
   await page.goto(plan.url);
   await loaded();
   for (const [id, value] of Object.entries(plan.selects ?? {})) {
-    await page.evaluate(() => delete document.body.dataset.state);
+    const isModel = id !== "detect-every"; // which is loaded anew
+    if (isModel) await page.evaluate(() => delete document.body.dataset.state);
     await page.locator("#settings").evaluate((details) => details.setAttribute("open", ""));
     await page.locator(`#${id}`).selectOption(value);
-    if (id !== "detect-every") await loaded();
+    if (isModel) await loaded();
   }
   await page.locator("#settings").evaluate((details) => details.removeAttribute("open"));
   report.opened = await words();

@@ -1,0 +1,77 @@
+"""A pose network and a detector without training: they find coloured lights.
+
+A person is three lights, red, green and blue, on a grey body. What the networks give is a
+smooth function of the pixels, so that every runtime must find the same keypoints.
+"""
+
+import cv2
+import keras
+import numpy as np
+
+from keras_pose.boxes import BoxSettings
+from keras_pose.codecs import DarkHeatmapCodec
+from keras_pose.contract import keras_contract
+from keras_pose.detector_contract import detector_contract
+from keras_pose.exporting.tflite import export_tflite
+from keras_pose.normalization import Normalization
+from keras_pose.skeleton import Skeleton
+
+POSE_HW, DETECTOR_HW = (64, 48), (96, 128)
+SKELETON = Skeleton(
+    name="lights",
+    names=("nose", "left_hand", "right_hand"),
+    mirrored=(("left_hand", "right_hand"),),
+    limbs=(("nose", "left_hand"), ("nose", "right_hand")),
+)
+PLAIN = Normalization(mean=(0, 0, 0), std=(1, 1, 1))
+LIGHTS = ((0, -22), (-14, 12), (14, 12))  # x, y from a person's middle
+STRIDE = 16
+
+
+def export_models(folder, quantization="float32"):
+    """Writes pose.tflite and detector.tflite with their contracts; returns the paths."""
+    rng = np.random.default_rng(seed=0)
+    paths = []
+    for name, make, input_hw in (
+        ("pose", pose_network, POSE_HW),
+        ("detector", detector_network, DETECTOR_HW),
+    ):
+        model, contract = make()
+        crops = rng.integers(0, 256, (4, *input_hw, 3), dtype=np.uint8)
+        path = folder / f"{name}.tflite"
+        export_tflite(model, contract, path, crops, quantization)
+        paths.append(path)
+    return tuple(paths)
+
+
+def pose_network():
+    """Heatmaps are the crop's colours."""
+    image = keras.Input((*POSE_HW, 3))
+    model = keras.Model(image, keras.layers.AveragePooling2D(4)(image), name="colours")
+    return model, keras_contract(model, DarkHeatmapCodec(POSE_HW), SKELETON, PLAIN)
+
+
+def detector_network():
+    """A box of one size around wherever it is bright."""
+    image = keras.Input((*DETECTOR_HW, 3))
+    cells = keras.layers.AveragePooling2D(STRIDE)(image)
+    scores = keras.layers.Conv2D(1, 1, name="scores")
+    distances = keras.layers.Conv2D(4, 1, name="distances")
+    outputs = [scores(cells), distances(cells)]
+    scores.set_weights([np.full((1, 1, 3, 1), 20.0), np.full(1, -6.0)])
+    distances.set_weights([np.zeros((1, 1, 3, 4)), np.array([8.0, 10.0, 22.0, 24.0])])
+    model = keras.Model(image, outputs, name="brightness")
+    settings = BoxSettings(iou_threshold=0.1)
+    return model, detector_contract(model, PLAIN, settings=settings)
+
+
+def frame(index, image_hw=(240, 320)):
+    """Draws two people, who come towards each other; RGB."""
+    image = np.full((*image_hw, 3), 20, np.uint8)
+    for x, y in ((60 + 3 * index, 100), (260 - 3 * index, 150)):
+        cv2.ellipse(image, (x, y), (24, 42), 0, 0, 360, (45, 45, 45), -1)
+        for channel, (dx, dy) in enumerate(LIGHTS):
+            light = np.zeros(image_hw, np.uint8)
+            cv2.circle(light, (x + dx, y + dy), 7, 255, -1)
+            image[..., channel] = np.maximum(image[..., channel], light)
+    return cv2.GaussianBlur(image, (0, 0), 3)

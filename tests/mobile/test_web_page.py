@@ -1,0 +1,221 @@
+"""The page, end to end: headless Chromium, whose camera plays a clip.
+
+The page hands out the frames it has seen, pixel by pixel, and what it drew on them. Python
+works on the same frames with the same files.
+"""
+
+import http.client
+import json
+import shutil
+import subprocess
+import threading
+
+import cv2
+import numpy as np
+import pytest
+from light_model import make_model
+
+from keras_pose.contract import write_contract
+from keras_pose.inference.estimator import PoseEstimator
+from keras_pose.inference.sources import Frame
+from keras_pose.inference.video import VideoEstimator, VideoSettings
+
+# What the apps' cores are held to (docs/parity_pack.md).
+MAX_KEYPOINT_ERROR, MAX_BOX_ERROR = 0.05, 0.5
+
+
+@pytest.fixture(scope="module")
+def colour_models(tmp_path_factory):
+    from mobile.colour_models import export_models
+
+    folder = tmp_path_factory.mktemp("models")
+    export_models(folder)
+    return folder
+
+
+def write_clip(path, frames):
+    """Writes RGB frames as Chromium's camera plays them: JPEGs, one after the other."""
+    images = [cv2.imencode(".jpg", frame[..., ::-1])[1] for frame in frames]
+    path.write_bytes(b"".join(image.tobytes() for image in images))
+    return str(path)
+
+
+def frames_of(report):
+    """Returns the RGB pictures that the page saw."""
+    for index, frame in enumerate(report["frames"]):
+        pixels = np.fromfile(report["folder"] / f"frame_{index}.rgba", np.uint8)
+        yield pixels.reshape(frame["height"], frame["width"], 4)[..., :3].copy()
+
+
+def assert_drawn_as_in_python(report, pose, detector, detect_every):
+    """Compares what the page drew with what Python finds in the same frames."""
+    settings = VideoSettings(detect_every=detect_every)
+    people = VideoEstimator(PoseEstimator(pose, detector), settings)
+    num_people = 0
+    for index, (image, drawn) in enumerate(
+        zip(frames_of(report), report["frames"], strict=True)
+    ):
+        expected = people(Frame(index, drawn["seconds"], image, index))
+        found = drawn["people"]
+        assert [person["trackId"] for person in found] == expected.track_ids.tolist()
+        for person, box, keypoints_xy in zip(
+            found, expected.boxes_xyxy, expected.keypoints_xy, strict=True
+        ):
+            np.testing.assert_allclose(person["box"], box, atol=MAX_BOX_ERROR)
+            drawn_xy = np.reshape(person["keypointsXy"], (-1, 2))
+            np.testing.assert_allclose(drawn_xy, keypoints_xy, atol=MAX_KEYPOINT_ERROR)
+            num_people += 1
+    return num_people
+
+
+@pytest.mark.very_slow
+def test_the_page_draws_on_camera_frames_what_python_finds(browse, colour_models, tmp_path):
+    from mobile.colour_models import frame
+
+    clip = write_clip(tmp_path / "clip.mjpeg", [frame(i) for i in range(30)])
+
+    report = browse(
+        colour_models, clip=clip, frames=12, selects={"detect-every": "5"}, isOffline=True
+    )
+
+    pose, detector = colour_models / "pose.tflite", colour_models / "detector.tflite"
+    num_people = assert_drawn_as_in_python(report, pose, detector, detect_every=5)
+    assert num_people >= 12  # nothing was compared where nobody was found
+    assert [frame["isDetected"] for frame in report["frames"]].count(True) in (3, 4)
+    assert report["opened"]["isIsolated"]
+    # Loaded once, the page works without a network.
+    assert report["offline"]["state"] == "ready", report["offline"]
+
+
+@pytest.mark.very_slow
+@pytest.mark.parametrize("quantization", ["float16", "int8"])
+def test_the_shipped_models_find_the_same_people_in_real_photos(
+    browse, shared_data_dir, tmp_path, quantization
+):
+    from keras_pose.shipped import DETECTOR, POSE, shipped_file
+
+    try:
+        pose, detector = (shipped_file(kind, quantization) for kind in (POSE, DETECTOR))
+    except (FileNotFoundError, ValueError) as error:
+        pytest.skip(f"needs shipped models: {error}")
+    clip = write_clip(tmp_path / "clip.mjpeg", photos_panned(shared_data_dir))
+    selects = {
+        kind: f"models/{file.relative_to(pose.parent).as_posix()}"
+        for kind, file in (("pose", pose), ("detector", detector))
+    }
+
+    report = browse(pose.parent, clip=clip, frames=10, selects=selects)
+
+    assert assert_drawn_as_in_python(report, pose, detector, detect_every=10)
+
+
+def photos_panned(folder, num_photos=2, steps=15):
+    """Returns frames of a camera that wanders over photos of one or two large people."""
+    labels = json.loads((folder / "coco_people/person_keypoints_val.json").read_text())
+    people: dict[int, list] = {}
+    for person in labels["annotations"]:
+        people.setdefault(person["image_id"], []).append(person)
+    chosen = [
+        image
+        for image in labels["images"]
+        if 1 <= len(people.get(image["id"], [])) <= 2
+        and all(p["bbox"][3] > image["height"] / 2 for p in people[image["id"]])
+    ][:num_photos]
+    for image in chosen:
+        photo = cv2.imread(str(folder / "coco_people/images" / image["file_name"]))
+        for step in range(steps):
+            shift = np.array([[1.2, 0, -40 + 1.5 * step], [0, 1.2, -30]])
+            yield cv2.warpAffine(photo, shift, (640, 480))[..., ::-1]
+
+
+@pytest.mark.very_slow
+def test_the_page_says_what_is_in_the_way(browse, colour_models, tmp_path):
+    no_camera = browse(colour_models)
+    assert "No camera was found" in no_camera["running"]["message"]
+
+    from mobile.colour_models import frame
+
+    clip = write_clip(tmp_path / "clip.mjpeg", [frame(0)])
+    refused = browse(colour_models, clip=clip, isRefused=True)
+    assert "may not use the camera" in refused["running"]["message"]
+
+    for file in colour_models.iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    with (tmp_path / "pose.tflite").open("ab") as damaged:
+        damaged.write(b"changed")
+    (tmp_path / "clip.mjpeg").unlink()
+    mismatch = browse(tmp_path)
+    assert mismatch["opened"]["state"] == "failed"
+    assert "not the file its contract describes" in mismatch["opened"]["message"]
+
+
+@pytest.mark.very_slow
+def test_a_picture_is_estimated_once(browse, colour_models, tmp_path):
+    from mobile.colour_models import frame
+
+    picture = tmp_path / "people.png"
+    cv2.imwrite(str(picture), frame(4)[..., ::-1])
+
+    report = browse(colour_models, file=str(picture), frames=1)
+
+    (image,) = frames_of(report)
+    np.testing.assert_array_equal(image, frame(4))
+    estimator = PoseEstimator(
+        colour_models / "pose.tflite", colour_models / "detector.tflite"
+    )
+    expected = estimator(image)
+    drawn = [person["keypointsXy"] for person in report["frames"][0]["people"]]
+    np.testing.assert_allclose(
+        np.reshape(drawn, expected.keypoints_xy.shape),
+        expected.keypoints_xy,
+        atol=MAX_KEYPOINT_ERROR,
+    )
+
+
+def test_the_server_sends_types_and_what_threads_need(serve, litert_js, tmp_path):
+    (tmp_path / "pose.tflite").write_bytes(b"not looked at")
+    write_contract(tmp_path / "pose.tflite", make_model().contract)
+    server = serve.open_server(serve.build_site(tmp_path), "127.0.0.1", 0, False)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    connection = http.client.HTTPConnection("127.0.0.1", server.server_address[1])
+
+    def get(path, **headers):
+        connection.request("GET", path, headers=headers)
+        response = connection.getresponse()
+        return response, response.read()
+
+    page, body = get("/")
+    assert page.status == 200
+    assert b"<canvas" in body
+    assert page.headers["Cross-Origin-Opener-Policy"] == "same-origin"
+    assert page.headers["Cross-Origin-Embedder-Policy"] == "require-corp"
+    wasm, _ = get("/litert/wasm/litert_wasm_internal.wasm")
+    assert wasm.headers["Content-Type"] == "application/wasm"
+    (listed,) = json.loads(get("/models/index.json")[1])
+    assert get(f"/{listed['path']}")[1] == b"not looked at"
+    again, nothing = get("/app.js", **{"If-None-Match": get("/app.js")[0].headers["ETag"]})
+    assert (again.status, nothing) == (304, b"")
+    # Nothing but the site: neither the checkout around it nor the rest of the disk.
+    for path in ("/serve.py", "/../serve.py", "/%2e%2e/serve.py", "//etc/passwd"):
+        assert get(path)[0].status == 404
+    server.shutdown()
+    server.server_close()
+
+
+def test_the_certificate_is_for_the_addresses_of_this_machine(serve, tmp_path):
+    if shutil.which("openssl") is None:
+        pytest.skip("needs the program openssl")
+
+    path = serve.certificate(["127.0.0.1", "192.0.2.7"], tmp_path)
+
+    text = subprocess.run(
+        ["openssl", "x509", "-in", path, "-noout", "-text"], capture_output=True, text=True
+    ).stdout
+    assert "IP Address:192.0.2.7" in text
+    assert path.stat().st_mode & 0o077 == 0  # the key is in it
+    assert serve.certificate(["127.0.0.1", "192.0.2.7"], tmp_path) == path
+
+
+def test_a_folder_without_models_is_refused(serve, litert_js, tmp_path):
+    with pytest.raises(FileNotFoundError, match="holds no pose model"):
+        serve.build_site(tmp_path)
