@@ -10,8 +10,14 @@ from keras_pose.weights.creation import create_model
 from keras_pose.zoo import build_model, get_spec
 
 # Float32 noise of TFLite's kernels against TensorFlow's, in standard deviations of the
-# output; a wrong padding or resize rule lies at 1e-2 and more.
+# output; a wrong padding or resize rule lies at 1e-2 and more, and far above in networks
+# that amplify.
 TFLITE_TOLERANCE = 1e-3
+
+# Random networks of 100 layers amplify noise thousandfold. What such a network makes of
+# this share of its input, a few dozen roundings of float32, is noise there as well: the
+# files of ResNet-101 and 152 differ by a fifth of it.
+INPUT_NOISE = 3e-6
 
 
 def small_input_hw(spec):
@@ -135,10 +141,18 @@ def check_tflite(model, folder):
     expected = outputs_of(model, images)
     runner = Interpreter(model_content=_to_tflite(model, folder)).get_signature_runner()
     actual = runner(image=images)
+    signs = np.sign(random_images(model, 1, seed=5))
+    noisy = outputs_of(model, images * (1 + INPUT_NOISE * signs))
     for i, output in enumerate(expected):
-        scale = max(float(output.std()), 1e-6)
-        difference = np.abs(actual[f"output_{i}"] - output).max() / scale
-        assert difference <= TFLITE_TOLERANCE, f"output {i} differs by {difference} std"
+        difference = _deviation(actual[f"output_{i}"], output)
+        tolerance = max(TFLITE_TOLERANCE, _deviation(noisy[i], output))
+        assert tolerance <= 0.1, f"output {i} is too ill-conditioned to compare"
+        assert difference <= tolerance, f"output {i} differs by {difference} std"
+
+
+def _deviation(actual, expected) -> float:
+    """Returns the largest difference, in standard deviations of what is expected."""
+    return float(np.abs(actual - expected).max() / max(float(expected.std()), 1e-6))
 
 
 def _to_tflite(model, folder) -> bytes:
