@@ -204,6 +204,8 @@ def draw_photo(photo, output, estimator, args):
     seen = estimator.show_heatmaps(image, poses) if args.heatmaps else image
     drawing = draw_poses(seen, poses, threshold=args.threshold, draw_boxes=args.draw_boxes)
     write_image(output, drawing)
+    if not len(poses):
+        print(f"nobody      was found in {photo} (--box-threshold {args.box_threshold:g})")
     for i, score in enumerate(poses.scores):
         num_shown = int((poses.keypoint_scores[i] > args.threshold).sum())
         print(

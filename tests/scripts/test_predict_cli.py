@@ -178,6 +178,30 @@ def test_a_detector_finds_the_people_of_a_photo(photo, detections, tmp_path):
     assert person["score"] == pytest.approx(0.5 * 0.75)
 
 
+def test_nobody_is_no_error_and_is_said(photo, detections, tmp_path, capsys):
+    run(
+        photo,
+        "--detector",
+        detections,
+        "--box-threshold",
+        0.6,
+        "--output",
+        tmp_path / "o.png",
+    )
+    assert "nobody      was found in" in capsys.readouterr().out
+    assert (tmp_path / "o.png").exists()
+
+
+def test_without_a_name_the_shipped_models_are_meant(photo, monkeypatch, tmp_path):
+    from keras_pose import shipped
+
+    monkeypatch.setattr(shipped, "FOLDER", tmp_path)
+    with pytest.raises(SystemExit, match="comes without models: name one, as --weights"):
+        command.main([str(photo)])
+    with pytest.raises(SystemExit, match="comes without models: name a detector"):
+        command.main([str(photo), "--weights", "model.onnx"])
+
+
 def test_heatmaps_lie_under_the_skeletons(photo, tmp_path):
     for name, options in (("plain", []), ("seen", ["--heatmaps"])):
         run(photo, "--threshold", 0.9, *options, "--output", tmp_path / f"{name}.png")

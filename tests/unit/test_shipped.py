@@ -1,12 +1,18 @@
 """What comes with the package, and what is said where nothing does."""
 
 import json
+import subprocess
+import sys
+import textwrap
+import tomllib
+from pathlib import Path
 
 import numpy as np
 import pytest
 from light_model import light_at, make_model
 
 from keras_pose import PoseEstimator, shipped
+from keras_pose.images import read_image
 from keras_pose.shipped import INDEX_NAME, KINDS, QUANTIZATIONS, shipped_file
 
 
@@ -63,9 +69,6 @@ def test_what_is_shipped_is_small_whole_and_explained(ours):
 
 
 def test_what_is_shipped_is_installed_with_the_package(ours):
-    import tomllib
-    from pathlib import Path
-
     root = Path(__file__).resolve().parents[2]
     settings = tomllib.loads((root / "pyproject.toml").read_text())
     patterns = settings["tool"]["setuptools"]["package-data"]["keras_pose"]
@@ -78,14 +81,35 @@ def test_what_is_shipped_is_installed_with_the_package(ours):
 def test_the_shipped_pair_finds_a_person_in_a_photograph(ours):
     # A portrait by the US Navy, in the public domain, which matplotlib brings.
     matplotlib = pytest.importorskip("matplotlib")
-    from pathlib import Path
-
-    from keras_pose.images import read_image
-
     photo = Path(matplotlib.get_data_path()) / "sample_data" / "grace_hopper.jpg"
     poses = PoseEstimator(num_threads=1)(read_image(photo))
 
+    assert len(poses), "nobody was found"
     best = poses.scores.argmax()
     nose_xy = poses.keypoints_xy[best, poses.skeleton.index("nose")]
     # By eye it is at (265, 228); the face is 190 pixels wide.
     assert np.abs(nose_xy - (265, 228)).max() < 60, nose_xy
+
+
+def test_the_shipped_pair_starts_in_a_second_without_tensorflow(ours):
+    program = """
+        import sys
+        sys.modules["tensorflow"] = sys.modules["keras"] = None  # importing them fails
+        import time
+        import numpy as np
+        from keras_pose import PoseEstimator
+
+        estimator = PoseEstimator(num_threads=1)
+        estimator(np.full((480, 640, 3), 90, np.uint8), [[100, 100, 300, 400]])
+        estimator(np.full((480, 640, 3), 90, np.uint8))
+        print(time.process_time())
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(program)],
+        capture_output=True,
+        text=True,
+        cwd=Path(__file__).resolve().parents[2],
+    )
+    assert done.returncode == 0, done.stderr
+    # The processor's time, not the clock's: a busy machine must fail nobody.
+    assert float(done.stdout) < 1
