@@ -15,6 +15,7 @@ from keras_pose.contract import AnyContract, save_keras_model
 from keras_pose.files import atomic_path
 
 MEMBER = "activation_ranges.json"
+_ATTRIBUTE = "keras_pose_activation_ranges"
 # Name of the layer that gives a tensor -> its smallest and largest value.
 Ranges = dict[str, tuple[float, float]]
 
@@ -27,6 +28,16 @@ def save_with_ranges(model, path, contract: AnyContract, ranges: Ranges) -> Path
         with zipfile.ZipFile(temporary, "a") as archive:
             archive.writestr(MEMBER, json.dumps(ranges, indent=2))
     return path
+
+
+def carry_ranges(model, ranges: Ranges) -> None:
+    """Has a model in memory carry ranges, for whoever exports it."""
+    setattr(model, _ATTRIBUTE, dict(ranges))
+
+
+def ranges_of(model) -> Ranges:
+    """Returns what a model carries; {} for most."""
+    return dict(getattr(model, _ATTRIBUTE, {}))
 
 
 def read_ranges(path) -> Ranges:

@@ -81,6 +81,8 @@ class Contract:
         quantization: "float32", "float16", "dynamic" or "int8".
         box_padding: factor from person box to crop, see `geometry.box_to_crop`.
         signature: name of the file's signature; None for `.keras` and `.onnx`.
+        float_operators: operators of an integer file that compute in float, since too
+            much was lost without, by the names of what they give; for people.
     """
 
     model: str
@@ -92,6 +94,7 @@ class Contract:
     quantization: str = "float32"
     box_padding: float = BOX_PADDING
     signature: str | None = None
+    float_operators: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         expected = self.codec.output_shape(self.skeleton.num_keypoints)
@@ -127,6 +130,7 @@ class Contract:
             "task": TOP_DOWN,
             "model": self.model,
             "quantization": self.quantization,
+            **float_operators_to_dict(self.float_operators),
             "signature": self.signature,
             "input": input_to_dict(self.input, self.normalization),
             "output": output_to_dict(self.output),
@@ -170,6 +174,7 @@ class Contract:
                 quantization=values["quantization"],
                 box_padding=_positive(values["crop"], "box_padding"),
                 signature=values["signature"],
+                float_operators=tuple(values.get("float_operators", ())),
             )
 
 
@@ -194,6 +199,11 @@ def keras_contract(
         skeleton=skeleton,
         normalization=normalization,
     )
+
+
+def float_operators_to_dict(names: tuple[str, ...]) -> dict[str, list[str]]:
+    """Describes which operators are in float; most files do not mix."""
+    return {"float_operators": list(names)} if names else {}
 
 
 def input_to_dict(image: TensorSpec, normalization: Normalization | None) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from keras_pose.contract import (
     INPUT_NAME,
     Contract,
     TensorSpec,
+    float_operators_to_dict,
     input_to_dict,
     known,
     named,
@@ -64,6 +65,7 @@ class DetectorContract:
         normalization: None where it is inside the file's graph.
         quantization: "float32", "float16", "dynamic" or "int8".
         signature: name of the file's signature; None for `.keras` and `.onnx`.
+        float_operators: as of a `Contract`.
 
     Raises:
         ValueError: where shapes do not fit together.
@@ -79,6 +81,7 @@ class DetectorContract:
     normalization: Normalization | None = None
     quantization: str = "float32"
     signature: str | None = None
+    float_operators: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for kind, channels in (("scores", len(self.class_names)), ("distances", 4)):
@@ -120,6 +123,7 @@ class DetectorContract:
             "task": DETECTION,
             "model": self.model,
             "quantization": self.quantization,
+            **float_operators_to_dict(self.float_operators),
             "signature": self.signature,
             "input": input_to_dict(self.input, self.normalization),
             "letterbox": {
@@ -160,6 +164,7 @@ class DetectorContract:
                 normalization=normalization_of(values["input"]),
                 quantization=values["quantization"],
                 signature=values["signature"],
+                float_operators=tuple(values.get("float_operators", ())),
             )
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from keras_pose.activation_ranges import carry_ranges, read_ranges
 from keras_pose.data.datasets import DEFAULT_DIRS
 from keras_pose.data.mixing import open_train, parse_mix
 from keras_pose.data.sources import (
@@ -75,6 +76,7 @@ def open_source(
         network, contract = load_network(path), read_detector_contract(path)
     else:
         network, contract = load_keras(weights or path, model, num_keypoints, input_hw)
+    carry_ranges(network, read_ranges(path))
     recipe = path.with_name(RECIPE_NAME)
     return ExportSource(
         path, network, contract, read_json(recipe) if recipe.exists() else {}

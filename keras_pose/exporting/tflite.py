@@ -8,6 +8,7 @@ weights out.
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import tempfile
 from collections.abc import Collection, Mapping
@@ -19,6 +20,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from keras_pose.activation_ranges import ranges_of
 from keras_pose.codecs.heatmaps import HeatmapCodec
 from keras_pose.contract import Contract, TensorSpec
 from keras_pose.detector_contract import ModelContract
@@ -26,6 +28,7 @@ from keras_pose.exporting import tflite_edit as edit
 from keras_pose.exporting.decoding import decoded_contract
 from keras_pose.exporting.errors import ExportError
 from keras_pose.exporting.flatbuffer import custom_ops, float_ops
+from keras_pose.exporting.known_ranges import ranges_by_tensor
 from keras_pose.exporting.quantizing import (
     INTEGER_FORMATS,
     QuantizationSettings,
@@ -65,6 +68,11 @@ class TFLiteConversion:
         return float_tflite_bytes(self.model, self.contract, self.batch, self.with_decode)
 
     @cached_property
+    def trained_ranges(self) -> dict[str, Range]:
+        """Ranges that came with the model from quantization-aware training, by tensor."""
+        return ranges_by_tensor(self.float_bytes, ranges_of(self.model))
+
+    @cached_property
     def collector(self) -> RangeCollector:
         return collect_ranges(self.float_bytes, self.crops)
 
@@ -82,9 +90,11 @@ class TFLiteConversion:
         settings = QuantizationSettings(
             quantization, range_method, percentile, keeps_peaks(self.contract)
         )
-        collector = self.collector if quantization in INTEGER_FORMATS else None
+        if quantization not in INTEGER_FORMATS:
+            return quantize(self.float_bytes, None, settings, float_ops)
+        known = self.trained_ranges if known_ranges is None else known_ranges
         return quantize(
-            self.float_bytes, self.crops, settings, float_ops, collector, known_ranges
+            self.float_bytes, self.crops, settings, float_ops, self.collector, known
         )
 
     def write(self, path, quantization="float32", float_ops=(), **options) -> Export:
@@ -102,7 +112,9 @@ class TFLiteConversion:
             temporary.write_bytes(content)
             is_whole = not float_ops and twin is None
             described = decoded_contract(self.contract) if twin else self.contract
-            return Draft(check_file(temporary, described, quantization, is_whole), twin)
+            file_contract = check_file(temporary, described, quantization, is_whole)
+            kept = dataclasses.replace(file_contract, float_operators=tuple(float_ops))
+            return Draft(kept, twin)
 
         reference = runnable(self.model, self.contract)
         return write_export(path, write, reference, self.crops)
