@@ -1,5 +1,6 @@
 """Packs of model files: written from them, replayed without TensorFlow."""
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,10 +12,12 @@ from keras import layers
 from PIL import Image
 
 from keras_pose.boxes import BoxSettings
+from keras_pose.contract import read_contract
 from keras_pose.detector_contract import detector_contract
 from keras_pose.exporting.tflite import export_tflite
 from keras_pose.normalization import IMAGENET
 from keras_pose.parity import read_pack, replay, write_pack
+from keras_pose.parity.bundle import check_bundle, write_bundle
 from keras_pose.parity.files import ModelFile
 from keras_pose.parity.model_cases import Person, model_cases, varied
 from keras_pose.parity.people import people_in
@@ -121,3 +124,73 @@ def test_people_of_a_folder(tmp_path):
         ValueError, match="of 4 cases needs as many pictures of people, got 3"
     ):
         people_in(tmp_path, 4)
+
+
+@pytest.fixture(scope="module")
+def bundle(exported, detector_file, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("app") / "models"
+    models = {
+        "pose": ModelFile(exported.paths["int8"]),
+        "detector": ModelFile(detector_file),
+    }
+    return write_bundle(folder, models, PEOPLE[:1])
+
+
+def test_a_bundle_has_all_that_an_app_needs(exported, bundle):
+    manifest = check_bundle(bundle)
+
+    assert manifest["models"] == {"pose": "pose.tflite", "detector": "detector.tflite"}
+    assert (bundle / "pose.tflite").read_bytes() == exported.paths["int8"].read_bytes()
+    assert read_contract(bundle / "pose.tflite") == read_contract(exported.paths["int8"])
+    assert (bundle / "keypoints.txt").read_text() == "nose\nleft_hip\nright_hip\n"
+    assert (bundle / "classes.txt").read_text() == "person\n"
+    assert {"pose_model.json", "parity/maths/arrays.bin"} < set(manifest["files"])
+    models = {name: ModelFile(bundle / file) for name, file in manifest["models"].items()}
+    results = replay(read_pack(bundle / manifest["parity"]["models"]), models)
+    assert all(result.is_within for result in results)
+
+
+def test_a_bundle_that_was_changed_is_refused(bundle, tmp_path):
+    copy = Path(shutil.copytree(bundle, tmp_path / "copy"))
+    (copy / "keypoints.txt").write_text("nose")
+    with pytest.raises(ValueError, match=r"keypoints\.txt is not the file of its bundle"):
+        check_bundle(copy)
+    (copy / "keypoints.txt").unlink()
+    with pytest.raises(FileNotFoundError, match=r"lacks keypoints\.txt"):
+        check_bundle(copy)
+    (copy / "manifest.json").write_text('{"format": "other"}')
+    with pytest.raises(ValueError, match="is no bundle"):
+        check_bundle(copy)
+
+
+def test_a_bundle_replaces_a_bundle_and_nothing_else(
+    exported, detector_file, bundle, tmp_path
+):
+    models = {
+        "pose": ModelFile(exported.paths["float32"]),
+        "detector": ModelFile(detector_file),
+    }
+    copy = Path(shutil.copytree(bundle, tmp_path / "copy"))
+    write_bundle(copy, models, PEOPLE[:1])
+    assert (copy / "pose.tflite").read_bytes() == exported.paths["float32"].read_bytes()
+
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    (mine / "letter.txt").write_text("dear")
+    with pytest.raises(ValueError, match="holds files that are of no bundle"):
+        write_bundle(mine, models, PEOPLE[:1])
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["copy", "mine"]
+
+
+def test_a_bundle_takes_a_pose_model_and_a_detector(exported, detector_file, tmp_path):
+    pose, detector = ModelFile(exported.paths["int8"]), ModelFile(detector_file)
+    for models, message in (
+        ({"pose": pose}, "of a pose model and a detector"),
+        ({"pose": detector, "detector": pose}, "was given as the pose, which it is not"),
+        (
+            {"pose": ModelFile(exported.paths["onnx"]), "detector": detector},
+            r"holds \.tflite files",
+        ),
+    ):
+        with pytest.raises(ValueError, match=message):
+            write_bundle(tmp_path / "x", models, PEOPLE[:1])

@@ -1,0 +1,74 @@
+"""Fills the apps with a pose model and a detector, ready to be built.
+
+    python export/bundle_mobile.py --weights pose.tflite --detector detector.tflite
+    python export/bundle_mobile.py --weights pose.tflite --detector det.tflite --apps web
+    python export/bundle_mobile.py --weights pose.tflite --detector det.tflite --output DIR
+
+Each app gets the models, their contracts, label files, parity packs, and manifest.json
+with the size and hash of every file, which the apps check when they start.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))  # run from a clone
+
+from keras_pose.commandline import plain_errors, positive_int
+
+MOBILE = ROOT / "mobile_demo"
+APPS = ("web", "android", "ios")
+
+
+def parse_args(argv=None):
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = parser.add_argument
+    add("--weights", metavar="FILE", required=True, help="pose model, .tflite")
+    add("--detector", metavar="FILE", required=True, help="detector, .tflite")
+    add("--apps", nargs="+", choices=APPS, metavar="APP",
+        help=f"of {', '.join(APPS)} (default: those that are there)")  # fmt: skip
+    add("--output", metavar="DIR", help="write one bundle there instead")
+    add("--images", metavar="DIR", default="synthetic",
+        help='of people, for the parity pack; or "synthetic" (default)')  # fmt: skip
+    add("--cases", type=positive_int, default=3, metavar="N",
+        help="people in the parity pack (default: 3)")  # fmt: skip
+    args = parser.parse_args(argv)
+    if args.apps and args.output:
+        parser.error("--apps and --output exclude each other")
+    return args
+
+
+def targets(args) -> list[Path]:
+    """Returns the folders to fill."""
+    from keras_pose.parity.bundle import APP_FOLDERS
+
+    if args.output:
+        return [Path(args.output)]
+    apps = args.apps or [app for app in APPS if (MOBILE / app).is_dir()]
+    return [MOBILE / APP_FOLDERS[app] for app in apps]
+
+
+@plain_errors()
+def main(argv=None):
+    args = parse_args(argv)
+    # Imported after parsing: `--help` must be quick.
+    from keras_pose.parity.bundle import check_models, describe_bundle, write_bundle
+    from keras_pose.parity.files import ModelFile
+    from keras_pose.parity.people import drawn_people, people_in
+
+    models = {"pose": ModelFile(args.weights), "detector": ModelFile(args.detector)}
+    check_models(models)
+    if args.images == "synthetic":
+        people = drawn_people(args.cases)
+    else:
+        people = people_in(args.images, args.cases, models["detector"])
+    for folder in targets(args):
+        write_bundle(folder, models, people)
+        print(describe_bundle(folder))
+
+
+if __name__ == "__main__":
+    main()
