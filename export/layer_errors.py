@@ -1,14 +1,14 @@
 """Says which layers of an int8 file lose what against float, worst first.
 
     python export/layer_errors.py --weights runs/NAME/best.keras
-    python export/layer_errors.py --weights best.keras --data-dir ~/coco --range-method mse
+    python export/layer_errors.py --weights best.keras --data-dir ~/coco --range mse
 
 The columns are errors of tensors, in percent of their standard deviation:
 
     isolated    of one operator in int8, where all before it ran in float; made of
     inputs      what the integers of its inputs lose: one scale for all channels
     weights     what those of its weights lose
-    result      what those of its own tensor lose; try another --range-method
+    result      what those of its own tensor lose; try another --range
     clipped     share of values beyond the range
     cumulative  of the int8 file as it runs, with the errors of all operators before
 
@@ -23,6 +23,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run from a clone
 
 from keras_pose.commandline import plain_errors, positive_int
+from keras_pose.exporting import commands
 from keras_pose.quiet import import_tensorflow
 
 
@@ -37,18 +38,12 @@ def parse_args(argv=None):
     add("--model", help="zoo name, needed for all but .keras files")
     add("--num-keypoints", type=int, help="of .weights.h5, if not the zoo's")
     add("--input-hw", type=int, nargs=2, metavar=("H", "W"), help="likewise, pixels")
-    add("--dataset", help="calibrate and measure on this one (default: the run's)")
-    add("--data-dir", help="its folder (default: the run's)")
-    add("--calibration-images", type=positive_int, default=200, metavar="N",
-        help="crops to calibrate on (default: 200)")  # fmt: skip
+    commands.add_calibration_options(parser)
     add("--images", type=positive_int, default=16, metavar="N",
-        help="of these, crops to measure on (default: 16)")  # fmt: skip
-    add("--range-method", default="minmax", choices=("minmax", "percentile", "mse"),
-        help="how tensors' ranges are estimated (default: minmax)")  # fmt: skip
+        help="of the crops, how many to measure on (default: 16)")  # fmt: skip
     add("--per-tensor", action="store_true", help="one scale for all channels of weights")
     add("--top", type=positive_int, default=20, metavar="N", help="rows to print")
     add("--output", type=Path, metavar="FOLDER")
-    add("--seed", type=int, default=0, help="picks the crops")
     return parser.parse_args(argv)
 
 
@@ -57,9 +52,8 @@ def main(argv=None):
     args = parse_args(argv)
     # Imported after parsing: TensorFlow takes seconds, `--help` must not.
     import_tensorflow()
-    from keras_pose.exporting.calibration import calibration_crops
     from keras_pose.exporting.error_report import report_layer_errors
-    from keras_pose.exporting.sources import calibration_source, open_source
+    from keras_pose.exporting.sources import open_source
     from keras_pose.exporting.tflite import TFLiteConversion
     from keras_pose.files import check_writable
 
@@ -69,11 +63,11 @@ def main(argv=None):
     quantization = "int8_per_tensor" if args.per_tensor else "int8"
     folder = args.output or source.default_output(quantization, ".tflite").parent
     check_writable(folder)
-    people, description = calibration_source(source.recipe, args.dataset, args.data_dir)
-    crops = calibration_crops(people, source.contract, args.calibration_images, args.seed)
-    print(f"Calibrating on {len(crops)} crops of {description}.")
+    crops = commands.make_crops(args, source, [quantization])
     conversion = TFLiteConversion(source.model, source.contract, crops)
-    content = conversion.quantized(quantization, range_method=args.range_method)
+    content = conversion.quantized(
+        quantization, range_method=args.range_method, percentile=args.percentile
+    )
     print(report_layer_errors(conversion, content, folder, args.images, args.top))
 
 
