@@ -88,8 +88,8 @@ def _quarter_steps(maps, column, row):
     def at(dx, dy):
         return _values_at(maps, _clip(column + dx, width), _clip(row + dy, height))
 
-    step_x = 0.25 * tf.sign(at(1, 0) - at(-1, 0)) * is_inside
-    return step_x, 0.25 * tf.sign(at(0, 1) - at(0, -1)) * is_inside
+    step_x = 0.25 * _sign(at(1, 0) - at(-1, 0)) * is_inside
+    return step_x, 0.25 * _sign(at(0, 1) - at(0, -1)) * is_inside
 
 
 def _dark(codec: DarkHeatmapCodec, maps):
@@ -250,6 +250,11 @@ def _within(values, first: int, last: int):
 
 def _clip(values, size: int):
     return tf.clip_by_value(values, 0.0, float(size - 1))
+
+
+def _sign(values):
+    """Does what `tf.sign` does, which became a TFLite op in 2023 only."""
+    return _is_positive(values) - _is_positive(-values)
 
 
 def _is_positive(values):

@@ -158,7 +158,11 @@ def add_opcode(model, builtin: int, version: int = 1) -> int:
             code.version = max(code.version, version)
             return index
     code = schema.OperatorCodeT()
-    code.builtinCode = code.deprecatedBuiltinCode = builtin
+    code.builtinCode = builtin
+    # One byte, in which newer operators have no room.
+    code.deprecatedBuiltinCode = min(
+        builtin, schema.BuiltinOperator.PLACEHOLDER_FOR_GREATER_OP_CODES
+    )
     code.version = version
     model.operatorCodes.append(code)
     return len(model.operatorCodes) - 1
