@@ -27,7 +27,7 @@ _UNKNOWN_HASH = "0" * 64
 
 
 def embed(path, document: dict[str, Any], description: Any = None) -> None:
-    """Writes a document into a model file.
+    """Writes a document into a model file, in place of one that it holds.
 
     Args:
         path: `.tflite` or `.onnx`; changed in place, so give a temporary one.
@@ -35,20 +35,21 @@ def embed(path, document: dict[str, Any], description: Any = None) -> None:
         description: for `.tflite`, a `tflite.Description` for the tools of others.
 
     Raises:
-        ValueError: for a file of another kind, a damaged one, one that holds a document
-            already, or a document that is too long.
+        ValueError: for a file of another kind, a damaged one, or a document that is too
+            long.
     """
     path = Path(path)
     if path.suffix not in _PARTS:
         raise ValueError(f"{path} is not a file to embed in: {' or '.join(_PARTS)}.")
     with _readable(path) as content:
-        if _find(path, content) is not None:
-            raise ValueError(f"{path} holds a contract already.")
         original = bytes(content)
     text = _text(document, _UNKNOWN_HASH)
     if len(text) > MAX_BYTES:
         raise ValueError(f"A contract may have {MAX_BYTES} bytes, got {len(text)}.")
-    written, start = _PARTS[path.suffix].with_text(original, text, description)
+    try:
+        written, start = _PARTS[path.suffix].with_text(original, text, description)
+    except DamagedError as error:
+        raise ValueError(f"{path} is damaged: {error}.") from error
     final = _text(document, _hash(written, start, len(text)))
     path.write_bytes(b"".join([written[:start], final, written[start + len(text) :]]))
 

@@ -29,13 +29,23 @@ def find_text(content: memoryview) -> tuple[int, int] | None:
     """
     for field, start, length in _fields(content, 0, len(content)):
         if field == _METADATA_PROPS:
-            parts = {part: place for part, *place in _fields(content, start, length)}
-            key_start, key_length = parts.get(_KEY_FIELD, (0, 0))
-            key = bytes(content[key_start : key_start + min(key_length, 2 * len(KEY))])
-            if key == KEY.encode():
-                value_start, value_length = parts.get(_VALUE_FIELD, (0, 0))
-                return value_start, value_length
+            found = _value(content, start, length)
+            if found is not None:
+                return found
     return None
+
+
+def _value(content: memoryview, start: int, length: int) -> tuple[int, int] | None:
+    """Returns where the value of a property is; None for another property."""
+    parts = {part: place for part, *place in _fields(content, start, length)}
+    key_start, key_length = parts.get(_KEY_FIELD, (0, 0))
+    if (
+        bytes(content[key_start : key_start + min(key_length, 2 * len(KEY))])
+        != KEY.encode()
+    ):
+        return None
+    value_start, value_length = parts.get(_VALUE_FIELD, (0, 0))
+    return value_start, value_length
 
 
 def with_text(original: bytes, text: bytes, description=None):
@@ -47,10 +57,15 @@ def with_text(original: bytes, text: bytes, description=None):
     Raises:
         DamagedError: for a file that is no protobuf message.
     """
-    for _ in _fields(memoryview(original), 0, len(original)):
-        pass  # is read to its end, so that what is appended is a field of the model
+    view, kept, end = memoryview(original), [], 0
+    # Read to the end, so that what is appended is a field of the model.
+    for field, start, length in _fields(view, 0, len(view)):
+        is_old = field == _METADATA_PROPS and _value(view, start, length) is not None
+        if not is_old:
+            kept.append(view[end : start + length])
+        end = start + length
     entry = _field(_KEY_FIELD, KEY.encode()) + _field(_VALUE_FIELD, text)
-    written = original + _field(_METADATA_PROPS, entry)
+    written = b"".join([*kept, _field(_METADATA_PROPS, entry)])
     return written, len(written) - len(text)
 
 

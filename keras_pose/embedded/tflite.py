@@ -113,7 +113,12 @@ def with_text(original: bytes, text: bytes, description: Description | None):
     if any(reader.field(position, _OFFSET) is not None for position in old_buffers):
         raise DamagedError("its weights lie outside the flatbuffer, which cannot move")
     buffers: list[Value] = [Kept(position) for position in old_buffers]
-    entries: list[Value] = [Kept(position) for position in reader.tables(root, _METADATA)]
+    ours = (NAME.encode(), OFFICIAL_NAME.encode())
+    entries: list[Value] = [
+        Kept(position)
+        for position in reader.tables(root, _METADATA)
+        if reader.text(position, _META_NAME) not in ours
+    ]
     added = {NAME: text}
     if description is not None:
         added[OFFICIAL_NAME] = _official(description, _output_names(reader, root))

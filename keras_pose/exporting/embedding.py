@@ -19,7 +19,7 @@ def embed_contract(path, contract: ModelContract) -> None:
     normalisation, labels), which Android Studio and MediaPipe show.
 
     Raises:
-        ValueError: for a file that is damaged, or holds a contract already.
+        ValueError: for a file that is damaged, or of another kind.
     """
     document = {**VERSION_FIELDS, **contract.to_dict()}
     embed(path, document, describe(contract))

@@ -62,10 +62,13 @@ def test_the_old_bytes_are_all_there(small_file):
         assert after.index(before) % ALIGNMENT == 0
 
 
-def test_a_second_document_is_refused(small_file):
+def test_a_second_document_takes_the_place_of_the_first(small_file):
+    embed(small_file, {"model": "old", "long": "x" * 999})
     embed(small_file, DOCUMENT)
-    with pytest.raises(ValueError, match="holds a contract already"):
-        embed(small_file, DOCUMENT)
+    assert extract(small_file)["model"] == "tiny"
+    assert "long" not in extract(small_file)
+    embed(small_file, {"model": "third"})
+    assert extract(small_file)["model"] == "third"
 
 
 def test_a_document_that_is_too_long_is_refused(small_file):
@@ -200,6 +203,14 @@ def test_files_run_as_before(exported, tmp_path, kind):
     assert (after.input, after.outputs) == (before.input, before.outputs)
     for name, values in after.run_all(exported.crops[:1]).items():
         np.testing.assert_array_equal(values, expected[name])
+
+
+def test_the_new_root_passes_the_verifier_of_phones(exported):
+    # The interpreter does not verify; this one does, as LiteRT in apps and browsers.
+    from ai_edge_litert.compiled_model import CompiledModel
+
+    model = CompiledModel.from_file(str(exported.paths["int8"]))
+    assert model.get_signature_list()["serve"]["inputs"] == ["image"]
 
 
 def without_contract(path) -> bytes:
