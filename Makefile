@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 DEMO := demo
+# A portrait that matplotlib brings, in the public domain; make demo PHOTO=me.jpg
+PHOTO ?= $$($(BIN)/python -c "import matplotlib as m; print(m.get_data_path())")/sample_data/grace_hopper.jpg
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
 .PHONY: help demo test test-all lint clean
@@ -32,7 +34,10 @@ demo: $(VENV)/.installed
 	  --weights $(DEMO)/run/best.keras $(DEMO)/run/export/int8/pose_model.tflite
 	$(BIN)/python training/browse.py --dataset synthetic --data-dir $(DEMO)/data \
 	  --weights $(DEMO)/run/export/int8/pose_model.tflite --output $(DEMO)/people.png
-	@echo "Done: look at $(DEMO)/people.png"
+	@echo "Done: look at $(DEMO)/people.png (drawn people, the model just trained)"
+	@if [ -f keras_pose/shipped/shipped.json ]; then \
+	  $(BIN)/python -m keras_pose "$(PHOTO)" --output $(DEMO)/photo.png && \
+	  echo "and at $(DEMO)/photo.png (a photograph, the models that come with the package)"; fi
 
 lint: $(VENV)/.installed
 	$(BIN)/ruff format --check .

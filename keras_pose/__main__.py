@@ -3,6 +3,7 @@
     python -m keras_pose photo.jpg --output out.png
     python -m keras_pose photo.jpg --box 40,12,140,380 --weights pose_model.tflite
     python -m keras_pose portrait.jpg --whole-image
+    python -m keras_pose photo.jpg --weights float32.tflite --beside int8.tflite --heatmaps
     python -m keras_pose photos/ --output drawn/ --json poses.json
     python -m keras_pose clip.mp4 --detector person.tflite --output out.mp4 --json out.json
     python -m keras_pose "frames/*.png" --output out.mp4    # or a folder: a video of them
@@ -51,6 +52,8 @@ def parse_args(argv=None):
     add("--threshold", type=float, default=0.2, help="of keypoint scores (default: 0.2)")
     add("--draw-boxes", action="store_true", help="outline the person boxes too")
     add("--heatmaps", action="store_true", help="under the skeletons (photos only)")
+    add("--beside", metavar="FILE",
+        help="another model's poses in the same boxes, on the right")  # fmt: skip
     add("--json", type=Path, metavar="FILE", help="also write the keypoints there")
     video = parser.add_argument_group("videos").add_argument
     video("--detect-every", type=positive_int, default=5, metavar="N",
@@ -194,15 +197,58 @@ def open_estimator(args):
     )
 
 
-def draw_photo(photo, output, estimator, args):
-    """Estimates, draws and prints the people of one photo; returns them for --json."""
+def open_beside(args):
+    """Opens the model that is shown on the right; None where there is none."""
+    if args.beside is None:
+        return None
+    from keras_pose.inference import PoseEstimator
+    from keras_pose.runtime import load_model
+
+    return PoseEstimator(load_model(args.beside, args.model), flip_test=args.flip_test)
+
+
+def draw_view(image, poses, estimator, args):
     from keras_pose.drawing import draw_poses
+
+    seen = estimator.show_heatmaps(image, poses) if args.heatmaps else image
+    return draw_poses(seen, poses, threshold=args.threshold, draw_boxes=args.draw_boxes)
+
+
+def draw_beside(image, poses, estimators, args):
+    """Draws two models' poses in the same boxes, and prints how far they are apart."""
+    import numpy as np
+
+    from keras_pose.drawing import side_by_side
+
+    other = estimators[1](image, poses.boxes_xyxy)
+    views = [
+        draw_view(image, each, estimator, args)
+        for each, estimator in zip((poses, other), estimators, strict=True)
+    ]
+    contracts = [estimator.pose_model.contract for estimator in estimators]
+    names = [f"{contract.model} {contract.quantization}" for contract in contracts]
+    if poses.skeleton.names == other.skeleton.names:
+        is_sure = (poses.keypoint_scores > args.threshold).ravel()
+        gaps = np.linalg.norm(poses.keypoints_xy - other.keypoints_xy, axis=-1).ravel()
+        gaps = gaps[is_sure]
+        if len(gaps):
+            print(
+                f"beside      {names[1]}: {len(gaps)} keypoints, {np.median(gaps):.2f} "
+                f"pixels apart (median), {gaps.max():.2f} at most"
+            )
+    return side_by_side(views, names, height=len(image))
+
+
+def draw_photo(photo, output, estimator, args, beside=None):
+    """Estimates, draws and prints the people of one photo; returns them for --json."""
     from keras_pose.images import read_image, write_image
 
     image = read_image(photo)
     poses = estimator(image, args.boxes, image_id=photo)
-    seen = estimator.show_heatmaps(image, poses) if args.heatmaps else image
-    drawing = draw_poses(seen, poses, threshold=args.threshold, draw_boxes=args.draw_boxes)
+    if beside is None:
+        drawing = draw_view(image, poses, estimator, args)
+    else:
+        drawing = draw_beside(image, poses, (estimator, beside), args)
     write_image(output, drawing)
     if not len(poses):
         print(f"nobody      was found in {photo} (--box-threshold {args.box_threshold:g})")
@@ -224,8 +270,9 @@ def draw_video(args):
     from keras_pose.inference.video import VideoSettings, annotate
     from keras_pose.inference.writers import check_video_name
 
-    if args.boxes or args.heatmaps:
-        option = "--box" if args.boxes else "--heatmaps"
+    of_photos = {"--box": args.boxes, "--heatmaps": args.heatmaps, "--beside": args.beside}
+    option = next((name for name, value in of_photos.items() if value), None)
+    if option:
         raise ValueError(
             f"{option} speaks of photos. (People of a video are found by --detector.)"
         )
@@ -268,9 +315,9 @@ def draw_photos(args):
     outputs = output_paths(photos, args.output)
     for path in {*outputs, *filter(None, [args.json])}:
         check_writable(path.parent)
-    estimator = open_estimator(args)
+    estimator, beside = open_estimator(args), open_beside(args)
     drawn = [
-        draw_photo(photo, output, estimator, args)
+        draw_photo(photo, output, estimator, args, beside)
         for photo, output in zip(photos, outputs, strict=True)
     ]
     if args.json:

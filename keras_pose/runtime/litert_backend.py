@@ -18,14 +18,17 @@ class LiteRTBackend:
 
     Raises:
         ImportError: without the package ai-edge-litert.
-        ValueError: for a file that is damaged or needs ops the runtime has not.
+        ValueError: for a file that is damaged, needs ops the runtime has not, or holds
+            some that cannot be prepared; when run, for ops that fail.
     """
 
     def __init__(self, path, num_threads: int | None = None):
         litert = import_runtime("ai_edge_litert.interpreter", "ai-edge-litert", ".tflite")
         num_threads = resolve_num_threads(num_threads)
+        self._path = Path(path)
         try:
             interpreter = litert.Interpreter(str(path), num_threads=num_threads)
+            # Refuses what it cannot prepare: types or shapes that its kernels do not take.
             interpreter.allocate_tensors()
         except (ValueError, RuntimeError) as error:
             raise ValueError(
@@ -47,7 +50,10 @@ class LiteRTBackend:
 
     def run_all(self, images: np.ndarray) -> dict[str, np.ndarray]:
         self._interpreter.set_tensor(self._input_index, images)
-        self._interpreter.invoke()
+        try:
+            self._interpreter.invoke()
+        except RuntimeError as error:
+            raise ValueError(f"{self._path} cannot be run by LiteRT: {error}") from error
         return {
             name: self._interpreter.get_tensor(details["index"])
             for name, details in self._outputs.items()

@@ -202,6 +202,16 @@ def test_without_a_name_the_shipped_models_are_meant(photo, monkeypatch, tmp_pat
         command.main([str(photo), "--weights", "model.onnx"])
 
 
+def test_two_models_are_drawn_side_by_side(photo, tmp_path, capsys):
+    out = tmp_path / "out.png"
+    run(photo, "--beside", "other.onnx", "--heatmaps", "--output", out)
+    drawn = np.asarray(Image.open(out))
+    assert drawn.shape[1] > 2 * 200
+    assert drawn.shape[0] > 120
+    printed = capsys.readouterr().out
+    assert "beside      center float32: 17 keypoints, 0.00 pixels apart (median)" in printed
+
+
 def test_heatmaps_lie_under_the_skeletons(photo, tmp_path):
     for name, options in (("plain", []), ("seen", ["--heatmaps"])):
         run(photo, "--threshold", 0.9, *options, "--output", tmp_path / f"{name}.png")
@@ -269,6 +279,7 @@ def test_a_pattern_stands_for_photos_too(photo, tmp_path):
         (["clip.mp4", "--output", "out.png"], r"must end in one of \.mp4"),
         (["clip.mp4", "--box", "1,2,3,4"], "--box speaks of photos"),
         (["clip.mp4", "--heatmaps"], "--heatmaps speaks of photos"),
+        (["clip.mp4", "--beside", "b.onnx"], "--beside speaks of photos"),
         (["clip.mp4", "--fps", "0"], "Frames per second"),
         (["a.png", "b.png", "--output", "out.mp4"], "cannot become one video"),
         (["*.xyz", "--output", "out.mp4"], "No file fits"),
