@@ -23,6 +23,7 @@ import numpy as np
 
 from keras_pose.exporting import tflite_edit as edit
 from keras_pose.exporting.calibration import check_calibration
+from keras_pose.exporting.errors import ExportError
 from keras_pose.exporting.flatbuffer import pack
 from keras_pose.exporting.ranges import DEFAULT_PERCENTILE, Range, RangeCollector
 from keras_pose.exporting.tflite_decoding import decodes, with_decoding, without_decoding
@@ -83,17 +84,23 @@ def quantize(
     Raises:
         ValueError: for unknown settings, crops that do not fit, or names in `float_ops`
             or `known_ranges` that no op has.
+        ExportError: if the tools cannot quantize the model.
     """
     if settings.quantization not in ("float16", "dynamic", "int4", *INTEGER_FORMATS):
         raise ValueError(f"Unknown quantization {settings.quantization!r}.")
     network = network_of(float_bytes)
     _check_names(network, {*float_ops, *(known_ranges or {})})
+    ranges: dict[int, Range] = {}
     if settings.quantization in INTEGER_FORMATS:
         collector = collector or collect_ranges(network, crops)
         ranges = _tensor_ranges(network, collector, settings, known_ranges or {})
-        quantized = _with_integers(network, ranges, float_ops, settings.quantization)
-    else:
-        quantized = _with_quantized_weights(network, settings.quantization, float_ops)
+    try:
+        quantized = _quantize_network(network, ranges, float_ops, settings.quantization)
+    except Exception as error:  # the tools' errors have no common base
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise ExportError(
+            f"The model cannot be quantized to {settings.quantization}: {reason}"
+        ) from error
     return with_decoding(quantized, float_bytes) if decodes(float_bytes) else quantized
 
 
@@ -119,8 +126,7 @@ def collect_ranges(float_bytes: bytes, crops) -> RangeCollector:
             # The last batch is filled up with the first crops.
             indices = np.arange(start, start + batch) % len(crops)
             interpreter.set_tensor(image["index"], crops[indices].astype(np.float32))
-            with quiet_stderr():
-                interpreter.invoke()
+            interpreter.invoke()
             yield {index: interpreter.get_tensor(index) for index in tensors}
 
     return RangeCollector(activations)
@@ -179,7 +185,9 @@ def _tensor_ranges(network, collector, settings, known_ranges) -> dict[int, Rang
     return ranges
 
 
-def _with_integers(network, ranges, float_ops, quantization: str) -> bytes:
+def _quantize_network(network, ranges, float_ops, quantization: str) -> bytes:
+    if quantization not in INTEGER_FORMATS:
+        return _with_quantized_weights(network, quantization, float_ops)
     if quantization == "int16x8":
         return _int16x8(network, ranges, float_ops)
     return _int8(network, ranges, float_ops, is_per_channel=quantization == "int8")
