@@ -58,6 +58,8 @@ const rateMeter = new RateMeter();
 let skeleton;
 /** @type {Source | null} */
 let source = null;
+/** Counts what the user has opened. */
+let lastTurn = 0;
 /** @type {"user" | "environment"} */
 let facing = "environment";
 /** The last result, to be drawn again when settings of drawing change. @type {Analysed | null} */
@@ -174,8 +176,13 @@ function setEnabled(isEnabled) {
 async function begin(openSource) {
   stop();
   say("Opening…");
+  const turn = ++lastTurn;
   try {
     const opened = await openSource();
+    if (turn !== lastTurn) {
+      opened.close(); // the user was faster, and has chosen another one
+      return;
+    }
     await restart();
     source = opened;
     rateMeter.reset();

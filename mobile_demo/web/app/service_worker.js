@@ -35,7 +35,8 @@ async function fetchOrRemember(request) {
   const cache = await caches.open(CACHE);
   try {
     const response = await fetch(request);
-    if (response.status === 200) await cache.put(request, response.clone());
+    // A full disk is no reason to withhold what has come.
+    if (response.status === 200) cache.put(request, response.clone()).catch(console.warn);
     return response;
   } catch (error) {
     const remembered = await cache.match(request, { ignoreSearch: true });

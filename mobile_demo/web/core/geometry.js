@@ -6,6 +6,8 @@
  * @import { Affine, Box, Picture, Size } from "./types.js"
  */
 
+const fround = Math.fround;
+
 /** Boxes outside these sides, in pixels, are mistakes. */
 const MIN_SIDE = 1e-2;
 const MAX_SIDE = 1e6;
@@ -40,8 +42,8 @@ export function cropMatrix(box, inputHw, padding, isUnbiased = false) {
  * @returns {Affine}
  */
 export function invertMatrix([a, b, tx, c, d, ty]) {
-  const determinant = a * d - b * c;
-  const [ia, ib, ic, id] = [d, -b, -c, a].map((value) => value / determinant);
+  const share = 1 / (a * d - b * c);
+  const [ia, ib, ic, id] = [d, -b, -c, a].map((value) => value * share);
   return [ia, ib, -(ia * tx + ib * ty), ic, id, -(ic * tx + id * ty)];
 }
 
@@ -70,19 +72,22 @@ export function transformPoints([a, b, tx, c, d, ty], points) {
  */
 export function warpImage(image, matrix, outputHw) {
   const [height, width] = outputHw;
-  const [a, b, tx, c, d, ty] = invertMatrix(matrix);
+  const [a, b, tx, c, d, ty] = invertMatrix(matrix).map(fround);
   // Clamped arrays round halves to the even number, which is what is asked for.
   const crop = new Uint8ClampedArray(height * width * 3);
   for (let row = 0, at = 0; row < height; row++) {
+    const startX = fround(fround(b * row) + tx);
+    const startY = fround(fround(d * row) + ty);
     for (let column = 0; column < width; column++, at += 3) {
-      sampleInto(crop, at, image, a * column + b * row + tx, c * column + d * row + ty);
+      sampleInto(crop, at, image, fround(a * column + startX), fround(c * column + startY));
     }
   }
   return new Uint8Array(crop.buffer);
 }
 
 /**
- * Writes the colour at a point between pixels.
+ * Writes the colour at a point between pixels. Products and sums in double precision,
+ * rounded once, are what OpenCV's fused operations give.
  * @param {Uint8ClampedArray} output
  * @param {number} at
  * @param {Picture} image
@@ -94,8 +99,8 @@ function sampleInto(output, at, image, x, y) {
   const left = Math.floor(x);
   const top = Math.floor(y);
   if (left < -1 || top < -1 || left >= width || top >= height) return; // stays black
-  const shareX = x - left;
-  const shareY = y - top;
+  const shareX = fround(x - left);
+  const shareY = fround(y - top);
   const hasLeft = left >= 0;
   const hasRight = left + 1 < width;
   const upper = (top * width + left) * channels;
@@ -107,9 +112,9 @@ function sampleInto(output, at, image, x, y) {
     const p01 = hasUpper && hasRight ? data[upper + channels + k] : 0;
     const p10 = hasLower && hasLeft ? data[lower + k] : 0;
     const p11 = hasLower && hasRight ? data[lower + channels + k] : 0;
-    const above = p00 + shareX * (p01 - p00);
-    const below = p10 + shareX * (p11 - p10);
-    output[at + k] = above + shareY * (below - above);
+    const above = fround(p00 + shareX * (p01 - p00));
+    const below = fround(p10 + shareX * (p11 - p10));
+    output[at + k] = fround(above + shareY * fround(below - above));
   }
 }
 

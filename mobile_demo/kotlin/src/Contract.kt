@@ -1,0 +1,164 @@
+/** Reading `pose_model.json`: what must be known of a model file; SPEC.md, section 12. */
+package keraspose
+
+import java.security.MessageDigest
+
+/** The version of contracts that is read here. */
+const val SCHEMA_VERSION = 1
+
+/** What is said of a file that cannot be used; to be shown as it is. */
+class ContractError(message: String) : Exception(message)
+
+/** What a program must know of any model file. */
+sealed class Contract {
+    abstract val model: String
+    abstract val quantization: String
+    abstract val input: TensorSpec
+    abstract val normalization: Normalization?
+
+    val inputSize get() = Size(input.shape[1], input.shape[2])
+}
+
+/** @property boxPadding factor from person box to crop. */
+class PoseContract(
+    override val model: String,
+    override val quantization: String,
+    override val input: TensorSpec,
+    override val normalization: Normalization?,
+    val output: TensorSpec,
+    val boxPadding: Double,
+    val codec: Codec,
+    val skeleton: Skeleton
+) : Contract()
+
+/** The tensors of one output map: [stride] input pixels per cell. */
+class LevelSpec(val stride: Int, val scores: TensorSpec, val distances: TensorSpec)
+
+class DetectorContract(
+    override val model: String,
+    override val quantization: String,
+    override val input: TensorSpec,
+    override val normalization: Normalization?,
+    val levels: List<LevelSpec>,
+    val classNames: List<String>,
+    val settings: BoxSettings
+) : Contract()
+
+/**
+ * Reads a file's contract, and holds the file against it.
+ *
+ * @param text content of `pose_model.json`.
+ * @param fileName key of its "models".
+ * @param bytes the file's; null: its hash is not checked.
+ * @throws ContractError names what is missing, or does not fit.
+ */
+fun readContract(text: String, fileName: String, bytes: ByteArray?): Contract {
+    val json = Json.parse(text)
+    val version = json.find("schema_version")?.value
+    if (version != SCHEMA_VERSION.toDouble()) {
+        throw ContractError("The contract has schema version $version; this app reads $SCHEMA_VERSION.")
+    }
+    val models = json["models", "models"]
+    val entry = models.find(fileName)
+        ?: throw ContractError("The contract describes ${models.keys().joinToString()}, but not $fileName.")
+    if (bytes != null) checkFile(entry, fileName, bytes)
+    return contractOf(entry)
+}
+
+private fun checkFile(entry: Json, fileName: String, bytes: ByteArray) {
+    val digest = MessageDigest.getInstance("SHA-256").digest(bytes)
+    val actual = digest.joinToString("") { "%02x".format(it) }
+    val promised = entry.find("file")?.find("sha256")?.text()
+    if (promised != actual) {
+        throw ContractError(
+            "$fileName is not the file its contract describes: its SHA-256 begins ${actual.take(12)}, " +
+                "the contract says ${promised?.take(12)}. Export it anew."
+        )
+    }
+}
+
+/** Reads one entry of a contract. */
+fun contractOf(entry: Json): Contract {
+    val task = entry.find("task")?.text() ?: "top_down"
+    return when (task) {
+        "top_down" -> poseContract(entry)
+        "detection" -> detectorContract(entry)
+        else -> throw ContractError("This app runs pose models and detectors, not models for $task.")
+    }
+}
+
+private fun poseContract(entry: Json): PoseContract {
+    val model = entry["model", "model"].text()
+    val input = inputSpec(entry)
+    val output = tensorSpec(entry["output", "output"])
+    val codec = Codec.read(entry["codec", "codec"])
+    val skeleton = skeletonOf(entry["skeleton", "skeleton"])
+    mustBe("output of $model", output.shape.drop(1), codec.outputShape(skeleton.names.size))
+    mustBe("input of $model", input.shape.drop(1), listOf(codec.input.height, codec.input.width, 3))
+    val padding = entry["crop", "crop"]["crop.box_padding", "box_padding"].number()
+    val quantization = entry["quantization", "quantization"].text()
+    return PoseContract(model, quantization, input, normalizationOf(entry), output, padding, codec, skeleton)
+}
+
+private fun detectorContract(entry: Json): DetectorContract {
+    val model = entry["model", "model"].text()
+    val input = inputSpec(entry)
+    val classNames = entry["class_names", "class_names"].texts()
+    val scores = entry["scores", "scores"].items().map { tensorSpec(it) }
+    val distances = entry["distances", "distances"].items().map { tensorSpec(it) }
+    val levels = entry["strides", "strides"].integers().mapIndexed { i, stride ->
+        val cells = listOf(input.shape[1] / stride, input.shape[2] / stride)
+        mustBe("scores of $model", scores[i].shape.drop(1), cells + classNames.size)
+        mustBe("distances of $model", distances[i].shape.drop(1), cells + 4)
+        LevelSpec(stride, scores[i], distances[i])
+    }
+    val settings = BoxSettings.read(entry["settings", "settings"])
+    val quantization = entry["quantization", "quantization"].text()
+    return DetectorContract(model, quantization, input, normalizationOf(entry), levels, classNames, settings)
+}
+
+/** Reads a tensor's entry. */
+fun tensorSpec(values: Json) = TensorSpec(
+    values["a tensor's name", "name"].text(),
+    // null stands for any number of images.
+    values["a tensor's shape", "shape"].items().map { if (it.value == null) 1 else it.integer() },
+    values["a tensor's dtype", "dtype"].text(),
+    values.find("scale")?.number(),
+    values.find("zero_point")?.integer()
+)
+
+/** Reads how the input of an entry's network is normalised; null: inside the file. */
+fun normalizationOf(entry: Json): Normalization? {
+    val values = entry["input", "input"].find("normalization") ?: return null
+    return Normalization(
+        values["normalization.mean", "mean"].numbers(),
+        values["normalization.std", "std"].numbers(),
+        values["normalization.channel_order", "channel_order"].text() == "bgr"
+    )
+}
+
+private fun inputSpec(entry: Json): TensorSpec {
+    val input = entry["input", "input"]
+    val order = input["input.channel_order", "channel_order"].text()
+    if (order != "RGB") throw ContractError("This model wants $order images; this app gives RGB.")
+    return tensorSpec(input)
+}
+
+private fun skeletonOf(values: Json): Skeleton {
+    fun pairs(key: String) = values["skeleton.$key", key].items().map { it.integers() }.map { Pair(it[0], it[1]) }
+    return Skeleton(
+        values["skeleton.name", "name"].text(),
+        values["skeleton.names", "names"].texts(),
+        pairs("limb_pairs"),
+        pairs("mirror_pairs"),
+        values["skeleton.oks_sigmas", "oks_sigmas"].numbers()
+    )
+}
+
+private fun mustBe(what: String, actual: List<Int>, expected: List<Int>) {
+    if (actual != expected) {
+        throw ContractError(
+            "The contract says ${actual.joinToString("x")} for the $what, expected ${expected.joinToString("x")}."
+        )
+    }
+}

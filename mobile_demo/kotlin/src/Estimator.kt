@@ -1,0 +1,82 @@
+/** Person boxes -> crops -> network -> keypoints of the image; SPEC.md, section 1. */
+package keraspose
+
+/**
+ * Runs a network on one image: input values in, raw output values by name out. Whoever runs files hands it in,
+ * and converts to and from the tensors' types.
+ */
+typealias Run = (FloatArray) -> Map<String, FloatArray>
+
+/** A detector's file that is ready. */
+class DetectorNetwork(val contract: DetectorContract, val run: Run)
+
+/** Who finds people in an image, by falling score. */
+typealias FindPeople = (Picture) -> List<Detection>
+
+/**
+ * Estimates the pose of every person in an image.
+ *
+ * @property findPeople null: the whole image is one person.
+ * @param stopwatch gets stages and the nanoseconds they took.
+ */
+class PoseEstimator(
+    val contract: PoseContract,
+    private val run: Run,
+    private val findPeople: FindPeople?,
+    private val stopwatch: (String, Long) -> Unit = { _, _ -> }
+) {
+    val hasDetector get() = findPeople != null
+
+    fun people(image: Picture): List<Detection> =
+        findPeople?.invoke(image) ?: listOf(Detection(wholeImageBox(image.size), 1f, PERSON))
+
+    /** Estimates the pose in a box that is known to be usable. */
+    fun estimate(image: Picture, box: Box, boxScore: Float): Person {
+        val size = contract.inputSize
+        val matrix = cropMatrix(box, size, contract.boxPadding, contract.codec.isUnbiased)
+        val crop = timed("crop") { toInput(warpImage(image, matrix, size), contract.input, contract.normalization) }
+        val raw = timed("pose") { run(crop) }
+        return timed("decode") {
+            val outputs = toReal(raw.getValue(contract.output.name), contract.output)
+            val found = contract.codec.decode(outputs, contract.skeleton.names.size)
+            val points = matrix.inverse().move(found.keypointsXy)
+            val xy = FloatArray(points.size) { points[it].toFloat() }
+            Person(box.rounded(), xy, found.scores, personScore(boxScore, found.scores).toFloat())
+        }
+    }
+
+    private fun <T> timed(stage: String, work: () -> T): T {
+        val started = System.nanoTime()
+        return work().also { stopwatch(stage, System.nanoTime() - started) }
+    }
+}
+
+/**
+ * Finds people by a detector's file.
+ *
+ * @param boxThreshold people whose box has no higher score are left out.
+ */
+fun findPeopleBy(detector: DetectorNetwork, boxThreshold: Float = 0.3f): FindPeople = { image ->
+    val contract = detector.contract
+    val fitted = letterbox(image, contract.inputSize)
+    val raw = detector.run(toInput(fitted.pixels, contract.input, contract.normalization))
+    val levels = contract.levels.map { level ->
+        fun real(spec: TensorSpec) = toReal(raw.getValue(spec.name), spec)
+        Level(level.stride, level.scores.shape[2], level.scores.shape[3], real(level.scores), real(level.distances))
+    }
+    decodeBoxes(levels, contract.inputSize, fitted.scaleX, fitted.scaleY, image.size, contract.settings)
+        .filter { it.label == PERSON && it.score > boxThreshold && isUsable(it.box, image.size) }
+}
+
+/** Rates a person: box score times the mean of the keypoint scores above the threshold. */
+fun personScore(boxScore: Float, keypointScores: FloatArray, threshold: Float = 0.2f): Double {
+    var total = 0.0
+    var count = 0
+    for (score in keypointScores) {
+        if (score > threshold) {
+            total += score
+            count++
+        }
+    }
+    return boxScore * (total / Math.max(1, count))
+}

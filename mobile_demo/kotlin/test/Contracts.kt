@@ -1,0 +1,58 @@
+/** Contracts that fit are read; what does not fit is named: `java -cp ... keraspose.ContractsKt`. */
+package keraspose
+
+private val MODEL = "a model".toByteArray()
+
+// Of MODEL, by sha256sum.
+private const val HASH = "97ff8a35544dcf40ad84047074439dd6aa3a0be469ea578a1b1c017d939ec61c"
+
+private val CONTRACT = """
+{
+  "schema_version": 1,
+  "models": {"pose_model.tflite": {
+    "file": {"bytes": 7, "sha256": "$HASH"},
+    "task": "top_down", "model": "pose_slim \u0041\n", "quantization": "int8",
+    "input": {
+      "name": "image", "shape": [1, 64, 48, 3], "dtype": "uint8", "scale": null, "zero_point": null,
+      "channel_order": "RGB", "normalization": null
+    },
+    "output": {"name": "heatmaps", "shape": [1, 16, 12, 3], "dtype": "int8", "scale": 4e-3, "zero_point": -128},
+    "crop": {"box_padding": 1.25},
+    "codec": {"kind": "gaussian", "input_hw": [64, 48], "stride": 4, "sigma": 2.0},
+    "skeleton": {
+      "name": "arms", "names": ["nose", "left_wrist", "right_wrist"],
+      "limb_pairs": [[0, 1]], "mirror_pairs": [[1, 2]], "oks_sigmas": []
+    }
+  }}
+}
+"""
+
+private fun assertRefused(words: String, text: String, fileName: String = "pose_model.tflite", bytes: ByteArray = MODEL) {
+    val message = try {
+        readContract(text, fileName, bytes)
+        "nothing was refused"
+    } catch (error: ContractError) {
+        error.message!!
+    }
+    check(words in message) { "expected a refusal that says '$words', got: $message" }
+}
+
+fun main() {
+    val contract = readContract(CONTRACT, "pose_model.tflite", MODEL) as PoseContract
+    check(contract.model == "pose_slim A\n")
+    check(contract.inputSize == Size(64, 48))
+    check(contract.output.scale == 0.004)
+    check(contract.skeleton.sigmas.toList() == List(3) { USUAL_SIGMA })
+
+    assertRefused("not the file its contract", CONTRACT, bytes = "another".toByteArray())
+    assertRefused("but not other.tflite", CONTRACT, fileName = "other.tflite")
+    assertRefused("schema version 99", CONTRACT.replace("\"schema_version\": 1", "\"schema_version\": 99"))
+    assertRefused("not models for segmentation", CONTRACT.replace("top_down", "segmentation"))
+    assertRefused("not offsets", CONTRACT.replace("gaussian", "offsets"))
+    assertRefused("wants BGR images", CONTRACT.replace("RGB", "BGR"))
+    assertRefused("17x12x3 for the output", CONTRACT.replace("[1, 16, 12, 3]", "[1, 17, 12, 3]"))
+    assertRefused("lacks crop", CONTRACT.replace("\"crop\"", "\"cropped\""))
+    assertRefused("where a number is expected", CONTRACT.replace("1.25", "\"wide\""))
+    assertRefused("not JSON, at character", CONTRACT.dropLast(3))
+    println("contracts passed")
+}
