@@ -74,7 +74,7 @@ class DescribedDetector:
         fitted, placement = self._fit(np.asarray(image))
         raw = self._backend.run_all(self._to_input(fitted))
         outputs = {
-            role: [self._to_real(raw[name], name) for name in names]
+            role: [self._specs[name].to_real(raw[name]) for name in names]
             for role, names in self.description.outputs.items()
         }
         if self.description.head == POSTPROCESSED:
@@ -142,12 +142,6 @@ class DescribedDetector:
         if dtype.kind in "iu":
             values = np.clip(values, np.iinfo(dtype).min, np.iinfo(dtype).max)
         return np.ascontiguousarray(values[None], dtype)
-
-    def _to_real(self, values, name) -> np.ndarray:
-        spec, values = self._specs[name], np.asarray(values, np.float32)
-        if spec.scale is None:
-            return values
-        return (values - spec.zero_point) * np.float32(spec.scale)
 
     def _read_boxes(self, outputs):
         """Returns corners in input pixels and scores of boxes the file has made."""
