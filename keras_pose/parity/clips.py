@@ -17,7 +17,7 @@ from keras_pose.inference.detectors import PERSON
 from keras_pose.inference.regions import RegionFollower
 from keras_pose.inference.smoothing import OneEuroSmoother
 from keras_pose.inference.tracking import OksTracker
-from keras_pose.parity.shaking import shake
+from keras_pose.parity.shaking import CHANGED_SHARE, shake
 from keras_pose.runtime import PoseModel
 from keras_pose.runtime.backend import Backend
 from keras_pose.structures import Detections
@@ -59,12 +59,14 @@ class PlaybackNetwork:
 class ShakenNetwork:
     """A network that sees pixels which are changed a little; see `shaking.shake`."""
 
-    def __init__(self, network: Backend, rng: np.random.Generator):
-        self._network, self._rng = network, rng
+    def __init__(
+        self, network: Backend, rng: np.random.Generator, share: float = CHANGED_SHARE
+    ):
+        self._network, self._rng, self._share = network, rng, share
         self.input, self.output = network.input, network.output
 
     def run(self, images):
-        return self._network.run(shake(images, self._rng))
+        return self._network.run(shake(images, self._rng, self._share))
 
 
 class Recorder:

@@ -31,10 +31,10 @@ INPUT_HW = (64, 48)
 IMAGE_HW = (72, 96)
 
 
-def make_case(kind: str, name: str, given, needs=(), models=None, where=None) -> Case:
+def make_case(kind: str, name: str, given, needs=(), models=None) -> Case:
     """Makes a case out of what is given: what is expected is what the kind computes."""
     expected = KINDS[kind](given, models or {})
-    return Case(f"{kind}/{name}", kind, given, expected, tuple(needs), where or {})
+    return Case(f"{kind}/{name}", kind, given, expected, tuple(needs))
 
 
 def maths_cases() -> list[Case]:

@@ -8,22 +8,30 @@ only what stays within the tolerance is compared.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from keras_pose.contract import input_to_dict, output_to_dict
+from keras_pose.contract import Contract, input_to_dict, output_to_dict
+from keras_pose.geometry import box_to_crop
 from keras_pose.parity.clips import Recorder, ShakenNetwork, run_frames
 from keras_pose.parity.files import ModelFile
 from keras_pose.parity.maths import make_case
 from keras_pose.parity.packs import Case
 from keras_pose.parity.scenes import CLIP_SETTINGS
 from keras_pose.parity.shaking import shake
-from keras_pose.parity.tolerances import DETECTED_BOXES, KEYPOINTS
+from keras_pose.parity.tolerances import (
+    DETECTED_BOXES,
+    WHOLE_WAY_KEYPOINTS,
+    WHOLE_WAY_SCORES,
+)
 from keras_pose.topdown import crop_people, decode_people
 
 NUM_TRIALS = 6
+# Fields of a frame that move with the keypoints, and those that rate them.
+_MOVING = ("boxes_xyxy", "keypoints_xy", "smoothed_xy")
+_RATED = ("keypoint_scores", "scores")
 # Pixels of a letterboxed image that differ between programs, by one level.
 LETTERBOX_SHARE = 0.2
 NUM_FRAMES = 5
@@ -101,9 +109,13 @@ def _person_cases(file: ModelFile, person: Person, name: str) -> list[Case]:
     }
     decoded = make_case("decode", name, given)
     given = {"image": person.image, "box_xywh": person.box_xywh}
-    is_steady = _steady_keypoints(file, person)
-    where = {"keypoints_xy": is_steady, "keypoint_scores": is_steady}
-    whole = make_case("pose", name, given, ["pose"], models, where)
+    tolerance = WHOLE_WAY_KEYPOINTS * crop.expected["size_wh"][0] / contract.input_hw[1]
+    is_steady = _steady_keypoints(file, person, tolerance)
+    whole = replace(
+        make_case("pose", name, given, ["pose"], models),
+        where={"keypoints_xy": is_steady, "keypoint_scores": is_steady},
+        tolerances={"keypoints_xy": tolerance},
+    )
     return [crop, tensor, run, decoded, whole]
 
 
@@ -136,18 +148,25 @@ def varied(person: Person, index: int) -> Person:
     return Person(person.image, np.concatenate([middle - size / 2, size]))
 
 
-def _steady_keypoints(file: ModelFile, person: Person) -> np.ndarray:
-    """Returns (K,) bool: keypoints that stay where they are when pixels change a little."""
+def _steady_keypoints(file: ModelFile, person: Person, tolerance: float) -> np.ndarray:
+    """Returns (K,) bool: keypoints that stay well within a tolerance, in image pixels, when
+    pixels change a little; that of their scores, too."""
     model = file.pose_model
     crops, to_image = crop_people(person.image, person.box_xywh[None], model.contract)
-    expected_xy, _ = decode_people(model.predict(crops), to_image, model.contract)
+    expected_xy, expected = decode_people(model.predict(crops), to_image, model.contract)
     is_steady = np.ones(expected_xy.shape[1], bool)
     rng = np.random.default_rng(0)
     for _ in range(NUM_TRIALS):
         outputs = model.predict(shake(crops, rng))
-        moved_xy, _ = decode_people(outputs, to_image, model.contract)
-        is_steady &= (np.abs(moved_xy - expected_xy) <= KEYPOINTS).all(axis=-1)[0]
+        moved_xy, moved = decode_people(outputs, to_image, model.contract)
+        is_steady &= _stays(moved_xy[0], expected_xy[0], tolerance).all(axis=-1)
+        is_steady &= _stays(moved[0], expected[0], WHOLE_WAY_SCORES)
     return is_steady
+
+
+def _stays(moved, expected, tolerance: float) -> np.ndarray:
+    """Tells what differs by half a tolerance at most: others may differ in other ways."""
+    return np.asarray(np.abs(moved - expected) <= tolerance / 2)
 
 
 def detector_cases(file: ModelFile, images: Sequence[np.ndarray]) -> list[Case]:
@@ -217,20 +236,27 @@ def clip_cases(file: ModelFile, person: Person) -> list[Case]:
     ]
     playback = {**given, "network": "playback", "frames": played}
     cases = [make_case("clip", "played_back", playback)]
-    steady = _steady_frames(given, file, whole)
+    scale = max(_crop_scale(frame["boxes_xyxy"], contract) for frame in whole)
+    steady = _steady_frames(given, file, whole, WHOLE_WAY_KEYPOINTS * scale)
     if steady is not None:
-        where = {"frames": steady}
-        cases.append(
-            Case("video/walk", "video", given, {"frames": whole}, ("pose",), where)
-        )
+        own = dict.fromkeys(_MOVING, WHOLE_WAY_KEYPOINTS * scale)
+        case = Case("video/walk", "video", given, {"frames": whole}, ("pose",))
+        cases.append(replace(case, where={"frames": steady}, tolerances=own))
     return cases
 
 
-def _steady_frames(given, file: ModelFile, expected) -> list[dict[str, Any]] | None:
+def _crop_scale(boxes_xyxy, contract: Contract) -> float:
+    """Returns image pixels per crop pixel, of the largest of some boxes."""
+    sides = boxes_xyxy[:, 2:] - boxes_xyxy[:, :2]
+    _, size_wh = box_to_crop(np.concatenate([0 * sides, sides], axis=1), contract.input_hw)
+    return float(size_wh[:, 0].max(initial=0.0)) / contract.input_hw[1]
+
+
+def _steady_frames(given, file: ModelFile, expected, tolerance: float):
     """Returns what to compare of each frame; None where not even people stay the same."""
-    fields = ("boxes_xyxy", "keypoints_xy", "smoothed_xy")
     steady = [
-        {name: np.ones(frame[name].shape[:-1], bool) for name in fields}
+        {name: np.ones(frame[name].shape[:-1], bool) for name in _MOVING}
+        | {name: np.ones(frame[name].shape, bool) for name in _RATED}
         for frame in expected
     ]
     rng = np.random.default_rng(0)
@@ -241,9 +267,10 @@ def _steady_frames(given, file: ModelFile, expected) -> list[dict[str, Any]] | N
             for name in ("is_detected", "track_ids"):
                 if not np.array_equal(frame[name], moved[name]):
                     return None
-            for name in fields:
-                difference = np.abs(frame[name] - moved[name])
-                mask[name] &= (difference <= KEYPOINTS).all(axis=-1)
+            for name in _MOVING:
+                mask[name] &= _stays(moved[name], frame[name], tolerance).all(axis=-1)
+            for name in _RATED:
+                mask[name] &= _stays(moved[name], frame[name], WHOLE_WAY_SCORES)
     return steady
 
 

@@ -36,6 +36,7 @@ class Case:
         needs: models that must be run: "pose", "detector".
         where: for fields of `expected`, uint8 arrays of the shape of their first axes:
             entries that are compared. All are, of fields that are not here.
+        tolerances: of fields for which the usual one is not right.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Case:
     expected: dict[str, Any]
     needs: tuple[str, ...] = ()
     where: dict[str, Any] = field(default_factory=dict)
+    tolerances: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -100,7 +102,7 @@ def write_pack(folder, cases: Sequence[Case], models=None, images=None) -> Path:
 
 
 def _encode(case: Case, writer: ArrayWriter) -> dict[str, Any]:
-    expected = annotate(case.kind, case.expected, case.where)
+    expected = annotate(case.kind, case.expected, case.where, own=case.tolerances)
     return {
         "name": case.name,
         "kind": case.kind,

@@ -6,7 +6,9 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
-from keras_pose.parity.packs import read_pack
+import numpy as np
+
+from keras_pose.parity.packs import Pack, read_pack
 from keras_pose.parity.replay import Result
 
 MEGABYTE = 1e6
@@ -21,8 +23,18 @@ def describe_pack(folder) -> str:
     models = ", ".join(model["file"] for model in pack.models.values())
     return (
         f"{len(pack.cases)} cases ({counts}), {size / MEGABYTE:.2f} MB, in {folder}; "
-        f"models: {models or 'none'}"
+        f"models: {models or 'none'}{_whole_way(pack)}"
     )
+
+
+def _whole_way(pack: Pack) -> str:
+    """Tells how many keypoints are steady enough to be compared from picture to picture."""
+    poses = [case.expected["keypoints_xy"] for case in pack.cases if case.kind == "pose"]
+    if not poses:
+        return ""
+    compared = sum(int(np.sum(field["where"])) for field in poses)
+    total = sum(len(field["where"]) for field in poses)
+    return f"; compared on the whole way: {compared} of {total} keypoints"
 
 
 def describe_results(results: Sequence[Result]) -> str:

@@ -150,7 +150,8 @@ def test_the_clip_stays_when_pixels_change_by_a_level():
     contract = Contract.from_dict(clip["contract"])
     expected = list(run_frames(clip, contract, ColourNetwork(contract)))
     for seed in range(5):
-        shaken = ShakenNetwork(ColourNetwork(contract), np.random.default_rng(seed))
+        rng = np.random.default_rng(seed)
+        shaken = ShakenNetwork(ColourNetwork(contract), rng, share=0.2)
         for frame, moved in zip(expected, run_frames(clip, contract, shaken), strict=True):
             np.testing.assert_array_equal(moved["track_ids"], frame["track_ids"])
             np.testing.assert_allclose(

@@ -65,6 +65,10 @@ def test_a_pose_model_s_pack_replays(exported, tmp_path, kind):
     assert pack.models["pose"]["contract"]["model"] == "tiny"
     results = replay(pack, models)
     assert [result for result in results if not result.is_within] == []
+    compared = [
+        case.expected["keypoints_xy"]["where"] for case in pack.cases if case.kind == "pose"
+    ]
+    assert np.sum(compared) > 0
     # Without the file, the steps around it are still replayed.
     without = {result.case.partition("/")[0] for result in replay(pack)}
     assert without == {"crop", "input", "decode", "clip"}
