@@ -101,7 +101,7 @@ class Detector:
         if self.contract.normalization is not None:
             images = self.contract.normalization(images)
         raw = self._backend.run_all(np.ascontiguousarray(images, self._backend.input.dtype))
-        return [_to_real(raw[spec.name][0], spec) for spec in self.contract.outputs]
+        return [spec.to_real(raw[spec.name][0]) for spec in self.contract.outputs]
 
 
 def load_detector(
@@ -160,12 +160,6 @@ def open_detector(
     """Opens a `.tflite` or `.onnx` file whose contract is at hand."""
     backend = open_backend(path, num_threads)
     return Detector(contract, file_type(path), backend, path)
-
-
-def _to_real(values, spec: TensorSpec) -> np.ndarray:
-    if spec.scale is None:
-        return values.astype(np.float32)
-    return (values.astype(np.float32) - spec.zero_point) * np.float32(spec.scale)
 
 
 def _check_fits(contract: DetectorContract, backend: OutputsBackend, path) -> None:

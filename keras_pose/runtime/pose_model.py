@@ -64,9 +64,8 @@ class PoseModel:
             if fixed_batch:
                 images = _pad_batch(images, fixed_batch)
             outputs = self._backend.run(self._to_input(images))
-            predicted[start : start + batch_size] = self._to_real(outputs)[
-                : len(crops) - start
-            ]
+            real = self.contract.output.to_real(outputs)
+            predicted[start : start + batch_size] = real[: len(crops) - start]
         return predicted
 
     __call__ = predict
@@ -85,12 +84,6 @@ class PoseModel:
         if self.contract.normalization is not None:
             images = self.contract.normalization(images)
         return np.ascontiguousarray(images, self._backend.input.dtype)
-
-    def _to_real(self, outputs) -> np.ndarray:
-        output = self.contract.output
-        if output.scale is None:
-            return outputs
-        return (outputs.astype(np.float32) - output.zero_point) * np.float32(output.scale)
 
 
 def _pad_batch(images, batch_size):
