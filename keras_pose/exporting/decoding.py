@@ -45,7 +45,11 @@ def decoded_contract(contract: ModelContract) -> Contract:
             f"Only files of top-down networks decode in their graph; {contract.model} is a "
             "detector."
         )
-    codec = DecodedCodec(contract.input_hw, contract.codec.kind, contract.codec.is_unbiased)
+    codec = DecodedCodec(
+        contract.input_hw,
+        decoded_by=contract.codec.kind,
+        is_unbiased=contract.codec.is_unbiased,
+    )
     shape = (contract.output.shape[0], *codec.output_shape(contract.skeleton.num_keypoints))
     output = TensorSpec(codec.output_name, shape, "float32")
     return replace(contract, codec=codec, output=output)
