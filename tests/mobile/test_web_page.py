@@ -47,9 +47,7 @@ def frames_of(report):
         yield pixels.reshape(frame["height"], frame["width"], 4)[..., :3].copy()
 
 
-def assert_drawn_as_in_python(
-    report, pose, detector, detect_every, max_error=MAX_KEYPOINT_ERROR
-):
+def assert_drawn_as_in_python(report, pose, detector, detect_every):
     """Compares what the page drew with what Python finds in the same frames."""
     settings = VideoSettings(detect_every=detect_every)
     people = VideoEstimator(PoseEstimator(pose, detector), settings)
@@ -64,9 +62,8 @@ def assert_drawn_as_in_python(
             found, expected.boxes_xyxy, expected.keypoints_xy, strict=True
         ):
             drawn_xy = np.reshape(person["keypointsXy"], (-1, 2))
-            np.testing.assert_allclose(drawn_xy, keypoints_xy, atol=max_error)
-            atol = max(max_error, MAX_BOX_ERROR)
-            np.testing.assert_allclose(person["box"], box, atol=atol)
+            np.testing.assert_allclose(drawn_xy, keypoints_xy, atol=MAX_KEYPOINT_ERROR)
+            np.testing.assert_allclose(person["box"], box, atol=MAX_BOX_ERROR)
             num_people += 1
     return num_people
 

@@ -21,8 +21,8 @@ fun letterboxSize(image: Size, input: Size): Size {
 fun letterbox(image: Picture, input: Size): Letterboxed {
     val content = letterboxSize(image.size, input)
     val pixels = ByteArray(input.height * input.width * 3) { PAD_VALUE.toByte() }
-    val columns = Taps(image.size.width, content.width)
-    val rows = Taps(image.size.height, content.height)
+    val columns = Taps(image.size.width, content.width, true)
+    val rows = Taps(image.size.height, content.height, false)
     var upper = IntArray(0)
     var lower = IntArray(0)
     var resized = Pair(-1, -1)
@@ -50,8 +50,13 @@ private fun resizeRow(image: Picture, row: Int, columns: Taps) = IntArray(column
         image.at(row, columns.second[column], i % 3) * columns.secondShare[column]
 }
 
-/** Which two source pixels each pixel is mixed from, and their shares. */
-private class Taps(sourceSize: Int, size: Int) {
+/**
+ * Which two source pixels each pixel is mixed from, and their shares.
+ *
+ * @param isWholeAtEdges whether pixels beyond the edge's centre are the edge's alone. (Along y they are mixed of it
+ * twice, which rounds differently.)
+ */
+private class Taps(sourceSize: Int, size: Int, isWholeAtEdges: Boolean) {
     val first = IntArray(size)
     val second = IntArray(size)
     val firstShare = IntArray(size)
@@ -60,15 +65,12 @@ private class Taps(sourceSize: Int, size: Int) {
     init {
         for (i in 0 until size) {
             // Here, and only here, pixels are counted by their edges: half a pixel each way.
-            val position = ((i + 0.5) * (sourceSize.toDouble() / size) - 0.5).toFloat()
-            var index = Math.floor(position.toDouble()).toInt()
-            var share = position - index
-            if (index < 0 || index >= sourceSize - 1) {
-                index = if (index < 0) 0 else sourceSize - 1
-                share = 0f
-            }
-            first[i] = index
-            second[i] = Math.min(index + 1, sourceSize - 1)
+            val position = ((i + 0.5) * (1 / (size.toDouble() / sourceSize)) - 0.5).toFloat()
+            val index = Math.floor(position.toDouble()).toInt()
+            val isBeyond = index < 0 || index >= sourceSize - 1
+            val share = if (isBeyond && isWholeAtEdges) 0f else position - index
+            first[i] = Math.min(Math.max(0, index), sourceSize - 1)
+            second[i] = if (isBeyond) first[i] else index + 1
             firstShare[i] = Math.rint((1 - share).toDouble() * UNITS).toInt()
             secondShare[i] = Math.rint(share.toDouble() * UNITS).toInt()
         }

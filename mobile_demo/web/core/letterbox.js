@@ -45,8 +45,8 @@ export function letterbox(image, inputHw) {
  * @param {number} width
  */
 function resizeInto(output, outputWidth, image, height, width) {
-  const columns = taps(image.width, width);
-  const rows = taps(image.height, height);
+  const columns = taps(image.width, width, true);
+  const rows = taps(image.height, height, false);
   const cache = new RowCache(image, columns, width);
   for (let row = 0; row < height; row++) {
     const upper = cache.row(rows.first[row]);
@@ -106,8 +106,10 @@ class RowCache {
  * Returns which two source pixels each pixel is mixed from, and their shares.
  * @param {number} sourceSize
  * @param {number} size
+ * @param {boolean} isWholeAtEdges whether pixels beyond the edge's centre are the edge's
+ * alone. (Along y they are mixed of it twice, which rounds differently.)
  */
-function taps(sourceSize, size) {
+function taps(sourceSize, size, isWholeAtEdges) {
   const table = {
     first: new Int32Array(size),
     second: new Int32Array(size),
@@ -116,13 +118,12 @@ function taps(sourceSize, size) {
   };
   for (let i = 0; i < size; i++) {
     // Here, and only here, pixels are counted by their edges: half a pixel each way.
-    const position = Math.fround((i + 0.5) * (sourceSize / size) - 0.5);
-    let index = Math.floor(position);
-    let share = Math.fround(position - index);
-    if (index < 0) [index, share] = [0, 0];
-    if (index >= sourceSize - 1) [index, share] = [sourceSize - 1, 0];
-    table.first[i] = index;
-    table.second[i] = Math.min(index + 1, sourceSize - 1);
+    const position = Math.fround((i + 0.5) * (1 / (size / sourceSize)) - 0.5);
+    const index = Math.floor(position);
+    const isBeyond = index < 0 || index >= sourceSize - 1;
+    const share = isBeyond && isWholeAtEdges ? 0 : Math.fround(position - index);
+    table.first[i] = Math.min(Math.max(0, index), sourceSize - 1);
+    table.second[i] = isBeyond ? table.first[i] : index + 1;
     table.firstShare[i] = roundHalfEven(Math.fround(1 - share) * UNITS);
     table.secondShare[i] = roundHalfEven(share * UNITS);
   }
