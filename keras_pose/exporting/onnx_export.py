@@ -14,7 +14,8 @@ from typing import Any
 from keras_pose.contract import TensorSpec
 from keras_pose.detector_contract import ModelContract
 from keras_pose.exporting.decoding import decoded_contract
-from keras_pose.exporting.errors import ExportError
+from keras_pose.exporting.errors import ExportError, layer_of_scope
+from keras_pose.exporting.lean import onnx_twin
 from keras_pose.exporting.onnx_quantizing import (
     collect_onnx_ranges,
     in_float16,
@@ -166,7 +167,8 @@ def float_onnx_bytes(
     """
     import tf2onnx  # here: it takes a second, and TFLite exports do without it
 
-    serve = serving_function(in_float32(model), contract, batch, with_decode)
+    network = in_float32(model, onnx_twin)
+    serve = serving_function(network, contract, batch, with_decode)
     with tempfile.TemporaryDirectory() as folder, quiet_stderr():
         path = Path(folder) / "float.onnx"
         try:
@@ -180,4 +182,20 @@ def float_onnx_bytes(
             raise ExportError(
                 f"{contract.model} cannot be converted to ONNX: {error}"
             ) from error
+        _check_operators(path, contract.model)
         return path.read_bytes()
+
+
+def _check_operators(path: Path, name: str) -> None:
+    """Raises ExportError for operators that ONNX has not; tf2onnx leaves them in."""
+    import onnx
+
+    strange = {
+        f"{node.op_type} (layer {layer_of_scope(node.name)})"
+        for node in onnx.load(path).graph.node
+        if not onnx.defs.has(node.op_type, node.domain)
+    }
+    if strange:
+        raise ExportError(
+            f"{name} cannot be converted to ONNX: it needs {', '.join(sorted(strange))}."
+        )

@@ -86,16 +86,26 @@ def normalization_kernel(normalization: Normalization):
     return kernel.astype(np.float32), bias.astype(np.float32)
 
 
-def in_float32(model):
+def in_float32(model, twin_of=None):
     """Returns the model with all layers computing in float32, weights and all.
 
     A network trained in mixed precision would carry its half-precision casts into
     the exported file, where int8 kernels cannot be fused over them.
+
+    Args:
+        model: the network, which stays as it is.
+        twin_of: layer -> a layer without weights that takes its place in the copy, or
+            None, such as `lean.tflite_twin`.
     """
-    if all(layer.compute_dtype == "float32" for layer in model.layers):
+    twins = {layer.name: twin_of(layer) for layer in model.layers} if twin_of else {}
+    is_changed = any(twin is not None for twin in twins.values())
+    if not is_changed and all(layer.compute_dtype == "float32" for layer in model.layers):
         return model
 
     def rebuild(layer):
+        twin = twins.get(layer.name)
+        if twin is not None:
+            return twin
         return type(layer).from_config(layer.get_config() | {"dtype": "float32"})
 
     copy = keras.models.clone_model(model, clone_function=rebuild)

@@ -26,9 +26,10 @@ from keras_pose.contract import Contract, TensorSpec
 from keras_pose.detector_contract import ModelContract
 from keras_pose.exporting import tflite_edit as edit
 from keras_pose.exporting.decoding import decoded_contract
-from keras_pose.exporting.errors import ExportError
+from keras_pose.exporting.errors import ExportError, layer_of_scope
 from keras_pose.exporting.flatbuffer import custom_ops, float_ops
 from keras_pose.exporting.known_ranges import ranges_by_tensor
+from keras_pose.exporting.lean import tflite_twin
 from keras_pose.exporting.quantizing import (
     INTEGER_FORMATS,
     QuantizationSettings,
@@ -165,7 +166,7 @@ def float_tflite_bytes(
     Raises:
         ExportError: names the ops that are not builtin, and their layers.
     """
-    network = in_float32(model)
+    network = in_float32(model, tflite_twin)
     serve = serving_function(network, contract, batch, with_decode)
     with tempfile.TemporaryDirectory() as folder, quiet_stderr():
         archive = keras.export.ExportArchive()
@@ -189,7 +190,7 @@ def _reason(error: Exception) -> str:
     """Picks the ops and their layers out of the converter's pages, or its first line."""
     pattern = r"\"([^\"@]+)@.*'(tf\.\w+)' op is neither"
     found = {
-        f"{op} (layer {_layer_name(scope)})"
+        f"{op} (layer {layer_of_scope(scope)})"
         for line in str(error).splitlines()
         for scope, op in re.findall(pattern, line)
     }
@@ -197,15 +198,6 @@ def _reason(error: Exception) -> str:
     if ops:
         return f"it needs {', '.join(sorted(ops))}."
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
-
-
-def _layer_name(scope: str) -> str:
-    """Finds the layer in a scope such as "model_1/layer_1/sub/Op".
-
-    Keras numbers layers as it calls them.
-    """
-    parts = scope.split("/")[1:-1] or scope.split("/")[-1:]
-    return re.sub(r"_\d+$", "", parts[0])
 
 
 def keeps_peaks(contract: ModelContract) -> bool:

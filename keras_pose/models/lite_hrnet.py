@@ -247,6 +247,7 @@ def _shuffle(first, second, name):
     """Joins two tensors so that their channels take turns."""
     height, width, half = first.shape[1:]
     x = layers.Concatenate(name=f"{name}-concat")([first, second])
-    x = layers.Reshape((height, width, 2, half), name=f"{name}-split")(x)
-    x = layers.Permute((1, 2, 4, 3), name=f"{name}-permute")(x)
+    # Rows and columns as one: phones' accelerators take four dimensions, not five.
+    x = layers.Reshape((height * width, 2, half), name=f"{name}-split")(x)
+    x = layers.Permute((1, 3, 2), name=f"{name}-permute")(x)
     return layers.Reshape((height, width, 2 * half), name=name)(x)

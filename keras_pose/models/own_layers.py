@@ -178,8 +178,12 @@ class SelfAttention(layers.Layer):
     def call(self, x):
         """Maps queries, keys and values (B, N, 3 C), in this order, to (B, N, C)."""
         head_channels = self.channels // self.num_heads
-        x = ops.reshape(x, (-1, self.num_tokens, 3, self.num_heads, head_channels))
-        queries, keys, values = ops.unstack(ops.transpose(x, (2, 0, 3, 1, 4)), axis=0)
+        heads = (-1, self.num_tokens, self.num_heads, head_channels)
+        # One by one: phones' accelerators take four dimensions, not five.
+        queries, keys, values = (
+            ops.transpose(ops.reshape(part, heads), (0, 2, 1, 3))
+            for part in ops.split(x, 3, axis=-1)
+        )  # (B, heads, N, C / heads) each
         products = ops.matmul(queries, ops.transpose(keys, (0, 1, 3, 2)))
         weights = ops.softmax(products * head_channels**-0.5, axis=-1)  # (B, heads, N, N)
         mixed = ops.transpose(ops.matmul(weights, values), (0, 2, 1, 3))

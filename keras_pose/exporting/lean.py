@@ -1,0 +1,85 @@
+"""Exact replacements of what converters make costly operators of.
+
+Nearest upsampling is one of Keras' layers, but reaches TFLite as RESHAPE and TILE over five
+dimensions: GPU and NPU delegates take four, and XNNPACK has no TILE, so that every place
+where resolutions meet breaks the graph in pieces. Two other forms give the same numbers:
+
+- four copies side by side, of which DEPTH_TO_SPACE makes blocks of two by two pixels: CPU,
+  GPU and NPU take both operators. For `.tflite` files.
+- a resize that takes the nearest pixel. XNNPACK has none, but ONNX Runtime is faster with
+  it than with Tile. For `.onnx` files.
+
+Pads stay: XNNPACK folds them into the convolution that follows (measured: the two take as
+long as the convolution alone), and no "same" convolution with stride 2 is padded alike on
+both sides.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import tensorflow as tf
+from keras import layers
+
+# Delegates take few inputs at a concatenation (XNNPACK: 5), so each step doubles.
+BLOCK = 2
+
+
+class _Upsampling(layers.Layer):
+    """Repeats every pixel `factor` times in both directions.
+
+    Attributes:
+        factor: output pixels per input pixel, a power of 2.
+    """
+
+    def __init__(self, factor: int, **options: Any):
+        super().__init__(**options)
+        self.factor = factor
+
+    def compute_output_shape(self, input_shape):
+        batch, height, width, channels = input_shape
+        return batch, self.factor * height, self.factor * width, channels
+
+
+class BlockUpsampling(_Upsampling):
+    """Upsampling by copies that become blocks of pixels."""
+
+    def call(self, x):
+        """Maps (B, H, W, C) to (B, factor H, factor W, C)."""
+        for _ in range(self.factor.bit_length() - 1):
+            x = tf.nn.depth_to_space(tf.concat([x] * BLOCK**2, axis=-1), BLOCK)
+        return x
+
+
+class ResizeUpsampling(_Upsampling):
+    """Upsampling by a resize to the nearest pixel."""
+
+    def call(self, x):
+        """Maps (B, H, W, C) to (B, factor H, factor W, C)."""
+        size_hw = [self.factor * size for size in x.shape[1:3]]
+        # With pixels' corners at integers: new pixel i takes the old one at i // factor.
+        return tf.raw_ops.ResizeNearestNeighbor(images=x, size=size_hw)
+
+
+def tflite_twin(layer: layers.Layer) -> layers.Layer | None:
+    """Returns a layer that computes the same and costs less in a `.tflite` file.
+
+    The twin has the layer's name, and no weights, as the layer has none. None for all
+    layers that are lean.
+    """
+    return _twin(layer, BlockUpsampling)
+
+
+def onnx_twin(layer: layers.Layer) -> layers.Layer | None:
+    """Does for `.onnx` files what `tflite_twin` does for `.tflite`."""
+    return _twin(layer, ResizeUpsampling)
+
+
+def _twin(layer, kind: type[_Upsampling]) -> layers.Layer | None:
+    if not isinstance(layer, layers.UpSampling2D) or layer.interpolation != "nearest":
+        return None
+    rows, columns = layer.size
+    is_power_of_2 = rows & (rows - 1) == 0
+    if rows != columns or not is_power_of_2 or layer.data_format != "channels_last":
+        return None
+    return kind(rows, name=layer.name, dtype="float32")
