@@ -1,6 +1,6 @@
 """Serves the pose page to browsers: to this machine's, and to phones on the same network.
 
-    python mobile_demo/web/serve.py --models runs/NAME/export/float16
+    python mobile_demo/web/serve.py
     python mobile_demo/web/serve.py --models FOLDER --https
     python mobile_demo/web/serve.py --models FOLDER --output SITE
 
@@ -27,6 +27,7 @@ from pathlib import Path
 WEB = Path(__file__).resolve().parent
 sys.path.insert(0, str(WEB.parents[1]))  # run from a clone
 
+from keras_pose import shipped
 from keras_pose.commandline import plain_errors
 from keras_pose.contract import CONTRACT_NAME, contracts_beside
 from keras_pose.files import atomic_path
@@ -69,13 +70,19 @@ def parse_args(argv=None):
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = parser.add_argument
-    add("--models", metavar="DIR", type=Path, default=WEB / "models",
-        help="folder of .tflite files (default: models beside this file)")  # fmt: skip
+    add("--models", metavar="DIR", type=Path, default=default_models(),
+        help="folder of .tflite files (default: models beside this file, else those that "
+        "come with the package)")  # fmt: skip
     add("--host", default="0.0.0.0", help="127.0.0.1 for this machine only")
     add("--port", type=int, default=8000, help="0 for any that is free")
     add("--https", action="store_true", help="with a certificate made by openssl")
     add("--output", metavar="DIR", type=Path, help="write the site here, serve nothing")
     return parser.parse_args(argv)
+
+
+def default_models() -> Path:
+    """Returns the folder that `export/bundle_mobile.py` fills, or the shipped models'."""
+    return WEB / "models" if (WEB / "models").is_dir() else shipped.FOLDER
 
 
 @dataclass
