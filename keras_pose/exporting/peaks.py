@@ -67,7 +67,7 @@ def peak_rates(calls: list[PeakCall], milliseconds) -> dict[tuple[str, int], flo
     rates: dict[tuple[str, int], float] = {}
     for peak, samples in zip(calls, milliseconds, strict=True):
         key = (peak.dtype, peak.num_threads)
-        rate = MACS / (1e-3 * float(np.min(samples)))
+        rate = MACS / (1e-3 * float(np.nanmin(samples)))
         rates[key] = max(rate, rates.get(key, 0.0))
     return rates
 

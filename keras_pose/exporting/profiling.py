@@ -80,7 +80,7 @@ def _profile_tflite(path, graph: Graph, num_threads, num_runs) -> list[OperatorT
         calls = [
             _make_call(piece, num_threads, _kinds(graph, group)) for group, piece in pieces
         ]
-    medians = np.median(time_interleaved(calls, num_runs), axis=1)
+    medians = np.nanmedian(time_interleaved(calls, num_runs), axis=1)
     return [
         OperatorTime(
             kind=_kinds(graph, groups[0]),

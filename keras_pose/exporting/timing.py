@@ -15,6 +15,10 @@ from keras_pose.detector_contract import is_detector, read_detector_contract
 from keras_pose.runtime.loading import KERAS_TYPES, file_type, load_keras, open_backend
 
 NUM_WARMUP_RUNS = 3
+# Files whose operators have no fast kernels take seconds a run; fewer runs must do.
+SLOW_SECONDS = 1.0
+MAX_SECONDS = 60.0
+MIN_RUNS = 3
 
 
 @dataclass(frozen=True)
@@ -24,7 +28,7 @@ class Timing:
     Attributes:
         path: the file.
         num_threads: None for TensorFlow's own choice.
-        milliseconds: (runs,) float64.
+        milliseconds: (runs,) float64, as many as there was time for.
     """
 
     path: Path
@@ -65,25 +69,42 @@ def cases_of(paths, thread_counts, num_runs: int) -> list[tuple[Path, int | None
 
 
 def timings_of(cases, samples) -> list[Timing]:
-    """Names samples, (cases, runs) milliseconds, after what was timed."""
+    """Names the samples of `time_interleaved` after what was timed."""
     return [
-        Timing(path, num_threads, milliseconds)
+        Timing(path, num_threads, milliseconds[np.isfinite(milliseconds)])
         for (path, num_threads), milliseconds in zip(cases, samples, strict=True)
     ]
 
 
 def time_interleaved(calls: list[Callable[[], object]], num_runs: int) -> np.ndarray:
-    """Times calls in turn, round after round; returns (calls, runs) milliseconds."""
+    """Times calls in turn, round after round.
+
+    Returns:
+        (calls, runs) milliseconds; NaN for runs that were left out, since a call took
+        more than `MAX_SECONDS` in all.
+    """
     for call in calls:
-        for _ in range(NUM_WARMUP_RUNS):
-            call()
-    samples = np.empty((len(calls), num_runs))
+        _warm_up(call)
+    samples = np.full((len(calls), num_runs), np.nan)
+    seconds = np.zeros(len(calls))
     for run in range(num_runs):
         for index, call in enumerate(calls):
+            if run >= MIN_RUNS and seconds[index] > MAX_SECONDS:
+                continue
             start = time.perf_counter()
             call()
             samples[index, run] = 1e3 * (time.perf_counter() - start)
+            seconds[index] += samples[index, run] / 1e3
     return samples
+
+
+def _warm_up(call: Callable[[], object]) -> None:
+    """Runs a call a few times; once, where that takes seconds."""
+    for _ in range(NUM_WARMUP_RUNS):
+        start = time.perf_counter()
+        call()
+        if time.perf_counter() - start > SLOW_SECONDS:
+            return
 
 
 def make_call(path: Path, num_threads: int | None) -> Callable[[], object]:

@@ -1,7 +1,9 @@
 import numpy as np
 import pytest
 
+from keras_pose.exporting import timing
 from keras_pose.exporting.timing import (
+    MIN_RUNS,
     NUM_WARMUP_RUNS,
     Timing,
     align,
@@ -9,6 +11,7 @@ from keras_pose.exporting.timing import (
     make_call,
     ratios,
     time_interleaved,
+    timings_of,
 )
 
 
@@ -21,6 +24,20 @@ def test_calls_take_turns():
     assert samples.shape == (2, 3)
     assert (samples >= 0).all()
     assert "".join(order[2 * NUM_WARMUP_RUNS :]) == "ababab"
+
+
+def test_slow_calls_get_fewer_runs(monkeypatch):
+    monkeypatch.setattr(timing, "MAX_SECONDS", 0.0)
+    monkeypatch.setattr(timing, "SLOW_SECONDS", 0.0)
+    runs = []
+
+    samples = time_interleaved([lambda: runs.append(1)], num_runs=10)
+
+    assert np.isfinite(samples[0]).tolist() == [True] * MIN_RUNS + [False] * 7
+    assert len(runs) == 1 + MIN_RUNS
+    (found,) = timings_of([("a.tflite", 1)], samples)
+    assert len(found.milliseconds) == MIN_RUNS
+    assert found.median > 0
 
 
 def test_every_file_is_timed_at_every_thread_count(exported):
