@@ -14,6 +14,7 @@ from keras_pose.boxes import BoxSettings
 from keras_pose.codecs import (
     Codec,
     DarkHeatmapCodec,
+    DecodedCodec,
     GaussianHeatmapCodec,
     RegressionCodec,
     SimccCodec,
@@ -139,6 +140,9 @@ def _decodings() -> Iterator[Case]:
     yield _decoding(codec, "ties_flats_and_nothing", _odd_maps(codec))
     dark = DarkHeatmapCodec(INPUT_HW)
     yield _decoding(dark, "ties_flats_and_nothing", _odd_maps(dark))
+    inside = np.concatenate([points_xy, rng.uniform(0, 1, (6, 1))], axis=1)
+    decoded = DecodedCodec(INPUT_HW, decoded_by="dark")
+    yield _decoding(decoded, "inside_the_file", inside.astype(np.float32))
 
 
 def _codecs() -> list[Codec]:

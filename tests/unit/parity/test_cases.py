@@ -8,9 +8,11 @@ import pytest
 from keras_pose.contract import Contract
 from keras_pose.parity import read_pack, replay
 from keras_pose.parity.clips import ColourNetwork, ShakenNetwork, run_frames
+from keras_pose.parity.kinds import KINDS
 from keras_pose.parity.maths import maths_cases
 from keras_pose.parity.packs import largest_difference
 from keras_pose.parity.scenes import colour_clip
+from keras_pose.parity.tolerances import FIELDS
 
 STORED = Path(__file__).resolve().parents[3] / "mobile_demo" / "parity"
 
@@ -168,3 +170,9 @@ def test_walkers_are_told_apart(cases):
     assert sorted(set(np.concatenate(ids).tolist())) == [-1, 0, 1, 2, 3]
     assert ids[6].tolist()[:3] == [0, 1, 2]
     assert 3 in ids[13]
+
+
+def test_the_page_explains_every_kind_and_field():
+    page = (STORED.parents[1] / "docs" / "parity_pack.md").read_text(encoding="utf-8")
+    assert [kind for kind in KINDS if f"`{kind}`" not in page] == []
+    assert [name for name in FIELDS if f"`{name}`" not in page] == []
