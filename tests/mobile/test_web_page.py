@@ -150,6 +150,24 @@ def test_the_page_says_what_is_in_the_way(browse, colour_models, tmp_path):
 
 
 @pytest.mark.very_slow
+def test_a_video_file_is_followed(browse, colour_models, tmp_path):
+    from mobile.colour_models import frame
+
+    path = tmp_path / "clip.webm"
+    video = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"VP80"), 5, (320, 240))
+    if not video.isOpened():
+        pytest.skip("needs an OpenCV that writes VP8")
+    for index in range(20):
+        video.write(frame(index)[..., ::-1])
+    video.release()
+
+    report = browse(colour_models, file=str(path), frames=4)
+
+    pose, detector = colour_models / "pose.tflite", colour_models / "detector.tflite"
+    assert assert_drawn_as_in_python(report, pose, detector, detect_every=10)
+
+
+@pytest.mark.very_slow
 def test_a_picture_is_estimated_once(browse, colour_models, tmp_path):
     from mobile.colour_models import frame
 

@@ -140,14 +140,17 @@ async function playing(video, isMirrored, release) {
 }
 
 /**
- * Calls back once there is a frame that has not been seen; old ones are passed over.
+ * Calls back once there is a frame that has not been seen, or no more to come; old ones
+ * are passed over.
  * @param {HTMLVideoElement} video
  * @param {() => void} callback
  */
 function whenNewFrame(video, callback) {
-  if ("requestVideoFrameCallback" in video && !video.ended) {
-    video.requestVideoFrameCallback(() => callback());
-  } else {
-    requestAnimationFrame(() => callback());
-  }
+  const once = () => {
+    video.removeEventListener("ended", once);
+    callback();
+  };
+  video.addEventListener("ended", once);
+  if ("requestVideoFrameCallback" in video && !video.ended) video.requestVideoFrameCallback(once);
+  else requestAnimationFrame(once);
 }
