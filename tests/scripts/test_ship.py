@@ -1,0 +1,111 @@
+"""export/ship.py: which commands it runs, and what it makes of their answers."""
+
+import importlib.util
+import json
+from pathlib import Path
+
+import pytest
+
+from keras_pose import contract
+from keras_pose.files import file_sha256, write_json
+from keras_pose.shipped import shipped_file
+
+SCRIPT = Path(__file__).resolve().parents[2] / "export" / "ship.py"
+MODELS = {"p.keras": ("pose_slim", 256, 192), "d.keras": ("rtmdet_nano", 320, 320)}
+PROTOCOL = {
+    "dataset": "coco",
+    "split": "val",
+    "is_subset": True,
+    "num_images": 9,
+    "num_people": 20,
+    "boxes": "ground truth",
+    "boxes_threshold": 0.1,
+    "flip_test": False,
+    "nms": "hard",
+}
+FIGURES = {name: 0.4 for name in ("AP", "AP50", "AP75", "APS", "APM", "APL", "AR", "AR100")}
+
+
+@pytest.fixture
+def ship(tmp_path, monkeypatch):
+    """The script, with scripts that only pretend to work; and what they were told."""
+    spec = importlib.util.spec_from_file_location("ship_script", SCRIPT)
+    script = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(script)
+    script.commands = []
+    for name in MODELS:
+        (tmp_path / name).write_bytes(name.encode())
+
+    def entry(path):
+        model, height, width = MODELS[Path(path).name]
+        return {"model": model, "input": {"shape": [1, height, width, 3]}}, path
+
+    def run(name, *arguments):
+        arguments = list(map(str, arguments))
+        script.commands.append((name, arguments))
+        output = Path(arguments[arguments.index("--output") + 1])
+        if name == "export/to_tflite.py":
+            if "--int8" in arguments and "rtmdet" in output.name and script.refuses:
+                raise ValueError("too far off")
+            output.write_bytes(output.name.encode())
+            (output.parent / "pose_model.json").write_text("{}")
+            return
+        start = arguments.index("--weights") + 1
+        files = [Path(a) for a in arguments[start:] if a.endswith((".keras", ".tflite"))]
+        is_pair = "--detector" in arguments
+        times = {f"milliseconds, {n} people": {"total": 5.0} for n in (1, 5, 20)}
+        for path in files[:1] if is_pair else files:
+            stamp = PROTOCOL | {"file_sha256": file_sha256(path)[:16]}
+            pipeline = {"pipeline": {"box": FIGURES, **times}} if is_pair else {}
+            write_json(
+                output / f"{path.name}.json", FIGURES | pipeline | {"protocol": stamp}
+            )
+
+    monkeypatch.setattr(contract, "read_entry", entry)
+    monkeypatch.setattr(script, "run", run)
+    script.refuses = False
+    return script
+
+
+def call(ship, folder, *more):
+    ship.main([
+        "--pose", str(folder / "p.keras"), "--detector", str(folder / "d.keras"),
+        "--data-dir", "people", "--output", str(folder / "shipped"), *more,
+    ])  # fmt: skip
+
+
+def test_two_models_are_exported_measured_and_shipped(ship, tmp_path):
+    call(ship, tmp_path, "--limit", "9", "--detector-int8-options=--max-drop 1")
+
+    pose = shipped_file("pose", folder=tmp_path / "shipped")
+    assert pose.name == "pose_slim_256x192_int8.tflite"
+    exports = [a for name, a in ship.commands if name == "export/to_tflite.py"]
+    assert [a[0] for a in exports] == ["--int8", "--float16"] * 2
+    assert exports[0][-2:] == ["--calibration-images", "200"]
+    assert exports[2][-2:] == ["--max-drop", "1"]
+    assert "--data-dir" not in exports[1]
+    pairs = [a for _, a in ship.commands if "--box-threshold" in a]
+    assert len(pairs) == 2
+    assert all("9" in a for name, a in ship.commands if name == "training/evaluate.py")
+    index = json.loads((tmp_path / "shipped" / "shipped.json").read_text())
+    assert set(index["detector"]["files"]) == {"int8", "float16"}
+
+
+def test_a_file_that_the_exporter_refuses_is_done_without_and_told(ship, tmp_path):
+    ship.refuses = True
+    call(ship, tmp_path)
+
+    detector = shipped_file("detector", folder=tmp_path / "shipped")
+    assert detector.name == "rtmdet_nano_320x320_float16.tflite"
+    card = (tmp_path / "shipped" / "detector.md").read_text()
+    assert "No int8 file: too far off" in card
+
+
+def test_a_script_that_fails_is_named(ship, tmp_path):
+    spec = importlib.util.spec_from_file_location("ship_again", SCRIPT)
+    script = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(script)
+    with pytest.raises(
+        ValueError, match=r"training/evaluate\.py: Model file no\.keras does"
+    ):
+        script.run("training/evaluate.py", "--weights", "no.keras")
