@@ -205,6 +205,19 @@ def test_files_run_as_before(exported, tmp_path, kind):
         np.testing.assert_array_equal(values, expected[name])
 
 
+@pytest.mark.parametrize("kind", ["int8", "float16", "onnx"])
+def test_a_file_alone_is_all_it_takes(exported, tmp_path, kind):
+    from keras_pose.runtime import load_model
+
+    source = exported.paths[kind]
+    alone = tmp_path / f"renamed{source.suffix}"
+    alone.write_bytes(source.read_bytes())
+    model, expected = load_model(alone, num_threads=1), load_model(source, num_threads=1)
+    assert model.contract == expected.contract
+    crops = exported.crops[:2]
+    np.testing.assert_array_equal(model.predict(crops), expected.predict(crops))
+
+
 def test_the_new_root_passes_the_verifier_of_phones(exported):
     # The interpreter does not verify; this one does, as LiteRT in apps and browsers.
     from ai_edge_litert.compiled_model import CompiledModel
