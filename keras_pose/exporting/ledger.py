@@ -230,8 +230,9 @@ def _stored(path: Path) -> Any:
 
 def _calibrate(settings: LedgerSettings, source: Path, origin, say: Say) -> dict[str, Any]:
     """Cuts the calibration crops, for integer files and to check all others."""
-    recipe_path = Path(settings.weights or "").with_name(RECIPE_NAME)
-    recipe = _stored(recipe_path) or {}
+    recipe: dict[str, Any] = {}
+    if settings.weights is not None:
+        recipe = _stored(Path(settings.weights).with_name(RECIPE_NAME)) or {}
     known = {"dataset", "data_dir", "skeleton", "seed"}
     key = {
         "origin": origin,

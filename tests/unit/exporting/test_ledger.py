@@ -31,6 +31,11 @@ class Children:
         name = target.partition(":")[2]
         return getattr(self, name)(*arguments)
 
+    def prepare(self, weights, model, num_keypoints, input_hw, output):
+        self.done.append(f"build {model}")
+        Path(output).write_bytes(b"a network")
+        return {"model": model}
+
     def cut_calibration(self, source, recipe, data, count, path):
         np.save(path, np.zeros((count, 4, 4, 3), np.uint8))
         return {"count": count, "description": "the train split"}
@@ -136,6 +141,20 @@ def test_another_format_costs_its_own_steps_and_the_times_of_all(children, setti
 
     # Times are of one run, so that they can be compared.
     assert children.done == ["write onnx_float32", "evaluate onnx_float32", "time"]
+
+
+def test_random_weights_are_measured_by_size_and_time_only(children, tmp_path):
+    settings = LedgerSettings(
+        None, tmp_path / "ledger", model="hrnet_w32", formats=("float32",)
+    )
+    text = as_markdown(make_ledger(settings, silent))
+    assert children.done == ["build hrnet_w32", "write float32", "time"]
+    assert "| format | MB | ms, 1 threads | ms, 2 threads |" in text
+    assert "| float32 | 0.00 | 8.00 | 4.00 |" in text
+
+    children.done.clear()
+    make_ledger(settings, silent)
+    assert children.done == []
 
 
 @pytest.mark.parametrize("change", ["weights", "file"])
