@@ -1,11 +1,12 @@
 """Fills the apps with a pose model and a detector, ready to be built.
 
-    python export/bundle_mobile.py --weights pose.tflite --detector detector.tflite
+    python export/bundle_mobile.py
     python export/bundle_mobile.py --weights pose.tflite --detector det.tflite --apps web
     python export/bundle_mobile.py --weights pose.tflite --detector det.tflite --output DIR
 
-Each app gets the models, their contracts, label files, parity packs, and manifest.json
-with the size and hash of every file, which the apps check when they start.
+Where none are named, they are the models that came with keras_pose. Each app gets the
+models, their contracts, label files, parity packs, and manifest.json with the size and
+hash of every file, which an app checks when it starts.
 """
 
 import argparse
@@ -26,8 +27,8 @@ def parse_args(argv=None):
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = parser.add_argument
-    add("--weights", metavar="FILE", required=True, help="pose model, .tflite")
-    add("--detector", metavar="FILE", required=True, help="detector, .tflite")
+    add("--weights", metavar="FILE", help="pose model, .tflite (default: the shipped one)")
+    add("--detector", metavar="FILE", help="detector, .tflite (likewise)")
     add("--apps", nargs="+", choices=APPS, metavar="APP",
         help=f"of {', '.join(APPS)} (default: those that are there)")  # fmt: skip
     add("--output", metavar="DIR", help="write one bundle there instead")
@@ -58,8 +59,12 @@ def main(argv=None):
     from keras_pose.parity.bundle import check_models, describe_bundle, write_bundle
     from keras_pose.parity.files import ModelFile
     from keras_pose.parity.people import drawn_people, people_in
+    from keras_pose.shipped import shipped_file
 
-    models = {"pose": ModelFile(args.weights), "detector": ModelFile(args.detector)}
+    models = {
+        "pose": ModelFile(args.weights or shipped_file("pose")),
+        "detector": ModelFile(args.detector or shipped_file("detector")),
+    }
     check_models(models)
     if args.images == "synthetic":
         people = drawn_people(args.cases)

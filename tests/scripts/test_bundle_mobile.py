@@ -1,0 +1,47 @@
+"""The program that fills the apps."""
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+
+from keras_pose import shipped
+
+SCRIPT = Path(__file__).resolve().parents[2] / "export" / "bundle_mobile.py"
+
+
+@pytest.fixture(scope="module")
+def script():
+    spec = importlib.util.spec_from_file_location("bundle_mobile_script", SCRIPT)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_apps_that_are_there_are_filled(script, monkeypatch, tmp_path):
+    monkeypatch.setattr(script, "MOBILE", tmp_path)
+    (tmp_path / "web").mkdir()
+    assert script.targets(script.parse_args([])) == [tmp_path / "web/models"]
+    asked = script.targets(script.parse_args(["--apps", "ios", "android"]))
+    assert asked == [
+        tmp_path / "ios/App/Resources/models",
+        tmp_path / "android/app/src/main/assets/models",
+    ]
+    assert script.targets(script.parse_args(["--output", "out"])) == [Path("out")]
+
+
+def test_apps_and_a_folder_exclude_each_other(script, capsys):
+    with pytest.raises(SystemExit):
+        script.parse_args(["--apps", "web", "--output", "out"])
+    assert "exclude each other" in capsys.readouterr().err
+
+
+def test_a_copy_without_models_says_what_to_name(script, monkeypatch, tmp_path):
+    monkeypatch.setattr(shipped, "FOLDER", tmp_path)
+    with pytest.raises(SystemExit, match="comes without models: name one, as --weights"):
+        script.main(["--output", str(tmp_path / "out")])
+
+
+def test_files_that_are_not_there_are_named(script, tmp_path):
+    with pytest.raises(SystemExit, match=r"error: .*missing\.tflite"):
+        script.main(["--weights", str(tmp_path / "missing.tflite"), "--output", "out"])
