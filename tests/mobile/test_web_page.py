@@ -88,6 +88,24 @@ def test_the_page_draws_on_camera_frames_what_python_finds(browse, colour_models
 
 
 @pytest.mark.very_slow
+def test_webgpu_finds_the_same(browse, colour_models, tmp_path):
+    from mobile.colour_models import frame
+
+    clip = write_clip(tmp_path / "clip.mjpeg", [frame(i) for i in range(30)])
+
+    report = browse(
+        colour_models, clip=clip, frames=2, selects={"accelerator": "webgpu"}, hasGpu=True
+    )
+
+    if "WebGPU" not in report["opened"]["runtime"]:
+        pytest.skip(
+            "this browser offers no WebGPU, not even one that the processor computes"
+        )
+    pose, detector = colour_models / "pose.tflite", colour_models / "detector.tflite"
+    assert assert_drawn_as_in_python(report, pose, detector, detect_every=10)
+
+
+@pytest.mark.very_slow
 @pytest.mark.parametrize("quantization", ["float16", "int8"])
 def test_the_shipped_models_find_the_same_people_in_real_photos(
     browse, shared_data_dir, tmp_path, quantization
@@ -237,3 +255,8 @@ def test_the_certificate_is_for_the_addresses_of_this_machine(serve, tmp_path):
 def test_a_folder_without_models_is_refused(serve, litert_js, tmp_path):
     with pytest.raises(FileNotFoundError, match="holds no pose model"):
         serve.build_site(tmp_path)
+
+
+def test_another_version_of_litert_js_is_refused(serve):
+    with pytest.raises(ValueError, match="another version than expected"):
+        serve.fitted("export {};")

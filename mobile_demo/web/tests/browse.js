@@ -11,6 +11,7 @@
  * @property {string} chromium path of the browser.
  * @property {string} [clip] .mjpeg or .y4m that the camera plays; without it there is none.
  * @property {boolean} [isRefused] whether the user refuses the camera.
+ * @property {boolean} [hasGpu] whether to offer WebGPU, computed by the processor.
  * @property {string} [file] picture or video to open instead of the camera.
  * @property {number} [frames] how many to write down.
  * @property {Record<string, string>} [selects] values of select elements, by id.
@@ -26,7 +27,12 @@ import { chromium } from "playwright-core";
 /** @type {Plan} */
 const plan = JSON.parse(process.argv[2]);
 
-const flags = ["--enable-unsafe-swiftshader", "--enable-features=SharedArrayBuffer"];
+/** @type {string[]} */
+const flags = [];
+if (plan.hasGpu) {
+  flags.push("--enable-features=Vulkan", "--use-vulkan=swiftshader");
+  flags.push("--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader", "--enable-unsafe-swiftshader");
+}
 if (plan.clip) {
   flags.push("--use-fake-device-for-media-stream", `--use-file-for-fake-video-capture=${plan.clip}`);
 }
