@@ -91,7 +91,7 @@ def _calibration_people(recipe, data):
     for known in (recipe, data or {}):
         if "dataset" in known:
             try:
-                return calibration_source(recipe, known["dataset"], known["data_dir"])
+                return calibration_source(recipe, known["dataset"], known.get("data_dir"))
             except (FileNotFoundError, ValueError):
                 continue  # not on this machine
     return calibration_source(recipe)

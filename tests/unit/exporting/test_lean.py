@@ -57,7 +57,8 @@ def test_files_hold_the_lean_operators(tmp_path):
     x = layers.UpSampling2D(2, name="up")(x)
     model = keras.Model(image, layers.Conv2D(SKELETON.num_keypoints, 1)(x), name="toy")
     contract = keras_contract(model, CODEC, SKELETON, BGR)
-    paths = {"float32": tmp_path / "toy.tflite", "onnx_float32": tmp_path / "toy.onnx"}
+    paths = {name: tmp_path / f"{name}.tflite" for name in ("float32", "int8")}
+    paths["onnx_float32"] = tmp_path / "toy.onnx"
 
     # Writing compares with the Keras model, to a ten-thousandth.
     export_formats(model, contract, paths, smooth_crops(4))
@@ -67,6 +68,8 @@ def test_files_hold_the_lean_operators(tmp_path):
     assert not {"TILE", "RESHAPE"} & set(tflite.operators)
     assert tflite.delegate("XNNPACK").num_partitions == 1
     assert tflite.delegate("GPU").fallen == {"CAST: casts uint8 to float32": 1}
+    int8 = audit_file(paths["int8"])
+    assert int8.delegate("XNNPACK").fallen == {"QUANTIZE: on uint8 to int8": 1}
     onnx = audit_file(paths["onnx_float32"])
     assert onnx.operators["Resize"] == 1
     assert "Tile" not in onnx.operators
