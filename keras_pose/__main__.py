@@ -44,8 +44,9 @@ def parse_args(argv=None):
     who.add_argument("--detector", metavar="FILE", help="finds people: .tflite, .onnx, "
         ".keras; .json: a description (docs/detectors.md), COCO results")  # fmt: skip
     who.add_argument("--whole-image", action="store_true", help="it is one person")
-    add("--box-threshold", type=float, default=0.3, metavar="SCORE",
-        help="people are found from this score (default: 0.3)")  # fmt: skip
+    add("--box-threshold", type=float, metavar="SCORE",
+        help="people are found from this score (default: what is best for the detector "
+        "that comes with the package, else 0.3)")  # fmt: skip
     add("--box", dest="boxes", action="append", type=box, metavar="X,Y,W,H",
         help="a person, in pixels of the upright photo; once per person")  # fmt: skip
     add("--flip-test", action="store_true", help="average with the mirrored photo")
@@ -251,7 +252,8 @@ def draw_photo(photo, output, estimator, args, beside=None):
         drawing = draw_beside(image, poses, (estimator, beside), args)
     write_image(output, drawing)
     if not len(poses):
-        print(f"nobody      was found in {photo} (--box-threshold {args.box_threshold:g})")
+        threshold = estimator.box_threshold
+        print(f"nobody      was found in {photo} (--box-threshold {threshold:.2g})")
     for i, score in enumerate(poses.scores):
         num_shown = int((poses.keypoint_scores[i] > args.threshold).sum())
         print(

@@ -22,7 +22,7 @@ MAX_LOSS = 0.01
 _PRIVATE = ("data_dir", "max_steps")
 _COLUMNS = {
     POSE: ("AP", "AP50", "AP75", "APM", "APL", "AR"),
-    DETECTOR: ("AP", "AP50", "AP75", "APS", "APM", "APL", "AR100"),
+    DETECTOR: ("AP", "AP50", "AP75", "APS", "APM", "APL", "AR100", "F1", "F1_score"),
 }
 
 
@@ -104,14 +104,18 @@ def write_shipment(shipments, pipelines, work, output, data_note: str) -> list[P
         path = output / f"{kind}.md"
         path.write_text(card, encoding="utf-8")
         written.append(path)
-    index = {
-        each.kind: {
-            "default": each.default,
-            "files": {name: path.name for name, path in each.files.items()},
-        }
-        for each in shipments
-    }
+    index = {each.kind: _index_entry(each) for each in shipments}
     return [*written, write_json(output / INDEX_NAME, index)]
+
+
+def _index_entry(shipment: Shipment) -> dict[str, Any]:
+    files = {name: path.name for name, path in shipment.files.items()}
+    entry: dict[str, Any] = {"default": shipment.default, "files": files}
+    if shipment.kind == DETECTOR:
+        # Where precision and recall are in balance. People want to see people.
+        score = shipment.metrics[shipment.default]["F1_score"]
+        entry["box_threshold"] = round(score - 0.005, 2)
+    return entry
 
 
 def model_card(shipment: Shipment, pipelines, data_note: str) -> str:

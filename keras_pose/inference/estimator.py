@@ -20,7 +20,7 @@ from keras_pose.inference.detectors import (
 )
 from keras_pose.runtime import PoseModel, load_model
 from keras_pose.runtime.pose_model import MAX_BATCH
-from keras_pose.shipped import POSE, shipped_file
+from keras_pose.shipped import POSE, shipped_box_threshold, shipped_file
 from keras_pose.skeleton import Skeleton
 from keras_pose.structures import Detections, Poses
 from keras_pose.topdown import (
@@ -65,7 +65,7 @@ class PoseEstimator:
         flip_test: bool = False,
         num_threads: int | None = None,
         weights: str | Path | None = None,
-        box_threshold: float = BOX_THRESHOLD,
+        box_threshold: float | None = None,
     ):
         """Loads the model.
 
@@ -80,7 +80,8 @@ class PoseEstimator:
             flip_test: predict mirrored crops too, and average.
             num_threads: for `.tflite` and `.onnx` files; None for all cores.
             weights: of a model of the zoo, see `create_model`.
-            box_threshold: see the class.
+            box_threshold: see the class. None for what was measured to be best for the
+                detector that comes with the package, and for 0.3 of any other.
         """
         if pose is None:
             pose = shipped_file(POSE)
@@ -90,7 +91,9 @@ class PoseEstimator:
             check_flip_test(pose.contract.skeleton)
         self.pose_model = pose
         self.flip_test = flip_test
-        self.box_threshold = box_threshold
+        if box_threshold is None and detector is None:
+            box_threshold = shipped_box_threshold()
+        self.box_threshold = BOX_THRESHOLD if box_threshold is None else box_threshold
         self._open_detector = functools.partial(open_detector, detector, num_threads)
         if detector is not None:
             _ = self.detector  # what is wrong with it is said now

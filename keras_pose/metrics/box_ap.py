@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
+from keras_pose.boxes import box_iou
 from keras_pose.files import read_json
 from keras_pose.images import read_image
 from keras_pose.metrics.coco_ap import person_category_id
@@ -32,8 +33,8 @@ class BoxEvaluation:
     """What one evaluation of a detector found.
 
     Attributes:
-        stats: the values of `BOX_STATS` by name; -1 for "nobody of that size". {} where
-            they were not asked for.
+        stats: the values of `BOX_STATS` by name, -1 for "nobody of that size", and those
+            of `best_f1`. {} where they were not asked for.
         detections: COCO results, with `bbox` (x, y, width, height).
         num_images: images that were read.
         num_people: people in them, crowds left out.
@@ -84,6 +85,8 @@ def evaluate_detector(
         seconds += time.perf_counter() - start
         found += coco_results(detections, image_id, person)
     stats = box_stats(truth, found, image_ids) if is_scored else {}
+    if is_scored:
+        stats |= best_f1(truth, found, image_ids)
     num_people = _count_people(truth, person, set(image_ids))
     return BoxEvaluation(stats, found, len(images), num_people, seconds)
 
@@ -148,6 +151,63 @@ def box_stats(
         evaluation.accumulate()
         evaluation.summarize()
     return dict(zip(BOX_STATS, map(float, evaluation.stats), strict=True))
+
+
+def best_f1(
+    ground_truth: dict[str, Any],
+    detections: Sequence[dict[str, Any]],
+    image_ids: Sequence[int],
+    iou_threshold: float = 0.5,
+) -> dict[str, float]:
+    """Finds the score from which boxes are best taken for people.
+
+    Args:
+        ground_truth: see `box_stats`, likewise the detections and image ids.
+        iou_threshold: a box is right from this overlap with somebody nobody else has.
+
+    Returns:
+        "F1", the best harmonic mean of precision and recall, and "F1_score", the score
+        of the weakest box that is then taken. Crowds count as nobody, and boxes of
+        them, too. 0 and 1 without anything right.
+    """
+    scores, is_right, num_people = _matches(
+        ground_truth, detections, image_ids, iou_threshold
+    )
+    order = np.argsort(-scores, kind="stable")
+    num_right = np.cumsum(is_right[order])
+    f1 = 2 * num_right / (np.arange(1, len(order) + 1) + num_people)
+    if not len(f1) or not num_right[-1]:
+        return {"F1": 0.0, "F1_score": 1.0}
+    best = int(f1.argmax())
+    return {"F1": float(f1[best]), "F1_score": float(scores[order[best]])}
+
+
+def _matches(ground_truth, detections, image_ids, iou_threshold):
+    """Returns (N,) scores, whether each box is somebody's first, and how many there are."""
+    person, counted = person_category_id(ground_truth), set(image_ids)
+    people: dict[int, list] = {image_id: [] for image_id in counted}
+    for annotation in ground_truth["annotations"]:
+        is_one = annotation["category_id"] == person and not annotation.get("iscrowd", 0)
+        if is_one and annotation["image_id"] in counted:
+            people[annotation["image_id"]].append(_corners(annotation["bbox"]))
+    is_free = {image_id: np.ones(len(boxes), bool) for image_id, boxes in people.items()}
+    scores = np.array([detection["score"] for detection in detections])
+    is_right = np.zeros(len(detections), bool)
+    for i in np.argsort(-scores, kind="stable"):
+        image_id = detections[i]["image_id"]
+        if not people[image_id]:
+            continue
+        overlaps = box_iou([_corners(detections[i]["bbox"])], people[image_id])[0]
+        overlaps = np.where(is_free[image_id], overlaps, 0)
+        best = overlaps.argmax()
+        if overlaps[best] >= iou_threshold:
+            is_right[i], is_free[image_id][best] = True, False
+    return scores, is_right, sum(map(len, people.values()))
+
+
+def _corners(box_xywh):
+    x, y, width, height = box_xywh
+    return [x, y, x + width, y + height]
 
 
 def _index(ground_truth, annotations):

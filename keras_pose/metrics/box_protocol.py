@@ -113,7 +113,8 @@ def describe_boxes(result: BoxEvaluation, protocol: BoxProtocol) -> str:
     subset = "first " if protocol.is_subset else ""
     return " | ".join(
         (
-            f"box AP {stats['AP']:.3f}, AP50 {stats['AP50']:.3f}, AR {stats['AR100']:.3f}",
+            f"box AP {stats['AP']:.3f}, AP50 {stats['AP50']:.3f}, AR {stats['AR100']:.3f}, "
+            f"F1 {stats['F1']:.3f} from score {stats['F1_score']:.2f}",
             f"{protocol.dataset} {protocol.split}, {subset}{protocol.num_images} images, "
             f"{protocol.num_people} people",
             f"scores over {settings.score_threshold:g}, NMS {settings.iou_threshold:g}",

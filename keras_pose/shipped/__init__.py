@@ -51,6 +51,15 @@ def shipped_file(
     return folder / entry["files"][quantization]
 
 
+def shipped_box_threshold(folder: Path | None = None) -> float | None:
+    """Returns the score from which the shipped detector's boxes are best believed.
+
+    Measured when it was shipped; None where there is none.
+    """
+    index = (folder or FOLDER) / INDEX_NAME
+    return read_json(index)[DETECTOR]["box_threshold"] if index.is_file() else None
+
+
 # What to say in place of a shipped file.
 _WAYS = {
     POSE: 'name one, as --weights FILE or PoseEstimator("pose.tflite"). (--runs-dir runs '

@@ -23,7 +23,10 @@ PROTOCOL = {
     "flip_test": False,
     "nms": "hard",
 }
-FIGURES = {name: 0.4 for name in ("AP", "AP50", "AP75", "APS", "APM", "APL", "AR", "AR100")}
+FIGURES = {
+    name: 0.4
+    for name in ("AP", "AP50", "AP75", "APS", "APM", "APL", "AR", "AR100", "F1", "F1_score")
+}
 
 
 @pytest.fixture

@@ -34,9 +34,16 @@ def test_without_models_everybody_is_told_what_to_name(empty):
 
 def test_the_index_says_which_file_is_taken(empty):
     files = {"int8": "a.tflite", "float16": "b.tflite"}
-    index = {kind: {"default": "float16", "files": files} for kind in KINDS}
+    index = {
+        kind: {"default": "float16", "files": files, "box_threshold": 0.17}
+        for kind in KINDS
+    }
+    assert PoseEstimator(make_model()).box_threshold == 0.3
     (empty / INDEX_NAME).write_text(json.dumps(index))
 
+    assert PoseEstimator(make_model()).box_threshold == 0.17
+    assert PoseEstimator(make_model(), "whole image").box_threshold == 0.3
+    assert PoseEstimator(make_model(), box_threshold=0.5).box_threshold == 0.5
     assert shipped_file("pose") == empty / "b.tflite"
     assert shipped_file("detector", "int8") == empty / "a.tflite"
     with pytest.raises(ValueError, match=r"one of \['float16', 'int8'\], got 'int4'"):

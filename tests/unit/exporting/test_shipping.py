@@ -6,7 +6,7 @@ import pytest
 
 from keras_pose.exporting import shipping
 from keras_pose.exporting.shipping import Shipment, write_shipment
-from keras_pose.shipped import shipped_file
+from keras_pose.shipped import shipped_box_threshold, shipped_file
 
 POSE_PROTOCOL = {
     "dataset": "coco",
@@ -30,9 +30,10 @@ BOX_PROTOCOL = {
 def shipment(work, kind, ap, refused=None):
     """One model with the AP of each type."""
     protocol = POSE_PROTOCOL if kind == "pose" else BOX_PROTOCOL
-    names = ("AP50", "AP75", "APS", "APM", "APL", "AR", "AR100")
+    names = ("AP50", "AP75", "APS", "APM", "APL", "AR", "AR100", "F1")
     metrics = {
         name: {"AP": value, **dict.fromkeys(names, 0.5), "protocol": protocol}
+        | {"F1_score": 0.1834}
         for name, value in ap.items()
     }
     files = {name: work / f"{kind}_{name}.tflite" for name in ap if name != "float32"}
@@ -80,6 +81,7 @@ def test_files_cards_and_index_are_put_in_place(tmp_path):
     assert not (output / "old_int8.tflite").exists()
     assert shipped_file("pose", folder=output).name == "pose_int8.tflite"
     assert shipped_file("detector", folder=output).name == "detector_float16.tflite"
+    assert shipped_box_threshold(output) == 0.18
     card = (output / "detector.md").read_text()
     assert "not official COCO AP" in card
     assert "| int8 | 0.340 |" in card

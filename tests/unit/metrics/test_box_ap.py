@@ -6,7 +6,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from keras_pose.metrics.box_ap import BOX_STATS, box_stats, coco_results, evaluate_detector
+from keras_pose.metrics.box_ap import (
+    BOX_STATS,
+    best_f1,
+    box_stats,
+    coco_results,
+    evaluate_detector,
+)
 from keras_pose.structures import Detections
 
 PERSON = 5
@@ -99,3 +105,24 @@ def test_unknown_images_are_refused():
     found = coco_results(_found([[0, 0, 1, 1]], [0.5]), 77, PERSON)
     with pytest.raises(ValueError, match="77"):
         box_stats(_truth({1: [[0, 0, 9, 9]]}), found)
+
+
+def test_the_best_threshold_by_hand():
+    people = [[0, 0, 10, 10], [20, 0, 10, 10], [40, 0, 10, 10]]
+    annotations = [
+        {"image_id": 1, "category_id": 1, "bbox": box, "iscrowd": 0} for box in people
+    ]
+    annotations.append(
+        {"image_id": 1, "category_id": 1, "bbox": [60, 0, 9, 9], "iscrowd": 1}
+    )
+    truth = {"annotations": annotations, "categories": [{"id": 1, "name": "person"}]}
+    # Right, the same person again, right, nobody there, and one too far aside (IoU 1/3).
+    said = [(0, 0.9), (1, 0.8), (20, 0.7), (90, 0.6), (45, 0.5)]
+    found = [{"image_id": 1, "bbox": [x, 0, 10, 10], "score": s} for x, s in said]
+
+    best = best_f1(truth, found, [1])
+
+    # Of three boxes two are right, of three people two are found.
+    assert best == {"F1": pytest.approx(2 / 3), "F1_score": 0.7}
+    assert best_f1(truth, found[3:4], [1]) == {"F1": 0.0, "F1_score": 1.0}
+    assert best_f1(truth, [], [1]) == {"F1": 0.0, "F1_score": 1.0}
