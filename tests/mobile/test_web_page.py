@@ -47,8 +47,12 @@ def frames_of(report):
         yield pixels.reshape(frame["height"], frame["width"], 4)[..., :3].copy()
 
 
-def assert_drawn_as_in_python(report, pose, detector, detect_every):
-    """Compares what the page drew with what Python finds in the same frames."""
+def assert_drawn_as_in_python(report, pose, detector, detect_every, least_score=-np.inf):
+    """Compares what the page drew with what Python finds in the same frames.
+
+    Returns:
+        How many people were compared.
+    """
     settings = VideoSettings(detect_every=detect_every)
     people = VideoEstimator(PoseEstimator(pose, detector), settings)
     num_people = 0
@@ -62,9 +66,12 @@ def assert_drawn_as_in_python(report, pose, detector, detect_every):
             found, expected.boxes_xyxy, expected.keypoints_xy, strict=True
         ):
             drawn_xy = np.reshape(person["keypointsXy"], (-1, 2))
-            np.testing.assert_allclose(drawn_xy, keypoints_xy, atol=MAX_KEYPOINT_ERROR)
+            is_sure = np.array(person["keypointScores"]) > least_score
+            np.testing.assert_allclose(
+                drawn_xy[is_sure], keypoints_xy[is_sure], atol=MAX_KEYPOINT_ERROR
+            )
             np.testing.assert_allclose(person["box"], box, atol=MAX_BOX_ERROR)
-            num_people += 1
+            num_people += bool(is_sure.any())
     return num_people
 
 
@@ -102,7 +109,8 @@ def test_webgpu_finds_the_same(browse, colour_models, tmp_path):
             "this browser offers no WebGPU, not even one that the processor computes"
         )
     pose, detector = colour_models / "pose.tflite", colour_models / "detector.tflite"
-    assert assert_drawn_as_in_python(report, pose, detector, detect_every=10)
+    # Where all is grey, all pixels are equal, and rounding picks the highest.
+    assert assert_drawn_as_in_python(report, pose, detector, 10, least_score=0.5)
 
 
 @pytest.mark.very_slow
