@@ -158,6 +158,9 @@ def keeps_at_once(path: str) -> bool:
 def add_models(site: Site, folder: Path) -> None:
     """Adds models, their contracts, and `models/index.json`, which the page lists."""
     rows = []
+    is_shipped = folder.resolve() == shipped.FOLDER.resolve()
+    # null: what the core takes for any detector.
+    threshold = shipped.shipped_box_threshold() if is_shipped else None
     for contract in sorted(folder.rglob(CONTRACT_NAME)):
         place = contract.parent.relative_to(folder)
         for name, entry in contracts_beside(contract).items():
@@ -167,7 +170,7 @@ def add_models(site: Site, folder: Path) -> None:
             path = f"models/{(place / name).as_posix()}"
             site.files[path] = file
             site.files[f"models/{(place / CONTRACT_NAME).as_posix()}"] = contract
-            rows.append(describe(path, entry))
+            rows.append(describe(path, entry) | {"box_threshold": threshold})
     if not any(row["task"] == "top_down" for row in rows):
         raise FileNotFoundError(
             f"{folder} holds no pose model: expected .tflite files and {CONTRACT_NAME}. "

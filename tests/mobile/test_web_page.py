@@ -47,14 +47,17 @@ def frames_of(report):
         yield pixels.reshape(frame["height"], frame["width"], 4)[..., :3].copy()
 
 
-def assert_drawn_as_in_python(report, pose, detector, detect_every, least_score=-np.inf):
+def assert_drawn_as_in_python(
+    report, pose, detector, detect_every, least_score=-np.inf, box_threshold=None
+):
     """Compares what the page drew with what Python finds in the same frames.
 
     Returns:
         How many people were compared.
     """
     settings = VideoSettings(detect_every=detect_every)
-    people = VideoEstimator(PoseEstimator(pose, detector), settings)
+    estimator = PoseEstimator(pose, detector, box_threshold=box_threshold)
+    people = VideoEstimator(estimator, settings)
     num_people = 0
     for index, (image, drawn) in enumerate(
         zip(frames_of(report), report["frames"], strict=True)
@@ -118,10 +121,11 @@ def test_webgpu_finds_the_same(browse, colour_models, tmp_path):
 def test_the_shipped_models_find_the_same_people_in_real_photos(
     browse, shared_data_dir, tmp_path, quantization
 ):
-    from keras_pose.shipped import DETECTOR, POSE, shipped_file
+    from keras_pose.shipped import DETECTOR, POSE, shipped_box_threshold, shipped_file
 
     try:
         pose, detector = (shipped_file(kind, quantization) for kind in (POSE, DETECTOR))
+        threshold = shipped_box_threshold()
     except (FileNotFoundError, ValueError) as error:
         pytest.skip(f"needs shipped models: {error}")
     clip = write_clip(tmp_path / "clip.mjpeg", photos_panned(shared_data_dir))
@@ -132,7 +136,9 @@ def test_the_shipped_models_find_the_same_people_in_real_photos(
 
     report = browse(pose.parent, clip=clip, frames=10, selects=selects)
 
-    assert assert_drawn_as_in_python(report, pose, detector, detect_every=10)
+    assert assert_drawn_as_in_python(
+        report, pose, detector, detect_every=10, box_threshold=threshold
+    )
 
 
 def photos_panned(folder, num_photos=2, steps=15):

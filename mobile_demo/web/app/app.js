@@ -15,6 +15,7 @@
  * @property {string} quantization
  * @property {[number, number]} input_hw
  * @property {number} bytes
+ * @property {number | null} box_threshold of detectors: what was measured to be best.
  */
 
 import { draw } from "./drawing.js";
@@ -56,6 +57,8 @@ const rateMeter = new RateMeter();
 
 /** @type {Skeleton} */
 let skeleton;
+/** @type {ModelRow[]} */
+let rows = [];
 /** @type {Source | null} */
 let source = null;
 /** Counts what the user has opened. */
@@ -120,8 +123,7 @@ async function listModels() {
   return response.json();
 }
 
-/** @param {ModelRow[]} rows */
-function fillSelects(rows) {
+function fillSelects() {
   for (const row of rows) {
     const [height, width] = row.input_hw;
     const option = new Option(`${row.model} ${height}×${width}, ${row.quantization}, ${size(row.bytes)}`, row.path);
@@ -148,6 +150,7 @@ async function openModels() {
     const opened = await open({
       pose: poseSelect.value,
       detector: detectorSelect.value || null,
+      boxThreshold: rows.find(({ path }) => path === detectorSelect.value)?.box_threshold ?? undefined,
       accelerator: /** @type {"wasm" | "webgpu"} */ (acceleratorSelect.value),
     });
     ({ skeleton } = opened);
@@ -309,7 +312,8 @@ async function start() {
   const missing = missingFeature();
   if (missing) throw new Error(`This browser is too old for this page: it lacks ${missing}.`);
   await keepOffline();
-  fillSelects(await listModels());
+  rows = await listModels();
+  fillSelects();
   await openModels();
 }
 

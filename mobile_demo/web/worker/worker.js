@@ -12,6 +12,7 @@
  * @property {string} pose path of a model file in the site.
  * @property {string | null} detector likewise; null: the whole image is one person.
  * @property {"wasm" | "webgpu"} accelerator
+ * @property {number} [boxThreshold] see PoseEstimator.
  *
  * @typedef {object} Opened
  * @property {string} runtime what the networks run on, for people to read.
@@ -72,8 +73,9 @@ class Session {
    * @param {typeof import("../core/index.js")} core
    * @param {{contract: PoseContract, run: Run}} pose
    * @param {{contract: DetectorContract, run: Run} | null} detector
+   * @param {number} [boxThreshold]
    */
-  constructor(core, pose, detector) {
+  constructor(core, pose, detector, boxThreshold) {
     this.core = core;
     /** @type {Record<string, number>} */
     this.stages = {};
@@ -82,7 +84,7 @@ class Session {
         this.stages[stage] = (this.stages[stage] ?? 0) + milliseconds;
       },
     };
-    this.estimator = new core.PoseEstimator(pose.contract, pose.run, detector, { stopwatch });
+    this.estimator = new core.PoseEstimator(pose.contract, pose.run, detector, { boxThreshold, stopwatch });
     this.detectEvery = 1;
     this.seconds = -Infinity;
     this.follower = new core.RegionFollower(this.estimator, { detectEvery: 1 });
@@ -126,7 +128,7 @@ class Session {
  * @param {OpenRequest} request
  * @returns {Promise<[Opened, Transferable[]]>}
  */
-async function open({ pose, detector, accelerator }) {
+async function open({ pose, detector, accelerator, boxThreshold }) {
   session = null;
   openModels.splice(0).forEach((model) => model.delete());
   const core = await loadingCore;
@@ -134,7 +136,7 @@ async function open({ pose, detector, accelerator }) {
   const { threads } = await loadingRuntime;
   const poseModel = await openModel(pose, "top_down", accelerator);
   const detectorModel = detector === null ? null : await openModel(detector, "detection", accelerator);
-  session = new Session(core, poseModel, detectorModel);
+  session = new Session(core, poseModel, detectorModel, boxThreshold);
   const used = new Set([poseModel, ...(detectorModel ? [detectorModel] : [])].map((model) => model.runsOn));
   const cpu = `WebAssembly, ${threads} thread${threads > 1 ? "s" : ""}`;
   const runtime = [...used].map((name) => (name === "webgpu" ? "WebGPU" : cpu)).join(" and ");
