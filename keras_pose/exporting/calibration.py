@@ -167,11 +167,11 @@ def farthest_points(features, count: int):
     spread = features.std(axis=0)
     scaled = (features - features.mean(axis=0)) / np.where(spread > 1e-9, spread, 1.0)
     chosen = [0]
-    distance = np.linalg.norm(scaled - scaled[0], axis=1)
+    distance = np.full(len(scaled), np.inf)
     while len(chosen) < min(count, len(scaled)):
-        chosen.append(int(distance.argmax()))
         distance = np.minimum(distance, np.linalg.norm(scaled - scaled[chosen[-1]], axis=1))
         distance[chosen] = -1.0  # doubles are taken last, but nobody twice
+        chosen.append(int(distance.argmax()))
     return np.array(chosen)
 
 

@@ -1,7 +1,9 @@
+import keras
 import numpy as np
 import onnx
 import pytest
-from exported_files import INPUT_HW
+from exported_files import INPUT_HW, SKELETON
+from keras import layers
 
 from keras_pose.contract import read_contract
 from keras_pose.exporting import onnx_export
@@ -49,6 +51,24 @@ def test_failed_conversion_leaves_nothing(exported, tmp_path, monkeypatch):
     monkeypatch.setattr(tf2onnx.convert, "from_function", fail)
     with pytest.raises(ExportError, match="tiny cannot be converted to ONNX: an op"):
         export_onnx(exported.model, exported.contract, tmp_path / "a.onnx", exported.crops)
+    assert not list(tmp_path.iterdir())
+
+
+@keras.saving.register_keras_serializable("tests_onnx")
+class InverseErrorFunction(layers.Layer):
+    """Has no counterpart among ONNX's operators."""
+
+    def call(self, x):
+        return keras.ops.erfinv(x)
+
+
+def test_operator_that_onnx_has_not_is_named_with_its_layer(exported, tmp_path):
+    image = keras.Input((*INPUT_HW, 3), name="image")
+    x = layers.AveragePooling2D(4)(InverseErrorFunction(name="odd_layer")(image))
+    model = keras.Model(image, layers.Conv2D(SKELETON.num_keypoints, 1)(x), name="odd")
+
+    with pytest.raises(ExportError, match=r"to ONNX: .*Erfinv \(layer odd_layer\)"):
+        export_onnx(model, exported.contract, tmp_path / "a.onnx", exported.crops)
     assert not list(tmp_path.iterdir())
 
 
