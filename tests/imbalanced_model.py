@@ -25,14 +25,13 @@ def imbalanced_model(input_hw=(32, 24), num_keypoints=3, factor=FACTOR, seed=0):
     x = layers.Conv2D(8, 3, activation="relu", name=READER, **options)(x)
     x = layers.Conv2D(num_keypoints, 1, name="last", **options)(x)
     model = keras.Model(image, x, name="imbalanced")
-    scale_channels(model, factor)
+    scale_channels(model, [factor, *[1.0] * 7])
     return model
 
 
-def scale_channels(model, factor):
-    """Makes one channel larger, and what reads it smaller: rectifiers let that through."""
-    scale = np.ones(8, np.float32)
-    scale[0] = factor
+def scale_channels(model, factors):
+    """Makes channels larger, and what reads them smaller: rectifiers let that through."""
+    scale = np.asarray(factors, np.float32)
     kernel, bias = model.get_layer("wide").get_weights()
     model.get_layer("wide").set_weights([kernel * scale, bias * scale])
     kernel, bias = model.get_layer(READER).get_weights()

@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import tempfile
 from collections import Counter
+from collections.abc import Sequence
+from dataclasses import fields
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from keras_pose.exporting.benchmark import write_csv
 from keras_pose.exporting.layer_errors import (
+    PARTS,
     LayerError,
     LayerNames,
-    error_rows,
-    error_table,
     measure_layer_errors,
+    worst_first,
 )
 from keras_pose.exporting.tflite import TFLiteConversion
+from keras_pose.exporting.timing import align
 from keras_pose.images import write_image
 from keras_pose.plots import plot_layer_errors
 
@@ -78,3 +84,39 @@ def summary(errors: list[LayerError]) -> str:
         f"{len(integer)} operators in int8, {len(errors) - len(integer)} in float. Most is "
         f"lost by the {causes}; {clipping} clip more than 0.1% of the values."
     )
+
+
+def error_table(errors: Sequence[LayerError], count: int | None = None) -> str:
+    """Lays errors out as text, worst first; in percent, and decibels.
+
+    Args:
+        count: rows to show; None for all.
+    """
+    rows: list[tuple[str, ...]] = [
+        ("layer", "operator", "mostly", "isolated", *PARTS, "clipped", "cumulative", "dB")
+    ]
+    for each in worst_first(errors)[:count]:
+        shares = [getattr(each, name) for name in ("isolated", *PARTS)]
+        cells = ["float" if np.isnan(share) else f"{share:.2%}" for share in shares]
+        cells += [f"{each.clipped:.2%}", f"{each.cumulative:.2%}"]
+        decibels = "" if each.is_float else f"{each.sqnr_db:.1f}"
+        rows.append((each.label, each.operator, each.cause, *cells, decibels))
+    return align(rows, num_words=3)
+
+
+def error_rows(errors: Sequence[LayerError]) -> list[dict[str, Any]]:
+    """Returns errors as rows of a CSV file, in the order the operators run in."""
+    names = [each.name for each in fields(LayerError)]
+    return [
+        {
+            "order": order,
+            **{name: getattr(each, name) for name in names},
+            "layers": " ".join(each.layers),
+            "makers": " ".join(each.makers),
+            "readers": " ".join(each.readers),
+            "weights": each.weights,
+            "mostly": each.cause,
+            "sqnr_db": "" if each.is_float else each.sqnr_db,
+        }
+        for order, each in enumerate(errors)
+    ]

@@ -16,22 +16,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from keras_pose.detector_contract import ModelContract
 from keras_pose.exporting.flatbuffer import cut_out, tflite_graph
 from keras_pose.exporting.graph import Graph, Operator, Tensor
-from keras_pose.exporting.timing import align
 from keras_pose.quiet import quiet_stderr
 
 # Operators that convert between numbers, and compute nothing.
 _CONVERSIONS = ("QUANTIZE", "DEQUANTIZE", "CAST")
 _LOWEST, _HIGHEST = -128, 127
-_PARTS = ("inputs", "weights", "result")
+PARTS = ("inputs", "weights", "result")
 _ISOLATED = ("isolated", "inputs", "result")
 _SEPARATORS = re.compile("[;/]")
 # Scopes that are entered again get a number, as in "stem-relu_1".
@@ -86,7 +84,7 @@ class LayerError:
         """The largest part of the isolated error: "inputs", "weights" or "result"."""
         if self.is_float:
             return ""
-        return max(_PARTS, key=lambda name: getattr(self, name))
+        return max(PARTS, key=lambda name: getattr(self, name))
 
     @property
     def label(self) -> str:
@@ -266,14 +264,18 @@ class _Twins:
             for name in twin.makers:
                 by_name[name].readers += (twin.name,)
 
-    def _source(self, key) -> str:
-        """Returns the float file's name of a tensor, which may be a conversion of it."""
+    def _source(self, key) -> str | None:
+        """Returns the float file's name of what a tensor is a conversion of.
+
+        None for constants, which are part of the operator.
+        """
         while self._graph.tensors[key].name not in self._float_names:
             maker = self._makers.get(key)
             if maker is None or maker.kind not in _CONVERSIONS:
                 break
             key = maker.inputs[0]
-        return self._graph.tensors[key].name
+        tensor = self._graph.tensors[key]
+        return None if tensor.is_constant else tensor.name
 
 
 def _computed_names(graph: Graph) -> set[str]:
@@ -292,11 +294,9 @@ class _Twin:
         self.makers: tuple[str, ...] = ()
         self.readers: tuple[str, ...] = ()
         self.is_integer = output.dtype == "int8"
-        self.sources = {
-            tensor.name: source(key)
-            for key, tensor in zip(operator.inputs, inputs, strict=True)
-            if not tensor.is_constant
-        }
+        pairs = zip(operator.inputs, inputs, strict=True)
+        found = {tensor.name: source(key) for key, tensor in pairs}
+        self.sources = {own: name for own, name in found.items() if name is not None}
         self._output = output
         # What the float operator reads -> the int8 tensor in its place.
         self._rounded = {
@@ -443,39 +443,3 @@ def _integers(values, details) -> np.ndarray:
 def worst_first(errors: Sequence[LayerError]) -> list[LayerError]:
     """Sorts by isolated error; operators in float come last."""
     return sorted(errors, key=lambda each: -np.nan_to_num(each.isolated, nan=-1.0))
-
-
-def error_table(errors: Sequence[LayerError], count: int | None = None) -> str:
-    """Lays errors out as text, worst first; in percent, and decibels.
-
-    Args:
-        count: rows to show; None for all.
-    """
-    rows: list[tuple[str, ...]] = [
-        ("layer", "operator", "mostly", "isolated", *_PARTS, "clipped", "cumulative", "dB")
-    ]
-    for each in worst_first(errors)[:count]:
-        shares = [getattr(each, name) for name in ("isolated", *_PARTS)]
-        cells = ["float" if np.isnan(share) else f"{share:.2%}" for share in shares]
-        cells += [f"{each.clipped:.2%}", f"{each.cumulative:.2%}"]
-        decibels = "" if each.is_float else f"{each.sqnr_db:.1f}"
-        rows.append((each.label, each.operator, each.cause, *cells, decibels))
-    return align(rows, num_words=3)
-
-
-def error_rows(errors: Sequence[LayerError]) -> list[dict[str, Any]]:
-    """Returns errors as rows of a CSV file, in the order the operators run in."""
-    names = [each.name for each in fields(LayerError)]
-    return [
-        {
-            "order": order,
-            **{name: getattr(each, name) for name in names},
-            "layers": " ".join(each.layers),
-            "makers": " ".join(each.makers),
-            "readers": " ".join(each.readers),
-            "weights": each.weights,
-            "mostly": each.cause,
-            "sqnr_db": "" if each.is_float else each.sqnr_db,
-        }
-        for order, each in enumerate(errors)
-    ]

@@ -8,9 +8,12 @@ from exported_files import BGR, CODEC, SKELETON, smooth_crops
 from imbalanced_model import BAD_LAYER, READER, imbalanced_model
 
 from keras_pose.contract import keras_contract
-from keras_pose.exporting.error_report import errors_of, report_layer_errors
-from keras_pose.exporting.layer_errors import (
+from keras_pose.exporting.error_report import (
     error_table,
+    errors_of,
+    report_layer_errors,
+)
+from keras_pose.exporting.layer_errors import (
     find_layers,
     measure_layer_errors,
     worst_first,
