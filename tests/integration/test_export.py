@@ -88,6 +88,19 @@ def test_newest_run_becomes_an_onnx_file(run_dir):
     assert relative_error(load_model(path).predict(crops), expected) < 1e-4
 
 
+def test_several_formats_at_once_decode_in_their_graphs(run_dir, capsys):
+    TO_TFLITE.main(
+        ["--format", "float32", "int8", "--with-decode", "--calibration-images", "3"]
+    )
+
+    assert "Calibrating on 3 crops" in capsys.readouterr().out
+    crops = smooth_crops(2, INPUT_HW)
+    for name in ("float32", "int8"):
+        model = load_model(run_dir / "export" / name / "pose_model.tflite")
+        assert model.contract.codec.kind == "decoded"
+        assert model.predict(crops).shape == (2, 17, 3)
+
+
 def test_benchmark_prints_a_row_per_file_and_thread_count(exported, capsys):
     files = [str(exported.paths[kind]) for kind in ("int8", "onnx")]
     BENCHMARK.main([*files, "--threads", "1", "--runs", "2"])
@@ -103,6 +116,12 @@ def test_benchmark_prints_a_row_per_file_and_thread_count(exported, capsys):
         (["--weights", "gone.keras"], r"gone\.keras does not exist"),
         (["--weights", "best.kera"], r"Did you mean \.keras"),
         (["--weights", "slim.weights.h5"], "say of which model they are"),
+        (
+            ["--weights", "slim.weights.h5", "--model", "rtmpose_t"],
+            "does not fit rtmpose_t: it lacks",
+        ),
+        (["--int8", "--calibration-data", "gone"], "gone does not exist"),
+        (["--int8", "--calibration-data", "people"], "must hold pictures"),
     ],
 )
 def test_bad_input_ends_in_one_line(run_dir, script, arguments, message):
@@ -117,6 +136,12 @@ def test_bad_input_ends_in_one_line(run_dir, script, arguments, message):
         pytest.param(["--output", "pose.onnx"], id="other_suffix"),
         pytest.param(["--batch", "0"], id="no_batch"),
         pytest.param(["--float16", "--dataset", "coco"], id="nothing_to_calibrate"),
+        pytest.param(
+            ["--int8", "--dataset", "coco", "--calibration-data", "a"], id="two_sets"
+        ),
+        pytest.param(
+            ["--format", "int8", "float16", "--output", "a.tflite"], id="one_name_for_two"
+        ),
     ],
 )
 def test_options_that_cannot_be_are_refused(arguments, capsys):
