@@ -98,6 +98,8 @@ def in_int8(
             extra_options={},
         )
         quantizer.quantize_model()
+    # The tool adds nodes at the end; ONNX asks that makers stand before readers.
+    quantizer.model.topological_sort()
     return quantizer.model.model.SerializeToString()
 
 

@@ -8,6 +8,7 @@ from keras import layers
 from keras_pose.contract import read_contract
 from keras_pose.exporting import onnx_export
 from keras_pose.exporting.errors import ExportError
+from keras_pose.exporting.formats import export_format
 from keras_pose.exporting.onnx_export import export_onnx
 from keras_pose.runtime import load_model
 
@@ -23,6 +24,14 @@ def test_file_is_valid_and_takes_named_uint8_pixels(exported):
     assert contract.input.dtype == "uint8"
     assert contract.normalization is None
     assert contract.signature is None
+
+
+@pytest.mark.parametrize("name", ["onnx_float16", "onnx_int8"])
+def test_smaller_files_are_valid_too(exported, tmp_path, name):
+    path = tmp_path / "a.onnx"
+    export_format(exported.model, exported.contract, path, exported.crops, name)
+
+    onnx.checker.check_model(onnx.load(path), full_check=True)
 
 
 @pytest.mark.parametrize("opset", [13, 18])
