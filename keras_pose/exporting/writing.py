@@ -142,7 +142,8 @@ def _kept_on_error(path: Path) -> Iterator[None]:
             path.unlink()
         raise
     finally:
-        backup.unlink(missing_ok=True)
+        if existed:  # else the folder may be none
+            backup.unlink(missing_ok=True)
 
 
 def _check(path: Path, draft: Draft, reference: Runnable, crops) -> float:

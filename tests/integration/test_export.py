@@ -104,8 +104,9 @@ def test_several_formats_at_once_decode_in_their_graphs(run_dir, capsys):
 def test_benchmark_prints_a_row_per_file_and_thread_count(exported, capsys):
     files = [str(exported.paths[kind]) for kind in ("int8", "onnx")]
     BENCHMARK.main([*files, "--threads", "1", "--runs", "2"])
-    rows = capsys.readouterr().out.splitlines()[2:]
+    *rows, peak = capsys.readouterr().out.splitlines()[2:]
     assert [row.split()[0] for row in rows] == files
+    assert peak.startswith("Peak of this machine")
 
 
 @pytest.mark.parametrize("script", [TO_TFLITE, TO_ONNX], ids=["tflite", "onnx"])
