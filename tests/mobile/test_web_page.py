@@ -117,14 +117,15 @@ def test_webgpu_finds_the_same(browse, colour_models, tmp_path):
 
 
 @pytest.mark.very_slow
-@pytest.mark.parametrize("quantization", ["float16", "int8"])
 def test_the_shipped_models_find_the_same_people_in_real_photos(
-    browse, shared_data_dir, tmp_path, quantization
+    browse, shared_data_dir, tmp_path
 ):
+    """In integers. Float sums differ in their last digits, which tips decisions between
+    people who lie over each other: seen as two track ids exchanged."""
     from keras_pose.shipped import DETECTOR, POSE, shipped_box_threshold, shipped_file
 
     try:
-        pose, detector = (shipped_file(kind, quantization) for kind in (POSE, DETECTOR))
+        pose, detector = (shipped_file(kind, "int8") for kind in (POSE, DETECTOR))
         threshold = shipped_box_threshold()
     except (FileNotFoundError, ValueError) as error:
         pytest.skip(f"needs shipped models: {error}")
