@@ -19,7 +19,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run from a clone
 
 from keras_pose.commandline import plain_errors, positive_int
-from keras_pose.exporting.formats import FORMATS
+from keras_pose.exporting.formats import FORMATS, NUM_CALIBRATION_CROPS
 
 
 def parse_args(argv=None):
@@ -39,8 +39,9 @@ def parse_args(argv=None):
     add("--flip-test", action="store_true", help="average with mirrored crops")
     add("--formats", nargs="+", default=list(FORMATS), choices=list(FORMATS),
         metavar="NAME", help=f"default: all of {', '.join(FORMATS)}")  # fmt: skip
-    add("--calibration-images", type=positive_int, default=200, metavar="N",
-        help="crops to calibrate integer files on (default: 200)")  # fmt: skip
+    add("--calibration-images", type=positive_int, default=NUM_CALIBRATION_CROPS,
+        metavar="N",
+        help="crops to calibrate integer files on (default: %(default)s)")  # fmt: skip
     add("--threads", type=positive_int, nargs="+", default=[1, 2], help="default: 1 2")
     add("--runs", type=positive_int, default=50,
         help="measurements of each time (default: 50)")  # fmt: skip

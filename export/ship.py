@@ -21,6 +21,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))  # run from a clone
 
 from keras_pose.commandline import plain_errors, positive_int
+from keras_pose.exporting.formats import NUM_CALIBRATION_CROPS
 
 KINDS = ("pose", "detector")
 QUANTIZATIONS = ("int8", "float16")
@@ -39,8 +40,8 @@ def parse_args(argv=None):
         help="default: keras_pose/shipped")  # fmt: skip
     add("--data-note", type=Path, default=ROOT / "keras_pose" / "shipped" / "data.md",
         metavar="FILE", help="Markdown about the data, its terms and limits")  # fmt: skip
-    add("--calibration-images", type=positive_int, default=200, metavar="N",
-        help="of int8 (default: 200)")  # fmt: skip
+    add("--calibration-images", type=positive_int, default=NUM_CALIBRATION_CROPS,
+        metavar="N", help="of int8 (default: %(default)s)")  # fmt: skip
     for kind in KINDS:
         add(f"--{kind}-int8-options", default="", metavar="'...'",
             help="more options of export/to_tflite.py, for its int8 file")  # fmt: skip

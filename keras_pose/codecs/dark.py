@@ -13,6 +13,9 @@ import numpy as np
 from keras_pose.codecs.gaussian import GaussianHeatmapCodec
 from keras_pose.codecs.peaks import log_around
 
+# Of heatmaps, before the logarithm.
+LOG_FLOOR = 1e-10
+
 
 @dataclass(frozen=True)
 class DarkHeatmapCodec(GaussianHeatmapCodec):
@@ -39,6 +42,11 @@ class DarkHeatmapCodec(GaussianHeatmapCodec):
         if self.blur_kernel is not None and self.blur_kernel % 2 != 1:
             raise ValueError(f"blur_kernel must be odd, got {self.blur_kernel}.")
 
+    @property
+    def smoothing_side(self) -> int:
+        """Side of the smoothing kernel, heatmap pixels."""
+        return self.blur_kernel or 2 * int(3 * self.sigma) - 1
+
     def _center(self, exact, rounded):
         return exact, exact
 
@@ -53,9 +61,10 @@ class DarkHeatmapCodec(GaussianHeatmapCodec):
         """
         height, width = maps.shape[1:3]
         inside = ((xy > 1) & (xy < (width - 2, height - 2))).all(axis=-1) & (scores > 0)
-        kernel = self.blur_kernel or 2 * int(3 * self.sigma) - 1
         n, k = np.nonzero(inside)
-        logs = log_around(maps, n, k, xy[inside], kernel, 2, (1e-10, np.inf))
+        logs = log_around(
+            maps, n, k, xy[inside], self.smoothing_side, 2, (LOG_FLOOR, np.inf)
+        )
         top = logs[:, 2, 2]
         slope_x = (logs[:, 2, 3] - logs[:, 2, 1]) / 2
         slope_y = (logs[:, 3, 2] - logs[:, 1, 2]) / 2

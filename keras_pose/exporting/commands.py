@@ -10,7 +10,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from keras_pose.commandline import positive_int
-from keras_pose.exporting.formats import FORMATS
+from keras_pose.exporting.formats import FORMATS, NUM_CALIBRATION_CROPS
 
 
 def add_model_options(parser: argparse.ArgumentParser) -> None:
@@ -34,8 +34,8 @@ def add_calibration_options(parser: argparse.ArgumentParser) -> None:
     add("--data-dir", help="its folder (default: the run's)")
     add("--calibration-data", metavar="DIR",
         help="calibrate on the pictures in a folder, cut to the input's size")  # fmt: skip
-    add("--calibration-images", type=positive_int, default=200, metavar="N",
-        help="crops to calibrate on (default: 200)")  # fmt: skip
+    add("--calibration-images", type=positive_int, default=NUM_CALIBRATION_CROPS,
+        metavar="N", help="crops to calibrate on (default: %(default)s)")  # fmt: skip
     add("--calibration-choice", choices=("spread", "random"), default="spread",
         help="people who are least alike, or any (default: spread)")  # fmt: skip
     add("--range", choices=("minmax", "percentile", "mse"), default="minmax",

@@ -26,12 +26,11 @@ from keras_pose.codecs import (
     UdpHeatmapCodec,
     UdpOffsetCodec,
 )
+from keras_pose.codecs.dark import LOG_FLOOR
 from keras_pose.codecs.peaks import gaussian_kernel
 from keras_pose.codecs.udp import LOG_LIMITS
 from keras_pose.contract import Contract, TensorSpec
 from keras_pose.detector_contract import ModelContract
-
-DARK_FLOOR = 1e-10
 
 
 def decoded_contract(contract: ModelContract) -> Contract:
@@ -99,9 +98,8 @@ def _quarter_steps(maps, column, row):
 def _dark(codec: DarkHeatmapCodec, maps):
     height, width = maps.shape[1:3]
     column, row, scores = _find_peaks(maps)
-    kernel = codec.blur_kernel or 2 * int(3 * codec.sigma) - 1
-    blurred = _blur(maps, kernel, "CONSTANT")
-    logs = tf.math.log(tf.maximum(_rescaled(blurred, scores), DARK_FLOOR))
+    blurred = _blur(maps, codec.smoothing_side, "CONSTANT")
+    logs = tf.math.log(tf.maximum(_rescaled(blurred, scores), LOG_FLOOR))
 
     def at(dx, dy):
         return _values_at(logs, _clip(column + dx, width), _clip(row + dy, height))

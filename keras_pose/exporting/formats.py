@@ -64,6 +64,8 @@ FORMATS = {
         Format("onnx_int8", ".onnx", "int8", "ONNX with int8 (QDQ)", True),
     )
 }
+# Crops that set ranges, unless somebody says otherwise.
+NUM_CALIBRATION_CROPS = 200
 TFLITE_FORMATS = tuple(name for name, row in FORMATS.items() if row.suffix == ".tflite")
 ONNX_FORMATS = tuple(name for name, row in FORMATS.items() if row.suffix == ".onnx")
 

@@ -32,7 +32,7 @@ from keras_pose.contract import CONTRACT_NAME
 from keras_pose.exporting import ledger_jobs
 from keras_pose.exporting.audit import Audit, audit_file
 from keras_pose.exporting.children import call_in_child
-from keras_pose.exporting.formats import FORMATS, get_format
+from keras_pose.exporting.formats import FORMATS, NUM_CALIBRATION_CROPS, get_format
 from keras_pose.files import check_writable, file_sha256, read_json, write_json
 from keras_pose.runs import RECIPE_NAME
 
@@ -76,7 +76,7 @@ class LedgerSettings:
     limit: int | None = None
     flip_test: bool = False
     formats: tuple[str, ...] = tuple(FORMATS)
-    calibration_images: int = 200
+    calibration_images: int = NUM_CALIBRATION_CROPS
     threads: tuple[int, ...] = (1, 2)
     num_runs: int = 50
 
