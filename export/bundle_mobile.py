@@ -30,7 +30,7 @@ def parse_args(argv=None):
     add("--weights", metavar="FILE", help="pose model, .tflite (default: the shipped one)")
     add("--detector", metavar="FILE", help="detector, .tflite (likewise)")
     add("--apps", nargs="+", choices=APPS, metavar="APP",
-        help=f"of {', '.join(APPS)} (default: those that are there)")  # fmt: skip
+        help=f"of {', '.join(APPS)} (default: all)")  # fmt: skip
     add("--output", metavar="DIR", help="write one bundle there instead")
     add("--images", metavar="DIR", default="synthetic",
         help='of people, for the parity pack; or "synthetic" (default)')  # fmt: skip
@@ -48,8 +48,7 @@ def targets(args) -> list[Path]:
 
     if args.output:
         return [Path(args.output)]
-    apps = args.apps or [app for app in APPS if (MOBILE / app).is_dir()]
-    return [MOBILE / APP_FOLDERS[app] for app in apps]
+    return [MOBILE / APP_FOLDERS[app] for app in args.apps or APPS]
 
 
 @plain_errors()
@@ -59,7 +58,7 @@ def main(argv=None):
     from keras_pose.parity.bundle import check_models, describe_bundle, write_bundle
     from keras_pose.parity.files import ModelFile
     from keras_pose.parity.people import drawn_people, people_in
-    from keras_pose.shipped import shipped_file
+    from keras_pose.shipped import shipped_box_threshold, shipped_file
 
     models = {
         "pose": ModelFile(args.weights or shipped_file("pose")),
@@ -70,8 +69,10 @@ def main(argv=None):
         people = drawn_people(args.cases)
     else:
         people = people_in(args.images, args.cases, models["detector"])
+    # Measured of the shipped detector; what another one is worth is not known.
+    threshold = None if args.detector else shipped_box_threshold()
     for folder in targets(args):
-        write_bundle(folder, models, people)
+        write_bundle(folder, models, people, threshold)
         print(describe_bundle(folder))
 
 

@@ -22,7 +22,7 @@ from keras_pose.parity.maths import maths_cases
 from keras_pose.parity.model_cases import Person, model_cases
 from keras_pose.parity.packs import write_pack
 
-FORMAT, FORMAT_VERSION = "keras_pose mobile bundle", "1.0"
+FORMAT, FORMAT_VERSION = "keras_pose mobile bundle", "1.1"
 MANIFEST_NAME = "manifest.json"
 # Where the apps look, from the folder `mobile_demo`.
 APP_FOLDERS = {
@@ -35,13 +35,20 @@ LABELS = {"pose": "keypoints.txt", "detector": "classes.txt"}
 PACKS = {"maths": "parity/maths", "models": "parity/models"}
 
 
-def write_bundle(folder, models: Mapping[str, ModelFile], people: Sequence[Person]) -> Path:
+def write_bundle(
+    folder,
+    models: Mapping[str, ModelFile],
+    people: Sequence[Person],
+    box_threshold: float | None = None,
+) -> Path:
     """Writes a bundle, whole or not at all; one that was there is replaced.
 
     Args:
         folder: whose bundle it becomes.
         models: "pose" and "detector", `.tflite` files.
         people: for the cases of the models' parity pack.
+        box_threshold: score above which the app believes the detector's boxes; None for
+            what the core takes for any detector.
 
     Returns:
         The folder.
@@ -63,7 +70,9 @@ def write_bundle(folder, models: Mapping[str, ModelFile], people: Sequence[Perso
         write_pack(temporary / PACKS["maths"], maths_cases())
         described = {task: file.to_dict() for task, file in models.items()}
         write_pack(temporary / PACKS["models"], model_cases(models, people), described)
-        write_json(temporary / MANIFEST_NAME, _manifest(temporary, names))
+        settings = {"box_threshold": box_threshold}
+        manifest = _manifest(temporary, names) | {"settings": settings}
+        write_json(temporary / MANIFEST_NAME, manifest)
     return Path(folder)
 
 

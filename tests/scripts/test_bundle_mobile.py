@@ -18,10 +18,13 @@ def script():
     return module
 
 
-def test_apps_that_are_there_are_filled(script, monkeypatch, tmp_path):
+def test_all_apps_are_filled_or_those_that_are_named(script, monkeypatch, tmp_path):
     monkeypatch.setattr(script, "MOBILE", tmp_path)
-    (tmp_path / "web").mkdir()
-    assert script.targets(script.parse_args([])) == [tmp_path / "web/models"]
+    assert script.targets(script.parse_args([])) == [
+        tmp_path / "web/models",
+        tmp_path / "android/app/src/main/assets/models",
+        tmp_path / "ios/App/Resources/models",
+    ]
     asked = script.targets(script.parse_args(["--apps", "ios", "android"]))
     assert asked == [
         tmp_path / "ios/App/Resources/models",

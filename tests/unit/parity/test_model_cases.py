@@ -14,7 +14,7 @@ from PIL import Image
 from keras_pose.boxes import BoxSettings
 from keras_pose.contract import read_contract
 from keras_pose.detector_contract import detector_contract
-from keras_pose.exporting.tflite import export_tflite
+from keras_pose.exporting.formats.tflite import export_tflite
 from keras_pose.normalization import IMAGENET
 from keras_pose.parity import read_pack, replay, write_pack
 from keras_pose.parity.bundle import check_bundle, write_bundle
@@ -137,7 +137,7 @@ def bundle(exported, detector_file, tmp_path_factory):
         "pose": ModelFile(exported.paths["int8"]),
         "detector": ModelFile(detector_file),
     }
-    return write_bundle(folder, models, PEOPLE[:1])
+    return write_bundle(folder, models, PEOPLE[:1], box_threshold=0.25)
 
 
 def test_a_bundle_has_all_that_an_app_needs(exported, bundle):
@@ -148,6 +148,7 @@ def test_a_bundle_has_all_that_an_app_needs(exported, bundle):
     assert read_contract(bundle / "pose.tflite") == read_contract(exported.paths["int8"])
     assert (bundle / "keypoints.txt").read_text() == "nose\nleft_hip\nright_hip\n"
     assert (bundle / "classes.txt").read_text() == "person\n"
+    assert manifest["settings"] == {"box_threshold": 0.25}
     assert {"pose_model.json", "parity/maths/arrays.bin"} < set(manifest["files"])
     models = {name: ModelFile(bundle / file) for name, file in manifest["models"].items()}
     results = replay(read_pack(bundle / manifest["parity"]["models"]), models)
