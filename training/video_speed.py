@@ -82,8 +82,7 @@ def mean_oks(references, others):
     """Returns the mean over people of their best OKS in the same frame, and how many."""
     import numpy as np
 
-    from keras_pose.inference.tracking import sigmas_of
-    from keras_pose.metrics.oks import object_keypoint_similarity
+    from keras_pose.oks import object_keypoint_similarity, sigmas_of
 
     best = []
     for reference, other in zip(references, others, strict=True):

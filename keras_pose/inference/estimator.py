@@ -18,6 +18,7 @@ from keras_pose.inference.detectors import (
     open_detector,
     people_among,
 )
+from keras_pose.inference.doubles import NMS_THRESHOLD, different_people
 from keras_pose.runtime import PoseModel, load_model
 from keras_pose.runtime.pose_model import MAX_BATCH
 from keras_pose.shipped import POSE, shipped_box_threshold, shipped_file
@@ -52,6 +53,8 @@ class PoseEstimator:
         pose_model: the model, with its contract.
         flip_test: whether mirrored crops are averaged in: slower, a little better.
         box_threshold: people whose box has no higher score are left out.
+        nms_threshold: of two people who were found, and whose poses have a larger OKS,
+            the better one stays.
 
     Raises:
         ValueError: for a flip test of a model whose keypoints have no mirror pairs,
@@ -66,6 +69,7 @@ class PoseEstimator:
         num_threads: int | None = None,
         weights: str | Path | None = None,
         box_threshold: float | None = None,
+        nms_threshold: float = NMS_THRESHOLD,
     ):
         """Loads the model.
 
@@ -82,6 +86,7 @@ class PoseEstimator:
             weights: of a model of the zoo, see `create_model`.
             box_threshold: see the class. None for what was measured to be best for the
                 detector that comes with the package, and for 0.3 of any other.
+            nms_threshold: see the class; 1 keeps everybody.
         """
         if pose is None:
             pose = shipped_file(POSE)
@@ -94,6 +99,7 @@ class PoseEstimator:
         if box_threshold is None and detector is None:
             box_threshold = shipped_box_threshold()
         self.box_threshold = BOX_THRESHOLD if box_threshold is None else box_threshold
+        self.nms_threshold = nms_threshold
         self._open_detector = functools.partial(open_detector, detector, num_threads)
         if detector is not None:
             _ = self.detector  # what is wrong with it is said now
@@ -113,8 +119,8 @@ class PoseEstimator:
 
         Args:
             image: (H, W, 3) uint8 RGB.
-            boxes_xyxy: (N, 4) person boxes, image pixels; by default those that the
-                detector finds.
+            boxes_xyxy: (N, 4) person boxes, image pixels, each of which gets its pose; by
+                default those that the detector finds, without doubles.
             image_id: what a file of detections calls the image.
 
         Returns:
@@ -129,7 +135,8 @@ class PoseEstimator:
             boxes = _checked_boxes(boxes_xyxy, image.shape[:2])
             return self.estimate(image, boxes)
         people = self.find_people(image, image_id)
-        return self.estimate(image, people.boxes_xyxy, people.scores)
+        poses = self.estimate(image, people.boxes_xyxy, people.scores)
+        return poses[different_people(poses, self.nms_threshold)]
 
     def find_people(self, image: np.ndarray, image_id=None) -> Detections:
         """Returns the boxes of people, by the detector; arguments as for a call."""

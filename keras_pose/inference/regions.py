@@ -12,9 +12,8 @@ import time
 import numpy as np
 
 from keras_pose.inference.detectors import is_usable
+from keras_pose.inference.doubles import different_people
 from keras_pose.inference.estimator import PoseEstimator, check_image
-from keras_pose.inference.tracking import sigmas_of
-from keras_pose.metrics.oks import oks_nms
 from keras_pose.structures import Poses
 
 # How far a person's box reaches beyond their keypoints (left, top, right, bottom), as
@@ -74,7 +73,6 @@ class RegionFollower:
         detect_every: int = 10,
         keypoint_threshold: float = 0.2,
         least_share: float = 0.5,
-        nms_threshold: float = 0.7,
     ):
         """Starts without regions.
 
@@ -85,8 +83,6 @@ class RegionFollower:
             keypoint_threshold: keypoints whose score is above make the next region.
             least_share: the detector is asked when somebody's score has fallen below
                 this share of what it was when they were detected.
-            nms_threshold: of two regions that have run onto one person, that is, whose
-                poses have a larger OKS, the better stays.
 
         Raises:
             ValueError: for settings that make no sense.
@@ -100,7 +96,6 @@ class RegionFollower:
         self._detect_every = detect_every if estimator.detector is not None else 1
         self._keypoint_threshold = keypoint_threshold
         self._least_share = least_share
-        self._nms_threshold = nms_threshold
         self._boxes = np.zeros((0, 4))
         self._box_scores = self._first_scores = np.zeros(0)
         self._age = 0  # frames since the detector was asked
@@ -124,29 +119,23 @@ class RegionFollower:
         people = self._estimator.find_people(image, image_id)
         self.detect_seconds += time.perf_counter() - started
         poses = self._estimator.estimate(image, people.boxes_xyxy, people.scores)
+        kept = different_people(poses, self._estimator.nms_threshold)
+        poses = poses[kept]
         self._age = 0
-        self._look_ahead(poses, people.scores, poses.scores, image.shape[:2])
+        self._look_ahead(poses, people.scores[kept], poses.scores, image.shape[:2])
         return poses
 
     def _follow(self, image):
         self.num_followed += 1
         poses = self._estimator.estimate(image, self._boxes, self._box_scores)
-        kept = self._different(poses)
+        kept = different_people(
+            poses, self._estimator.nms_threshold
+        )  # regions may run onto one person
         poses = poses[kept]
         self._look_ahead(
             poses, self._box_scores[kept], self._first_scores[kept], image.shape[:2]
         )
         return poses
-
-    def _different(self, poses):
-        """Returns indices of people who are not there twice, in their order."""
-        if len(poses) < 2:
-            return np.arange(len(poses))
-        sides = poses.boxes_xyxy[:, 2:] - poses.boxes_xyxy[:, :2]
-        sigmas = sigmas_of(poses.skeleton)
-        xy = np.nan_to_num(poses.keypoints_xy)
-        kept = oks_nms(xy, poses.scores, sides.prod(axis=1), sigmas, self._nms_threshold)
-        return np.sort(kept)
 
     def _look_ahead(self, poses, box_scores, first_scores, image_hw):
         """Decides where to look next, and whether the detector must be asked."""

@@ -17,16 +17,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from keras_pose.metrics.oks import object_keypoint_similarity
 from keras_pose.metrics.posetrack import PoseTrackFrame
-from keras_pose.skeleton import Skeleton
+from keras_pose.oks import object_keypoint_similarity, sigmas_of
 from keras_pose.structures import NO_TRACK, Poses
 
 # (T, N) likeness of tracks and people, and the least that will do -> (M, 2) pairs.
 Match = Callable[[np.ndarray, float], np.ndarray]
-
-# For skeletons that have no sigmas of their own: about the mean of COCO's.
-USUAL_SIGMA = 0.07
 
 
 def match_greedy(similarity, threshold: float) -> np.ndarray:
@@ -223,11 +219,6 @@ def _similarity(tracks: Sequence[_Track], seen: Sequence[_Track], skeleton) -> n
         sigmas_of(skeleton),
         both,
     )
-
-
-def sigmas_of(skeleton: Skeleton) -> np.ndarray:
-    """Returns (K,) OKS sigmas; for skeletons without, all `USUAL_SIGMA`."""
-    return np.array(skeleton.oks_sigmas or (USUAL_SIGMA,) * skeleton.num_keypoints)
 
 
 def scored_frame(labels: PoseTrackFrame, poses: Poses) -> PoseTrackFrame:

@@ -22,7 +22,7 @@ from keras_pose.files import read_json
 from keras_pose.images import read_image
 from keras_pose.metrics.coco_ap import person_category_id
 from keras_pose.metrics.official import METRICS, Measured, check_metrics, compute_metrics
-from keras_pose.metrics.oks import oks_nms, soft_oks_nms
+from keras_pose.oks import oks_nms, soft_oks_nms
 from keras_pose.skeleton import Skeleton
 from keras_pose.topdown import (
     Predict,

@@ -16,7 +16,6 @@ from keras_pose.data.records import PersonRecord
 from keras_pose.metrics.coco_ap import coco_result
 from keras_pose.metrics.crowdpose import evaluate_crowdpose
 from keras_pose.metrics.mota import posetrack_mota
-from keras_pose.metrics.oks import keypoint_similarities
 from keras_pose.metrics.pck import (
     FLIC_TORSO,
     LSP_TORSO,
@@ -30,6 +29,7 @@ from keras_pose.metrics.pckh import pckh_stats
 from keras_pose.metrics.pixel_error import pixel_errors
 from keras_pose.metrics.posetrack import PoseTrackFrame, posetrack_ap
 from keras_pose.metrics.single_ap import apk, oks_share
+from keras_pose.oks import keypoint_similarities
 from keras_pose.skeleton import Skeleton
 
 Stats = dict[str, float]

@@ -22,7 +22,7 @@ from keras_pose.runtime import PoseModel
 from keras_pose.runtime.backend import Backend
 from keras_pose.structures import Detections
 
-_FOLLOWER = ("detect_every", "keypoint_threshold", "least_share", "nms_threshold")
+_FOLLOWER = ("detect_every", "keypoint_threshold", "least_share")
 _TRACKER = ("oks_threshold", "patience", "keypoint_threshold", "min_keypoints")
 _SMOOTHER = ("min_cutoff", "beta", "speed_cutoff", "forget_after")
 
@@ -109,9 +109,8 @@ def run_frames(given, contract: Contract, network: Backend) -> Iterator[dict[str
 
     settings = given["settings"]
     pose_model = PoseModel(contract, ".tflite", network)
-    follower = RegionFollower(
-        PoseEstimator(pose_model, detector), **{name: settings[name] for name in _FOLLOWER}
-    )
+    estimator = PoseEstimator(pose_model, detector, nms_threshold=settings["nms_threshold"])
+    follower = RegionFollower(estimator, **{name: settings[name] for name in _FOLLOWER})
     tracker = OksTracker(**{name: settings[name] for name in _TRACKER})
     smoother = OneEuroSmoother(**{name: settings[name] for name in _SMOOTHER})
     for frame in given["frames"]:

@@ -26,8 +26,8 @@ from keras_pose.inference.detectors import is_usable
 from keras_pose.inference.regions import next_boxes
 from keras_pose.inference.smoothing import OneEuroSmoother
 from keras_pose.inference.tracking import OksTracker
-from keras_pose.metrics.oks import object_keypoint_similarity, oks_nms
 from keras_pose.normalization import Normalization
+from keras_pose.oks import object_keypoint_similarity, oks_nms
 from keras_pose.parity.clips import run_clip
 from keras_pose.parity.files import ModelFile
 from keras_pose.skeleton import Skeleton

@@ -12,9 +12,9 @@ from keras_pose.metrics import (
     object_keypoint_similarity,
     oks_nms,
 )
-from keras_pose.metrics.oks import soft_oks_nms
 from keras_pose.metrics.pck import normalized_distances, pck
 from keras_pose.metrics.pckh import head_sizes, pckh_stats
+from keras_pose.oks import soft_oks_nms
 from keras_pose.skeleton import COCO_17, MPII_16
 from keras_pose.topdown import person_scores
 

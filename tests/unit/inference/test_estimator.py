@@ -67,7 +67,8 @@ def test_a_detectors_people_are_estimated_and_rated_by_their_boxes_too():
     found = Detections([[10, 10, 100, 200], [60, 40, 180, 260]], [0.5, 0.375], [0, 0])
     model = make_model()
 
-    poses = PoseEstimator(model, detector=lambda image: found)(light_at(60, 120))
+    estimator = PoseEstimator(model, detector=lambda image: found, nms_threshold=1.0)
+    poses = estimator(light_at(60, 120))
 
     np.testing.assert_array_equal(poses.boxes_xyxy, found.boxes_xyxy)
     means = poses.keypoint_scores.mean(axis=1)
@@ -88,6 +89,7 @@ def test_weak_boxes_are_no_people_unless_asked_for():
     found = Detections(boxes, [0.3, 0.31], [0, 0])
 
     def estimate(**settings):
+        settings["nms_threshold"] = 1.0
         estimator = PoseEstimator(make_model(), lambda image: found, **settings)
         return estimator(light_at(60, 120))
 

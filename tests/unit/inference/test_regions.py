@@ -37,6 +37,7 @@ class FakeEstimator:
     """Sees people where they are: in every box that holds somebody's middle."""
 
     skeleton = TWO
+    nms_threshold = 0.5
 
     def __init__(self, *people_xy, score=0.9):
         self.people_xy = np.reshape(people_xy, (-1, 2)).astype(float)

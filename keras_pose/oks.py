@@ -4,6 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 
+from keras_pose.skeleton import Skeleton
+
+# For skeletons that have no sigmas of their own: about the mean of COCO's.
+USUAL_SIGMA = 0.07
+
+
+def sigmas_of(skeleton: Skeleton) -> np.ndarray:
+    """Returns (K,) OKS sigmas; for skeletons without, all `USUAL_SIGMA`."""
+    return np.array(skeleton.oks_sigmas or (USUAL_SIGMA,) * skeleton.num_keypoints)
+
 
 def object_keypoint_similarity(poses_xy, others_xy, areas, sigmas, is_counted=None):
     """Compares every pose with every other: mean over keypoints of exp(-e).

@@ -1,0 +1,29 @@
+"""One person, one skeleton: of poses that lie on each other the best stays."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from keras_pose.oks import oks_nms, sigmas_of
+from keras_pose.structures import Poses
+
+# Several of a detector's boxes may hold one person. With the models of the package, 250
+# pictures of COCO people had 249 skeletons of somebody who had one already; at 0.9, which
+# ranked lists use, 214 stay, at 0.7 122, at 0.5 40, for 4 of the 256 people found.
+NMS_THRESHOLD = 0.5
+
+
+def different_people(poses: Poses, threshold: float = NMS_THRESHOLD) -> np.ndarray:
+    """Tells who is not there twice.
+
+    Args:
+        poses: the people of one image.
+        threshold: of two people whose poses have a larger OKS (all keypoints counted, over
+            the mean area of their boxes) the one with the better score stays.
+
+    Returns:
+        (kept,) int64 indices, rising.
+    """
+    sides = poses.boxes_xyxy[:, 2:] - poses.boxes_xyxy[:, :2]
+    people = (np.nan_to_num(poses.keypoints_xy), poses.scores, sides.prod(axis=1))
+    return np.sort(oks_nms(*people, sigmas_of(poses.skeleton), threshold))
