@@ -45,7 +45,7 @@ def counts(text):
 
 
 def audit(files):
-    from keras_pose.exporting.audit import audit_file, describe_audit
+    from keras_pose.exporting.inspection.audit import audit_file, describe_audit
 
     for file in files:
         print(f"{file}\n{describe_audit(audit_file(file))}")
@@ -56,7 +56,7 @@ def main(argv=None):
     args = parse_args(argv)
     if args.audit:
         return audit(args.files)
-    from keras_pose.exporting.benchmark import (
+    from keras_pose.exporting.inspection.benchmark import (
         benchmark_files,
         benchmark_table,
         check_output,

@@ -23,7 +23,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run from a clone
 
 from keras_pose.commandline import plain_errors, positive_int
-from keras_pose.exporting import commands
+from keras_pose.exporting.commands import options
 from keras_pose.quiet import import_tensorflow
 
 
@@ -38,7 +38,7 @@ def parse_args(argv=None):
     add("--model", help="zoo name, needed for all but .keras files")
     add("--num-keypoints", type=int, help="of .weights.h5, if not the zoo's")
     add("--input-hw", type=int, nargs=2, metavar=("H", "W"), help="likewise, pixels")
-    commands.add_calibration_options(parser)
+    options.add_calibration_options(parser)
     add("--images", type=positive_int, default=16, metavar="N",
         help="of the crops, how many to measure on (default: 16)")  # fmt: skip
     add("--per-tensor", action="store_true", help="one scale for all channels of weights")
@@ -52,9 +52,9 @@ def main(argv=None):
     args = parse_args(argv)
     # Imported after parsing: TensorFlow takes seconds, `--help` must not.
     import_tensorflow()
-    from keras_pose.exporting.error_report import report_layer_errors
+    from keras_pose.exporting.accuracy.error_report import report_layer_errors
+    from keras_pose.exporting.formats.tflite import TFLiteConversion
     from keras_pose.exporting.sources import open_source
-    from keras_pose.exporting.tflite import TFLiteConversion
     from keras_pose.files import check_writable
 
     source = open_source(
@@ -63,7 +63,7 @@ def main(argv=None):
     quantization = "int8_per_tensor" if args.per_tensor else "int8"
     folder = args.output or source.default_output(quantization, ".tflite").parent
     check_writable(folder)
-    crops = commands.make_crops(args, source, [quantization])
+    crops = options.make_crops(args, source, [quantization])
     conversion = TFLiteConversion(source.model, source.contract, crops)
     content = conversion.quantized(
         quantization, range_method=args.range_method, percentile=args.percentile

@@ -19,7 +19,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run from a clone
 
 from keras_pose.commandline import plain_errors, positive_int
-from keras_pose.exporting.formats import FORMATS, NUM_CALIBRATION_CROPS
+from keras_pose.exporting.formats.table import FORMATS, NUM_CALIBRATION_CROPS
 
 
 def parse_args(argv=None):
@@ -61,8 +61,8 @@ def parse_args(argv=None):
 @plain_errors()
 def main(argv=None):
     args = parse_args(argv)
-    from keras_pose.exporting.ledger import LedgerSettings, make_ledger
-    from keras_pose.exporting.ledger_table import as_markdown, write_ledger
+    from keras_pose.exporting.ledger.making import LedgerSettings, make_ledger
+    from keras_pose.exporting.ledger.table import as_markdown, write_ledger
 
     settings = LedgerSettings(
         weights=args.weights,

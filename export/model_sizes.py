@@ -33,7 +33,7 @@ def measure_here(name):
     from keras_pose.quiet import import_tensorflow
 
     import_tensorflow()
-    from keras_pose.exporting.sizes import float16_bytes
+    from keras_pose.exporting.inspection.sizes import float16_bytes
 
     print(f"bytes {float16_bytes(name)}")
 

@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))  # run from a clone
 
 from keras_pose.commandline import plain_errors, positive_int
-from keras_pose.exporting.formats import NUM_CALIBRATION_CROPS
+from keras_pose.exporting.formats.table import NUM_CALIBRATION_CROPS
 
 KINDS = ("pose", "detector")
 QUANTIZATIONS = ("int8", "float16")

@@ -17,8 +17,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run from a clone
 
 from keras_pose.commandline import plain_errors
-from keras_pose.exporting import commands
-from keras_pose.exporting.formats import FORMATS, ONNX_FORMATS
+from keras_pose.exporting.commands import options
+from keras_pose.exporting.formats.table import FORMATS, ONNX_FORMATS
 from keras_pose.quiet import import_tensorflow
 
 
@@ -34,15 +34,15 @@ def parse_args(argv=None):
     kinds.add_argument("--format", dest="formats", nargs="+", choices=tuple(short),
                        metavar="NAME", help="several at once: converts once")  # fmt: skip
     parser.set_defaults(formats=["float32"])
-    commands.add_model_options(parser)
+    options.add_model_options(parser)
     add = parser.add_argument
     add("--output", metavar="FILE",
         help="default: export/KIND/pose_model.onnx beside the weights")  # fmt: skip
     add("--opset", type=int, default=17, help="13 to 18 (default: 17)")
-    commands.add_calibration_options(parser)
+    options.add_calibration_options(parser)
     args = parser.parse_args(argv)
     args.formats = [short[kind] for kind in args.formats]
-    commands.check_options(parser, args, args.formats, ".onnx")
+    options.check_options(parser, args, args.formats, ".onnx")
     return args
 
 
@@ -51,7 +51,7 @@ def main(argv=None):
     args = parse_args(argv)
     # After parsing: TensorFlow takes seconds, `--help` must not.
     import_tensorflow()
-    commands.run_export(args, args.formats)
+    options.run_export(args, args.formats)
 
 
 if __name__ == "__main__":

@@ -18,8 +18,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run from a clone
 
 from keras_pose.commandline import plain_errors
-from keras_pose.exporting import commands, drop_command
-from keras_pose.exporting.formats import FORMATS, TFLITE_FORMATS
+from keras_pose.exporting.commands import drop, options
+from keras_pose.exporting.formats.table import FORMATS, TFLITE_FORMATS
 from keras_pose.quiet import import_tensorflow
 
 
@@ -40,15 +40,15 @@ def parse_args(argv=None):
     kinds.add_argument("--format", dest="formats", nargs="+", choices=TFLITE_FORMATS,
                        metavar="NAME", help="several at once: converts once")  # fmt: skip
     parser.set_defaults(formats=["float32"])
-    commands.add_model_options(parser)
+    options.add_model_options(parser)
     add = parser.add_argument
     add("--output", metavar="FILE",
         help="default: export/KIND/pose_model.tflite beside the weights")  # fmt: skip
-    commands.add_calibration_options(parser)
-    drop_command.add_drop_options(parser)
+    options.add_calibration_options(parser)
+    drop.add_drop_options(parser)
     args = parser.parse_args(argv)
-    commands.check_options(parser, args, args.formats, ".tflite")
-    drop_command.check_drop_options(parser, args, args.formats)
+    options.check_options(parser, args, args.formats, ".tflite")
+    drop.check_drop_options(parser, args, args.formats)
     return args
 
 
@@ -58,8 +58,8 @@ def main(argv=None):
     # After parsing: TensorFlow takes seconds, `--help` must not.
     import_tensorflow()
     if args.max_drop is not None:
-        return drop_command.run_to_drop(args, *args.formats)
-    return commands.run_export(args, args.formats)
+        return drop.run_to_drop(args, *args.formats)
+    return options.run_export(args, args.formats)
 
 
 if __name__ == "__main__":

@@ -78,7 +78,7 @@ class Contract:
         codec: how outputs become keypoints, and how crops are cut.
         skeleton: what the K keypoints are.
         normalization: None where it is inside the file's graph.
-        quantization: how its numbers are held, see `exporting.formats.FORMATS`.
+        quantization: how its numbers are held, see `exporting.formats.table.FORMATS`.
         box_padding: factor from person box to crop, see `geometry.box_to_crop`.
         signature: name of the file's signature; None for `.keras` and `.onnx`.
         float_operators: operators of an integer file that compute in float, since too

@@ -63,7 +63,7 @@ class DetectorContract:
         class_names: what is detected.
         settings: which boxes are kept.
         normalization: None where it is inside the file's graph.
-        quantization: how its numbers are held, see `exporting.formats.FORMATS`.
+        quantization: how its numbers are held, see `exporting.formats.table.FORMATS`.
         signature: name of the file's signature; None for `.keras` and `.onnx`.
         float_operators: as of a `Contract`.
 

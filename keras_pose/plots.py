@@ -165,7 +165,7 @@ def plot_layer_errors(errors, title: str = "", count: int = 20) -> np.ndarray:
 
     Args:
         errors: in the order the operators run in, with the attributes of
-            `exporting.layer_errors.LayerError`.
+            `exporting.accuracy.layer_errors.LayerError`.
         title: stands above the chart.
         count: operators with bars of their own, those that lose most.
 

@@ -13,8 +13,8 @@ from keras import layers
 
 from keras_pose.codecs import GaussianHeatmapCodec
 from keras_pose.contract import Contract, keras_contract, save_keras_model
-from keras_pose.exporting.onnx_export import export_onnx
-from keras_pose.exporting.tflite import QUANTIZATIONS, export_tflite
+from keras_pose.exporting.formats.onnx_export import export_onnx
+from keras_pose.exporting.formats.tflite import QUANTIZATIONS, export_tflite
 from keras_pose.normalization import Normalization
 from keras_pose.skeleton import Skeleton
 

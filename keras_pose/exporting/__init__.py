@@ -2,4 +2,10 @@
 
 Every file is converted under a temporary name, run, and compared with the Keras model
 before it gets its own name; its contract (`pose_model.json`) is written beside it.
+
+The rooms, in the order that a model goes through them:
+
+    sources -> float_graph -> quantization -> formats -> accuracy -> ledger, shipping
+
+`graphs` reads files and `inspection` measures them; `commands` is for the programs.
 """

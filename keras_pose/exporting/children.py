@@ -4,7 +4,7 @@ For files nobody vouches for, which may take a runtime's C++ code down; for conv
 whose memory is only given back when their process ends; and for measuring what one file
 costs, apart from all others.
 
-    call_in_child("keras_pose.exporting.audit:audit_here", "model.tflite")
+    call_in_child("keras_pose.exporting.inspection.audit:audit_here", "model.tflite")
 """
 
 from __future__ import annotations

@@ -23,6 +23,7 @@ RANKS = {
     "embedded": 1,
     "codecs": 1,
     "losses": 1,
+    "oks": 1,
     "models": 1,
     "contract": 2,
     "detector_contract": 2,
@@ -64,6 +65,21 @@ WITHIN_RANK = {
     ("runtime", "weights"),
     ("cascade", "runtime"),
 }
+# The same inside `exporting`: from the model, through its files, to what is told of them.
+EXPORTING_RANKS = {
+    "children": 0,
+    "errors": 0,
+    "sources": 0,
+    "graphs": 0,
+    "float_graph": 1,
+    "quantization": 2,
+    "inspection": 2,
+    "formats": 3,
+    "accuracy": 4,
+    "shipping": 4,
+    "ledger": 5,
+    "commands": 5,
+}
 KERAS_ONLY = ("models", "losses.py", "detection/losses.py")
 
 
@@ -96,6 +112,24 @@ def test_a_part_imports_only_lower_ranks(path):
             continue
         is_lower = RANKS[other] < RANKS[part]
         assert is_lower or (part, other) in WITHIN_RANK, f"{path} imports {name}"
+
+
+@pytest.mark.parametrize(
+    "path",
+    sorted((ROOT / "keras_pose" / "exporting").rglob("*.py")),
+    ids=lambda path: "/".join(path.parts[-2:]),
+)
+def test_a_room_of_the_export_imports_only_lower_ranks(path):
+    folder = ROOT / "keras_pose" / "exporting"
+    room = path.relative_to(folder).parts[0].removesuffix(".py")
+    if room == "__init__":
+        return
+    for name in _imports(path):
+        inside = name.removeprefix("keras_pose.exporting").lstrip(".")
+        other = inside.split(".")[0]
+        if not name.startswith("keras_pose.exporting") or other in ("", room):
+            continue
+        assert EXPORTING_RANKS[other] < EXPORTING_RANKS[room], f"{path} imports {name}"
 
 
 @pytest.mark.parametrize("part", KERAS_ONLY)

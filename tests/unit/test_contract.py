@@ -14,7 +14,7 @@ from keras_pose.contract import (
     write_contract,
 )
 from keras_pose.embedded import embed
-from keras_pose.exporting.embedding import embed_contract
+from keras_pose.exporting.formats.embedding import embed_contract
 from keras_pose.normalization import IMAGENET
 from keras_pose.skeleton import COCO_17
 

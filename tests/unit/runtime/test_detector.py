@@ -16,8 +16,8 @@ from keras_pose.detector_contract import (
     is_detector,
     read_detector_contract,
 )
-from keras_pose.exporting.onnx_export import export_onnx
-from keras_pose.exporting.tflite import export_tflite
+from keras_pose.exporting.formats.onnx_export import export_onnx
+from keras_pose.exporting.formats.tflite import export_tflite
 from keras_pose.normalization import IMAGENET
 from keras_pose.runtime.detector import Detector, load_detector
 

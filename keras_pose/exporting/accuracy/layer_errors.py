@@ -1,0 +1,184 @@
+"""What each operator of an int8 file loses against its float file, and where it goes.
+
+Both files are made from one another, so their tensors have the same names. Errors are RMS
+differences / the standard deviation of what the float operator gives:
+
+- cumulative: between the two files as they run. What came in was wrong already.
+- isolated: of the int8 operator alone, on what the float file feeds its float twin. It is
+  made of three parts, whose squares add up nearly:
+  - inputs: of the float operator, fed with numbers as the integers of its inputs hold
+    them. A tensor has one scale for all channels; of small channels little may be left.
+  - weights: what is not one of the others.
+  - result: of the float result, as the integers of its own tensor hold it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from keras_pose.exporting.accuracy.twins import Tracer, Twin, Twins
+from keras_pose.exporting.graphs.layer_names import LayerFinder, LayerNames
+
+PARTS = ("inputs", "weights", "result")
+_ISOLATED = ("isolated", "inputs", "result")
+
+
+@dataclass(frozen=True)
+class LayerError:
+    """What one operator loses; errors as the module says.
+
+    Attributes:
+        tensor: name of what the operator gives; what `quantize(float_ops=...)` calls it.
+        operator: kind of operator, such as "CONV_2D".
+        layers: names of the Keras layers it computes; empty where they cannot be told.
+        isolated: NaN for an operator that runs in float.
+        cumulative: see the module.
+        inputs: NaN for an operator that runs in float.
+        result: likewise.
+        clipped: share of the float values beyond the range of the integers.
+        makers: tensors of the operators that it reads.
+        readers: tensors of the operators that read it.
+    """
+
+    tensor: str
+    operator: str
+    layers: tuple[str, ...]
+    isolated: float
+    cumulative: float
+    inputs: float
+    result: float
+    clipped: float
+    makers: tuple[str, ...] = ()
+    readers: tuple[str, ...] = ()
+
+    @property
+    def is_float(self) -> bool:
+        return bool(np.isnan(self.isolated))
+
+    @property
+    def sqnr_db(self) -> float:
+        """Signal to quantization noise of the operator alone, decibels."""
+        return -20 * float(np.log10(max(self.isolated, 1e-9)))
+
+    @property
+    def weights(self) -> float:
+        """What the rounding of weights and sums adds to the isolated error."""
+        rest = self.isolated**2 - self.inputs**2 - self.result**2
+        return float("nan") if self.is_float else float(np.sqrt(max(rest, 0.0)))
+
+    @property
+    def cause(self) -> str:
+        """The largest part of the isolated error: "inputs", "weights" or "result"."""
+        if self.is_float:
+            return ""
+        return max(PARTS, key=lambda name: getattr(self, name))
+
+    @property
+    def label(self) -> str:
+        """The last of the Keras layers, or else the tensor's name."""
+        return self.layers[-1] if self.layers else self.tensor
+
+
+def measure_layer_errors(
+    float_path, int8_path, crops, names: LayerNames | None = None
+) -> list[LayerError]:
+    """Runs a float file and an int8 file of it side by side, operator by operator.
+
+    Args:
+        float_path: `.tflite` of uint8 pixels.
+        int8_path: made from it by `tflite_quantizing.quantize`; some of it may be float.
+        crops: (N, H, W, 3) uint8; as many as the files take at a time, or a multiple.
+        names: of the Keras model's layers, where they are known.
+
+    Returns:
+        One entry for each operator that computes, in the order they run in.
+
+    Raises:
+        ValueError: if the int8 file was not made from the float file, or for crops of
+            another size.
+    """
+    files = Tracer(float_path), Tracer(int8_path)
+    twins = Twins(files[0].graph, files[1].graph, float_path, int8_path)
+    strange = twins.unknown
+    if strange or not twins.operators:
+        raise ValueError(
+            f"{int8_path} must be made from {float_path}, which lacks its tensors "
+            f"{sorted(strange)[:3]}."
+        )
+    sums = [_Sums() for _ in twins.operators]
+    for images in _batches(crops, files[0].image["shape"]):
+        exact, actual = (each.run(images) for each in files)
+        for twin, sum_ in zip(twins.operators, sums, strict=True):
+            sum_.add(twin, exact, actual)
+    find = LayerFinder(names or LayerNames(), files[0].outputs)
+    return [
+        sum_.result(twin, find(twin.name))
+        for twin, sum_ in zip(twins.operators, sums, strict=True)
+    ]
+
+
+class _Sums:
+    """Running sums over crops, of which errors are made."""
+
+    def __init__(self):
+        self._sums = dict.fromkeys(
+            ("number", "total", "squares", "clipped", "cumulative", *_ISOLATED), 0.0
+        )
+
+    def add(self, twin: Twin, exact, actual) -> None:
+        """Adds one run; takes the tensors of the float file and of the int8 file."""
+        sums = self._sums
+        values = np.asarray(exact[twin.name], np.float64)
+        sums["number"] += values.size
+        sums["total"] += values.sum()
+        sums["squares"] += np.square(values).sum()
+        found = {"cumulative": actual[twin.name]}
+        if twin.is_integer:
+            sums["clipped"] += twin.clipped(values)
+            found["isolated"] = twin.alone(exact)
+            found["inputs"] = twin.on_rounded_inputs(exact)
+            found["result"] = twin.rounded(values)
+        for name, each in found.items():
+            sums[name] += np.square(each - values).sum()
+
+    def result(self, twin: Twin, layers) -> LayerError:
+        sums = self._sums
+        mean_square = sums["squares"] / sums["number"]
+        variance = max(mean_square - (sums["total"] / sums["number"]) ** 2, 0)
+        # A tensor that is nearly constant is measured by a tenth of its size, as in
+        # `writing.relative_error`.
+        scale = max(np.sqrt(variance), 0.1 * np.sqrt(mean_square), 1e-12)
+        errors = {
+            name: float(np.sqrt(sums[name] / sums["number"]) / scale)
+            for name in ("cumulative", *_ISOLATED)
+        }
+        if not twin.is_integer:
+            errors |= dict.fromkeys(_ISOLATED, float("nan"))
+        return LayerError(
+            tensor=twin.name,
+            operator=twin.kind,
+            layers=layers,
+            clipped=sums["clipped"] / sums["number"],
+            makers=twin.makers,
+            readers=twin.readers,
+            **errors,
+        )
+
+
+def _batches(crops, shape) -> Iterable[np.ndarray]:
+    batch, *size = (int(each) for each in shape)
+    if list(crops.shape[1:]) != size:
+        raise ValueError(f"Crops must be {tuple(size)}, got {crops.shape[1:]}.")
+    if not len(crops):
+        raise ValueError("Layer errors are measured on at least one crop, got none.")
+    for start in range(0, len(crops), batch):
+        # The last batch is filled up with the first crops.
+        yield crops[np.arange(start, start + batch) % len(crops)]
+
+
+def worst_first(errors: Sequence[LayerError]) -> list[LayerError]:
+    """Sorts by isolated error; operators in float come last."""
+    return sorted(errors, key=lambda each: -np.nan_to_num(each.isolated, nan=-1.0))

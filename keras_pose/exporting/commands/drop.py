@@ -1,0 +1,85 @@
+"""`export/to_tflite.py --max-drop`: its options, and what it does.
+
+Imported by the script before it parses, so TensorFlow is not imported up here.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from keras_pose.commandline import positive_int
+from keras_pose.exporting.commands import options
+
+FORMATS = ("int8", "int8_per_tensor")
+
+
+def add_drop_options(parser: argparse.ArgumentParser) -> None:
+    """Adds what says how much an int8 file may lose, and of what."""
+    title = "selective float, of one int8 format"
+    add = parser.add_argument_group(title).add_argument
+    add("--max-drop", type=float, metavar="POINTS",
+        help="compute the worst layers in float until no more than this is lost of the "
+        "data set's metric x 100, against float32")  # fmt: skip
+    add("--validation-dataset", metavar="NAME", help="measured on (default: the run's)")
+    add("--validation-dir", metavar="DIR", help="its folder (default: the run's)")
+    add("--validation-images", type=positive_int, metavar="N",
+        help="only the first N images of its val split")  # fmt: skip
+
+
+def check_drop_options(parser, args, formats) -> None:
+    """Ends the program with a line where options contradict each other."""
+    if args.max_drop is None:
+        given = ("validation_dataset", "validation_dir", "validation_images")
+        if any(getattr(args, name) for name in given):
+            parser.error("--validation-... is to measure a drop: add --max-drop POINTS")
+        return
+    if len(formats) != 1 or formats[0] not in FORMATS:
+        parser.error(f"--max-drop is for one of {', '.join(FORMATS)}, got {formats}")
+    if args.with_decode:
+        parser.error("--max-drop and --with-decode do not go together")
+    if args.max_drop < 0:
+        parser.error(f"--max-drop must be at least 0, got {args.max_drop:g}")
+
+
+def run_to_drop(args, quantization: str) -> None:
+    """Exports a model to int8 with as much float as it takes, and tells of it."""
+    from keras_pose.exporting.accuracy.mixed import MixedExport
+    from keras_pose.exporting.accuracy.validation import open_validation
+    from keras_pose.exporting.commands.report import describe_export
+    from keras_pose.exporting.formats.tflite import TFLiteConversion
+    from keras_pose.exporting.sources import open_source
+
+    source = open_source(
+        args.weights, args.runs_dir, args.model, args.num_keypoints, args.input_hw
+    )
+    dataset, folder = validation_set(args, source.recipe)
+    validation = open_validation(source.contract, dataset, folder, args.validation_images)
+    crops = options.make_crops(args, source, [quantization])
+    path = Path(args.output or options.default_output(source, quantization))
+    mixed = MixedExport(
+        TFLiteConversion(source.model, source.contract, crops, args.batch),
+        validation,
+        args.max_drop,
+        quantization,
+        {"range_method": args.range_method, "percentile": args.percentile},
+    )
+    export = mixed.write(path)
+    print(describe_export(export, source.path, source.model))
+    print(f"in float {len(export.contract.float_operators)} operators, see float_operators")
+
+
+def validation_set(args, recipe) -> tuple[str, str | None]:
+    """Returns name and folder of what to validate on: as asked, or the run's.
+
+    Raises:
+        ValueError: where neither is known.
+    """
+    dataset = args.validation_dataset or recipe.get("dataset")
+    if dataset is None:
+        raise ValueError(
+            "--max-drop needs to know what to measure on: the weights are of no run, so "
+            "add --validation-dataset NAME."
+        )
+    is_runs = dataset == recipe.get("dataset")
+    return dataset, args.validation_dir or (recipe.get("data_dir") if is_runs else None)

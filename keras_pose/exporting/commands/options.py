@@ -1,0 +1,119 @@
+"""What the export programs share: options, calibration, writing, telling.
+
+Imported by scripts before they parse, so TensorFlow is not imported up here.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Collection
+from pathlib import Path
+
+from keras_pose.commandline import positive_int
+from keras_pose.exporting.formats.table import FORMATS, NUM_CALIBRATION_CROPS
+
+
+def add_model_options(parser: argparse.ArgumentParser) -> None:
+    """Adds what says which model is exported."""
+    add = parser.add_argument
+    add("--weights", metavar="FILE",
+        help=".keras, or with --model .weights.h5, .pth, or a word: coco")  # fmt: skip
+    add("--runs-dir", default="runs", help="where the newest run is looked for")
+    add("--model", help="zoo name, needed for all but .keras files")
+    add("--num-keypoints", type=int, help="of .weights.h5, if not the zoo's")
+    add("--input-hw", type=int, nargs=2, metavar=("H", "W"), help="likewise, pixels")
+    add("--batch", type=positive_int, default=1, help="images at a time (default: 1)")
+    add("--with-decode", action="store_true",
+        help="return keypoints (K, 3), decoded in the graph")  # fmt: skip
+
+
+def add_calibration_options(parser: argparse.ArgumentParser) -> None:
+    """Adds what says how integer formats get their ranges."""
+    add = parser.add_argument_group("calibration, of formats with integers").add_argument
+    add("--dataset", help="calibrate on this one (default: the run's)")
+    add("--data-dir", help="its folder (default: the run's)")
+    add("--calibration-data", metavar="DIR",
+        help="calibrate on the pictures in a folder, cut to the input's size")  # fmt: skip
+    add("--calibration-images", type=positive_int, default=NUM_CALIBRATION_CROPS,
+        metavar="N", help="crops to calibrate on (default: %(default)s)")  # fmt: skip
+    add("--calibration-choice", choices=("spread", "random"), default="spread",
+        help="people who are least alike, or any (default: spread)")  # fmt: skip
+    add("--range", choices=("minmax", "percentile", "mse"), default="minmax",
+        dest="range_method", help="how a range is made of what was met")  # fmt: skip
+    add("--percentile", type=float, default=99.99, metavar="P",
+        help="of --range percentile (default: 99.99)")  # fmt: skip
+    add("--seed", type=int, default=0, help="picks the crops")
+
+
+def check_options(parser, args, formats: Collection[str], suffix: str) -> None:
+    """Ends the program with a line where options contradict each other."""
+    if args.output and not args.output.endswith(suffix):
+        parser.error(f"--output must end in {suffix}, got {args.output}")
+    if args.output and len(formats) > 1:
+        parser.error(f"--output is for one format, got {', '.join(formats)}")
+    labelled = args.dataset or args.data_dir
+    if labelled and args.calibration_data:
+        parser.error("calibrate on --calibration-data or on --dataset and --data-dir")
+    is_calibrated = any(FORMATS[name].is_calibrated for name in formats)
+    if (labelled or args.calibration_data) and not is_calibrated:
+        calibrated = [name for name, row in FORMATS.items() if row.is_calibrated]
+        parser.error(
+            "--dataset, --data-dir and --calibration-data are to calibrate, which only "
+            f"{', '.join(calibrated)} do"
+        )
+
+
+def run_export(args, formats: list[str]) -> None:
+    """Exports a model to some formats, and tells of each."""
+    from keras_pose.exporting.commands.report import describe_export
+    from keras_pose.exporting.formats.table import export_formats
+    from keras_pose.exporting.sources import open_source
+
+    source = open_source(
+        args.weights, args.runs_dir, args.model, args.num_keypoints, args.input_hw
+    )
+    paths = {name: Path(args.output or default_output(source, name)) for name in formats}
+    crops = make_crops(args, source, formats)
+    exports = export_formats(
+        source.model,
+        source.contract,
+        paths,
+        crops,
+        args.batch,
+        args.with_decode,
+        getattr(args, "opset", None),
+        range_method=args.range_method,
+        percentile=args.percentile,
+    )
+    for export in exports.values():
+        print(describe_export(export, source.path, source.model))
+
+
+def default_output(source, name: str) -> Path:
+    """Returns where a format goes when nobody says; float32 ONNX is plain "onnx"."""
+    folder = "onnx" if name == "onnx_float32" else name
+    return source.default_output(folder, FORMATS[name].suffix)
+
+
+def make_crops(args, source, formats: Collection[str]):
+    """Cuts the crops that calibrate, and says of what, or the few that check a file."""
+    from keras_pose.exporting.quantization.calibration import (
+        calibration_crops,
+        check_crops,
+        folder_crops,
+        warn_if_few,
+    )
+    from keras_pose.exporting.sources import calibration_source
+
+    if not any(FORMATS[name].is_calibrated for name in formats):
+        return check_crops(source.contract)
+    count, seed, choice = args.calibration_images, args.seed, args.calibration_choice
+    if args.calibration_data:
+        crops = folder_crops(args.calibration_data, source.contract, count, seed)
+        description = f"{args.calibration_data}"
+    else:
+        people, description = calibration_source(source.recipe, args.dataset, args.data_dir)
+        crops = calibration_crops(people, source.contract, count, seed, choice)
+    print(f"Calibrating on {len(crops)} crops of {description}.")
+    warn_if_few(len(crops))
+    return crops

@@ -1,0 +1,1 @@
+"""The float graph that is converted: pixels in, maps or keypoints out."""

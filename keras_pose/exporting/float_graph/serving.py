@@ -1,0 +1,113 @@
+"""The serving function: what an exported file computes, from pixels to heatmaps or
+whatever else the codec decodes.
+
+Normalisation is one 1x1 convolution with a diagonal kernel. As a multiplication and
+an addition it would be two quantised ops, each of which rounds; as a convolution it
+sums in int32 and rounds once, and a BGR network costs a permuted diagonal.
+"""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from keras_pose.codecs import DecodedCodec
+from keras_pose.contract import INPUT_NAME, Contract
+from keras_pose.detector_contract import DetectorContract, ModelContract
+from keras_pose.exporting.float_graph.decoding import decode_in_graph, decoded_contract
+from keras_pose.normalization import Normalization
+from keras_pose.runtime.keras_backend import last_output
+
+SIGNATURE = "serve"
+DECODED_NAME = DecodedCodec.output_name
+
+
+def serving_function(model, contract: ModelContract, batch=1, with_decode=False):
+    """Wraps a network so that it takes uint8 pixels.
+
+    Args:
+        model: (B, H, W, 3) normalised float32 -> outputs, or a list of them, of which
+            the last counts.
+        contract: that of the network; says how its input is made from RGB.
+        batch: images at a time. Fixed: a free batch keeps transposed convolutions
+            out of the fast kernels of TFLite.
+        with_decode: return keypoints as well, under `DECODED_NAME`; see
+            `decoding.decode_in_graph`.
+
+    Returns:
+        A `tf.function` of "image", (batch, H, W, 3) uint8 RGB, that returns the
+        contract's outputs by name, (batch, ...) float32.
+
+    Raises:
+        ValueError: if the contract does not say how to normalise; for a detector of
+            several images at a time, or one that is to decode.
+    """
+    if contract.normalization is None:
+        raise ValueError(f"The contract of {contract.model!r} lacks a normalization.")
+    if batch != 1 and isinstance(contract, DetectorContract):
+        raise ValueError(f"A detector file takes one image at a time, got batch={batch}.")
+    shape = (batch, *model.inputs[0].shape[1:])
+    image_spec = tf.TensorSpec(shape, tf.uint8, name=INPUT_NAME)
+    codec = contract.codec if isinstance(contract, Contract) else None
+    if with_decode:
+        decoded_contract(contract)  # refuses detectors
+    kernel, bias = normalization_kernel(contract.normalization)
+    names = [spec.name for spec in contract.outputs]
+
+    @tf.function(input_signature=[image_spec])
+    def serve(image):
+        x = tf.nn.conv2d(tf.cast(image, tf.float32), kernel, strides=1, padding="VALID")
+        x = tf.nn.bias_add(x, bias)
+        outputs = model(x, training=False)
+        # Of several stacks the last counts; a detector's outputs all do.
+        counting = outputs if len(names) > 1 else [last_output(outputs)]
+        named = {name: tf.identity(y) for name, y in zip(names, counting, strict=True)}
+        if codec is not None and with_decode:
+            (output,) = counting
+            named[DECODED_NAME] = decode_in_graph(codec, output)
+        return named
+
+    return serve
+
+
+def normalization_kernel(normalization: Normalization):
+    """Writes a normalisation as a convolution.
+
+    Returns:
+        kernel: (1, 1, 3, 3) float32, RGB channels -> network channels.
+        bias: (3,) float32.
+    """
+    std = np.asarray(normalization.std)
+    order = [2, 1, 0] if normalization.channel_order == "bgr" else [0, 1, 2]
+    kernel = np.zeros((1, 1, 3, 3))
+    kernel[0, 0, order, [0, 1, 2]] = 1 / (255 * std)
+    bias = -np.asarray(normalization.mean) / std
+    return kernel.astype(np.float32), bias.astype(np.float32)
+
+
+def in_float32(model, twin_of=None):
+    """Returns the model with all layers computing in float32, weights and all.
+
+    A network trained in mixed precision would carry its half-precision casts into
+    the exported file, where int8 kernels cannot be fused over them.
+
+    Args:
+        model: the network, which stays as it is.
+        twin_of: layer -> a layer without weights that takes its place in the copy, or
+            None, such as `lean.tflite_twin`.
+    """
+    twins = {layer.name: twin_of(layer) for layer in model.layers} if twin_of else {}
+    is_changed = any(twin is not None for twin in twins.values())
+    if not is_changed and all(layer.compute_dtype == "float32" for layer in model.layers):
+        return model
+
+    def rebuild(layer):
+        twin = twins.get(layer.name)
+        if twin is not None:
+            return twin
+        return type(layer).from_config(layer.get_config() | {"dtype": "float32"})
+
+    copy = keras.models.clone_model(model, clone_function=rebuild)
+    copy.set_weights(model.get_weights())
+    return copy

@@ -1,0 +1,1 @@
+"""Every format a model is written in: converted, run, compared, named."""

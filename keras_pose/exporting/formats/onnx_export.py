@@ -1,0 +1,201 @@
+"""ONNX files: float32, float16 and int8, NHWC pixels in, for ONNX Runtime and others.
+
+A model is converted to float32 once; `onnx_quantizing` makes the other formats of that.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from keras_pose.contract import TensorSpec
+from keras_pose.detector_contract import ModelContract
+from keras_pose.exporting.errors import ExportError, layer_of_scope
+from keras_pose.exporting.float_graph.decoding import decoded_contract
+from keras_pose.exporting.float_graph.lean import onnx_twin
+from keras_pose.exporting.float_graph.serving import in_float32, serving_function
+from keras_pose.exporting.formats.writing import Draft, Export, runnable, write_export
+from keras_pose.exporting.quantization.onnx_quantizing import (
+    collect_onnx_ranges,
+    in_float16,
+    in_int8,
+    without_onnx_outputs,
+)
+from keras_pose.exporting.quantization.ranges import DEFAULT_PERCENTILE, RangeCollector
+from keras_pose.quiet import quiet_stderr
+from keras_pose.runtime.onnx_backend import OnnxBackend
+
+DEFAULT_OPSET = 17
+# Older ones lack what Keras' layers become; tf2onnx 1.17 writes none newer.
+OPSETS = range(13, 19)
+ONNX_QUANTIZATIONS = ("float32", "float16", "int8")
+
+
+@dataclass
+class OnnxConversion:
+    """One model on its way to `.onnx` files: what they share is made once.
+
+    Attributes:
+        model: Keras model of normalised images.
+        contract: that of the model, with its normalisation.
+        crops: (N, H, W, 3) uint8; all calibrate an int8 file, the first few check any.
+        batch: images the files take at a time.
+        with_decode: return keypoints instead of what the codec decodes.
+        opset: version of the ONNX operators, one of `OPSETS`.
+
+    Raises:
+        ValueError: for another opset.
+    """
+
+    model: Any
+    contract: ModelContract
+    crops: Any
+    batch: int = 1
+    with_decode: bool = False
+    opset: int = DEFAULT_OPSET
+
+    def __post_init__(self) -> None:
+        if self.opset not in OPSETS:
+            raise ValueError(
+                f"opset must be {OPSETS[0]} to {OPSETS[-1]}, got {self.opset}."
+            )
+
+    @cached_property
+    def float_bytes(self) -> bytes:
+        return float_onnx_bytes(
+            self.model, self.contract, self.batch, self.with_decode, self.opset
+        )
+
+    @cached_property
+    def collector(self) -> RangeCollector:
+        return collect_onnx_ranges(self.float_bytes, self.crops)
+
+    def quantized(
+        self,
+        quantization: str,
+        range_method: str = "minmax",
+        percentile: float = DEFAULT_PERCENTILE,
+    ) -> bytes:
+        """Returns the content of a file in one of `ONNX_QUANTIZATIONS`, not yet checked."""
+        outputs = [spec.name for spec in self.contract.outputs]
+        if quantization == "float16":
+            return in_float16(self.float_bytes, outputs)
+        if quantization == "int8":
+            ranges = self.collector.ranges(range_method, percentile)
+            # Whatever the method, maxima of the outputs are not clipped.
+            extremes = self.collector.ranges()
+            ranges |= {name: extremes[name] for name in outputs}
+            return in_int8(self.float_bytes, ranges, outputs)
+        return self.float_bytes
+
+    def write(self, path, quantization="float32", **options) -> Export:
+        """Writes one file and its contract; see `export_onnx`."""
+        if quantization not in ONNX_QUANTIZATIONS:
+            raise ValueError(
+                f"quantization must be one of {ONNX_QUANTIZATIONS}, got {quantization!r}."
+            )
+
+        def write(temporary: Path) -> Draft:
+            content = self.quantized(quantization, **options)
+            twin = content if self.with_decode else None
+            if twin is not None:
+                content = without_onnx_outputs(
+                    content, {spec.name for spec in self.contract.outputs}
+                )
+            temporary.write_bytes(content)
+            backend = OnnxBackend(temporary)
+            image = TensorSpec(backend.input.name, backend.input.shape, backend.input.dtype)
+            described = decoded_contract(self.contract) if twin else self.contract
+            contract = described.with_tensors(
+                image, backend.outputs, normalization=None, quantization=quantization
+            )
+            return Draft(contract, twin)
+
+        return write_export(path, write, runnable(self.model, self.contract), self.crops)
+
+
+def export_onnx(
+    model,
+    contract: ModelContract,
+    path,
+    crops,
+    opset: int = DEFAULT_OPSET,
+    batch: int = 1,
+    quantization: str = "float32",
+    **options,
+) -> Export:
+    """Writes an `.onnx` file and its contract.
+
+    Args:
+        model: Keras model of normalised images.
+        contract: that of the model, with its normalisation.
+        path: where to.
+        crops: (N, H, W, 3) uint8; all calibrate an int8 file, the first few check any.
+        opset: version of the ONNX operators, one of `OPSETS`.
+        batch: images the file takes at a time.
+        quantization: one of `ONNX_QUANTIZATIONS`.
+        options: with_decode; range_method and percentile, see `RangeCollector.ranges`.
+
+    Raises:
+        ValueError: for another opset or quantization.
+        ExportError: if the model cannot be converted, or the file does not do what
+            the model does.
+        PermissionError: if `path` cannot be written.
+        OSError: if the disk is full.
+
+        Whatever is raised, what stood at `path` stays.
+    """
+    with_decode = options.pop("with_decode", False)
+    conversion = OnnxConversion(model, contract, crops, batch, with_decode, opset)
+    return conversion.write(path, quantization, **options)
+
+
+def float_onnx_bytes(
+    model,
+    contract: ModelContract,
+    batch: int = 1,
+    with_decode: bool = False,
+    opset: int = DEFAULT_OPSET,
+) -> bytes:
+    """Converts a model to float32, for uint8 pixels; returns the content of a file.
+
+    Raises:
+        ExportError: if the model cannot be converted; names ops and layers.
+    """
+    import tf2onnx  # here: it takes a second, and TFLite exports do without it
+
+    network = in_float32(model, onnx_twin)
+    serve = serving_function(network, contract, batch, with_decode)
+    with tempfile.TemporaryDirectory() as folder, quiet_stderr():
+        path = Path(folder) / "float.onnx"
+        try:
+            tf2onnx.convert.from_function(
+                serve,
+                input_signature=serve.input_signature,
+                opset=opset,
+                output_path=str(path),
+            )
+        except Exception as error:  # tf2onnx lets through whatever its parts raise
+            raise ExportError(
+                f"{contract.model} cannot be converted to ONNX: {error}"
+            ) from error
+        _check_operators(path, contract.model)
+        return path.read_bytes()
+
+
+def _check_operators(path: Path, name: str) -> None:
+    """Raises ExportError for operators that ONNX has not; tf2onnx leaves them in."""
+    import onnx
+
+    strange = {
+        f"{node.op_type} (layer {layer_of_scope(node.name)})"
+        for node in onnx.load(path).graph.node
+        if not onnx.defs.has(node.op_type, node.domain)
+    }
+    if strange:
+        raise ExportError(
+            f"{name} cannot be converted to ONNX: it needs {', '.join(sorted(strange))}."
+        )

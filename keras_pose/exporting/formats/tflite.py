@@ -1,0 +1,261 @@
+"""TFLite files, from float32 to full integers.
+
+A model is converted to float32 once, through a SavedModel with a fixed batch and one named
+signature, builtin ops only; `tflite_quantizing` makes the other formats of that. Other ways
+in (`from_keras_model`, bare concrete functions) have let Select-TF ops into files, or left
+the weights out.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import tempfile
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from keras_pose.activation_ranges import ranges_of
+from keras_pose.codecs.heatmaps import HeatmapCodec
+from keras_pose.contract import Contract, TensorSpec
+from keras_pose.detector_contract import ModelContract
+from keras_pose.exporting.errors import ExportError, layer_of_scope
+from keras_pose.exporting.float_graph.decoding import decoded_contract
+from keras_pose.exporting.float_graph.lean import tflite_twin
+from keras_pose.exporting.float_graph.serving import SIGNATURE, in_float32, serving_function
+from keras_pose.exporting.formats.writing import Draft, Export, runnable, write_export
+from keras_pose.exporting.graphs.flatbuffer import custom_ops, float_ops
+from keras_pose.exporting.quantization import tflite_edit as edit
+from keras_pose.exporting.quantization.known_ranges import ranges_by_tensor
+from keras_pose.exporting.quantization.ranges import (
+    DEFAULT_PERCENTILE,
+    Range,
+    RangeCollector,
+)
+from keras_pose.exporting.quantization.tflite_quantizing import (
+    INTEGER_FORMATS,
+    QuantizationSettings,
+    collect_ranges,
+    quantize,
+)
+from keras_pose.quiet import quiet_stderr
+from keras_pose.runtime.litert_backend import LiteRTBackend
+
+INT8 = ("int8", "int8_per_tensor")
+QUANTIZATIONS = ("float32", "float16", "dynamic", *INT8, "int16x8", "int4")
+
+
+@dataclass
+class TFLiteConversion:
+    """One model on its way to `.tflite` files: what they share is made once.
+
+    Attributes:
+        model: Keras model of normalised images.
+        contract: that of the model, with its normalisation.
+        crops: (N, H, W, 3) uint8; all calibrate integer files, the first few check any.
+        batch: images the files take at a time.
+        with_decode: return keypoints instead of what the codec decodes.
+    """
+
+    model: Any
+    contract: ModelContract
+    crops: Any
+    batch: int = 1
+    with_decode: bool = False
+
+    @cached_property
+    def float_bytes(self) -> bytes:
+        return float_tflite_bytes(self.model, self.contract, self.batch, self.with_decode)
+
+    @cached_property
+    def trained_ranges(self) -> dict[str, Range]:
+        """Ranges that came with the model from quantization-aware training, by tensor."""
+        return ranges_by_tensor(self.float_bytes, ranges_of(self.model))
+
+    @cached_property
+    def collector(self) -> RangeCollector:
+        return collect_ranges(self.float_bytes, self.crops)
+
+    def quantized(
+        self,
+        quantization: str,
+        float_ops: Collection[str] = (),
+        range_method: str = "minmax",
+        percentile: float = DEFAULT_PERCENTILE,
+        known_ranges: Mapping[str, Range] | None = None,
+    ) -> bytes:
+        """Returns the content of a file in one of `QUANTIZATIONS`, not yet checked."""
+        if quantization == "float32":
+            return self.float_bytes
+        settings = QuantizationSettings(
+            quantization, range_method, percentile, keeps_peaks(self.contract)
+        )
+        if quantization not in INTEGER_FORMATS:
+            return quantize(self.float_bytes, None, settings, float_ops)
+        known = self.trained_ranges if known_ranges is None else known_ranges
+        return quantize(
+            self.float_bytes, self.crops, settings, float_ops, self.collector, known
+        )
+
+    def write(self, path, quantization="float32", float_ops=(), **options) -> Export:
+        """Writes one file and its contract; see `export_tflite`."""
+        if quantization not in QUANTIZATIONS:
+            raise ValueError(
+                f"quantization must be one of {QUANTIZATIONS}, got {quantization!r}."
+            )
+
+        def write(temporary: Path) -> Draft:
+            content = self.quantized(quantization, float_ops, **options)
+            twin = content if self.with_decode else None
+            if twin is not None:
+                content = edit.without_outputs(content, {self.contract.outputs[0].name})
+            temporary.write_bytes(content)
+            is_whole = not float_ops and twin is None
+            described = decoded_contract(self.contract) if twin else self.contract
+            file_contract = check_file(temporary, described, quantization, is_whole)
+            kept = dataclasses.replace(file_contract, float_operators=tuple(float_ops))
+            return Draft(kept, twin)
+
+        reference = runnable(self.model, self.contract)
+        return write_export(path, write, reference, self.crops)
+
+
+def export_tflite(
+    model, contract: ModelContract, path, crops, quantization="float32", batch=1, **options
+) -> Export:
+    """Writes a `.tflite` file and its contract.
+
+    Args:
+        model: Keras model of normalised images.
+        contract: that of the model, with its normalisation.
+        path: where to.
+        crops: (N, H, W, 3) uint8; all calibrate an integer file, the first few check any.
+        quantization: one of `QUANTIZATIONS`.
+        batch: images the file takes at a time.
+        options: with_decode, see `TFLiteConversion`; float_ops, range_method, percentile
+            and known_ranges, see `tflite_quantizing.quantize`.
+
+    Raises:
+        ValueError: for another `quantization`, or options that `quantize` refuses.
+        ExportError: if the model cannot be converted with builtin ops, or the file
+            does not do what the model does.
+        PermissionError: if `path` cannot be written.
+        OSError: if the disk is full.
+
+        Whatever is raised, what stood at `path` stays.
+    """
+    with_decode = options.pop("with_decode", False)
+    conversion = TFLiteConversion(model, contract, crops, batch, with_decode)
+    return conversion.write(path, quantization, **options)
+
+
+def float_tflite_bytes(
+    model, contract: ModelContract, batch: int = 1, with_decode: bool = False
+) -> bytes:
+    """Converts a model to float32, for uint8 pixels; returns the content of a file.
+
+    No two tensors of it have the same name, so that names can choose ops.
+
+    Args:
+        model: Keras model of normalised images.
+        contract: that of the model, with its normalisation.
+        batch: images at a time.
+        with_decode: give keypoints as well, see `serving_function`.
+
+    Raises:
+        ExportError: names the ops that are not builtin, and their layers.
+    """
+    network = in_float32(model, tflite_twin)
+    serve = serving_function(network, contract, batch, with_decode)
+    with tempfile.TemporaryDirectory() as folder, quiet_stderr():
+        archive = keras.export.ExportArchive()
+        archive.track(network)
+        archive.add_endpoint(SIGNATURE, serve)
+        archive.write_out(folder, verbose=False)
+        converter = tf.lite.TFLiteConverter.from_saved_model(
+            folder, signature_keys=[SIGNATURE]
+        )
+        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
+        try:
+            return edit.with_unique_names(converter.convert())
+        except Exception as error:  # the converter's errors have no common base
+            raise ExportError(
+                f"{contract.model} cannot be converted with TFLite's builtin ops alone: "
+                f"{_reason(error)}"
+            ) from error
+
+
+def _reason(error: Exception) -> str:
+    """Picks the ops and their layers out of the converter's pages, or its first line."""
+    pattern = r"\"([^\"@]+)@.*'(tf\.\w+)' op is neither"
+    found = {
+        f"{op} (layer {layer_of_scope(scope)})"
+        for line in str(error).splitlines()
+        for scope, op in re.findall(pattern, line)
+    }
+    ops = found or set(re.findall(r"'(tf\.\w+)' op is neither", str(error)))
+    if ops:
+        return f"it needs {', '.join(sorted(ops))}."
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+def keeps_peaks(contract: ModelContract) -> bool:
+    """Tells whether of a model's outputs the maxima count, and nothing below zero."""
+    return (
+        isinstance(contract, Contract)
+        and isinstance(contract.codec, HeatmapCodec)
+        and contract.codec.channels_per_keypoint == 1
+    )
+
+
+def check_file(
+    path, contract: ModelContract, quantization: str, is_whole: bool = True
+) -> ModelContract:
+    """Checks what can be seen without running the file; returns its contract.
+
+    Args:
+        path: the file.
+        contract: of the model, or of the file where it decodes.
+        quantization: one of `QUANTIZATIONS`.
+        is_whole: whether all ops were to be quantized.
+
+    Raises:
+        ExportError: for ops that are not builtin, or, in an int8 file, float ops or
+            an input that is not plain pixels.
+    """
+    strange = custom_ops(path)
+    if strange:
+        raise ExportError(f"The converted file needs ops that are not builtin: {strange}.")
+    with quiet_stderr():
+        backend = LiteRTBackend(path)
+    if quantization in INT8:
+        _check_int8(path, backend, is_whole)
+    image = TensorSpec(backend.input.name, backend.input.shape, backend.input.dtype)
+    return contract.with_tensors(
+        image,
+        backend.outputs,
+        normalization=None,
+        quantization=quantization,
+        signature=SIGNATURE,
+    )
+
+
+def _check_int8(path, backend: LiteRTBackend, is_whole: bool) -> None:
+    image = backend.input
+    if (image.dtype, image.scale, image.zero_point) != ("uint8", 1.0, 0):
+        raise ExportError(
+            "The input of an int8 file must be pixels: uint8, scale 1.0, zero point 0; got "
+            f"{image.dtype}, {image.scale}, {image.zero_point}."
+        )
+    if not is_whole:
+        return
+    for output in backend.outputs:
+        if output.dtype != "int8" or output.scale is None:
+            raise ExportError(f"The outputs of an int8 file must be int8, got {output}.")
+    if float_ops(path):
+        raise ExportError(f"These ops of the int8 file run in float: {float_ops(path)}.")

@@ -1,0 +1,277 @@
+"""Writing a converted file: run first, named afterwards.
+
+Converters have been seen to write, without a word, files that hold no weights. So every
+file is run beside the Keras model before it stands under its own name.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from keras_pose.contract import Contract, contracts_beside, write_contract
+from keras_pose.detector_contract import DetectorContract, ModelContract
+from keras_pose.exporting.errors import ExportError
+from keras_pose.exporting.formats.embedding import embed_contract
+from keras_pose.exporting.quantization.calibration import NUM_CHECK_CROPS
+from keras_pose.files import atomic_path
+from keras_pose.quiet import quiet_stderr
+from keras_pose.runtime import PoseModel
+from keras_pose.runtime.detector import Detector, open_detector
+from keras_pose.runtime.loading import open_backend, open_model
+
+# Largest error that still is rounding: several times what was measured on all families
+# (1e-6, 9e-4, 0.03 and 0.06, those of pose_slim being the largest). They tell a broken
+# file from a good one; what a good one is worth, only an evaluation tells.
+MAX_ERROR = {
+    "float32": 1e-4,
+    "float16": 1e-2,
+    "dynamic": 0.2,
+    "int8": 0.3,
+    "int8_per_tensor": 0.8,
+    "int16x8": 0.1,
+    "int4": 0.8,
+}
+# Input pixels: what float32 may lose against the codecs' float64.
+MAX_DECODING_SHIFT = 0.01
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+# What can be run to compare a file with.
+Runnable = PoseModel | Detector
+
+
+@dataclass(frozen=True)
+class Export:
+    """A file that was written.
+
+    Attributes:
+        path: the file; its contract lies beside it.
+        contract: what the file takes and gives.
+        error: see `relative_error`, against the Keras model.
+    """
+
+    path: Path
+    contract: ModelContract
+    error: float
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A file that stands under a temporary name.
+
+    Attributes:
+        contract: what it takes and gives.
+        twin: of a file that decodes in its graph: the content of a file that gives, besides
+            the keypoints, what they were decoded from.
+    """
+
+    contract: ModelContract
+    twin: bytes | None = None
+
+
+def write_export(
+    path, write: Callable[[Path], Draft], reference: Runnable, crops
+) -> Export:
+    """Writes, checks, then names a file, and writes its contract beside it.
+
+    Args:
+        path: where to.
+        write: converts to the temporary path it is given.
+        reference: the Keras model.
+        crops: (N, H, W, 3) uint8 to compare on.
+
+    Raises:
+        ExportError: if the file does not do what the model does.
+        PermissionError: if the folder cannot be written to.
+        OSError: if the disk is full.
+        ValueError: if a `pose_model.json` in the folder is no contract.
+
+        Whatever is raised, file and contract that stood there before stay.
+    """
+    path = Path(path)
+    contracts_beside(path)
+    with _plain_disk_errors(path), _kept_on_error(path):
+        with atomic_path(path) as temporary:
+            draft = write(temporary)
+            embed_contract(temporary, draft.contract)
+            error = _check(temporary, draft, reference, crops)
+        write_contract(path, draft.contract)
+    return Export(path, draft.contract, error)
+
+
+@contextlib.contextmanager
+def _plain_disk_errors(path: Path) -> Iterator[None]:
+    """Says which file did not fit, where the disk is full."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _FULL:
+            raise
+        raise OSError(
+            error.errno,
+            f"No space left while writing {path} ({error.strerror}); what stood there "
+            "is as it was",
+        ) from error
+
+
+@contextlib.contextmanager
+def _kept_on_error(path: Path) -> Iterator[None]:
+    """Puts a file back as it was if the block raises after it was replaced."""
+    backup = path.with_name(f".{path.stem}.{os.getpid()}.old{path.suffix}")
+    existed = path.is_file()
+    if existed:
+        backup.unlink(missing_ok=True)
+        try:
+            os.link(path, backup)
+        except OSError:  # some file systems have no links
+            shutil.copy2(path, backup)
+    try:
+        yield
+    except BaseException:
+        if existed:
+            os.replace(backup, path)
+        elif path.is_file():
+            path.unlink()
+        raise
+    finally:
+        if existed:  # else the folder may be none
+            backup.unlink(missing_ok=True)
+
+
+def _check(path: Path, draft: Draft, reference: Runnable, crops) -> float:
+    if draft.twin is None:
+        return check_written(path, draft.contract, reference, crops)
+    if not isinstance(reference, PoseModel):
+        raise TypeError("Only top-down networks decode in the graph.")
+    return check_decoding(path, draft, reference, crops)
+
+
+def check_written(path, contract: ModelContract, reference: Runnable, crops) -> float:
+    """Runs a converted file beside the Keras model, on the first few crops.
+
+    Returns:
+        The `relative_error` of its outputs.
+
+    Raises:
+        ExportError: if the file cannot be run, or gives other outputs.
+    """
+    crops = crops[:NUM_CHECK_CROPS]
+    expected = _outputs(reference, crops)
+    try:
+        with quiet_stderr():
+            actual = _outputs(_open(path, contract), crops)
+    except (ValueError, RuntimeError) as cause:
+        raise ExportError(f"The converted file does not run: {cause}") from cause
+    return _limited_error(actual, expected, contract)
+
+
+def check_decoding(path, draft: Draft, reference: PoseModel, crops) -> float:
+    """Checks a file that decodes, by what its twin decodes from.
+
+    The network's outputs must be those of the Keras model, as in any file; the keypoints
+    those that the codec makes of the file's own outputs; and the file must give the
+    keypoints that its twin gives.
+
+    Returns:
+        The `relative_error` of the network's outputs.
+
+    Raises:
+        ExportError: if one of them is not so.
+    """
+    crops = crops[:NUM_CHECK_CROPS]
+    outputs, keypoints = _run_twin(path, draft, reference.contract, crops)
+    error = _limited_error([outputs], [reference.predict(crops)], draft.contract)
+    expected_xy, _ = reference.contract.codec.decode(outputs)
+    with quiet_stderr():
+        (actual,) = _outputs(_open(path, draft.contract), crops)
+    # Flat maps, as untrained networks give, send some keypoints anywhere in float32.
+    shift = max(
+        float(np.quantile(np.abs(found - wanted), 0.9))
+        for found, wanted in (
+            (keypoints[..., :2], expected_xy),
+            (actual, keypoints),
+        )
+    )
+    if not shift <= MAX_DECODING_SHIFT:
+        raise ExportError(
+            f"The {draft.contract.quantization} file of {draft.contract.model} does not "
+            f"decode as its codec: keypoints must agree to {MAX_DECODING_SHIFT} pixels, "
+            f"got {shift:.3g}."
+        )
+    return error
+
+
+def _run_twin(path, draft: Draft, contract: Contract, crops):
+    """Returns what a twin gives: the network's outputs, and keypoints."""
+    with tempfile.TemporaryDirectory() as folder, quiet_stderr():
+        twin_path = Path(folder) / f"twin{Path(path).suffix}"
+        twin_path.write_bytes(draft.twin or b"")
+        backend = open_backend(twin_path)
+        batch = backend.input.shape[0] or len(crops)
+        padded = crops[np.arange(-(-len(crops) // batch) * batch) % len(crops)]
+        runs = [
+            backend.run_all(np.ascontiguousarray(padded[i : i + batch]))
+            for i in range(0, len(padded), batch)
+        ]
+    specs = {spec.name: spec for spec in backend.outputs}
+    return (
+        np.concatenate([specs[name].to_real(run[name]) for run in runs])[: len(crops)]
+        for name in (contract.output.name, draft.contract.outputs[0].name)
+    )
+
+
+def _limited_error(actual, expected, contract: ModelContract) -> float:
+    """Returns the largest error of some outputs.
+
+    Raises:
+        ExportError: if it is larger than rounding can be.
+    """
+    error = max(map(relative_error, actual, expected))
+    limit = MAX_ERROR[contract.quantization]
+    if not error <= limit:  # NaN must not pass
+        raise ExportError(
+            f"The converted {contract.quantization} file of {contract.model} gives other "
+            f"outputs than the Keras model: the relative RMS error must be at most "
+            f"{limit}, got {error:.3g}."
+        )
+    return error
+
+
+def runnable(model, contract: ModelContract) -> Runnable:
+    """Wraps a Keras model in memory so that it takes pixels."""
+    if isinstance(contract, DetectorContract):
+        return Detector.from_keras(model, contract)
+    return PoseModel.from_keras(model, contract)
+
+
+def _open(path, contract: ModelContract) -> Runnable:
+    if isinstance(contract, DetectorContract):
+        return open_detector(path, contract)
+    return open_model(path, contract)
+
+
+def _outputs(model: Runnable, crops) -> list[np.ndarray]:
+    """Returns all outputs for all crops, one array for each tensor."""
+    if isinstance(model, PoseModel):
+        return [model.predict(crops)]
+    per_crop = [model.predict(crop) for crop in crops]
+    return [np.stack(values) for values in zip(*per_crop, strict=True)]
+
+
+def relative_error(actual, expected) -> float:
+    """Returns the RMS difference / the standard deviation of what is expected.
+
+    An untrained head may give nearly a constant, to be divided by a tenth of that instead.
+    """
+    difference = np.asarray(actual, np.float64) - expected
+    size = float(np.sqrt(np.mean(np.square(expected, dtype=np.float64))))
+    scale = max(float(np.std(expected)), 0.1 * size, 1e-6)
+    return float(np.sqrt(np.mean(difference**2)) / scale)

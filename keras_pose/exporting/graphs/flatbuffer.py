@@ -1,0 +1,209 @@
+"""What a `.tflite` file is made of, read from its flatbuffer without running it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Hashable, Sequence
+from pathlib import Path
+from typing import Any
+
+import flatbuffers
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+
+from keras_pose.exporting.graphs.graph import Graph, Operator, Tensor
+
+_OP_NAMES = {
+    code: name for name, code in vars(schema.BuiltinOperator).items() if name.isupper()
+}
+_TYPE_NAMES = {
+    code: name.lower() for name, code in vars(schema.TensorType).items() if name.isupper()
+}
+_FILE_IDENTIFIER = b"TFL3"
+_FLOATS = (schema.TensorType.FLOAT16, schema.TensorType.FLOAT32)
+
+
+def op_counts(path) -> Counter:
+    """Counts the ops of a file by name; those that are not builtin as "custom:NAME"."""
+    model = _read(path)
+    return Counter(name for name, _ in _operators(model))
+
+
+def custom_ops(path) -> list[str]:
+    """Returns the names of the ops that are not builtin, such as Select-TF's "Flex..."."""
+    names = {name for name in op_counts(path) if name.startswith("custom:")}
+    return sorted(name.removeprefix("custom:") for name in names)
+
+
+def float_ops(path) -> Counter:
+    """Counts the ops that read or write a floating point tensor."""
+    model = _read(path)
+    return Counter(
+        name for name, types in _operators(model) if any(kind in _FLOATS for kind in types)
+    )
+
+
+def _read(path):
+    content = Path(path).read_bytes()
+    try:
+        return schema.ModelT.InitFromObj(schema.Model.GetRootAs(content))
+    except Exception as error:  # flatbuffers trusts its input, and fails anyhow
+        raise ValueError(f"{path} is not a .tflite file, or is damaged: {error}") from error
+
+
+def _operators(model):
+    """Yields (name, types of inputs and outputs) of every op."""
+    for graph in model.subgraphs:
+        for operator in graph.operators:
+            tensors = [*operator.inputs, *operator.outputs]
+            # -1 stands for an input that was left out.
+            types = [graph.tensors[index].type for index in tensors if index >= 0]
+            yield _name(model.operatorCodes[operator.opcodeIndex]), types
+
+
+def _name(code) -> str:
+    if code.customCode:
+        return f"custom:{code.customCode.decode()}"
+    # Files written before 2020 have the code in the old one-byte field.
+    number = max(code.builtinCode, code.deprecatedBuiltinCode)
+    return _OP_NAMES.get(number, str(number))
+
+
+def num_per_channel_weights(path) -> int:
+    """Counts the weight tensors that have one scale per output channel."""
+    return sum(
+        tensor.quantization is not None
+        and tensor.quantization.scale is not None
+        and len(tensor.quantization.scale) > 1
+        and tensor.type == schema.TensorType.INT8
+        for graph in _read(path).subgraphs
+        for tensor in graph.tensors
+    )
+
+
+def tflite_graph(path) -> Graph:
+    """Reads the graph that runs first, which in files of ours is the only one.
+
+    Raises:
+        ValueError: for a file that is damaged; tensors or operators that refer to what
+            is not there count as damage.
+    """
+    model = _read(path)
+    try:
+        graph = model.subgraphs[0]
+        tensors: dict[Hashable, Tensor] = {
+            i: _tensor(model, tensor) for i, tensor in enumerate(graph.tensors)
+        }
+        operators = tuple(_operator(model, each, len(tensors)) for each in graph.operators)
+        ends = [_keys(side, len(tensors)) for side in (graph.inputs, graph.outputs)]
+        return Graph(".tflite", tensors, operators, *ends)
+    except (IndexError, TypeError, AttributeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} is a damaged .tflite file: {error}") from error
+
+
+def _tensor(model, tensor) -> Tensor:
+    quantization = tensor.quantization
+    scales = [] if quantization is None else _list(quantization.scale)
+    zero_points = [] if quantization is None else _list(quantization.zeroPoint)
+    data = model.buffers[tensor.buffer].data
+    return Tensor(
+        name=(tensor.name or b"").decode(),
+        shape=tuple(int(size) for size in _list(tensor.shape)),
+        dtype=_TYPE_NAMES.get(tensor.type, str(tensor.type)),
+        is_constant=data is not None and len(data) > 0,
+        scale=float(scales[0]) if scales else None,
+        zero_point=int(zero_points[0]) if zero_points else None,
+        num_scales=len(scales),
+    )
+
+
+def _operator(model, operator, num_tensors) -> Operator:
+    code = model.operatorCodes[operator.opcodeIndex]
+    options = vars(operator.builtinOptions) if operator.builtinOptions else {}
+    inputs = _keys([i for i in _list(operator.inputs) if i >= 0], num_tensors)
+    outputs = _keys(operator.outputs, num_tensors)
+    return Operator(_name(code), inputs, outputs, dict(options), int(code.version))
+
+
+def _list(values) -> list:
+    """Flatbuffers gives None for what is empty."""
+    return [] if values is None else list(values)
+
+
+def _keys(indices, num_tensors) -> tuple[int, ...]:
+    keys = tuple(int(index) for index in _list(indices))
+    if any(not 0 <= key < num_tensors for key in keys):
+        raise IndexError(f"tensors {keys} of {num_tensors}")
+    return keys
+
+
+def cut_out(path, groups: Sequence[Sequence[int]]) -> list[bytes]:
+    """Makes a `.tflite` file of its own out of each group of operators.
+
+    What the group does not compute itself goes in, what it computes comes out: each can
+    be timed by itself.
+
+    Args:
+        path: the file.
+        groups: indices of operators.
+
+    Raises:
+        ValueError: for a damaged file.
+    """
+    model = _read(path)
+    return [_cut(model, list(group)) for group in groups]
+
+
+def _cut(model, group: list[int]) -> bytes:
+    graph = model.subgraphs[0]
+    operators = [graph.operators[index] for index in group]
+    made = {int(i) for each in operators for i in each.outputs}
+    read = {int(i) for each in operators for i in each.inputs if i >= 0}
+    tensors = sorted(made | read)
+    new_index = {old: new for new, old in enumerate(tensors)}
+    # Buffer 0 is empty, by the schema's rule; nothing shares a buffer afterwards.
+    buffers = [schema.BufferT()]
+    part = schema.SubGraphT()
+    part.tensors = [_moved_tensor(model, graph.tensors[i], buffers) for i in tensors]
+    part.operators = [_moved_operator(each, new_index) for each in operators]
+    outside = [
+        i for i in tensors if i not in made and not part.tensors[new_index[i]].buffer
+    ]
+    part.inputs = np.array([new_index[i] for i in outside], np.int32)
+    inner = {int(i) for each in operators for i in each.inputs if i in made}
+    results = [i for i in tensors if i in made and i not in inner]
+    part.outputs = np.array([new_index[i] for i in results], np.int32)
+    piece = schema.ModelT()
+    piece.version = model.version
+    piece.operatorCodes = model.operatorCodes
+    piece.subgraphs, piece.buffers = [part], buffers
+    return pack(piece)
+
+
+def _moved_tensor(model, tensor, buffers) -> Any:
+    copy = schema.TensorT()
+    vars(copy).update(vars(tensor))
+    data = model.buffers[tensor.buffer].data
+    copy.buffer = 0
+    if data is not None and len(data):
+        copy.buffer = len(buffers)
+        buffer = schema.BufferT()
+        buffer.data = data
+        buffers.append(buffer)
+    return copy
+
+
+def _moved_operator(operator, new_index) -> Any:
+    copy = schema.OperatorT()
+    vars(copy).update(vars(operator))
+    copy.inputs = np.array([new_index.get(int(i), -1) for i in operator.inputs], np.int32)
+    copy.outputs = np.array([new_index[int(i)] for i in operator.outputs], np.int32)
+    copy.intermediates = None
+    return copy
+
+
+def pack(model) -> bytes:
+    """Returns the bytes of a `.tflite` file."""
+    builder = flatbuffers.Builder()
+    builder.Finish(model.Pack(builder), _FILE_IDENTIFIER)
+    return bytes(builder.Output())

@@ -1,0 +1,230 @@
+"""Benchmarks of model files: times, arithmetic rates, load times, memory, in one table.
+
+Everything that is compared is timed interleaved in one run, the machine's own peak
+included, so that a shared machine's moods fall on all alike.
+"""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from keras_pose.exporting.graphs.graph import (
+    Graph,
+    count_graph_macs,
+    read_graph,
+    weight_type,
+)
+from keras_pose.exporting.inspection.costs import Costs, measure_costs
+from keras_pose.exporting.inspection.peaks import PEAK_TYPE, peak_calls, peak_rates
+from keras_pose.exporting.inspection.profiling import (
+    OperatorTime,
+    profile_file,
+    profile_table,
+)
+from keras_pose.exporting.inspection.timing import (
+    align,
+    cases_of,
+    make_call,
+    ratios,
+    time_interleaved,
+    timings_of,
+)
+from keras_pose.files import atomic_path, write_json
+from keras_pose.quiet import quiet_stderr
+from keras_pose.runtime.loading import KERAS_TYPES, file_type
+
+
+@dataclass(frozen=True)
+class BenchmarkRow:
+    """One file at one number of threads.
+
+    Attributes:
+        file: its path.
+        num_bytes: its size.
+        num_threads: None for TensorFlow's own choice.
+        milliseconds: median of the runs, for one batch.
+        spread: half the distance between their quartiles.
+        ratio: to the first file at the same threads.
+        macs: multiply-accumulates of one run; None where the file does not tell.
+        rate: multiply-accumulates a second; likewise.
+        peak_share: `rate` in units of this machine's peak for such weights; likewise.
+        load_milliseconds: see `costs.Costs`.
+        memory_bytes: likewise.
+    """
+
+    file: str
+    num_bytes: int
+    num_threads: int | None
+    milliseconds: float
+    spread: float
+    ratio: float
+    macs: int | None
+    rate: float | None
+    peak_share: float | None
+    load_milliseconds: float
+    memory_bytes: int
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """What one run found.
+
+    Attributes:
+        num_runs: measurements of each.
+        rows: a row for each file and number of threads.
+        peaks: "float32 x 2 threads" and the like -> multiply-accumulates a second.
+        profiles: file -> its operators, where that was asked for.
+    """
+
+    num_runs: int
+    rows: list[BenchmarkRow]
+    peaks: dict[str, float]
+    profiles: dict[str, list[OperatorTime]] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        return dataclasses.asdict(self)
+
+
+def benchmark_files(
+    paths, thread_counts=(1, 2), num_runs: int = 50, profiles: bool = False
+) -> Benchmark:
+    """Measures model files against each other, on one batch of noise.
+
+    Args:
+        paths: `.tflite` and `.onnx` files, with or without a contract, and `.keras`
+            files, which run at TensorFlow's own number of threads.
+        thread_counts: how many threads each file gets in turn.
+        num_runs: measurements of each.
+        profiles: whether to time operators one by one too, at the first of
+            `thread_counts`.
+
+    Raises:
+        ValueError: for a file of another type, a damaged one, or no runs.
+        FileNotFoundError: for a file that is not there.
+    """
+    cases = cases_of(paths, thread_counts, num_runs)
+    peaks = peak_calls(thread_counts)
+    with quiet_stderr():
+        calls = [make_call(*case) for case in cases]
+    samples = time_interleaved([*calls, *(peak.call for peak in peaks)], num_runs)
+    rates = peak_rates(peaks, samples[len(cases) :])
+    timings = timings_of(cases, samples[: len(cases)])
+    graphs = {path: graph_of(path) for path, _ in cases}
+    costs = {path: measure_costs(path) for path, _ in cases}
+    rows = [
+        _row(timing, ratio, graphs[timing.path], costs[timing.path], rates)
+        for timing, ratio in zip(timings, ratios(timings), strict=True)
+    ]
+    return Benchmark(
+        num_runs,
+        rows,
+        {f"{dtype} x {n} threads": rate for (dtype, n), rate in rates.items()},
+        _profiles(graphs, thread_counts[0]) if profiles else {},
+    )
+
+
+def graph_of(path) -> Graph | None:
+    """Reads a file's graph; Keras files have none that one could count in."""
+    return None if file_type(path) in KERAS_TYPES else read_graph(path)
+
+
+def _profiles(graphs, num_threads) -> dict[str, list[OperatorTime]]:
+    known = [path for path, graph in graphs.items() if graph is not None]
+    return {str(path): profile_file(path, num_threads) for path in known}
+
+
+def _row(timing, ratio: float, graph: Graph | None, costs: Costs, rates) -> BenchmarkRow:
+    macs = count_graph_macs(graph) if graph else None
+    rate = macs / (1e-3 * timing.median) if macs else None
+    peak = peak_of(graph, timing.num_threads, rates)
+    return BenchmarkRow(
+        file=str(timing.path),
+        num_bytes=timing.path.stat().st_size,
+        num_threads=timing.num_threads,
+        milliseconds=timing.median,
+        spread=timing.spread,
+        ratio=ratio,
+        macs=macs,
+        rate=rate,
+        peak_share=rate / peak if rate and peak else None,
+        load_milliseconds=costs.load_milliseconds,
+        memory_bytes=costs.memory_bytes,
+    )
+
+
+def peak_of(graph: Graph | None, num_threads, rates) -> float | None:
+    """Returns this machine's peak for weights such as a file has."""
+    if graph is None:
+        return None
+    return rates.get((PEAK_TYPE.get(weight_type(graph), "float32"), num_threads))
+
+
+def benchmark_table(benchmark: Benchmark) -> str:
+    """Lays the rows out, then the peaks, then the profiles."""
+    header = ("file", "MB", "threads", "ms", "+-", "ratio", "GMAC/s", "of peak")
+    rows = [(*header, "load ms", "memory MB"), *map(_cells, benchmark.rows)]
+    peaks = ", ".join(f"{k} {rate / 1e9:.0f}" for k, rate in benchmark.peaks.items())
+    parts = [align(rows), f"Peak of this machine, GMAC/s: {peaks}."]
+    for path, times in benchmark.profiles.items():
+        row = next(row for row in benchmark.rows if row.file == path)
+        peak = row.rate / row.peak_share if row.rate and row.peak_share else None
+        total = sum(each.milliseconds for each in times)
+        parts.append(
+            f"\n{path}, {row.num_threads} threads: {total:.2f} ms operator by operator, "
+            f"{row.milliseconds:.2f} ms as a whole\n{profile_table(times, peak)}"
+        )
+    return "\n".join(parts)
+
+
+def _cells(row: BenchmarkRow) -> tuple[str, ...]:
+    return (
+        row.file,
+        f"{row.num_bytes / 1e6:.2f}",
+        str(row.num_threads or "all"),
+        f"{row.milliseconds:.2f}",
+        f"{row.spread:.2f}",
+        f"{row.ratio:.2f}",
+        "-" if row.rate is None else f"{row.rate / 1e9:.1f}",
+        "-" if row.peak_share is None else f"{row.peak_share:.0%}",
+        f"{row.load_milliseconds:.0f}",
+        f"{row.memory_bytes / 1e6:.0f}",
+    )
+
+
+def write_benchmark(path, benchmark: Benchmark) -> Path:
+    """Writes everything as JSON, or the rows as CSV, by the file's name.
+
+    Raises:
+        ValueError: for another kind of file.
+        PermissionError: if it cannot be written.
+    """
+    path = check_output(path)
+    if path.suffix == ".json":
+        return write_json(path, benchmark.to_dict())
+    return write_csv(path, [dataclasses.asdict(row) for row in benchmark.rows])
+
+
+def check_output(path) -> Path:
+    """Raises ValueError unless figures can be written into a file of such a name."""
+    path = Path(path)
+    if path.suffix not in (".json", ".csv"):
+        raise ValueError(f"Figures are written as .json or .csv, got {path}.")
+    return path
+
+
+def write_csv(path, rows: Sequence[dict[str, Any]]) -> Path:
+    """Writes rows that all have the same keys, whole or not at all."""
+    path = Path(path)
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, list(rows[0]))
+    writer.writeheader()
+    writer.writerows(rows)
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(text.getvalue().encode())
+    return path

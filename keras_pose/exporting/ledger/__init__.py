@@ -1,0 +1,1 @@
+"""Every format of a model, written and measured, in one table."""

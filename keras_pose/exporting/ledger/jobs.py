@@ -1,0 +1,286 @@
+"""The steps of a ledger, each to be run in a process of its own (`exporting.children`).
+
+They take and return what JSON can carry, and leave files behind.
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+
+from keras_pose.files import atomic_path, write_json
+
+SEED = 0
+
+
+def prepare(
+    weights: str | None,
+    model: str | None,
+    num_keypoints: int | None,
+    input_hw: list[int] | None,
+    output: str,
+) -> dict[str, Any]:
+    """Saves the float model that everything is compared with, as a `.keras` file.
+
+    Args:
+        weights: what `sources.open_source` takes; None for random weights of `model`.
+        model: zoo name.
+        num_keypoints: of the model; likewise `input_hw`, (height, width) in pixels.
+        output: where to.
+
+    Returns:
+        The zoo's name of the model.
+    """
+    from keras_pose.quiet import import_tensorflow
+
+    import_tensorflow()
+    from keras_pose.contract import save_keras_model
+    from keras_pose.exporting.sources import open_source
+
+    size = tuple(input_hw) if input_hw else None
+    if weights is None:
+        network, contract = _seeded(model, num_keypoints, size)
+    else:
+        source = open_source(weights, "runs", model, num_keypoints, size)
+        network, contract = source.model, source.contract
+    save_keras_model(network, output, contract)
+    return {"model": contract.model}
+
+
+def _seeded(name, num_keypoints, input_hw):
+    """Builds a network with random weights that are the same every time."""
+    import keras
+
+    from keras_pose.weights.carried import file_contract_of
+    from keras_pose.zoo import build_model
+
+    keras.utils.set_random_seed(SEED)
+    network = build_model(name, num_keypoints, input_hw)
+    return network, file_contract_of(network)
+
+
+def cut_calibration(
+    source: str, recipe: dict[str, Any], data: dict[str, Any] | None, count: int, path: str
+) -> dict[str, Any]:
+    """Cuts the crops that calibrate integer files, for all formats the same.
+
+    Args:
+        source: the float model.
+        recipe: of its training; {} where that is not known.
+        data: what it is measured on: its training split is taken where that of the recipe
+            is not there.
+        count: crops wanted.
+        path: `.npy` file to write them to.
+    """
+    from keras_pose.exporting.quantization.calibration import calibration_crops
+
+    people, description = _calibration_people(recipe, data)
+    crops = calibration_crops(people, _contract(source), count, SEED)
+    with atomic_path(path) as temporary:
+        np.save(temporary, crops)
+    return {"count": len(crops), "description": description}
+
+
+def _calibration_people(recipe, data):
+    """Opens what the model was trained on, what it is measured on, or drawn people."""
+    from keras_pose.exporting.sources import calibration_source
+
+    for known in (recipe, data or {}):
+        if "dataset" in known:
+            try:
+                return calibration_source(recipe, known["dataset"], known.get("data_dir"))
+            except (FileNotFoundError, ValueError):
+                continue  # not on this machine
+    return calibration_source(recipe)
+
+
+def _contract(path):
+    from keras_pose.contract import read_contract
+    from keras_pose.detector_contract import is_detector, read_detector_contract
+
+    return read_detector_contract(path) if is_detector(path) else read_contract(path)
+
+
+def write_formats(
+    source: str, paths: dict[str, str], crops_path: str, results: str
+) -> dict[str, Any]:
+    """Writes the files of some formats that share a conversion, one after the other.
+
+    What became of each stands in `results`, a JSON file, as soon as it is known: a format
+    that takes the process down does not take the others' with it.
+
+    Args:
+        source: the float model, a `.keras` file.
+        paths: format -> where its file goes; all of one suffix.
+        crops_path: of `cut_calibration`.
+        results: format -> {"error": of the outputs, "seconds"} or {"failure": reason}.
+    """
+    from keras_pose.quiet import import_tensorflow
+
+    import_tensorflow()
+    from keras_pose.exporting.formats.onnx_export import OnnxConversion
+    from keras_pose.exporting.formats.table import FORMATS
+    from keras_pose.exporting.formats.tflite import TFLiteConversion
+    from keras_pose.runtime.keras_backend import load_network
+
+    suffix = FORMATS[next(iter(paths))].suffix
+    convert = TFLiteConversion if suffix == ".tflite" else OnnxConversion
+    conversion = convert(load_network(source), _contract(source), np.load(crops_path))
+    done: dict[str, Any] = {}
+    for name, path in paths.items():
+        start = time.perf_counter()
+        try:
+            export = conversion.write(path, FORMATS[name].quantization)
+        except (ValueError, OSError, ImportError) as error:
+            done[name] = {"failure": str(error)}
+        else:
+            seconds = time.perf_counter() - start
+            done[name] = {"error": float(export.error), "seconds": seconds}
+        write_json(results, done)
+    return done
+
+
+def evaluate_file(path: str, data: dict[str, Any], keypoints_path: str) -> dict[str, Any]:
+    """Measures one file by the evaluator that measures all others.
+
+    Args:
+        path: `.keras`, `.tflite` or `.onnx`, with its contract.
+        data: "dataset", "data_dir", "split", "limit" (images, or None) and "flip_test".
+        keypoints_path: `.npz` file for the predictions, to be compared with the float
+            model's; detectors leave none.
+
+    Returns:
+        "metric" (its name), "value", "lower_is_better", "protocol" (one line), and what
+        `training/evaluate.py` writes, as "measurement".
+    """
+    from keras_pose.detector_contract import is_detector
+
+    if is_detector(path):
+        return _evaluate_detector(path, data)
+    return _evaluate_pose(path, data, keypoints_path)
+
+
+def _evaluate_pose(path, data, keypoints_path) -> dict[str, Any]:
+    from keras_pose.data import open_dataset
+    from keras_pose.data.datasets import coco_ground_truth
+    from keras_pose.data.mixing import for_model
+    from keras_pose.metrics import evaluate, measurable_metrics
+    from keras_pose.metrics import protocol as stamp
+    from keras_pose.metrics.official import METRICS
+    from keras_pose.runtime import load_model
+
+    model = load_model(path)
+    whole = open_dataset(data["dataset"], data["data_dir"], data["split"])
+    dataset = for_model(whole, model.contract.skeleton)
+    records, image_ids = _first(dataset.records, data["limit"])
+    result = evaluate(
+        model.predict,
+        model.contract,
+        records,
+        coco_ground_truth(dataset),
+        metrics=whole.metrics if dataset is whole else measurable_metrics(dataset),
+        skeleton=dataset.skeleton,
+        flip_test=data["flip_test"],
+        image_ids=image_ids,
+    )
+    _save_keypoints(keypoints_path, result.measured, model.contract)
+    is_subset = data["limit"] is not None
+    protocol = stamp.build_protocol(dataset, model.contract, path, result, is_subset)
+    metric = METRICS[protocol.metrics[0]]
+    return {
+        "metric": metric.columns[0],
+        "value": float(result.stats[metric.columns[0]]),
+        "lower_is_better": metric.lower_is_better,
+        "protocol": stamp.describe_data(protocol),
+        "measurement": stamp.Measurement.of(result, protocol).to_dict(),
+    }
+
+
+def _first(records, limit):
+    """Keeps the people of the first images in which somebody is labelled."""
+    if limit is None:
+        return records, None
+    image_ids = list(dict.fromkeys(record.image_id for record in records))[:limit]
+    return [record for record in records if record.image_id in set(image_ids)], image_ids
+
+
+def _save_keypoints(path, measured, contract) -> None:
+    """Keeps predictions in pixels of the network's input, where people are of one size."""
+    from keras_pose.geometry import box_to_crop
+
+    boxes_xywh = np.stack([record.box_xywh for record in measured.records])
+    _, size_wh = box_to_crop(boxes_xywh, contract.input_hw, contract.box_padding)
+    scale = contract.input_hw[1] / size_wh[:, 0]
+    with atomic_path(path) as temporary:
+        np.savez_compressed(
+            temporary,
+            keypoints_xy=measured.keypoints_xy * scale[:, None, None],
+            is_labelled=np.stack([r.visibility > 0 for r in measured.records]),
+        )
+
+
+def _evaluate_detector(path, data) -> dict[str, Any]:
+    from keras_pose.detection.people import open_boxes
+    from keras_pose.metrics import box_protocol as stamp
+    from keras_pose.metrics.box_ap import evaluate_detector
+    from keras_pose.runtime.detector import load_detector
+
+    source, annotation_path = open_boxes(data["dataset"], data["data_dir"], data["split"])
+    is_subset = data["limit"] is not None
+    if is_subset:
+        source = source[list(range(min(len(source), data["limit"])))]
+    detector = load_detector(path)
+    images = cast(list[Path], source.images)  # a training split may be held in memory
+    result = evaluate_detector(detector, images, source.image_ids, annotation_path)
+    protocol = stamp.build_box_protocol(
+        (data["dataset"], data["split"]),
+        annotation_path,
+        detector.facts,
+        path,
+        result,
+        is_subset,
+    )
+    images_words = f"{'first ' if is_subset else ''}{result.num_images} images"
+    threshold = detector.facts.settings.score_threshold
+    return {
+        "metric": "box AP",
+        "value": float(result.stats["AP"]),
+        "lower_is_better": False,
+        "protocol": f"{data['dataset']} {data['split']}, {images_words}, "
+        f"{result.num_people} people | scores over {threshold:g}",
+        "measurement": stamp.box_metrics_dict(result, protocol),
+    }
+
+
+def benchmark(paths: list[str], threads: list[int], num_runs: int) -> dict[str, Any]:
+    """Times all files interleaved; see `benchmark.benchmark_files`."""
+    from keras_pose.exporting.inspection.benchmark import benchmark_files
+
+    return benchmark_files(paths, threads, num_runs).to_dict()
+
+
+def keypoint_shift(float_path, path) -> dict[str, float]:
+    """Compares two files' predictions of labelled keypoints.
+
+    Returns:
+        "mean", "median" and "p95" (95th percentile) of their distances, pixels of the
+        network's input.
+
+    Raises:
+        ValueError: if they are not of the same people.
+    """
+    with np.load(float_path) as first, np.load(path) as second:
+        if not np.array_equal(first["is_labelled"], second["is_labelled"]):
+            raise ValueError(f"{path} holds other people than {float_path}.")
+        difference = first["keypoints_xy"] - second["keypoints_xy"]
+        distances = np.linalg.norm(difference, axis=-1)[first["is_labelled"]]
+    if not distances.size:
+        return {}
+    return {
+        "mean": float(distances.mean()),
+        "median": float(np.median(distances)),
+        "p95": float(np.percentile(distances, 95)),
+    }

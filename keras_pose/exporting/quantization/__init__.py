@@ -1,0 +1,3 @@
+"""From a float32 file to any other: crops, ranges, and the tools that take them. Bytes in,
+bytes out.
+"""

@@ -1,0 +1,168 @@
+"""From a float32 `.onnx` file to float16 and int8. Bytes in, bytes out.
+
+Nodes of a file that decodes in its graph stay float32: those are the nodes that the
+network's own outputs do not need.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Collection, Hashable, Iterable, Mapping
+from pathlib import Path
+
+import numpy as np
+import onnx
+
+from keras_pose.contract import INPUT_NAME
+from keras_pose.exporting.quantization.calibration import check_calibration
+from keras_pose.exporting.quantization.ranges import Range, RangeCollector
+from keras_pose.quiet import quiet_stderr
+from keras_pose.runtime.backend import resolve_num_threads
+from keras_pose.runtime.onnx_backend import ERRORS_ONLY
+
+
+def collect_onnx_ranges(float_bytes: bytes, crops) -> RangeCollector:
+    """Runs a float file on crops and notes what its tensors hold, by name.
+
+    Raises:
+        ValueError: for crops that do not fit the file, or none.
+    """
+    model = onnx.load_from_string(float_bytes)
+    batch, *input_hw, _ = _input_shape(model)
+    check_calibration(crops, input_hw)
+    session, names = _session_of_all(model)
+
+    def activations() -> Iterable[dict[str, np.ndarray]]:
+        for start in range(0, len(crops), batch):
+            # The last batch is filled up with the first crops.
+            indices = np.arange(start, start + batch) % len(crops)
+            values = session.run(names, {INPUT_NAME: crops[indices]})
+            yield dict(zip(names, values, strict=True))
+
+    return RangeCollector(activations)
+
+
+def in_float16(float_bytes: bytes, outputs: Collection[str]) -> bytes:
+    """Halves weights and arithmetic; input and outputs keep their types.
+
+    Args:
+        float_bytes: the float32 file.
+        outputs: names of the network's own outputs.
+    """
+    from onnxruntime.transformers.float16 import convert_float_to_float16
+
+    model = onnx.load_from_string(float_bytes)
+    decoding = _nodes_behind(model, outputs)
+    with quiet_stderr():
+        model = convert_float_to_float16(
+            model, keep_io_types=True, node_block_list=decoding
+        )
+    _drop_doubles(model)
+    return model.SerializeToString()
+
+
+def in_int8(
+    float_bytes: bytes, ranges: Mapping[Hashable, Range], outputs: Collection[str]
+) -> bytes:
+    """Quantizes with ONNX Runtime: pairs of QuantizeLinear and DequantizeLinear (QDQ).
+
+    Weights are int8 with a scale per channel, activations uint8: the pair that x86
+    processors multiply in one instruction, and that ARM's take as well.
+
+    Args:
+        float_bytes: the float32 file.
+        ranges: name of a tensor -> (low, high).
+        outputs: names of the network's own outputs.
+    """
+    from onnxruntime.quantization import CalibrationMethod, QuantType
+    from onnxruntime.quantization.calibrate import TensorData, TensorsData
+    from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
+    from onnxruntime.quantization.registry import QDQRegistry, QLinearOpsRegistry
+
+    model = onnx.shape_inference.infer_shapes(onnx.load_from_string(float_bytes))
+    limits = {
+        name: TensorData(lowest=np.float32(low), highest=np.float32(high))
+        for name, (low, high) in ranges.items()
+    }
+    with quiet_stderr():
+        quantizer = QDQQuantizer(
+            model,
+            per_channel=True,
+            reduce_range=False,
+            weight_qType=QuantType.QInt8,
+            activation_qType=QuantType.QUInt8,
+            tensors_range=TensorsData(CalibrationMethod.MinMax, limits),
+            nodes_to_quantize=[],
+            nodes_to_exclude=_nodes_behind(model, outputs),
+            op_types_to_quantize=sorted({*QLinearOpsRegistry, *QDQRegistry}),
+            extra_options={},
+        )
+        quantizer.quantize_model()
+    # The tool adds nodes at the end; ONNX asks that makers stand before readers.
+    quantizer.model.topological_sort()
+    return quantizer.model.model.SerializeToString()
+
+
+def without_onnx_outputs(content: bytes, names: Collection[str]) -> bytes:
+    """Leaves out outputs by their names; their nodes stay as they are."""
+    model = onnx.load_from_string(content)
+    kept = [output for output in model.graph.output if output.name not in names]
+    del model.graph.output[:]
+    model.graph.output.extend(kept)
+    return model.SerializeToString()
+
+
+def _nodes_behind(model, outputs: Collection[str]) -> list[str]:
+    """Returns the nodes that are not needed for some outputs, by name."""
+    needed, behind = set(outputs), []
+    for node in reversed(model.graph.node):  # they stand in the order they run in
+        if needed.intersection(node.output):
+            needed.update(node.input)
+        else:
+            behind.append(node.name)
+    return behind
+
+
+def _drop_doubles(model) -> None:
+    """Leaves one of each node: the tool casts a tensor once for each node that reads it."""
+    seen: set[str] = set()
+    nodes = list(model.graph.node)
+    del model.graph.node[:]
+    for node in nodes:
+        if not seen.intersection(node.output):
+            seen.update(node.output)
+            model.graph.node.append(node)
+
+
+def _input_shape(model) -> list[int]:
+    (image,) = model.graph.input
+    return [size.dim_value for size in image.type.tensor_type.shape.dim]
+
+
+def _session_of_all(model):
+    """Opens a model that gives all its float tensors; returns it, and their names."""
+    import onnxruntime
+
+    inferred = onnx.shape_inference.infer_shapes(model)
+    infos = {info.name: info for info in inferred.graph.value_info}
+    own = {output.name for output in model.graph.output}
+    computed = [name for node in model.graph.node for name in node.output]
+    is_float = {
+        name
+        for name, info in infos.items()
+        if info.type.tensor_type.elem_type == onnx.TensorProto.FLOAT
+    }
+    extra = [name for name in computed if name in is_float and name not in own]
+    copy = onnx.ModelProto()
+    copy.CopyFrom(inferred)
+    copy.graph.output.extend(infos[name] for name in extra)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = resolve_num_threads(None)
+    options.log_severity_level = ERRORS_ONLY
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "all.onnx"
+        onnx.save(copy, path)
+        session = onnxruntime.InferenceSession(
+            str(path), options, providers=["CPUExecutionProvider"]
+        )
+    return session, [*extra, *own]

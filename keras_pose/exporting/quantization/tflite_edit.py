@@ -1,0 +1,168 @@
+"""Changes to `.tflite` files that no converter makes. Bytes in, bytes out.
+
+A float file takes uint8 pixels and casts them. Quantizers would keep the cast, and
+quantize behind it in float; so it is cut out first, and one QUANTIZE op put in its place
+afterwards, which for scale 1 only moves the zero point.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+
+from keras_pose.exporting.graphs.flatbuffer import pack
+from keras_pose.exporting.quantization.ranges import Range
+
+# Of uint8 pixels, of int8 pixels.
+_PIXEL_ZERO_POINTS = (0, -128)
+
+
+def without_pixel_cast(content: bytes) -> bytes:
+    """Makes a file take float32 pixels that took uint8 ones and cast them.
+
+    Indices of tensors stay what they were.
+    """
+    model = parse(content)
+    graph = model.subgraphs[0]
+    (pixels,) = graph.inputs
+    readers = [op for op in graph.operators if pixels in op.inputs]
+    casts = add_opcode(model, schema.BuiltinOperator.CAST)
+    if [op.opcodeIndex for op in readers] != [casts]:
+        raise ValueError("The file does not begin with one CAST of its uint8 pixels.")
+    (cast,) = readers
+    graph.operators.remove(cast)
+    _set_input(model, cast.outputs[0])
+    return pack(model)
+
+
+def with_uint8_pixels(content: bytes) -> bytes:
+    """Makes a file take uint8 pixels that took int8 ones of scale 1."""
+    model = parse(content)
+    graph = model.subgraphs[0]
+    (shifted,) = graph.inputs
+    pixels = schema.TensorT()
+    vars(pixels).update(vars(graph.tensors[shifted]))
+    pixels.name = b"image_uint8"
+    pixels.type = schema.TensorType.UINT8
+    pixels.quantization = _scale_one(_PIXEL_ZERO_POINTS[0])
+    graph.tensors.append(pixels)
+    operator = schema.OperatorT()
+    operator.opcodeIndex = add_opcode(model, schema.BuiltinOperator.QUANTIZE)
+    operator.inputs = np.array([len(graph.tensors) - 1], np.int32)
+    operator.outputs = np.array([shifted], np.int32)
+    graph.operators.insert(0, operator)
+    _set_input(model, len(graph.tensors) - 1)
+    return pack(model)
+
+
+def with_ranges(content: bytes, ranges: Mapping[int, Range]) -> bytes:
+    """Writes ranges into the tensors of a float file, as a calibrator does.
+
+    Args:
+        content: the file.
+        ranges: index of a tensor -> (low, high). Tensors without one stay float.
+    """
+    model = parse(content)
+    for index, (low, high) in ranges.items():
+        tensor = model.subgraphs[0].tensors[index]
+        tensor.quantization = schema.QuantizationParametersT()
+        tensor.quantization.min = np.array([low], np.float32)
+        tensor.quantization.max = np.array([high], np.float32)
+    return pack(model)
+
+
+def without_outputs(content: bytes, names: Collection[str]) -> bytes:
+    """Leaves out outputs by their names in the signature; their ops stay as they are."""
+    model = parse(content)
+    (signature,) = model.signatureDefs
+    kept = [out for out in signature.outputs if out.name.decode() not in names]
+    signature.outputs = kept
+    model.subgraphs[0].outputs = np.array([out.tensorIndex for out in kept], np.int32)
+    return pack(model)
+
+
+def with_unique_names(content: bytes) -> bytes:
+    """Numbers the constants that are called like another tensor.
+
+    Converters call a bias like the op that adds it.
+    """
+    model = parse(content)
+    graph = model.subgraphs[0]
+    computed = set(tensor_names(content))
+    taken = {graph.tensors[index].name for index in computed}
+    for index, tensor in enumerate(graph.tensors):
+        if index not in computed:
+            if tensor.name in taken:
+                tensor.name += b"#%d" % index
+            taken.add(tensor.name)
+    return pack(model)
+
+
+def output_indices(content: bytes) -> dict[str, int]:
+    """Returns the tensors that are outputs, by their names in the signature."""
+    (signature,) = parse(content).signatureDefs
+    return {out.name.decode(): int(out.tensorIndex) for out in signature.outputs}
+
+
+def tensor_names(content: bytes) -> dict[int, str]:
+    """Returns the names of what operators compute, and of the input, by tensor index."""
+    graph = parse(content).subgraphs[0]
+    computed = [*graph.inputs, *(i for op in graph.operators for i in op.outputs)]
+    return {int(i): graph.tensors[i].name.decode() for i in computed}
+
+
+def float_tensors(content: bytes) -> list[int]:
+    """Returns the float32 tensors among what `tensor_names` names."""
+    graph = parse(content).subgraphs[0]
+    return [
+        index
+        for index in tensor_names(content)
+        if graph.tensors[index].type == schema.TensorType.FLOAT32
+    ]
+
+
+def parse(content: bytes):
+    """Returns the model in a file's bytes, to be read or changed.
+
+    ai-edge-quantizer lays weights behind the flatbuffer, where readers of before 2023 do
+    not look; here they come back into it.
+    """
+    model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(content))
+    for buffer in model.buffers:
+        if buffer.offset > 1:  # 0 and 1 mean that there is nothing outside
+            data = content[buffer.offset : buffer.offset + buffer.size]
+            buffer.data = np.frombuffer(data, np.uint8)
+            buffer.offset = buffer.size = 0
+    return model
+
+
+def _set_input(model, index: int) -> None:
+    model.subgraphs[0].inputs = np.array([index], np.int32)
+    for signature in model.signatureDefs:
+        signature.inputs[0].tensorIndex = int(index)
+
+
+def _scale_one(zero_point: int):
+    quantization = schema.QuantizationParametersT()
+    quantization.scale = np.array([1.0], np.float32)
+    quantization.zeroPoint = np.array([zero_point], np.int64)
+    return quantization
+
+
+def add_opcode(model, builtin: int, version: int = 1) -> int:
+    """Returns the index of an operator's code, which is added if need be."""
+    for index, code in enumerate(model.operatorCodes):
+        if max(code.builtinCode, code.deprecatedBuiltinCode) == builtin:
+            code.version = max(code.version, version)
+            return index
+    code = schema.OperatorCodeT()
+    code.builtinCode = builtin
+    # One byte, in which newer operators have no room.
+    code.deprecatedBuiltinCode = min(
+        builtin, schema.BuiltinOperator.PLACEHOLDER_FOR_GREATER_OP_CODES
+    )
+    code.version = version
+    model.operatorCodes.append(code)
+    return len(model.operatorCodes) - 1

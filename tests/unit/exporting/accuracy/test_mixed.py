@@ -1,0 +1,89 @@
+"""Int8 files some of whose operators are in float."""
+
+import numpy as np
+import pytest
+from exported_files import BGR, CODEC, SKELETON, smooth_crops
+from imbalanced_model import BAD_LAYER, READER, imbalanced_model
+
+from keras_pose.activation_ranges import carry_ranges
+from keras_pose.contract import keras_contract, read_contract
+from keras_pose.exporting.accuracy.error_report import errors_of
+from keras_pose.exporting.accuracy.mixed import MixedExport
+from keras_pose.exporting.accuracy.validation import Validation
+from keras_pose.exporting.errors import ExportError
+from keras_pose.exporting.formats.tflite import TFLiteConversion
+from keras_pose.exporting.formats.writing import relative_error
+from keras_pose.exporting.graphs.flatbuffer import float_ops
+from keras_pose.runtime.loading import open_model
+
+
+@pytest.fixture(scope="module")
+def conversion():
+    model = imbalanced_model()
+    contract = keras_contract(model, CODEC, SKELETON, BGR)
+    return TFLiteConversion(model, contract, smooth_crops(12))
+
+
+def _agreement(conversion):
+    """Returns how a file's outputs agree with the network's, 1 being the best."""
+    expected = np.asarray(conversion.model(BGR(conversion.crops)))
+
+    def measure(path, contract):
+        actual = open_model(path, contract).predict(conversion.crops)
+        return 1 - relative_error(actual, expected)
+
+    return Validation("agreement", "crops", measure)
+
+
+def test_only_what_loses_becomes_float_and_the_contract_names_it(conversion, tmp_path):
+    lines = []
+    path = tmp_path / "mixed.tflite"
+    export = MixedExport(conversion, _agreement(conversion), 10.0, say=lines.append)
+    written = export.write(path)
+
+    contract = read_contract(path)
+    assert contract.quantization == "int8"
+    # The tensor that lost its small channels is not rounded any more: both who make it and
+    # who read it are in float.
+    assert len(contract.float_operators) == 2
+    assert {READER, BAD_LAYER} <= {
+        part.removesuffix("_1")
+        for name in contract.float_operators
+        for part in name.replace(";", "/").split("/")
+    }
+    assert float_ops(path)["CONV_2D"] == 2
+    assert written.error < 0.1
+    text = "\n".join(lines)
+    assert " 0 in float agreement" in text
+    assert "int8 throughout" in text
+    assert "chosen" in text
+
+
+def test_a_drop_that_cannot_be_met_leaves_no_file(conversion, tmp_path):
+    def measure(path, contract):
+        return 0.9 if contract.quantization == "float32" else 0.2
+
+    validation = Validation("AP", "crops", measure)
+    path = tmp_path / "mixed.tflite"
+    with pytest.raises(ExportError, match=r"at most 0.5 points; .* loses 70.00") as caught:
+        MixedExport(conversion, validation, 0.5, say=lambda line: None).write(path)
+    assert "--quantization-aware" in str(caught.value)
+    assert not path.exists()
+
+
+def test_less_can_be_better(conversion):
+    validation = Validation("pixel_error", "crops", lambda *_: 0.0, lower_is_better=True)
+    assert validation.drop(0.10, 0.15) == pytest.approx(5)
+    assert validation.drop(0.15, 0.10) == pytest.approx(-5)
+
+
+def test_ranges_of_training_go_before_calibrated_ones(conversion):
+    carry_ranges(conversion.model, {"first": (0.0, 0.05), "gone": (0.0, 1.0)})
+    trained = TFLiteConversion(conversion.model, conversion.contract, conversion.crops)
+    try:
+        errors = errors_of(trained, trained.quantized("int8"), 2)
+    finally:
+        carry_ranges(conversion.model, {})
+    clipped = {each.label: each.clipped for each in errors}
+    assert clipped["first"] > 0.1
+    assert max(share for label, share in clipped.items() if label != "first") < 0.01

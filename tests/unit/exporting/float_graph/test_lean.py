@@ -1,0 +1,75 @@
+import keras
+import numpy as np
+import pytest
+from exported_files import BGR, CODEC, INPUT_HW, SKELETON, smooth_crops
+from keras import layers
+
+from keras_pose.contract import keras_contract
+from keras_pose.exporting.float_graph.lean import BlockUpsampling, onnx_twin, tflite_twin
+from keras_pose.exporting.float_graph.serving import in_float32
+from keras_pose.exporting.formats.table import export_formats
+from keras_pose.exporting.inspection.audit import audit_file
+
+
+@pytest.mark.parametrize("twin_of", [tflite_twin, onnx_twin])
+@pytest.mark.parametrize("factor", [1, 2, 4, 8])
+def test_upsampling_is_the_same_to_the_last_bit(twin_of, factor):
+    layer = layers.UpSampling2D(factor, interpolation="nearest", name="up")
+    image = np.random.default_rng(0).standard_normal((2, 3, 5, 7)).astype("float32")
+    twin = twin_of(layer)
+    np.testing.assert_array_equal(twin(image), layer(image))
+    assert twin.name == "up"
+    assert twin.compute_output_shape((None, 3, 5, 7)) == (None, 3 * factor, 5 * factor, 7)
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        pytest.param(layers.UpSampling2D(interpolation="bilinear"), id="bilinear"),
+        pytest.param(layers.UpSampling2D(3), id="thrice"),
+        pytest.param(layers.UpSampling2D((2, 4)), id="not_square"),
+        pytest.param(layers.Conv2D(2, 1), id="another_layer"),
+    ],
+)
+def test_other_layers_are_left_alone(layer):
+    assert tflite_twin(layer) is None
+
+
+def test_a_network_is_exported_with_lean_layers_and_its_weights():
+    image = keras.Input((4, 6, 3), name="image")
+    x = layers.Conv2D(5, 3, padding="same", name="conv")(image)
+    x = layers.UpSampling2D(2, name="up")(x)
+    model = keras.Model(image, layers.Conv2D(2, 1, name="head")(x), name="toy")
+    images = np.random.default_rng(0).standard_normal((2, 4, 6, 3)).astype("float32")
+
+    lean = in_float32(model, tflite_twin)
+
+    assert isinstance(lean.get_layer("up"), BlockUpsampling)
+    # Training goes on with what it began with.
+    assert isinstance(model.get_layer("up"), layers.UpSampling2D)
+    np.testing.assert_array_equal(lean(images), model(images))
+
+
+@pytest.mark.slow
+def test_files_hold_the_lean_operators(tmp_path):
+    image = keras.Input((*INPUT_HW, 3), name="image")
+    x = layers.Conv2D(8, 3, strides=8, padding="same")(image)
+    x = layers.UpSampling2D(2, name="up")(x)
+    model = keras.Model(image, layers.Conv2D(SKELETON.num_keypoints, 1)(x), name="toy")
+    contract = keras_contract(model, CODEC, SKELETON, BGR)
+    paths = {name: tmp_path / f"{name}.tflite" for name in ("float32", "int8")}
+    paths["onnx_float32"] = tmp_path / "toy.onnx"
+
+    # Writing compares with the Keras model, to a ten-thousandth.
+    export_formats(model, contract, paths, smooth_crops(4))
+
+    tflite = audit_file(paths["float32"])
+    assert tflite.operators["DEPTH_TO_SPACE"] == 1
+    assert not {"TILE", "RESHAPE"} & set(tflite.operators)
+    assert tflite.delegate("XNNPACK").num_partitions == 1
+    assert tflite.delegate("GPU").fallen == {"CAST: casts uint8 to float32": 1}
+    int8 = audit_file(paths["int8"])
+    assert int8.delegate("XNNPACK").fallen == {"QUANTIZE: on uint8 to int8": 1}
+    onnx = audit_file(paths["onnx_float32"])
+    assert onnx.operators["Resize"] == 1
+    assert "Tile" not in onnx.operators

@@ -1,0 +1,163 @@
+import keras
+import numpy as np
+import pytest
+from exported_files import INPUT_HW, SKELETON, smooth_crops, tiny_model
+from keras import layers
+
+from keras_pose.codecs import GaussianHeatmapCodec
+from keras_pose.contract import CONTRACT_NAME, keras_contract, read_contract
+from keras_pose.exporting.errors import ExportError
+from keras_pose.exporting.formats import tflite, writing
+from keras_pose.exporting.formats.tflite import QUANTIZATIONS, export_tflite
+from keras_pose.exporting.graphs.flatbuffer import (
+    custom_ops,
+    float_ops,
+    num_per_channel_weights,
+    op_counts,
+)
+from keras_pose.exporting.quantization import tflite_quantizing
+from keras_pose.normalization import IMAGENET
+from keras_pose.runtime.litert_backend import LiteRTBackend
+from keras_pose.runtime.pose_model import PoseModel
+from keras_pose.skeleton import COCO_17
+from keras_pose.weights.creation import create_model
+
+
+@pytest.mark.parametrize("quantization", QUANTIZATIONS)
+def test_files_take_named_uint8_pixels_and_hold_builtin_ops_only(exported, quantization):
+    path = exported.paths[quantization]
+    backend = LiteRTBackend(path)
+
+    assert backend.signatures == {"serve": {"inputs": ["image"], "outputs": ["heatmaps"]}}
+    assert (backend.input.dtype, backend.input.shape) == ("uint8", (1, *INPUT_HW, 3))
+    assert custom_ops(path) == []
+    contract = read_contract(path)
+    assert (contract.quantization, contract.signature) == (quantization, "serve")
+    assert contract.normalization is None
+
+
+def test_int8_input_is_the_pixel_itself(exported):
+    image = LiteRTBackend(exported.paths["int8"]).input
+    assert (image.scale, image.zero_point) == (1.0, 0)
+
+
+def test_int8_output_is_int8_and_its_step_is_in_the_contract(exported):
+    backend = LiteRTBackend(exported.paths["int8"])
+    output = read_contract(exported.paths["int8"]).output
+
+    assert output.dtype == backend.output.dtype == "int8"
+    assert (output.scale, output.zero_point) == pytest.approx(
+        (backend.output.scale, backend.output.zero_point)
+    )
+
+
+def test_int8_file_computes_in_integers_with_a_scale_per_channel(exported):
+    assert not float_ops(exported.paths["int8"])
+    # The normalisation, two convolutions, and the second stack; the first is not needed.
+    assert num_per_channel_weights(exported.paths["int8"]) == 4
+
+
+@pytest.mark.slow
+def test_slim_network_is_int8_throughout_and_a_quarter_of_the_size(tmp_path):
+    model = create_model("pose_slim", input_hw=(64, 64))
+    codec = GaussianHeatmapCodec.for_input((64, 64))
+    contract = keras_contract(model, codec, COCO_17, IMAGENET)
+    path = tmp_path / "slim.tflite"
+
+    export_tflite(model, contract, path, smooth_crops(4, (64, 64)), "int8")
+
+    assert not float_ops(path)
+    assert set(op_counts(path)) == {"QUANTIZE", "CONV_2D", "ADD", "RESIZE_BILINEAR"}
+    assert path.stat().st_size < 0.3 * 4 * model.count_params()
+
+
+@keras.saving.register_keras_serializable("tests")
+class InverseErrorFunction(layers.Layer):
+    """Has no counterpart among TFLite's builtin ops."""
+
+    def call(self, x):
+        return keras.ops.erfinv(x)
+
+
+def test_network_that_needs_other_ops_is_refused_and_leaves_nothing(exported, tmp_path):
+    image = keras.Input((*INPUT_HW, 3), name="image")
+    x = layers.AveragePooling2D(4)(InverseErrorFunction(name="odd_layer")(image))
+    model = keras.Model(image, layers.Conv2D(SKELETON.num_keypoints, 1)(x), name="odd")
+
+    with pytest.raises(
+        ExportError, match=r"builtin ops alone: it needs tf\.Erfinv \(layer odd_layer\)"
+    ):
+        export_tflite(model, exported.contract, tmp_path / "a.tflite", exported.crops)
+    assert not list(tmp_path.iterdir())
+
+
+def test_file_that_disagrees_with_keras_is_refused_and_the_old_one_stays(
+    exported, tmp_path, monkeypatch
+):
+    path = tmp_path / "a.tflite"
+    path.write_bytes(b"an older export")
+    other = exported.paths["float32"].read_bytes()
+    monkeypatch.setattr(tflite, "float_tflite_bytes", lambda *_: other)
+
+    with pytest.raises(ExportError, match=r"must be at most 0\.0001, got"):
+        export_tflite(tiny_model(seed=1), exported.contract, path, exported.crops)
+    assert path.read_bytes() == b"an older export"
+    assert [file.name for file in tmp_path.iterdir()] == ["a.tflite"]
+
+
+def test_damaged_file_is_refused(exported, tmp_path, monkeypatch):
+    damaged = exported.paths["float32"].read_bytes()[:-2000]
+    monkeypatch.setattr(tflite, "float_tflite_bytes", lambda *_: damaged)
+
+    with pytest.raises(ValueError, match="is damaged"):
+        export_tflite(
+            exported.model, exported.contract, tmp_path / "a.tflite", exported.crops
+        )
+    assert not list(tmp_path.iterdir())
+
+
+def test_file_that_answers_nan_is_refused(exported, monkeypatch):
+    class Broken:
+        def predict(self, crops):
+            return np.full((len(crops), 8, 6, SKELETON.num_keypoints), np.nan)
+
+    monkeypatch.setattr(writing, "open_model", lambda *_: Broken())
+    reference = PoseModel.from_keras(exported.model, exported.contract)
+    with pytest.raises(ExportError, match="got nan"):
+        writing.check_written("a.tflite", exported.contract, reference, exported.crops)
+
+
+def test_int8_input_that_is_not_plain_pixels_is_refused(exported, monkeypatch, tmp_path):
+    # As the quantizer leaves it: int8, zero point -128.
+    monkeypatch.setattr(
+        tflite_quantizing.edit, "with_uint8_pixels", lambda content: content
+    )
+    with pytest.raises(ExportError, match=r"scale 1\.0, zero point 0"):
+        export_tflite(
+            exported.model,
+            exported.contract,
+            tmp_path / "a.tflite",
+            exported.crops,
+            "int8",
+        )
+    assert not list(tmp_path.iterdir())
+
+
+def test_unknown_quantization_is_refused(exported, tmp_path):
+    with pytest.raises(ValueError, match=r"quantization must be one of .* got 'int3'"):
+        export_tflite(
+            exported.model, exported.contract, tmp_path / "a", exported.crops, "int3"
+        )
+
+
+def test_broken_contract_in_the_folder_is_found_before_the_conversion(
+    exported, tmp_path, monkeypatch
+):
+    (tmp_path / CONTRACT_NAME).write_text("{")
+    monkeypatch.setattr(
+        tflite, "float_tflite_bytes", lambda *_: pytest.fail("it was converted")
+    )
+    with pytest.raises(ValueError, match="is not valid JSON"):
+        export_tflite(
+            exported.model, exported.contract, tmp_path / "a.tflite", exported.crops
+        )

@@ -1,0 +1,94 @@
+import errno
+import shutil
+
+import pytest
+
+from keras_pose.contract import CONTRACT_NAME, read_contract
+from keras_pose.exporting.formats import writing
+from keras_pose.exporting.formats.table import FORMATS, export_formats, get_format
+from keras_pose.exporting.formats.writing import Draft, write_export
+
+
+def full_disk(*_):
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+@pytest.fixture
+def older(exported, tmp_path):
+    """A good export with its contract, and its bytes; the next one is to take its place."""
+    path = tmp_path / "pose.tflite"
+    reference = writing.runnable(exported.model, exported.contract)
+    write_export(
+        path, lambda temporary: copy(exported, temporary), reference, exported.crops
+    )
+    return path, path.read_bytes(), path.with_name(CONTRACT_NAME).read_bytes()
+
+
+def copy(exported, temporary, kind="float32"):
+    shutil.copy(exported.paths[kind], temporary)
+    return Draft(read_contract(exported.paths[kind]))
+
+
+def check_untouched(older):
+    path, content, contract = older
+    assert path.read_bytes() == content
+    assert path.with_name(CONTRACT_NAME).read_bytes() == contract
+    assert len(list(path.parent.iterdir())) == 2
+    read_contract(path)
+
+
+def test_full_disk_while_converting_leaves_the_older_export(older, exported):
+    reference = writing.runnable(exported.model, exported.contract)
+    with pytest.raises(OSError, match=r"No space left while writing .*pose\.tflite"):
+        write_export(older[0], full_disk, reference, exported.crops)
+    check_untouched(older)
+
+
+def test_full_disk_at_the_contract_puts_the_older_export_back(older, exported, monkeypatch):
+    reference = writing.runnable(exported.model, exported.contract)
+    monkeypatch.setattr(writing, "write_contract", full_disk)
+    with pytest.raises(OSError, match="what stood there is as it was"):
+        write_export(
+            older[0],
+            lambda temporary: copy(exported, temporary, "float16"),
+            reference,
+            exported.crops,
+        )
+    check_untouched(older)
+
+
+def test_full_disk_at_the_contract_leaves_nothing_where_nothing_was(
+    exported, tmp_path, monkeypatch
+):
+    reference = writing.runnable(exported.model, exported.contract)
+    monkeypatch.setattr(writing, "write_contract", full_disk)
+    with pytest.raises(OSError, match="No space left"):
+        write_export(
+            tmp_path / "a.tflite",
+            lambda temporary: copy(exported, temporary),
+            reference,
+            exported.crops,
+        )
+    assert not list(tmp_path.iterdir())
+
+
+def test_every_format_says_how_its_file_is_called():
+    assert {row.suffix for row in FORMATS.values()} == {".tflite", ".onnx"}
+    kinds = [(row.suffix, row.quantization) for row in FORMATS.values()]
+    assert len(set(kinds)) == len(kinds)
+    assert all(row.quantization in writing.MAX_ERROR for row in FORMATS.values())
+
+
+def test_unknown_format_is_refused():
+    with pytest.raises(ValueError, match=r"format must be one of float32.*got 'int2'"):
+        get_format("int2")
+
+
+def test_format_and_file_name_must_fit(exported, tmp_path):
+    with pytest.raises(ValueError, match=r"onnx_int8 file must end in \.onnx"):
+        export_formats(
+            exported.model,
+            exported.contract,
+            {"onnx_int8": tmp_path / "a.tflite"},
+            exported.crops,
+        )

@@ -1,0 +1,139 @@
+import contextlib
+import dataclasses
+
+import numpy as np
+import pytest
+from ai_edge_litert.interpreter import Interpreter
+
+from keras_pose.exporting.graphs.graph import Graph, Operator, Tensor, read_graph
+from keras_pose.exporting.inspection.audit import (
+    Audit,
+    audit_file,
+    describe_audit,
+    fallen_kinds,
+    left_by_xnnpack,
+)
+from keras_pose.exporting.inspection.delegates import (
+    coreml_rule,
+    gpu_rule,
+    nnapi_rule,
+    partitions,
+)
+
+
+def test_the_interpreter_tells_what_xnnpack_takes(exported):
+    audit = audit_file(exported.paths["int8"])
+    xnnpack = audit.delegate("XNNPACK")
+    # uint8 pixels become int8, and nothing else is left to the CPU.
+    assert xnnpack.fallen == {"QUANTIZE: on uint8 to int8": 1}
+    assert (xnnpack.num_taken, xnnpack.num_partitions) == (xnnpack.num_operators - 1, 1)
+    assert audit.weight_type == "int8"
+    assert Audit.from_dict(audit.to_dict()) == audit
+
+
+def test_every_format_gets_a_verdict_of_every_delegate(exported):
+    names = {
+        kind: [each.name for each in audit_file(exported.paths[kind]).delegates]
+        for kind in ("float16", "onnx")
+    }
+    assert names == {
+        "float16": ["XNNPACK", "GPU", "NNAPI", "Core ML"],
+        "onnx": ["NNAPI", "Core ML"],
+    }
+
+
+def test_weights_to_be_unpacked_count_for_nobody(exported):
+    graph = read_graph(exported.paths["float16"])
+    assert graph.counts()["DEQUANTIZE"] > 0
+    xnnpack = audit_file(exported.paths["float16"]).delegate("XNNPACK")
+    assert xnnpack.num_operators == len(graph.operators) - graph.counts()["DEQUANTIZE"]
+
+
+def test_partitions_are_those_of_the_interpreter(shared_data_dir):
+    path = shared_data_dir / "peers" / "movenet_lightning_int8.tflite"
+    if not path.exists():
+        pytest.skip(f"no {path.name}")
+    graph = read_graph(path)
+    left = left_by_xnnpack(path, graph)
+    interpreter = Interpreter(str(path))
+    interpreter.allocate_tensors()
+    nodes = [node["op_name"] for node in interpreter._get_ops_details()]
+
+    found = partitions(graph, [i not in left for i in range(len(graph.operators))])
+
+    assert len(found) == nodes.count("DELEGATE") > 1
+
+
+def test_a_description_names_what_falls_off(exported):
+    text = describe_audit(audit_file(exported.paths["float32"]))
+    assert "GPU         takes 4 of 5 operators" in text
+    assert "1 CAST: casts uint8 to float32" in text
+    gpu = audit_file(exported.paths["float32"]).delegate("GPU")
+    assert fallen_kinds(gpu) == "CAST"
+
+
+def damaged_files(content):
+    """Yields a name and bytes, of files that are cut short, noise, or hit by a bit flip."""
+    rng = np.random.default_rng(seed=0)
+    for share in (0.0, 0.1, 0.9):
+        yield f"cut at {share}", content[: int(share * len(content))]
+    yield "noise", rng.bytes(3000)
+    yield "noise with the right mark", b"\x1c\0\0\0TFL3" + rng.bytes(3000)
+    for _ in range(4):
+        flipped = bytearray(content)
+        # In the first half, where the structure lies.
+        for place in rng.integers(8, len(content) // 2, size=8):
+            flipped[place] ^= 1 << int(rng.integers(8))
+        yield "flipped", bytes(flipped)
+
+
+@pytest.mark.slow
+def test_damaged_files_end_in_one_clear_error(exported, tmp_path):
+    path = tmp_path / "damaged.tflite"
+    for name, content in damaged_files(exported.paths["int8"].read_bytes()):
+        path.write_bytes(content)
+        # A flip may hit where nothing depends on it; then it is the file it was.
+        harmless = contextlib.nullcontext()
+        if name == "flipped":
+            harmless = contextlib.suppress(pytest.fail.Exception)
+        with harmless, pytest.raises(ValueError, match=r"damaged\.tflite cannot be audit"):
+            audit_file(path)
+
+
+def test_a_damaged_onnx_file_is_named(exported, tmp_path):
+    path = tmp_path / "damaged.onnx"
+    path.write_bytes(exported.paths["onnx"].read_bytes()[:500])
+    with pytest.raises(ValueError, match=r"damaged\.onnx is not an \.onnx file"):
+        audit_file(path)
+
+
+FLOAT = Tensor("a", (1, 8, 8, 4), "float32")
+SMALL = dataclasses.replace(FLOAT, shape=(1, 4, 4, 4))
+INT8 = dataclasses.replace(FLOAT, dtype="int8", scale=0.1, zero_point=3, num_scales=1)
+PIXELS = dataclasses.replace(INT8, dtype="uint8", scale=1.0, zero_point=0)
+FIVE = dataclasses.replace(FLOAT, shape=(1, 8, 1, 8, 4))
+
+
+@pytest.mark.parametrize(
+    ("kind", "source", "result", "rule", "reason"),
+    [
+        pytest.param("RELU", FLOAT, FLOAT, gpu_rule, None, id="gpu_float"),
+        pytest.param("RELU", INT8, INT8, gpu_rule, None, id="gpu_int8"),
+        pytest.param("RESHAPE", FLOAT, FIVE, gpu_rule, "has 5 dim", id="gpu_rank"),
+        pytest.param("GATHER_ND", FLOAT, FLOAT, gpu_rule, "no such op", id="gpu_unknown"),
+        pytest.param("CAST", PIXELS, FLOAT, gpu_rule, "casts uint8", id="gpu_cast"),
+        pytest.param("SQRT", INT8, INT8, nnapi_rule, "type int8", id="nnapi_float_only"),
+        pytest.param(
+            "QUANTIZE", PIXELS, INT8, nnapi_rule, "requantizes", id="nnapi_pixels"
+        ),
+        pytest.param("MEAN", INT8, PIXELS, nnapi_rule, "scales", id="nnapi_mean"),
+        pytest.param("RESIZE_BILINEAR", SMALL, FLOAT, coreml_rule, None, id="coreml_float"),
+        pytest.param("RESIZE_BILINEAR", INT8, INT8, coreml_rule, "int8", id="coreml_int8"),
+        pytest.param("TILE", FLOAT, FLOAT, coreml_rule, "no such op", id="coreml_unknown"),
+    ],
+)
+def test_rules(kind, source, result, rule, reason):
+    operator = Operator(kind, ("in",), ("out",))
+    graph = Graph(".tflite", {"in": source, "out": result}, (operator,), ("in",), ("out",))
+    found = rule(graph, operator)
+    assert found is None if reason is None else reason in found

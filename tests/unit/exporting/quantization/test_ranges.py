@@ -1,0 +1,79 @@
+import numpy as np
+import pytest
+
+from keras_pose.exporting.quantization.ranges import (
+    RangeCollector,
+    least_error_range,
+    percentile_range,
+    quantization_error,
+)
+
+
+def collector_of(*batches):
+    return RangeCollector(lambda: ({"x": np.float32(batch)} for batch in batches))
+
+
+def test_minmax_is_all_that_was_met_and_holds_zero():
+    collector = collector_of([[1.0, 2.0]], [[5.0, 3.0]])
+    assert collector.extremes == {"x": (1.0, 5.0)}
+    assert collector.ranges() == {"x": (0.0, 5.0)}
+
+
+def test_percentile_leaves_out_an_outlier():
+    values = np.append(np.linspace(0, 1, 100_000), 100.0)
+    low, high = collector_of(values).ranges("percentile", 99.9)["x"]
+    assert low == 0
+    # One bin of 2048 is 0.05 wide.
+    assert 0.9 < high < 1.1
+
+
+def test_least_error_cuts_an_outlier_and_keeps_what_is_evenly_spread():
+    even = np.linspace(-1, 3, 100_000)
+    assert collector_of(even).ranges("mse")["x"] == pytest.approx((-1, 3), rel=0.05)
+
+    counts, _ = normal_counts(-5, 60)
+    counts[-1] = 1  # of a million
+    low, high = least_error_range(counts, -5, 60)
+    assert high < 20
+    assert low >= -5
+
+
+def normal_counts(low, high):
+    """A million numbers, as in a histogram; returns it, and the middles of its bins."""
+    edges = np.linspace(low, high, 2049)
+    centers = (edges[:-1] + edges[1:]) / 2
+    density = np.exp(-(centers**2) / 2)
+    return 1e6 * density / density.sum(), centers
+
+
+def test_least_error_of_a_normal_distribution_is_at_four_sigma():
+    """Banner et al. 2019 (arXiv:1810.05723), table of optimal clipping: 3.94 at 8 bits."""
+    counts, centers = normal_counts(-10, 10)
+
+    low, high = least_error_range(counts, -10, 10)
+
+    assert (low, high) == pytest.approx((-3.94, 3.94), abs=0.4)
+    full = quantization_error(counts, centers, -10, 10)
+    assert quantization_error(counts, centers, low, high) < 0.2 * full
+
+
+def test_error_of_rounding_is_a_twelfth_of_the_squared_step():
+    centers = np.linspace(0, 255, 25_501)
+    error = quantization_error(np.ones(len(centers)), centers, 0, 255) / len(centers)
+    assert error == pytest.approx(1 / 12, rel=1e-3)
+
+
+def test_percentile_of_a_constant_is_that_constant():
+    assert percentile_range(np.eye(1, 8, 7)[0], 0.0, 2.0) == pytest.approx((0.0, 2.0))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["median"], "range method must be one of"),
+        (["percentile", 40.0], r"within \(50, 100\], got 40"),
+    ],
+)
+def test_unknown_settings_are_refused(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        collector_of([1.0]).ranges(*arguments)

@@ -1,0 +1,132 @@
+import numpy as np
+import pytest
+from exported_files import BGR, CODEC, INPUT_HW, SKELETON, tiny_model
+
+from keras_pose.contract import keras_contract
+from keras_pose.exporting.formats.tflite import float_tflite_bytes
+from keras_pose.exporting.graphs.flatbuffer import (
+    float_ops,
+    num_per_channel_weights,
+    op_counts,
+)
+from keras_pose.exporting.quantization.tflite_edit import (
+    output_indices,
+    parse,
+    tensor_names,
+)
+from keras_pose.exporting.quantization.tflite_quantizing import (
+    QuantizationSettings,
+    collect_ranges,
+    quantizable_ops,
+    quantize,
+)
+from keras_pose.runtime.litert_backend import LiteRTBackend
+
+INT8 = QuantizationSettings("int8")
+
+
+@pytest.fixture(scope="module")
+def float_bytes():
+    model = tiny_model()
+    contract = keras_contract(model, CODEC, SKELETON, BGR)
+    return float_tflite_bytes(model, contract)
+
+
+@pytest.fixture(scope="module")
+def collector(float_bytes, exported):
+    return collect_ranges(float_bytes, exported.crops)
+
+
+def write(content, folder):
+    path = folder / "a.tflite"
+    path.write_bytes(content)
+    return path
+
+
+def test_batch_norm_is_folded_into_the_convolution_before_it(exported):
+    # The normalisation, two convolutions and the stack; nothing else multiplies or adds.
+    counts = op_counts(exported.paths["float32"])
+    assert counts == {"CAST": 1, "CONV_2D": 4}
+
+
+def test_ops_are_called_by_their_layers_in_order(float_bytes):
+    names = quantizable_ops(float_bytes)
+    assert len(names) == 4
+    assert "re_lu" in names[1]
+    assert "bn" in names[1]
+
+
+def test_named_ops_stay_float_and_the_others_do_not(float_bytes, collector, tmp_path):
+    name = quantizable_ops(float_bytes)[1]
+
+    path = write(quantize(float_bytes, None, INT8, [name], collector), tmp_path)
+
+    assert float_ops(path)["CONV_2D"] == 1
+    assert op_counts(path)["CONV_2D"] == 4
+
+
+def test_unknown_names_are_refused(float_bytes, collector):
+    with pytest.raises(ValueError, match=r"these are none: \['no_such_op'\]"):
+        quantize(float_bytes, None, INT8, ["no_such_op"], collector)
+
+
+def test_unknown_quantization_is_refused(float_bytes):
+    with pytest.raises(ValueError, match="Unknown quantization 'int2'"):
+        quantize(float_bytes, None, QuantizationSettings("int2"))
+
+
+@pytest.mark.parametrize(
+    "crops",
+    [
+        pytest.param(np.zeros((0, *INPUT_HW, 3), np.uint8), id="none"),
+        pytest.param(np.zeros((3, 24, 32, 3), np.uint8), id="sides_exchanged"),
+        pytest.param(np.zeros((3, *INPUT_HW, 3), np.float32), id="normalised"),
+    ],
+)
+def test_crops_that_do_not_fit_are_refused(float_bytes, crops):
+    with pytest.raises(ValueError, match=r"at least 1 crop, \(N, 32, 24, 3\) uint8, got"):
+        quantize(float_bytes, crops, INT8)
+
+
+def test_per_tensor_weights_have_one_scale(exported):
+    assert num_per_channel_weights(exported.paths["int8_per_tensor"]) == 0
+    assert not float_ops(exported.paths["int8_per_tensor"])
+
+
+def test_int16x8_keeps_activations_in_16_bits_and_convolves_in_integers(exported):
+    assert "CONV_2D" not in float_ops(exported.paths["int16x8"])
+    assert LiteRTBackend(exported.paths["int16x8"]).output.dtype == "int16"
+
+
+def test_known_ranges_go_before_measured_ones(float_bytes, collector):
+    name = quantizable_ops(float_bytes)[1]
+
+    content = quantize(
+        float_bytes, None, INT8, (), collector, known_ranges={name: (0.0, 51.0)}
+    )
+
+    (index,) = (i for i, each in tensor_names(content).items() if each == name)
+    tensor = parse(content).subgraphs[0].tensors[index]
+    assert tensor.quantization.scale == pytest.approx(51 / 255)
+
+
+def test_heatmaps_use_the_whole_range_of_their_integers(float_bytes, exported, tmp_path):
+    """Whatever the method: peaks that are clipped would become plateaus."""
+    settings = QuantizationSettings("int8", "percentile", 99.0, keeps_peaks=True)
+    path = write(quantize(float_bytes, exported.crops, settings), tmp_path)
+
+    output = LiteRTBackend(path).output
+    heatmaps = exported.heatmaps(exported.crops)
+    # Half a step either way, since 0 must be an integer.
+    highest, lowest = output.to_real([127, -128])
+    assert highest == pytest.approx(heatmaps.max(), abs=output.scale)
+    assert np.quantile(heatmaps, 0.001) < lowest < 0
+
+
+def test_integers_cover_the_outputs_of_all_other_networks_too(float_bytes, collector):
+    (index,) = output_indices(float_bytes).values()
+    low, high = collector.extremes[index]
+    content = quantize(float_bytes, None, QuantizationSettings("int8"), (), collector)
+    (index,) = output_indices(content).values()
+    quantization = parse(content).subgraphs[0].tensors[index].quantization
+    assert quantization.scale * 255 == pytest.approx(high - low, rel=1e-5)
