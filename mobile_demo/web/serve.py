@@ -4,8 +4,9 @@
     python mobile_demo/web/serve.py --models FOLDER --https
     python mobile_demo/web/serve.py --models FOLDER --output SITE
 
-FOLDER holds .tflite files and their pose_model.json, also in folders of its own. The
-first start fetches LiteRT.js by `npm ci`; afterwards nothing comes from elsewhere.
+FOLDER holds .tflite files with their contracts (pose_model.json, or inside), also in
+folders of its own; or a bundle, which the page holds against its manifest.json. The first
+start fetches LiteRT.js by `npm ci`; afterwards nothing comes from elsewhere.
 Browsers give cameras only to pages of https or localhost: hence --https, with a
 certificate made here, which the phone asks you to accept. --output writes the site as
 files for any web server instead, which should send the headers of `HEADERS`.
@@ -30,8 +31,10 @@ sys.path.insert(0, str(WEB.parents[1]))  # run from a clone
 from keras_pose import shipped
 from keras_pose.commandline import plain_errors
 from keras_pose.contract import CONTRACT_NAME, contracts_beside
-from keras_pose.files import atomic_path
+from keras_pose.embedded import extract
+from keras_pose.files import atomic_path, read_json
 
+MANIFEST_NAME = "manifest.json"  # of a bundle
 LITERT = WEB / "node_modules" / "@litertjs"
 # What the page is made of: folder of the site -> folder of this checkout.
 FOLDERS = {
@@ -157,30 +160,50 @@ def keeps_at_once(path: str) -> bool:
 
 def add_models(site: Site, folder: Path) -> None:
     """Adds models, their contracts, and `models/index.json`, which the page lists."""
+    manifest = folder / MANIFEST_NAME
+    is_bundle = manifest.is_file()
     rows = []
-    is_shipped = folder.resolve() == shipped.FOLDER.resolve()
-    # null: what the core takes for any detector.
-    threshold = shipped.shipped_box_threshold() if is_shipped else None
-    for contract in sorted(folder.rglob(CONTRACT_NAME)):
-        place = contract.parent.relative_to(folder)
-        for name, entry in contracts_beside(contract).items():
-            file = contract.with_name(name)
-            if file.suffix != ".tflite" or not file.exists():
-                continue
-            path = f"models/{(place / name).as_posix()}"
-            site.files[path] = file
-            site.files[f"models/{(place / CONTRACT_NAME).as_posix()}"] = contract
-            rows.append(describe(path, entry) | {"box_threshold": threshold})
+    for file in sorted(folder.rglob("*.tflite")):
+        # Whether it is the file that its contract describes, the page looks.
+        entry = contracts_beside(file).get(file.name) or extract(file)
+        if entry is not None:
+            path = add_file(site, folder, file)
+            add_file(site, folder, file.with_name(CONTRACT_NAME))
+            rows.append(describe(path, entry, file.stat().st_size))
     if not any(row["task"] == "top_down" for row in rows):
         raise FileNotFoundError(
             f"{folder} holds no pose model: expected .tflite files and {CONTRACT_NAME}. "
             "export/to_tflite.py --float16 --weights FILE --output FOLDER/pose.tflite "
             "writes both."
         )
-    site.texts["models/index.json"] = json.dumps(rows)
+    threshold = box_threshold(folder)
+    for row in rows:
+        row["box_threshold"] = threshold
+    if is_bundle:
+        add_file(site, folder, manifest)
+        for name in read_json(manifest).get("labels", {}).values():
+            add_file(site, folder, folder / name)
+    index = {"manifest": f"models/{MANIFEST_NAME}" if is_bundle else None, "models": rows}
+    site.texts["models/index.json"] = json.dumps(index)
 
 
-def describe(path: str, entry: dict) -> dict:
+def add_file(site: Site, folder: Path, file: Path) -> str:
+    """Adds a file of the models' folder, if it is there; returns its path in the site."""
+    path = f"models/{file.relative_to(folder).as_posix()}"
+    if file.is_file():
+        site.files[path] = file
+    return path
+
+
+def box_threshold(folder: Path) -> float | None:
+    """Returns from which score a folder's detectors are believed; None if nobody says."""
+    if (folder / MANIFEST_NAME).is_file():
+        return read_json(folder / MANIFEST_NAME).get("settings", {}).get("box_threshold")
+    is_shipped = folder.resolve() == shipped.FOLDER.resolve()
+    return shipped.shipped_box_threshold() if is_shipped else None
+
+
+def describe(path: str, entry: dict, num_bytes: int) -> dict:
     """Returns what the page's list of models says of one."""
     return {
         "path": path,
@@ -188,7 +211,7 @@ def describe(path: str, entry: dict) -> dict:
         "model": entry["model"],
         "quantization": entry["quantization"],
         "input_hw": entry["input"]["shape"][1:3],
-        "bytes": entry["file"]["bytes"],
+        "bytes": num_bytes,
     }
 
 

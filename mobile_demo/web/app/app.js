@@ -8,7 +8,11 @@
  * @import { Analysed } from "../worker/worker.js"
  * @import { Skeleton } from "../core/types.js"
  *
- * @typedef {object} ModelRow of models/index.json.
+ * @typedef {object} ModelIndex content of models/index.json.
+ * @property {string | null} manifest path of the bundle's, where the models are one.
+ * @property {ModelRow[]} models
+ *
+ * @typedef {object} ModelRow
  * @property {string} path
  * @property {"top_down" | "detection"} task
  * @property {string} model
@@ -19,7 +23,7 @@
  */
 
 import { draw } from "./drawing.js";
-import { analyse, open, restart } from "./engine.js";
+import { analyse, check, open, restart } from "./engine.js";
 import { openCamera, openFile } from "./sources.js";
 import { RateMeter, StageTable } from "./timing.js";
 
@@ -116,7 +120,7 @@ async function keepOffline() {
   }
 }
 
-/** @returns {Promise<ModelRow[]>} */
+/** @returns {Promise<ModelIndex>} */
 async function listModels() {
   const response = await fetch("models/index.json");
   if (!response.ok) throw new Error("The list of models, models/index.json, cannot be fetched.");
@@ -312,7 +316,9 @@ async function start() {
   const missing = missingFeature();
   if (missing) throw new Error(`This browser is too old for this page: it lacks ${missing}.`);
   await keepOffline();
-  rows = await listModels();
+  const index = await listModels();
+  if (index.manifest) await check(index.manifest);
+  rows = index.models;
   fillSelects();
   await openModels();
 }

@@ -35,6 +35,15 @@ function ask(task, request, moved = []) {
 }
 
 /**
+ * Holds the files of a bundle against its manifest.
+ * @param {string} manifest path in the site.
+ * @returns {Promise<null>} rejected with words for the user.
+ */
+export function check(manifest) {
+  return ask("check", { manifest });
+}
+
+/**
  * Loads models.
  * @param {OpenRequest} request
  * @returns {Promise<import("../worker/worker.js").Opened>}

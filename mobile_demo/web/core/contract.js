@@ -31,6 +31,7 @@
  */
 
 import { outputShape, readCodec } from "./codecs.js";
+import { DamagedError, findText, withoutText } from "./embedded.js";
 import { sha256 } from "./sha256.js";
 
 /** The version of contracts that is read here. */
@@ -40,27 +41,58 @@ export const SCHEMA_VERSION = 1;
 export class ContractError extends Error {}
 
 /**
- * Reads a file's contract, and holds the file against it.
+ * Reads a file's contract, and holds the file against it. What stands beside the file is
+ * preferred to what stands inside.
  *
- * @param {any} json content of `pose_model.json`.
+ * @param {any} json content of the `pose_model.json` beside the file; null without one.
  * @param {string} fileName key of its "models".
  * @param {Uint8Array} [bytes] the file's; without them its hash is not checked.
  * @returns {Promise<PoseContract | DetectorContract>}
  * @throws {ContractError} names what is missing, or does not fit.
  */
 export async function readContract(json, fileName, bytes) {
-  if (json?.schema_version !== SCHEMA_VERSION) {
-    throw new ContractError(
-      `The contract has schema version ${json?.schema_version}; this app reads ${SCHEMA_VERSION}.`,
-    );
+  if (json) checkVersion(json);
+  const entry = json?.models?.[fileName];
+  if (entry) {
+    if (bytes) await checkFile(entry.file, fileName, bytes);
+    return fromEntry(entry);
   }
-  const entry = json.models?.[fileName];
-  if (!entry) {
-    const names = Object.keys(json.models ?? {}).join(", ");
-    throw new ContractError(`The contract describes ${names || "nothing"}, but not ${fileName}.`);
+  const embedded = bytes && (await readEmbedded(fileName, bytes));
+  if (embedded) return fromEntry(embedded);
+  const names = Object.keys(json?.models ?? {}).join(", ");
+  const beside = json ? `The contract describes ${names || "nothing"}, but not ${fileName}` : `There is no pose_model.json`;
+  throw new ContractError(`${beside}${bytes ? `, and there is no contract inside ${fileName}` : ""}.`);
+}
+
+/** @param {any} json */
+function checkVersion(json) {
+  if (json?.schema_version === SCHEMA_VERSION) return;
+  throw new ContractError(
+    `The contract has schema version ${json?.schema_version}; this app reads ${SCHEMA_VERSION}.`,
+  );
+}
+
+/**
+ * Reads the contract that a file carries.
+ * @param {string} fileName
+ * @param {Uint8Array} bytes
+ * @returns {Promise<any>} null for a file without one.
+ */
+async function readEmbedded(fileName, bytes) {
+  try {
+    const text = findText(bytes);
+    if (!text) return null;
+    const json = JSON.parse(new TextDecoder().decode(bytes.subarray(text.start, text.start + text.length)));
+    checkVersion(json);
+    const actual = await sha256(withoutText(bytes, text));
+    if (json.embedded?.sha256_with_this_text_as_zeros === actual) return json;
+  } catch (error) {
+    if (error instanceof DamagedError || error instanceof SyntaxError) {
+      throw new ContractError(`${fileName} is damaged: ${error.message}.`);
+    }
+    throw error;
   }
-  if (bytes) await checkFile(entry.file, fileName, bytes);
-  return fromEntry(entry);
+  throw new ContractError(`${fileName} is not the file that the contract inside was written for. Export it anew.`);
 }
 
 /**

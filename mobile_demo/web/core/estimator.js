@@ -19,8 +19,9 @@ import { decode } from "./codecs.js";
 import { PERSON, decodeBoxes } from "./detector.js";
 import { cropMatrix, invertMatrix, isUsable, transformPoints, warpImage, wholeImageBox } from "./geometry.js";
 import { letterbox } from "./letterbox.js";
+import { oksNms } from "./oks.js";
 import { toInput, toReal } from "./tensors.js";
-import { NO_TRACK } from "./types.js";
+import { NO_TRACK, sigmasOf } from "./types.js";
 
 /** Estimates the pose of every person in an image. */
 export class PoseEstimator {
@@ -31,13 +32,16 @@ export class PoseEstimator {
    * is one person.
    * @param {object} [options]
    * @param {number} [options.boxThreshold] people whose box has no higher score are left out.
+   * @param {number} [options.nmsThreshold] OKS above which two poses are of one person.
    * @param {Stopwatch} [options.stopwatch] gets the time of stages.
    */
-  constructor(contract, run, detector, { boxThreshold = 0.3, stopwatch = { add() {} } } = {}) {
+  constructor(contract, run, detector, options = {}) {
+    const { boxThreshold = 0.3, nmsThreshold = 0.5, stopwatch = { add() {} } } = options;
     this.contract = contract;
     this.detector = detector;
     this.run = run;
     this.boxThreshold = Math.fround(boxThreshold);
+    this.nmsThreshold = nmsThreshold;
     this.stopwatch = stopwatch;
   }
 
@@ -102,6 +106,19 @@ export class PoseEstimator {
         trackId: NO_TRACK,
       };
     });
+  }
+
+  /**
+   * Returns indices of people who are not there twice, in their order; SPEC.md, section 8.
+   * @param {readonly Person[]} people
+   */
+  different(people) {
+    const poses = people.map(({ box: [x1, y1, x2, y2], keypointsXy, score }) => ({
+      keypointsXy: keypointsXy.map((value) => (Number.isFinite(value) ? value : 0)),
+      area: Math.fround(Math.fround(x2 - x1) * Math.fround(y2 - y1)),
+      score,
+    }));
+    return oksNms(poses, sigmasOf(this.contract.skeleton), this.nmsThreshold).sort((i, j) => i - j);
   }
 
   /**

@@ -1,5 +1,6 @@
 /** The core of the pose apps: no DOM, no dependencies. Written down in mobile_demo/SPEC.md. */
 
+export { BUNDLE_VERSION, BundleError, checkBundled, readManifest } from "./bundle.js";
 export { CODEC_KINDS, decode, outputShape, readCodec } from "./codecs.js";
 export { ContractError, SCHEMA_VERSION, fromEntry, readContract } from "./contract.js";
 export { PERSON, boxIou, decodeBoxes, propose, suppress } from "./detector.js";

@@ -12,8 +12,6 @@
  */
 
 import { isUsable } from "./geometry.js";
-import { oksNms } from "./oks.js";
-import { sigmasOf } from "./types.js";
 
 /** How far a box reaches beyond keypoints (left, top, right, bottom), of the longer side. */
 const MARGINS = [0.065, 0.11, 0.065, 0.09];
@@ -57,15 +55,13 @@ export class RegionFollower {
    * @param {number} [options.detectEvery] the detector sees at least every N-th frame.
    * @param {number} [options.keypointThreshold] of the keypoints that make a region.
    * @param {number} [options.leastShare] of a first score, below which to detect anew.
-   * @param {number} [options.nmsThreshold] OKS above which two regions hold one person.
    */
   constructor(estimator, options = {}) {
-    const { detectEvery = 10, keypointThreshold = 0.2, leastShare = 0.5, nmsThreshold = 0.7 } = options;
+    const { detectEvery = 10, keypointThreshold = 0.2, leastShare = 0.5 } = options;
     this.estimator = estimator;
     this.detectEvery = estimator.detector ? detectEvery : 1;
     this.keypointThreshold = keypointThreshold;
     this.leastShare = leastShare;
-    this.nmsThreshold = nmsThreshold;
     /** @type {Region[]} */
     this.regions = [];
     this.age = 0; // frames since the detector was asked
@@ -94,9 +90,11 @@ export class RegionFollower {
   async detect(image) {
     this.numDetected++;
     const found = await this.estimator.findPeople(image);
-    const people = await this.estimator.estimate(image, found);
+    const all = await this.estimator.estimate(image, found);
+    const kept = this.estimator.different(all);
+    const people = kept.map((i) => all[i]);
     this.age = 0;
-    const boxScores = found.map(({ score }) => score);
+    const boxScores = kept.map((i) => found[i].score);
     const firstScores = people.map(({ score }) => score);
     this.lookAhead(people, boxScores, firstScores);
     return people;
@@ -106,26 +104,12 @@ export class RegionFollower {
   async follow(image) {
     this.numFollowed++;
     const all = await this.estimator.estimate(image, this.regions);
-    const kept = this.different(all);
+    const kept = this.estimator.different(all);
     const people = kept.map((i) => all[i]);
     const boxScores = kept.map((i) => this.regions[i].score);
     const firstScores = kept.map((i) => this.regions[i].firstScore);
     this.lookAhead(people, boxScores, firstScores);
     return people;
-  }
-
-  /**
-   * Returns indices of people who are not there twice, in their order.
-   * @param {Person[]} people
-   */
-  different(people) {
-    const poses = people.map(({ box: [x1, y1, x2, y2], keypointsXy, score }) => ({
-      keypointsXy: keypointsXy.map((value) => (Number.isFinite(value) ? value : 0)),
-      area: Math.fround(Math.fround(x2 - x1) * Math.fround(y2 - y1)),
-      score,
-    }));
-    const sigmas = sigmasOf(this.estimator.contract.skeleton);
-    return oksNms(poses, sigmas, this.nmsThreshold).sort((i, j) => i - j);
   }
 
   /**

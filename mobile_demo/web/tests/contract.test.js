@@ -2,11 +2,13 @@
 
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
+import { readFileSync } from "node:fs";
 import { test } from "node:test";
 
 import { ContractError, digest, readContract, toInput } from "../core/index.js";
 
 const BYTES = new TextEncoder().encode("a model");
+const SHIPPED = new URL("../../../keras_pose/shipped/", import.meta.url);
 
 function contractFile() {
   const names = ["nose", "left_wrist", "right_wrist"];
@@ -66,6 +68,33 @@ test("what these apps cannot do is refused by name", async () => {
   await assertRefused((file, entry) => (entry.input.channel_order = "BGR"), /wants BGR images/);
   await assertRefused((file, entry) => (entry.output.shape = [1, 17, 12, 3]), /output 17x12x3, expected 16x12x3/);
   await assertRefused((file, entry) => delete entry.crop, /cannot be read/);
+});
+
+for (const name of ["pose_slim_192x128_int8.tflite", "rtmdet_nano_256x256_float16.tflite"]) {
+  test(`${name} travels alone: its contract is inside`, async () => {
+    const bytes = new Uint8Array(readFileSync(new URL(name, SHIPPED)));
+    const beside = JSON.parse(readFileSync(new URL("pose_model.json", SHIPPED), "utf-8"));
+    const expected = await readContract(beside, name, bytes);
+    assert.deepEqual(await readContract(null, "renamed.tflite", bytes), expected);
+    assert.deepEqual(await readContract({ schema_version: 1, models: {} }, "renamed.tflite", bytes), expected);
+    const changed = bytes.slice();
+    changed[bytes.length >> 1] ^= 1;
+    await assert.rejects(readContract(null, name, changed), /not the file that the contract inside/);
+  });
+}
+
+test("files without a contract, and damaged ones, are refused in words", async () => {
+  await assert.rejects(readContract(null, "a.tflite", BYTES), /no pose_model.json, and there is no contract inside a.tflite/);
+  const bytes = new Uint8Array(readFileSync(new URL("pose_slim_192x128_int8.tflite", SHIPPED)));
+  // Cut off anywhere, or with the way to its root bent, it is never read beyond its end.
+  for (const length of [6, 9, 40, 200, 1000, 5000]) {
+    await assert.rejects(readContract(null, "a.tflite", bytes.subarray(0, length)), ContractError);
+  }
+  for (let at = 0; at < 400; at += 19) {
+    const bent = bytes.slice();
+    bent[at] ^= 0xff;
+    await assert.rejects(readContract(null, "a.tflite", bent), ContractError);
+  }
 });
 
 test("hashes are those of the standard, at every length around a block's", () => {

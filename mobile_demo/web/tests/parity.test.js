@@ -275,14 +275,15 @@ async function replayClip({ network, contract: entry, settings, frames }, expect
   const contract = /** @type {import("../core/contract.js").PoseContract} */ (fromEntry(entry));
   let current = frames[0];
   const played = playedNetwork(network, () => current, [...contract.inputHw], contract.output.name);
-  const estimator = new PoseEstimator(contract, played.run, /** @type {any} */ ({}));
+  const estimator = new PoseEstimator(contract, played.run, /** @type {any} */ ({}), {
+    nmsThreshold: settings.nms_threshold,
+  });
   estimator.findPeople = async () =>
     rows(current.detected.boxes_xyxy).map((box, i) => ({ box, score: current.detected.scores.data[i], label: 0 }));
   const follower = new RegionFollower(estimator, {
     detectEvery: settings.detect_every,
     keypointThreshold: settings.keypoint_threshold,
     leastShare: settings.least_share,
-    nmsThreshold: settings.nms_threshold,
   });
   const tracker = new OksTracker(contract.skeleton, trackerSettings(settings));
   const smoother = new OneEuroSmoother(smootherSettings(settings));

@@ -45,7 +45,7 @@ let session = null;
 let openModels = [];
 
 /** @type {Record<string, (request: any) => Promise<[any, Transferable[]]>>} */
-const TASKS = { open, analyse, restart };
+const TASKS = { check, open, analyse, restart };
 
 let queue = Promise.resolve();
 self.addEventListener("message", (event) => {
@@ -124,6 +124,21 @@ class Session {
 }
 
 /**
+ * Holds the files of a bundle against its manifest.
+ * @param {{manifest: string}} request path in the site.
+ * @returns {Promise<[null, Transferable[]]>}
+ */
+async function check({ manifest }) {
+  const core = await loadingCore;
+  const url = new URL(manifest, SITE);
+  const bundle = core.readManifest(await (await fetchWhole(url)).json());
+  // Parity packs are for tests; the page does without.
+  const paths = Object.keys(bundle.files).filter((path) => !path.startsWith("parity/"));
+  for (const path of paths) await core.checkBundled(bundle, path, await fetchIfThere(new URL(path, url)));
+  return [null, []];
+}
+
+/**
  * Loads the models that a page has chosen.
  * @param {OpenRequest} request
  * @returns {Promise<[Opened, Transferable[]]>}
@@ -180,10 +195,11 @@ async function loadRuntime() {
 async function openModel(path, task, accelerator) {
   const core = await loadingCore;
   const url = new URL(path, SITE);
-  const [file, contractFile] = await Promise.all([fetchWhole(url), fetchWhole(new URL("pose_model.json", url))]);
+  const [file, beside] = await Promise.all([fetchWhole(url), fetchIfThere(new URL("pose_model.json", url))]);
   const bytes = new Uint8Array(await file.arrayBuffer());
   const name = decodeURIComponent(url.pathname.split("/").pop() ?? "");
-  const read = await core.readContract(await contractFile.json(), name, bytes);
+  const json = beside && JSON.parse(new TextDecoder().decode(beside));
+  const read = await core.readContract(json, name, bytes);
   if (read.task !== task) throw new Error(`${name} is a model for ${read.task}, not for ${task}.`);
   const contract = /** @type {T extends "top_down" ? PoseContract : DetectorContract} */ (read);
   const outputs = read.task === "top_down" ? [read.output] : read.levels.flatMap((level) => [level.scores, level.distances]);
@@ -198,6 +214,17 @@ async function fetchWhole(url) {
   const response = await fetch(url);
   if (!response.ok) throw new Error(`${url.pathname} cannot be fetched: ${response.status}.`);
   return response;
+}
+
+/**
+ * @param {URL} url
+ * @returns {Promise<Uint8Array | null>} null where there is no such file.
+ */
+async function fetchIfThere(url) {
+  const response = await fetch(url);
+  if (response.status === 404) return null;
+  if (!response.ok) throw new Error(`${url.pathname} cannot be fetched: ${response.status}.`);
+  return new Uint8Array(await response.arrayBuffer());
 }
 
 /**

@@ -1,0 +1,59 @@
+/**
+ * A bundle: models and what belongs to them, each with its hash, as
+ * export/bundle_mobile.py writes it; docs/contract.md, "A bundle for apps".
+ *
+ * @typedef {object} Bundle
+ * @property {Record<string, {bytes: number, sha256: string}>} files by path.
+ * @property {{pose: string, detector: string}} models paths.
+ * @property {number | null} boxThreshold null: what the core takes for any detector.
+ */
+
+import { sha256 } from "./sha256.js";
+
+const FORMAT = "keras_pose mobile bundle";
+/** The major version of bundles that is read here. */
+export const BUNDLE_VERSION = 1;
+const REMEDY = "Write the bundle anew: python export/bundle_mobile.py.";
+
+/** What is said of a bundle that cannot be used; to be shown as it is. */
+export class BundleError extends Error {}
+
+/**
+ * Reads `manifest.json`.
+ * @param {any} json
+ * @returns {Bundle}
+ * @throws {BundleError} for what is no bundle, or of another version.
+ */
+export function readManifest(json) {
+  if (json?.format !== FORMAT) throw new BundleError(`manifest.json is not of a bundle of models. ${REMEDY}`);
+  const version = String(json.format_version);
+  if (version.split(".")[0] !== String(BUNDLE_VERSION)) {
+    throw new BundleError(`The bundle has version ${version}; this app reads ${BUNDLE_VERSION}. ${REMEDY}`);
+  }
+  for (const model of [json.models?.pose, json.models?.detector]) {
+    if (!json.files?.[model]) throw new BundleError(`The bundle's manifest.json does not list ${model}. ${REMEDY}`);
+  }
+  return { files: json.files, models: json.models, boxThreshold: json.settings?.box_threshold ?? null };
+}
+
+/**
+ * Holds a file against the manifest.
+ * @param {Bundle} bundle
+ * @param {string} path one of its files.
+ * @param {Uint8Array | null} bytes null: there is no such file.
+ * @throws {BundleError}
+ */
+export async function checkBundled({ files }, path, bytes) {
+  const said = files[path];
+  if (!bytes) throw new BundleError(`The bundle lacks ${path}. ${REMEDY}`);
+  if (bytes.length !== said.bytes) {
+    throw new BundleError(`${path} has ${bytes.length} bytes, ${said.bytes} in the bundle. ${REMEDY}`);
+  }
+  const actual = await sha256(bytes);
+  if (actual !== said.sha256) {
+    const [found, expected] = [actual, String(said.sha256)].map((hash) => hash.slice(0, 12));
+    throw new BundleError(
+      `${path} is not the file of its bundle: its SHA-256 begins ${found}, ${expected} in the bundle. ${REMEDY}`,
+    );
+  }
+}
