@@ -104,8 +104,8 @@ def measure(args, numbers, *options):
 def prepare(kind, args, work):
     """Exports and measures one model."""
     from keras_pose.exporting.shipping import Shipment
-    from keras_pose.files import file_sha256, read_json
-    from keras_pose.runs import RECIPE_NAME
+    from keras_pose.files import file_sha256
+    from keras_pose.runs import training_history
 
     files, refused, (name, input_hw) = export_files(kind, args, work)
     weights = {"float32": getattr(args, kind), **files}
@@ -114,9 +114,8 @@ def prepare(kind, args, work):
         quantization: found[file_sha256(path)[:16]]
         for quantization, path in weights.items()
     }
-    recipe_path = getattr(args, kind).with_name(RECIPE_NAME)
-    recipe = read_json(recipe_path) if recipe_path.exists() else {}
-    return Shipment(kind, name, input_hw, files, refused, metrics, recipe)
+    recipes = training_history(getattr(args, kind))
+    return Shipment(kind, name, input_hw, files, refused, metrics, recipes)
 
 
 def measure_pairs(pose, detector, args, work):

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import datetime
 from pathlib import Path
+from typing import Any
 
 from keras_pose.files import read_json
 
@@ -57,3 +58,19 @@ def newest_checkpoint(runs_dir) -> Path:
         )
     newest = max(checkpoints, key=lambda path: path.stat().st_mtime).parent
     return next(newest / name for name in names if (newest / name).exists())
+
+
+def training_history(weights) -> list[dict[str, Any]]:
+    """Returns the recipes of the runs that made a weights file, the first run first.
+
+    A run that started from another's weights names them; what lies there no longer, or
+    never was a run, ends the history.
+    """
+    recipes: list[dict[str, Any]] = []
+    seen: set[Path] = set()
+    path = Path(weights).absolute().with_name(RECIPE_NAME)
+    while path not in seen and path.exists():
+        seen.add(path)
+        recipes.insert(0, read_json(path))
+        path = Path(recipes[0].get("weights") or "").absolute().with_name(RECIPE_NAME)
+    return recipes

@@ -38,7 +38,7 @@ class Shipment:
         refused: quantization -> why the exporter wrote no such file.
         metrics: "float32" (the Keras model) and quantizations -> what `evaluate.py`
             wrote.
-        recipe: of the training run; {} where it is not known.
+        recipes: of the training runs, the first run first; [] where they are not known.
     """
 
     kind: str
@@ -47,7 +47,7 @@ class Shipment:
     files: dict[str, Path]
     refused: dict[str, str]
     metrics: dict[str, dict[str, Any]]
-    recipe: dict[str, Any]
+    recipes: list[dict[str, Any]]
 
     @property
     def default(self) -> str:
@@ -129,7 +129,7 @@ def model_card(shipment: Shipment, pipelines, data_note: str) -> str:
         f"## Files\n\n{_files(shipment)}",
         f"## Figures\n\n{_figures(shipment)}",
         f"## Both models together\n\n{_pipelines(pipelines)}",
-        f"## Training\n\n{_training(shipment.recipe)}",
+        f"## Training\n\n{_training(shipment.recipes)}",
         data_note.strip(),
     ]
     return "\n\n".join(parts) + "\n"
@@ -220,15 +220,24 @@ def _pipelines(pipelines) -> str:
     return "\n\n".join(parts)
 
 
-def _training(recipe: dict[str, Any]) -> str:
-    if not recipe:
+def _training(recipes: list[dict[str, Any]]) -> str:
+    """Tells the settings of every run; each begins with the weights of the one before."""
+    if not recipes:
         return "The recipe of the training run is not known."
+    names = dict.fromkeys(name for recipe in recipes for name in recipe)
     rows = [
-        (name, f"`{Path(value).name if name == 'weights' else value}`")
-        for name, value in recipe.items()
-        if name not in _PRIVATE and value is not None
+        (name, *(_setting(name, recipe.get(name)) for recipe in recipes))
+        for name in names
+        if name not in _PRIVATE and any(recipe.get(name) is not None for recipe in recipes)
     ]
-    return markdown_table(("setting", "value"), rows)
+    runs = [f"run {number}" for number in range(1, len(recipes) + 1)]
+    return markdown_table(("setting", *(runs if len(runs) > 1 else ["value"])), rows)
+
+
+def _setting(name: str, value) -> str:
+    if value is None:
+        return "-"
+    return f"`{'/'.join(Path(value).parts[-2:]) if name == 'weights' else value}`"
 
 
 def markdown_table(header, rows) -> str:

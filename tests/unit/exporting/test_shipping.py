@@ -39,8 +39,11 @@ def shipment(work, kind, ap, refused=None):
     files = {name: work / f"{kind}_{name}.tflite" for name in ap if name != "float32"}
     for path in files.values():
         path.write_bytes(b"weights of " + path.name.encode())
-    recipe = {"epochs": 19, "data_dir": "/home/me/coco", "weights": "/home/me/first.keras"}
-    return Shipment(kind, f"{kind}_net", (64, 48), files, refused or {}, metrics, recipe)
+    recipes = [
+        {"epochs": 12, "data_dir": "/home/me/coco", "weights": None},
+        {"epochs": 19, "data_dir": "/home/me/coco", "weights": "/home/me/first/best.keras"},
+    ]
+    return Shipment(kind, f"{kind}_net", (64, 48), files, refused or {}, metrics, recipes)
 
 
 def shipments(work):
@@ -91,7 +94,8 @@ def test_files_cards_and_index_are_put_in_place(tmp_path):
     assert card.endswith("## Data\n")
     pose_card = (output / "pose.md").read_text()
     assert "951 people, ground-truth boxes, no flip test, hard OKS-NMS" in pose_card
-    assert "first.keras" in pose_card
+    assert "| epochs | `12` | `19` |" in pose_card
+    assert "| weights | - | `first/best.keras` |" in pose_card
     assert "/home/me" not in pose_card
 
 
