@@ -90,8 +90,8 @@ def _colour_frame(t: int, image_hw, paths) -> dict[str, Any]:
     for lights_xy in people:
         for colour, (x, y) in enumerate(lights_xy):
             image[..., colour] += 230 * np.exp(-((columns - x) ** 2 + (rows - y) ** 2) / 30)
-    boxes = [[*(xy.min(axis=0) - 4), *(xy.max(axis=0) + 5)] for xy in people]
-    boxes = np.array([*boxes, boxes[0] + _DOUBLE], np.float32)
+    seen = [[*(xy.min(axis=0) - 4), *(xy.max(axis=0) + 5)] for xy in people]
+    boxes = np.array([*seen, seen[0] + _DOUBLE], np.float32)
     is_visible = boxes[:, 0] < image_hw[1] - 12
     return {
         "seconds": t / 25,
