@@ -1,0 +1,110 @@
+"""Counts what an app shows: people found, missed, wrong and double, by its two thresholds.
+
+    python training/shown_people.py --dataset coco --data-dir ~/coco
+    python training/shown_people.py --pose pose.tflite --detector person.tflite \\
+        --dataset coco --data-dir ~/coco --box-thresholds 0.2 0.3 0.4 --nms-thresholds 0.5
+
+Without --pose and --detector it is the models that come with the package. AP ranks all
+proposals and has no thresholds; whoever looks at skeletons has: boxes above
+`PoseEstimator(box_threshold=...)` are people, and of two poses whose OKS is above
+`nms_threshold` one stays.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run from a clone
+
+from keras_pose.commandline import plain_errors, positive_int
+
+
+def parse_args(argv=None):
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = parser.add_argument
+    add("--pose", metavar="FILE", help="pose model file")
+    add("--detector", metavar="FILE", help="detector file, or its description")
+    add("--dataset", default="coco", help="name of the data set (default: coco)")
+    add("--data-dir", required=True, help="its folder")
+    add("--split", default="val")
+    add("--limit", type=positive_int, metavar="N", help="the first N images")
+    add("--box-thresholds", type=float, nargs="+", metavar="SCORE",
+        help="default: that of the app")  # fmt: skip
+    add("--nms-thresholds", type=float, nargs="+", metavar="OKS",
+        default=[1.0, 0.9, 0.7, 0.6, 0.5, 0.4, 0.3])  # fmt: skip
+    return parser.parse_args(argv)
+
+
+def estimate_images(estimator, records):
+    """Yields box scores, poses, and labels of every image."""
+    import numpy as np
+    from tqdm import tqdm
+
+    from keras_pose.images import read_image
+
+    images = {}
+    for record in records:
+        images.setdefault(record.image_path, []).append(record)
+    for path, people in tqdm(images.items(), unit="image", disable=None):
+        # Data sets are labelled on the stored pixels, whatever EXIF says.
+        image = read_image(path, honour_exif=False)
+        found = estimator.find_people(image)
+        poses = estimator.estimate(image, found.boxes_xyxy, found.scores)
+        labels = (
+            np.stack([record.keypoints_xy for record in people]),
+            np.stack([record.visibility > 0 for record in people]),
+            np.array([record.area for record in people]),
+        )
+        yield found.scores, poses, labels
+
+
+def print_table(seen, box_thresholds, nms_thresholds):
+    from keras_pose.inference.doubles import different_people
+    from keras_pose.metrics.shown import count_all
+
+    print("box score >  OKS >  labelled  found  doubles  wrong")
+    for box_threshold in box_thresholds:
+        shown = [(poses[scores > box_threshold], labels) for scores, poses, labels in seen]
+        for nms_threshold in nms_thresholds:
+            counts = count_all(
+                (poses[different_people(poses, nms_threshold)], labels)
+                for poses, labels in shown
+            )
+            print(
+                f"{box_threshold:11.2f} {nms_threshold:6.2f} {counts.labelled:9d} "
+                f"{counts.found:6d} {counts.doubles:8d} {counts.wrong:6d}"
+            )
+
+
+def records_of(args, skeleton):
+    """Returns the labelled people of the images that count."""
+    from keras_pose.data import open_dataset
+    from keras_pose.data.mixing import for_model
+
+    dataset = for_model(open_dataset(args.dataset, args.data_dir, args.split), skeleton)
+    first = list(dict.fromkeys(record.image_path for record in dataset.records))
+    chosen = set(first[: args.limit])
+    return [record for record in dataset.records if record.image_path in chosen]
+
+
+@plain_errors()
+def main(argv=None):
+    args = parse_args(argv)
+    from keras_pose.inference import PoseEstimator
+
+    estimator = PoseEstimator(args.pose, args.detector)
+    box_thresholds = args.box_thresholds or [estimator.box_threshold]
+    estimator.box_threshold = min(box_thresholds)
+    records = records_of(args, estimator.skeleton)
+    seen = list(estimate_images(estimator, records))
+    print(
+        f"{args.dataset} {args.split}: {len(seen)} images in which keypoints are labelled, "
+        f"pose {estimator.pose_model.contract.model}"
+    )
+    print_table(seen, box_thresholds, args.nms_thresholds)
+
+
+if __name__ == "__main__":
+    main()
