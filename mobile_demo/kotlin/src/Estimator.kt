@@ -17,18 +17,35 @@ typealias FindPeople = (Picture) -> List<Detection>
  * Estimates the pose of every person in an image.
  *
  * @property findPeople null: the whole image is one person.
+ * @param nmsThreshold OKS above which two poses are one person's.
  * @param stopwatch gets stages and the nanoseconds they took.
  */
 class PoseEstimator(
     val contract: PoseContract,
     private val run: Run,
     private val findPeople: FindPeople?,
+    private val nmsThreshold: Double = 0.5,
     private val stopwatch: (String, Long) -> Unit = { _, _ -> }
 ) {
     val hasDetector get() = findPeople != null
 
     fun people(image: Picture): List<Detection> =
         findPeople?.invoke(image) ?: listOf(Detection(wholeImageBox(image.size), 1f, PERSON))
+
+    /** Finds everybody in a single picture, and estimates their poses. */
+    fun poses(image: Picture): List<Person> {
+        val all = people(image).map { estimate(image, it.box, it.score) }
+        return different(all).map { all[it] }
+    }
+
+    /** Indices of people who are not there twice, in their order; SPEC.md, section 8. */
+    fun different(people: List<Person>): List<Int> {
+        val poses = people.map {
+            val area = (it.box.x2 - it.box.x1).toFloat() * (it.box.y2 - it.box.y1).toFloat()
+            RatedPose(finite(it.keypointsXy), it.score.toDouble(), area.toDouble())
+        }
+        return oksNms(poses, contract.skeleton.sigmas, nmsThreshold).sorted()
+    }
 
     /** Estimates the pose in a box that is known to be usable. */
     fun estimate(image: Picture, box: Box, boxScore: Float): Person {
@@ -51,12 +68,8 @@ class PoseEstimator(
     }
 }
 
-/**
- * Finds people by a detector's file.
- *
- * @param boxThreshold people whose box has no higher score are left out.
- */
-fun findPeopleBy(detector: DetectorNetwork, boxThreshold: Float = 0.3f): FindPeople = { image ->
+/** Runs a detector's file: what it finds of all classes, within the image, by falling score. */
+fun detect(detector: DetectorNetwork, image: Picture): List<Detection> {
     val contract = detector.contract
     val fitted = letterbox(image, contract.inputSize)
     val raw = detector.run(toInput(fitted.pixels, contract.input, contract.normalization))
@@ -64,8 +77,16 @@ fun findPeopleBy(detector: DetectorNetwork, boxThreshold: Float = 0.3f): FindPeo
         fun real(spec: TensorSpec) = toReal(raw.getValue(spec.name), spec)
         Level(level.stride, level.scores.shape[2], level.scores.shape[3], real(level.scores), real(level.distances))
     }
-    decodeBoxes(levels, contract.inputSize, fitted.scaleX, fitted.scaleY, image.size, contract.settings)
-        .filter { it.label == PERSON && it.score > boxThreshold && isUsable(it.box, image.size) }
+    return decodeBoxes(levels, contract.inputSize, fitted.scaleX, fitted.scaleY, image.size, contract.settings)
+}
+
+/**
+ * Finds people by a detector's file.
+ *
+ * @param boxThreshold people whose box has no higher score are left out.
+ */
+fun findPeopleBy(detector: DetectorNetwork, boxThreshold: Float = 0.3f): FindPeople = { image ->
+    detect(detector, image).filter { it.label == PERSON && it.score > boxThreshold && isUsable(it.box, image.size) }
 }
 
 /** Rates a person: box score times the mean of the keypoint scores above the threshold. */

@@ -43,14 +43,12 @@ internal fun isSure(person: Person, k: Int, threshold: Float) =
  *
  * @param detectEvery the detector sees at least every N-th frame.
  * @param leastShare of a person's first score, below which the detector is asked anew.
- * @param nmsThreshold OKS above which two regions hold one person.
  */
 class RegionFollower(
     private val estimator: PoseEstimator,
     detectEvery: Int = 10,
     private val keypointThreshold: Float = 0.2f,
-    private val leastShare: Float = 0.5f,
-    private val nmsThreshold: Double = 0.7
+    private val leastShare: Float = 0.5f
 ) {
     private class Region(val box: Box, val score: Float, val firstScore: Float)
 
@@ -75,27 +73,20 @@ class RegionFollower(
     private fun detect(image: Picture): List<Person> {
         numDetected++
         val found = estimator.people(image)
-        val people = found.map { estimator.estimate(image, it.box, it.score) }
+        val all = found.map { estimator.estimate(image, it.box, it.score) }
+        val kept = estimator.different(all)
+        val people = kept.map { all[it] }
         age = 0
-        lookAhead(people, found.map { it.score }, people.map { it.score })
+        lookAhead(people, kept.map { found[it].score }, people.map { it.score })
         return people
     }
 
     private fun follow(image: Picture): List<Person> {
         val all = regions.map { estimator.estimate(image, it.box, it.score) }
-        val kept = different(all)
+        val kept = estimator.different(all) // regions may run onto one person
         val people = kept.map { all[it] }
         lookAhead(people, kept.map { regions[it].score }, kept.map { regions[it].firstScore })
         return people
-    }
-
-    /** Indices of people who are not there twice, in their order. */
-    private fun different(people: List<Person>): List<Int> {
-        val poses = people.map {
-            val area = (it.box.x2 - it.box.x1).toFloat() * (it.box.y2 - it.box.y1).toFloat()
-            RatedPose(finite(it.keypointsXy), it.score.toDouble(), area.toDouble())
-        }
-        return oksNms(poses, estimator.contract.skeleton.sigmas, nmsThreshold).sorted()
     }
 
     /** Decides where to look next, and whether the detector must be asked. */

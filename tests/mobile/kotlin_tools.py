@@ -1,0 +1,60 @@
+"""Kotlin's compiler and Android's tools, wherever they are: installed, or fetched by toolchain.sh."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ANDROID = Path(__file__).resolve().parents[2] / "mobile_demo" / "android"
+# Where the unpacked compiler is told to look, and Debian's installed one keeps it.
+INSTALLED = "/usr/share/java/kotlin-stdlib.jar"
+
+
+def toolchain() -> Path:
+    """Returns the folder that mobile_demo/android/toolchain.sh filled, whether it is there or not."""
+    default = ANDROID / "build" / "toolchain"
+    return Path(os.environ.get("KERAS_POSE_ANDROID_TOOLCHAIN", default))
+
+
+def require_toolchain() -> Path:
+    """Returns the folder; skips, naming what is missing."""
+    if shutil.which("java") is None:
+        pytest.skip("needs Java 17: the program `java`")
+    if not (toolchain() / "android.jar").exists():
+        pytest.skip(
+            "needs Android's tools: run mobile_demo/android/toolchain.sh (no "
+            f"{toolchain() / 'android.jar'})"
+        )
+    return toolchain()
+
+
+def compile_jar(jar: Path, *sources: Path) -> str:
+    """Compiles Kotlin for the JVM; returns the class path to run it, skips without a compiler."""
+    if shutil.which("java") is None:
+        pytest.skip("needs Java 17: the program `java`")
+    if (toolchain() / "android.jar").exists():
+        compiler, library = (
+            toolchain() / "bin" / "kotlinc",
+            toolchain() / "kotlin-stdlib.jar",
+        )
+    else:
+        found, library = shutil.which("kotlinc"), Path(INSTALLED)
+        if found is None:
+            pytest.skip(
+                "needs Kotlin 1.3 or later: the program `kotlinc`, or mobile_demo/android/toolchain.sh"
+            )
+        compiler = Path(found)
+    command = [compiler, *sources, "-include-runtime", "-d", jar]
+    result = subprocess.run(list(map(str, command)), capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    assert "warning:" not in result.stderr.replace("VM warning:", ""), result.stderr
+    # Debian's compiler includes no library in a .jar; others do, and have none there.
+    return f"{jar}:{library}"
+
+
+def run_java(classpath: str, main: str, *arguments, timeout: float = 600):
+    """Runs a class; returns what `subprocess.run` does."""
+    command = ["java", "-cp", classpath, main, *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=timeout)
