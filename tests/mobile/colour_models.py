@@ -30,18 +30,23 @@ STRIDE = 16
 
 def export_models(folder, quantization="float32"):
     """Writes pose.tflite and detector.tflite with their contracts; returns the paths."""
+    return (
+        _export(folder / "pose.tflite", pose_network, POSE_HW, quantization),
+        _export(folder / "detector.tflite", detector_network, DETECTOR_HW, quantization),
+    )
+
+
+def export_pose(path, quantization, with_decode):
+    """Writes the pose network alone; returns the path."""
+    return _export(path, pose_network, POSE_HW, quantization, with_decode=with_decode)
+
+
+def _export(path, make, input_hw, quantization, **options):
+    model, contract = make()
     rng = np.random.default_rng(seed=0)
-    paths = []
-    for name, make, input_hw in (
-        ("pose", pose_network, POSE_HW),
-        ("detector", detector_network, DETECTOR_HW),
-    ):
-        model, contract = make()
-        crops = rng.integers(0, 256, (4, *input_hw, 3), dtype=np.uint8)
-        path = folder / f"{name}.tflite"
-        export_tflite(model, contract, path, crops, quantization)
-        paths.append(path)
-    return tuple(paths)
+    crops = rng.integers(0, 256, (4, *input_hw, 3), dtype=np.uint8)
+    export_tflite(model, contract, path, crops, quantization, **options)
+    return path
 
 
 def pose_network():
