@@ -1,4 +1,4 @@
-"""Kotlin's compiler and Android's tools, wherever they are: installed, or fetched by toolchain.sh."""
+"""Kotlin's compiler and Android's tools: installed, or fetched by toolchain.sh."""
 
 import os
 import shutil
@@ -13,7 +13,7 @@ INSTALLED = "/usr/share/java/kotlin-stdlib.jar"
 
 
 def toolchain() -> Path:
-    """Returns the folder that mobile_demo/android/toolchain.sh filled, whether it is there or not."""
+    """Returns the folder that toolchain.sh fills, whether it is there or not."""
     default = ANDROID / "build" / "toolchain"
     return Path(os.environ.get("KERAS_POSE_ANDROID_TOOLCHAIN", default))
 
@@ -31,7 +31,7 @@ def require_toolchain() -> Path:
 
 
 def compile_jar(jar: Path, *sources: Path) -> str:
-    """Compiles Kotlin for the JVM; returns the class path to run it, skips without a compiler."""
+    """Compiles Kotlin for the JVM, or skips; returns the class path to run it."""
     if shutil.which("java") is None:
         pytest.skip("needs Java 17: the program `java`")
     if (toolchain() / "android.jar").exists():
@@ -43,7 +43,8 @@ def compile_jar(jar: Path, *sources: Path) -> str:
         found, library = shutil.which("kotlinc"), Path(INSTALLED)
         if found is None:
             pytest.skip(
-                "needs Kotlin 1.3 or later: the program `kotlinc`, or mobile_demo/android/toolchain.sh"
+                "needs Kotlin 1.3 or later: the program `kotlinc`, or "
+                "mobile_demo/android/toolchain.sh"
             )
         compiler = Path(found)
     command = [compiler, *sources, "-include-runtime", "-d", jar]

@@ -1,4 +1,4 @@
-"""The Kotlin core: it must answer the parity packs as Python does. Plain JVM, no Android."""
+"""The Kotlin core: it must answer parity packs as Python does. Plain JVM, no Android."""
 
 import re
 import subprocess
@@ -42,8 +42,8 @@ def test_the_kotlin_core_finds_what_python_found_by_the_shipped_models(core, tmp
     result = run_java(core, "keraspose.ParityKt", tmp_path / "pack")
 
     assert result.returncode == 0, result.stdout + result.stderr
-    # Of two people crop, input, decode and pose; of an image letterbox, input and boxes; a
-    # clip. Left out are the files' own runs, and `detect` where it hangs on a pixel's level.
+    # Of two people crop, input, decode and pose; of an image letterbox, input and boxes;
+    # a clip. What is left out runs the files themselves: three `model` and a `video`.
     passed = int(re.search(r"(\d+) passed", result.stdout)[1])
     left_out = result.stdout.count("left out")
     assert passed >= 12
