@@ -9,6 +9,10 @@ where resolutions meet breaks the graph in pieces. Two other forms give the same
 - a resize that takes the nearest pixel. XNNPACK has none, but ONNX Runtime is faster with
   it than with Tile. For `.onnx` files.
 
+A rectifier that stands by itself has no integer kernel in XNNPACK; one behind a convolution
+is part of it. Converters put it there unless others read the unrectified sum, as where
+Lite-HRNet's branches meet. For those a convolution of one weight, 1, is put in between.
+
 Pads stay: XNNPACK folds them into the convolution that follows (measured: the two take as
 long as the convolution alone), and no "same" convolution with stride 2 is padded alike on
 both sides.
@@ -61,13 +65,40 @@ class ResizeUpsampling(_Upsampling):
         return tf.raw_ops.ResizeNearestNeighbor(images=x, size=size_hw)
 
 
+class CarriedReLU(layers.Layer):
+    """max(x, 0) as the activation of a convolution that multiplies by 1."""
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
+    def call(self, x):
+        """Maps (B, H, W, C) to the same shape."""
+        one = tf.ones((1, 1, x.shape[-1], 1), x.dtype)
+        return tf.nn.relu(tf.nn.depthwise_conv2d(x, one, [1, 1, 1, 1], "VALID"))
+
+
 def tflite_twin(layer: layers.Layer) -> layers.Layer | None:
     """Returns a layer that computes the same and costs less in a `.tflite` file.
 
     The twin has the layer's name, and no weights, as the layer has none. None for all
     layers that are lean.
     """
+    if _is_lone_relu(layer):
+        return CarriedReLU(name=layer.name, dtype="float32")
     return _twin(layer, BlockUpsampling)
+
+
+def _is_lone_relu(layer) -> bool:
+    """Tells rectifiers of maps that others read, too, as they were before."""
+    config = layer.get_config()
+    is_plain = isinstance(layer, layers.ReLU) and not (
+        config["max_value"] or config["negative_slope"] or config["threshold"]
+    )
+    if not is_plain or len(layer._inbound_nodes) != 1:
+        return False
+    (source,) = layer._inbound_nodes[0].input_tensors
+    readers = source._keras_history.operation._outbound_nodes
+    return len(source.shape) == 4 and len(readers) > 1
 
 
 def onnx_twin(layer: layers.Layer) -> layers.Layer | None:

@@ -5,7 +5,12 @@ from exported_files import BGR, CODEC, INPUT_HW, SKELETON, smooth_crops
 from keras import layers
 
 from keras_pose.contract import keras_contract
-from keras_pose.exporting.float_graph.lean import BlockUpsampling, onnx_twin, tflite_twin
+from keras_pose.exporting.float_graph.lean import (
+    BlockUpsampling,
+    CarriedReLU,
+    onnx_twin,
+    tflite_twin,
+)
 from keras_pose.exporting.float_graph.serving import in_float32
 from keras_pose.exporting.formats.table import export_formats
 from keras_pose.exporting.inspection.audit import audit_file
@@ -50,11 +55,37 @@ def test_a_network_is_exported_with_lean_layers_and_its_weights():
     np.testing.assert_array_equal(lean(images), model(images))
 
 
+def rectified(is_shared):
+    """A sum that is rectified, and read as it is by another layer or not."""
+    image = keras.Input((4, 6, 3), name="image")
+    x = layers.Conv2D(5, 3, padding="same", name="conv")(image)
+    total = layers.Add(name="add")([x, x])
+    outputs = [layers.ReLU(name="relu")(total)]
+    if is_shared:
+        outputs.append(layers.Conv2D(5, 1, name="other")(total))
+    return keras.Model(image, layers.Concatenate(name="all")([*outputs, x]), name="toy")
+
+
+def test_a_rectifier_of_what_others_read_is_carried_by_a_convolution():
+    model = rectified(is_shared=True)
+    images = np.random.default_rng(0).standard_normal((2, 4, 6, 3)).astype("float32")
+
+    lean = in_float32(model, tflite_twin)
+
+    assert isinstance(lean.get_layer("relu"), CarriedReLU)
+    np.testing.assert_array_equal(lean(images), model(images))
+    # Alone, it becomes part of the sum by itself.
+    alone = rectified(is_shared=False)
+    assert in_float32(alone, tflite_twin) is alone
+
+
 @pytest.mark.slow
 def test_files_hold_the_lean_operators(tmp_path):
     image = keras.Input((*INPUT_HW, 3), name="image")
     x = layers.Conv2D(8, 3, strides=8, padding="same")(image)
     x = layers.UpSampling2D(2, name="up")(x)
+    total = layers.Add()([x, x])
+    x = layers.Concatenate()([layers.ReLU()(total), total])
     model = keras.Model(image, layers.Conv2D(SKELETON.num_keypoints, 1)(x), name="toy")
     contract = keras_contract(model, CODEC, SKELETON, BGR)
     paths = {name: tmp_path / f"{name}.tflite" for name in ("float32", "int8")}
