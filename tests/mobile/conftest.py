@@ -1,18 +1,15 @@
 """What the tests of the browser's part need: programs, and the page's server."""
 
 import importlib.util
-import json
 import re
 import shutil
 import subprocess
-import threading
 from pathlib import Path
 
 import pytest
 
 WEB = Path(__file__).resolve().parents[2] / "mobile_demo" / "web"
 OLDEST_NODE = 20
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
 
 @pytest.fixture(scope="session")
@@ -28,12 +25,18 @@ def node():
 
 
 @pytest.fixture(scope="session")
-def serve():
-    """The module mobile_demo/web/serve.py."""
-    spec = importlib.util.spec_from_file_location("web_serve", WEB / "serve.py")
+def browser():
+    """The module mobile_demo/web/browser.py."""
+    spec = importlib.util.spec_from_file_location("web_browser", WEB / "browser.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope="session")
+def serve(browser):
+    """The module mobile_demo/web/serve.py."""
+    return browser.load_serve()
 
 
 @pytest.fixture(scope="session")
@@ -44,31 +47,16 @@ def litert_js():
 
 
 @pytest.fixture(scope="session")
-def browse(node, litert_js, serve, tmp_path_factory):
+def browse(node, litert_js, browser, serve, tmp_path_factory):
     """Opens the page for a folder of models in headless Chromium; returns its report."""
-    chromium = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if chromium is None:
-        pytest.skip(f"needs a browser: one of the programs {', '.join(BROWSERS)}")
-    if not (WEB / "node_modules" / "playwright-core").is_dir():
-        pytest.skip("needs playwright-core: run `npm ci` in mobile_demo/web")
+    try:
+        browser.find_browser()
+    except browser.AbsentError as error:
+        pytest.skip(f"needs {error}")
 
     def run(models, **plan):
         output = tmp_path_factory.mktemp("browser")
-        server = serve.open_server(serve.build_site(models), "127.0.0.1", 0, False)
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        url = f"http://localhost:{server.server_address[1]}/"
-        plan |= {"url": url, "output": str(output), "chromium": chromium}
-        command = [node, "tests/browse.js", json.dumps(plan)]
-        try:
-            result = subprocess.run(
-                command, cwd=WEB, capture_output=True, text=True, timeout=400
-            )
-        finally:
-            server.shutdown()
-            server.server_close()
-        assert result.returncode == 0, result.stderr
-        report = json.loads((output / "report.json").read_text())
-        assert "error" not in report, (report["error"], report["log"])
+        report = browser.browse(serve.build_site(models), output, **plan)
         return report | {"folder": output}
 
     return run

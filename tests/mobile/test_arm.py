@@ -51,16 +51,15 @@ def pictures(input_hw):
     return np.stack([person[rows][:, columns], noise.astype(np.uint8)])[:, None]
 
 
-def assert_equal_on_arm(arm_python, model, input_hw, tmp_path):
+def outputs_here_and_there(arm_python, model, input_hw, tmp_path):
+    """Yields name, x86's and ARM's values of each output."""
     np.save(tmp_path / "inputs.npy", pictures(input_hw))
-
     here = run([sys.executable], {}, model, tmp_path / "inputs.npy", tmp_path / "here.npz")
     there = run(*arm_python, model, tmp_path / "inputs.npy", tmp_path / "there.npz")
-
     assert here.keys() == there.keys()
     for name, values in here.items():
-        np.testing.assert_array_equal(there[name], values, err_msg=name)
         assert len(np.unique(values)) > 10, name  # else equality says nothing
+        yield name, values, there[name]
 
 
 def test_what_is_emulated_is_arm(arm_python):
@@ -82,11 +81,18 @@ def test_a_shipped_int8_model_gives_the_same_bits_on_arm(arm_python, kind, tmp_p
 
     model = shipped_file(kind, "int8")
     read = read_detector_contract if is_detector(model) else read_contract
-    assert_equal_on_arm(arm_python, model, read(model).input.shape[1:3], tmp_path)
+    input_hw = read(model).input.shape[1:3]
+    for name, here, there in outputs_here_and_there(arm_python, model, input_hw, tmp_path):
+        np.testing.assert_array_equal(there, here, err_msg=name)
 
 
-def test_a_model_that_decodes_itself_gives_the_same_bits_on_arm(arm_python, tmp_path):
+def test_keypoints_decoded_in_the_graph_are_the_same_on_arm(arm_python, tmp_path):
     from mobile.colour_models import POSE_HW, export_pose
 
     model = export_pose(tmp_path / "pose.tflite", "int8", with_decode=True)
-    assert_equal_on_arm(arm_python, model, POSE_HW, tmp_path)
+
+    ((_, here, there),) = outputs_here_and_there(arm_python, model, POSE_HW, tmp_path)
+    # Scores are integers of the network, made real. DARK's logarithms are floats, whose
+    # last digits are each processor's own (seen: 0.00003 pixel).
+    np.testing.assert_array_equal(there[..., 2], here[..., 2])
+    np.testing.assert_allclose(there[..., :2], here[..., :2], atol=1e-3)

@@ -40,10 +40,10 @@ def write_clip(path, frames):
     return str(path)
 
 
-def frames_of(report):
-    """Returns the RGB pictures that the page saw."""
+def frames_of(report, name="frame"):
+    """Yields the RGB pictures that the page saw, or ("view") those that it showed."""
     for index, frame in enumerate(report["frames"]):
-        pixels = np.fromfile(report["folder"] / f"frame_{index}.rgba", np.uint8)
+        pixels = np.fromfile(report["folder"] / f"{name}_{index}.rgba", np.uint8)
         yield pixels.reshape(frame["height"], frame["width"], 4)[..., :3].copy()
 
 
@@ -95,6 +95,42 @@ def test_the_page_draws_on_camera_frames_what_python_finds(browse, colour_models
     assert report["opened"]["isIsolated"]
     # Loaded once, the page works without a network.
     assert report["offline"]["state"] == "ready", report["offline"]
+
+
+@pytest.mark.very_slow
+def test_the_front_camera_is_a_mirror_picture_and_skeleton_alike(
+    browse, colour_models, tmp_path
+):
+    from mobile.colour_models import SKELETON, frame
+
+    clip = write_clip(tmp_path / "clip.mjpeg", [frame(i) for i in range(30)])
+
+    report = browse(colour_models, clip=clip, frames=3, isFront=True)
+
+    pose, detector = colour_models / "pose.tflite", colour_models / "detector.tflite"
+    # What is computed is not mirrored: Python finds the same in the unmirrored frames.
+    assert assert_drawn_as_in_python(report, pose, detector, detect_every=10) >= 3
+    for picture, view, drawn in zip(
+        frames_of(report), frames_of(report, "view"), report["frames"], strict=True
+    ):
+        assert drawn["isMirrored"]
+        mirrored = np.abs(view.astype(int) - picture[:, ::-1]).max(axis=2) <= 2
+        plain = np.abs(view.astype(int) - picture).max(axis=2) <= 2
+        # All but skeletons and numbers; the scene itself is not symmetric.
+        assert mirrored.mean() > 0.8 > plain.mean()
+        for person in drawn["people"]:
+            for k, (x, y) in enumerate(np.reshape(person["keypointsXy"], (-1, 2))):
+                column, row = round(picture.shape[1] - 1 - x), round(y)
+                color = SIDE_COLORS[SKELETON.names[k].partition("_")[0]]
+                np.testing.assert_allclose(view[row, column], color, atol=2)
+
+
+# Of drawing.js: the person's own left and right, and what is neither.
+SIDE_COLORS = {
+    "left": (0xFF, 0x9F, 0x43),
+    "right": (0x48, 0xB6, 0xFF),
+    "nose": (0xF4, 0xF6, 0xF8),
+}
 
 
 @pytest.mark.very_slow
@@ -183,6 +219,38 @@ def test_the_page_says_what_is_in_the_way(browse, colour_models, tmp_path):
 
 
 @pytest.mark.very_slow
+def test_a_bundle_is_held_against_its_manifest(browse, colour_models, tmp_path):
+    from keras_pose.files import file_sha256, read_json, write_json
+
+    for name in ("pose", "detector"):
+        # Alone: what the page must know of the files is inside them.
+        shutil.copy(colour_models / f"{name}.tflite", tmp_path)
+    (tmp_path / "keypoints.txt").write_text("nose\n")
+    files = {
+        path.name: {"bytes": path.stat().st_size, "sha256": file_sha256(path)}
+        for path in tmp_path.iterdir()
+    }
+    manifest = {
+        "format": "keras_pose mobile bundle",
+        "format_version": "1.1",
+        "models": {"pose": "pose.tflite", "detector": "detector.tflite"},
+        "labels": {"pose": "keypoints.txt"},
+        "files": files,
+    }
+    write_json(tmp_path / "manifest.json", manifest)
+    assert browse(tmp_path)["opened"]["state"] == "ready"
+
+    (tmp_path / "keypoints.txt").write_text("hand\n")
+    changed = browse(tmp_path)["opened"]
+    assert changed["state"] == "failed"
+    assert "keypoints.txt is not the file of its bundle" in changed["message"]
+
+    newer = read_json(tmp_path / "manifest.json") | {"format_version": "2.0"}
+    write_json(tmp_path / "manifest.json", newer)
+    assert "has version 2.0; this app reads 1" in browse(tmp_path)["opened"]["message"]
+
+
+@pytest.mark.very_slow
 def test_a_video_file_is_followed(browse, colour_models, tmp_path):
     from mobile.colour_models import frame
 
@@ -242,7 +310,9 @@ def test_the_server_sends_types_and_what_threads_need(serve, litert_js, tmp_path
     assert page.headers["Cross-Origin-Embedder-Policy"] == "require-corp"
     wasm, _ = get("/litert/wasm/litert_wasm_internal.wasm")
     assert wasm.headers["Content-Type"] == "application/wasm"
-    (listed,) = json.loads(get("/models/index.json")[1])
+    index = json.loads(get("/models/index.json")[1])
+    (listed,) = index["models"]
+    assert index["manifest"] is None
     assert get(f"/{listed['path']}")[1] == b"not looked at"
     again, nothing = get("/app.js", **{"If-None-Match": get("/app.js")[0].headers["ETag"]})
     assert (again.status, nothing) == (304, b"")

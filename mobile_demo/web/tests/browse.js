@@ -3,7 +3,7 @@
  *
  *     node tests/browse.js '{"url": "http://localhost:8000/", "output": "DIR", ...}'
  *
- * tests/mobile/test_web_page.py runs it and judges. Options: see `Plan`.
+ * browser.py runs it, for tests/mobile/test_web_page.py and measure.py. Options: see `Plan`.
  *
  * @typedef {object} Plan
  * @property {string} url
@@ -12,6 +12,10 @@
  * @property {string} [clip] .mjpeg or .y4m that the camera plays; without it there is none.
  * @property {boolean} [isRefused] whether the user refuses the camera.
  * @property {boolean} [hasGpu] whether to offer WebGPU, computed by the processor.
+ * @property {boolean} [isFront] whether to turn to the front camera, and to keep its frames
+ * only, each with what the page shows.
+ * @property {{detectEvery: string, seconds: number}[]} [rates] how often to detect, one
+ * after the other, and for how long; the report has frames per second and stage times.
  * @property {string} [file] picture or video to open instead of the camera.
  * @property {number} [frames] how many to write down.
  * @property {Record<string, string>} [selects] values of select elements, by id.
@@ -68,35 +72,68 @@ async function words() {
  * @param {number} count
  */
 async function keepFrames(count) {
-  await page.evaluate((wanted) => {
+  await page.evaluate(([wanted, isFront]) => {
     /** @type {any[]} */
     const kept = [];
     Object.assign(window, { kept });
     document.addEventListener("poses", (event) => {
       const { image, people, ...rest } = /** @type {CustomEvent} */ (event).detail;
-      if (kept.length >= wanted) return;
+      if (kept.length >= wanted || (isFront && !rest.isMirrored)) return;
+      const view = /** @type {HTMLCanvasElement} */ (document.getElementById("view"));
+      const shown = isFront && view.getContext("2d")?.getImageData(0, 0, view.width, view.height).data;
       const plain = people.map((/** @type {any} */ person) => ({
         ...person,
         keypointsXy: [...person.keypointsXy],
         keypointScores: [...person.keypointScores],
       }));
-      kept.push({ ...rest, people: plain, width: image.width, height: image.height, data: image.data.slice() });
+      const { width, height } = image;
+      kept.push({ ...rest, people: plain, width, height, pixels: { frame: image.data.slice(), view: shown } });
     });
-  }, count);
+  }, /** @type {const} */ ([count, plan.isFront]));
 }
 
 /** @param {number} index */
 async function writeFrame(index) {
   const { base64, ...rest } = await page.evaluate((i) => {
-    const { data, ...others } = /** @type {any} */ (window).kept[i];
-    let text = "";
-    for (let start = 0; start < data.length; start += 8192) {
-      text += String.fromCharCode(...data.subarray(start, start + 8192));
+    const { pixels, ...others } = /** @type {any} */ (window).kept[i];
+    /** @type {Record<string, string>} */
+    const base64 = {};
+    for (const [name, data] of Object.entries(pixels)) {
+      let text = "";
+      for (let start = 0; data && start < data.length; start += 8192) {
+        text += String.fromCharCode(...data.subarray(start, start + 8192));
+      }
+      base64[name] = btoa(text);
     }
-    return { ...others, base64: btoa(text) };
+    return { ...others, base64 };
   }, index);
-  writeFileSync(join(plan.output, `frame_${index}.rgba`), Buffer.from(base64, "base64"));
+  for (const [name, text] of Object.entries(base64)) {
+    if (text) writeFileSync(join(plan.output, `${name}_${index}.rgba`), Buffer.from(text, "base64"));
+  }
   return rest;
+}
+
+/**
+ * Counts the frames of some seconds.
+ * @param {{detectEvery: string, seconds: number}} wish
+ */
+async function measureRate({ detectEvery, seconds }) {
+  await page.evaluate((every) => {
+    const select = /** @type {HTMLSelectElement} */ (document.getElementById("detect-every"));
+    select.value = every;
+    /** @type {{frames: any[], started: number}} */
+    const rate = { frames: [], started: performance.now() };
+    Object.assign(window, { rate });
+    document.addEventListener("poses", (event) => {
+      const { stages, people, isDetected } = /** @type {CustomEvent} */ (event).detail;
+      rate.frames.push({ stages, isDetected, count: people.length });
+    });
+  }, detectEvery);
+  await page.waitForTimeout(1000 * seconds);
+  return page.evaluate((every) => {
+    const { frames, started } = /** @type {any} */ (window).rate;
+    return { detectEvery: every, seconds: (performance.now() - started) / 1000, frames };
+  }, detectEvery);
 }
 
 /** @type {Record<string, any>} */
@@ -117,8 +154,11 @@ try {
   await keepFrames(count);
   if (plan.file) await page.locator("#file").setInputFiles(plan.file);
   else if (report.opened.state === "ready") await page.locator("#camera").click();
+  if (plan.isFront) await page.locator("#turn").click();
+  report.rates = [];
+  for (const wish of plan.rates ?? []) report.rates.push(await measureRate(wish));
   if (count) {
-    await page.waitForFunction((wanted) => /** @type {any} */ (window).kept.length >= wanted, count, { timeout: 120_000 });
+    await page.waitForFunction((wanted) => /** @type {any} */ (window).kept.length >= wanted, count, { timeout: 300_000 });
   } else {
     await page.waitForTimeout(1500);
   }
