@@ -22,7 +22,7 @@ pytestmark = pytest.mark.very_slow
 def core(tmp_path_factory):
     """The class path of the compiled core and its tests."""
     jar = tmp_path_factory.mktemp("kotlin") / "core.jar"
-    return compile_jar(jar, KOTLIN / "src", KOTLIN / "test")
+    return compile_jar(jar, *(KOTLIN / part for part in ("src", "parity", "test")))
 
 
 def test_the_kotlin_core_replays_the_parity_pack(core):

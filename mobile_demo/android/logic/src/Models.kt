@@ -1,0 +1,116 @@
+/** Which models the app has, and whether they are whole; SPEC.md, section 12, and docs/contract.md, "A bundle for apps". */
+package keraspose.phone
+
+import keraspose.Contract
+import keraspose.ContractError
+import keraspose.DetectorContract
+import keraspose.Json
+import keraspose.PoseContract
+import keraspose.readContract
+import java.security.MessageDigest
+
+private const val BUNDLE_FORMAT = "keras_pose mobile bundle"
+private const val BUNDLE_VERSION = "1"
+internal const val REMEDY = "Fill the app anew by export/bundle_mobile.py, and build it again."
+const val CONTRACT_NAME = "pose_model.json"
+const val MANIFEST_NAME = "manifest.json"
+
+/** A folder of model files, wherever it is. */
+interface Folder {
+    /** Name for the screen. */
+    val title: String
+
+    /** A file's content; null where there is none. */
+    fun read(path: String): ByteArray?
+}
+
+/** A model that can be chosen. */
+class ModelEntry(val folder: Folder, val fileName: String, val task: String, val title: String)
+
+/** What [folder] holds. @property boxThreshold score above which the detector's boxes are believed. */
+class Bundle(val entries: List<ModelEntry>, val boxThreshold: Float?)
+
+/** A contract, and the file that it was held against. */
+class CheckedModel(val contract: Contract, val bytes: ByteArray)
+
+/**
+ * Reads the app's own folder, and holds every file that the app uses against the manifest.
+ *
+ * @throws ContractError in words for the user, who sees which file is missing or another.
+ */
+fun openBundle(folder: Folder): Bundle {
+    val manifest = Json.parse(text(folder, MANIFEST_NAME))
+    if (manifest.find("format")?.text() != BUNDLE_FORMAT) {
+        throw ContractError("$MANIFEST_NAME is not that of a bundle of models. $REMEDY")
+    }
+    val version = manifest.find("format_version")?.text() ?: "none"
+    if (version.substringBefore('.') != BUNDLE_VERSION) {
+        throw ContractError("The models come as a bundle of version $version; this app reads $BUNDLE_VERSION. $REMEDY")
+    }
+    val files = manifest["files", "files"]
+    for (name in files.keys()) {
+        // Parity packs are read when somebody asks for the check.
+        if (!name.startsWith("parity/")) checkFile(folder, name, files[name, name])
+    }
+    val entries = modelsIn(folder)
+    val defaults = manifest["models", "models"].let { models -> models.keys().map { models[it, it].text() } }
+    for (name in defaults) {
+        if (entries.none { it.fileName == name }) throw ContractError("$CONTRACT_NAME does not describe $name. $REMEDY")
+    }
+    val threshold = manifest.find("settings")?.find("box_threshold")?.number()?.toFloat()
+    return Bundle(entries.sortedByDescending { it.fileName in defaults }, threshold)
+}
+
+private fun text(folder: Folder, name: String): String {
+    val bytes = folder.read(name) ?: throw ContractError("The app has no models: $name is missing. $REMEDY")
+    return String(bytes, Charsets.UTF_8)
+}
+
+private fun checkFile(folder: Folder, name: String, said: Json) {
+    val bytes = folder.read(name) ?: throw ContractError("The file $name of the app's models is missing. $REMEDY")
+    val actual = sha256(bytes)
+    val promised = said["files.sha256", "sha256"].text()
+    if (bytes.size != said["files.bytes", "bytes"].integer() || actual != promised) {
+        throw ContractError(
+            "$name is not the file that $MANIFEST_NAME names: ${bytes.size} bytes, SHA-256 ${actual.take(12)}, " +
+                "not ${promised.take(12)}. $REMEDY"
+        )
+    }
+}
+
+fun sha256(bytes: ByteArray): String =
+    MessageDigest.getInstance("SHA-256").digest(bytes).joinToString("") { "%02x".format(it) }
+
+/** Lists the models of any folder with a contract; one that cannot be read is listed, and refused when it is chosen. */
+fun modelsIn(folder: Folder): List<ModelEntry> {
+    val json = folder.read(CONTRACT_NAME)?.let { Json.parse(String(it, Charsets.UTF_8)) } ?: return listOf()
+    val models = json["models", "models"]
+    return models.keys().map { name ->
+        val entry = models[name, name]
+        val task = entry.find("task")?.text() ?: "top_down"
+        val size = entry.find("input")?.find("shape")?.items()?.drop(1)?.take(2)?.joinToString("x") { it.integer().toString() }
+        val details = listOfNotNull(entry.find("quantization")?.text(), size).joinToString(", ")
+        val model = entry.find("model")?.text() ?: name
+        ModelEntry(folder, name, task, "$model ($details), $name${folder.title}")
+    }
+}
+
+/**
+ * Reads a chosen model, and holds its bytes against its contract.
+ *
+ * @param task what it is to be used for: "top_down" or "detection".
+ * @throws ContractError in words for the user.
+ */
+fun readModel(entry: ModelEntry, task: String): CheckedModel {
+    if (entry.task != task) throw ContractError("${entry.fileName} is a model for ${entry.task}, not for $task.")
+    val bytes = entry.folder.read(entry.fileName) ?: throw ContractError("The file ${entry.fileName} is missing.")
+    val contract = readContract(text(entry.folder, CONTRACT_NAME), entry.fileName, bytes)
+    for (dtype in listOf(contract.input.dtype) + outputsOf(contract).map { it.dtype }) bytesOf(dtype)
+    return CheckedModel(contract, bytes)
+}
+
+/** All outputs of a model. */
+fun outputsOf(contract: Contract) = when (contract) {
+    is PoseContract -> listOf(contract.output)
+    is DetectorContract -> contract.levels.flatMap { listOf(it.scores, it.distances) }
+}

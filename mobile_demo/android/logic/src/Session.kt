@@ -1,0 +1,86 @@
+/** What happens to one frame after the other: the core's parts, put together; SPEC.md, section 1. */
+package keraspose.phone
+
+import keraspose.Detection
+import keraspose.DetectorNetwork
+import keraspose.OksTracker
+import keraspose.OneEuroSmoother
+import keraspose.Person
+import keraspose.Picture
+import keraspose.PoseContract
+import keraspose.PoseEstimator
+import keraspose.RegionFollower
+import keraspose.Run
+import keraspose.findPeopleBy
+
+/** A pose model's file that is ready. */
+class PoseNetwork(val contract: PoseContract, val run: Run)
+
+/** @property boxThreshold null: the core's. */
+class Settings(val detectEvery: Int = 10, val isSmoothed: Boolean = true, val boxThreshold: Float? = null)
+
+/** @property stages milliseconds. @property isDetected whether the detector was asked. */
+class Analysis(val people: List<Person>, val stages: Map<String, Double>, val isDetected: Boolean)
+
+/** Finds and follows the people of a video, or finds those of single pictures. On one thread. */
+class Session(pose: PoseNetwork, detector: DetectorNetwork?, private val settings: Settings) {
+    val skeleton = pose.contract.skeleton
+    private val stages = LinkedHashMap<String, Double>()
+    private val estimator = PoseEstimator(
+        pose.contract, pose.run, finder(detector), stopwatch = { stage, nanoseconds -> add(stage, nanoseconds) }
+    )
+    private lateinit var follower: RegionFollower
+    private lateinit var tracker: OksTracker
+    private lateinit var smoother: OneEuroSmoother
+    private var lastSeconds = Double.NEGATIVE_INFINITY
+
+    init {
+        restart()
+    }
+
+    /** Forgets all people, as for another video. */
+    fun restart() {
+        follower = RegionFollower(estimator, settings.detectEvery)
+        tracker = OksTracker(skeleton.sigmas)
+        smoother = OneEuroSmoother()
+        lastSeconds = Double.NEGATIVE_INFINITY
+    }
+
+    /** Finds the people of a picture on its own: neither tracks nor smoothing. */
+    fun picture(image: Picture): Analysis {
+        stages.clear()
+        return Analysis(estimator.poses(image), LinkedHashMap(stages), true)
+    }
+
+    /** Finds the people of a video's next frame; a time that does not rise is another video's. */
+    fun frame(image: Picture, seconds: Double): Analysis {
+        stages.clear()
+        if (seconds <= lastSeconds) restart()
+        lastSeconds = seconds
+        val numDetected = follower.numDetected
+        val tracked = tracker.update(follower.next(image))
+        val people = if (settings.isSmoothed) smoother.next(tracked, seconds) else tracked
+        return Analysis(people, LinkedHashMap(stages), follower.numDetected > numDetected)
+    }
+
+    private fun finder(detector: DetectorNetwork?): ((Picture) -> List<Detection>)? {
+        if (detector == null) return null
+        var inNetwork = 0L
+        val timed = DetectorNetwork(detector.contract) { input ->
+            val started = System.nanoTime()
+            detector.run(input).also { inNetwork = System.nanoTime() - started }
+        }
+        val find = if (settings.boxThreshold == null) findPeopleBy(timed) else findPeopleBy(timed, settings.boxThreshold)
+        return { image ->
+            val started = System.nanoTime()
+            find(image).also {
+                add("detector", inNetwork)
+                add("boxes", System.nanoTime() - started - inNetwork)
+            }
+        }
+    }
+
+    private fun add(stage: String, nanoseconds: Long) {
+        stages[stage] = (stages[stage] ?: 0.0) + nanoseconds / 1e6
+    }
+}

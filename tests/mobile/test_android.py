@@ -1,0 +1,282 @@
+"""The Android app: compiled against a real android.jar, packed, signed and looked into.
+
+Nothing runs on a device here. What is not Android's own (`logic/`) runs on the JVM.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import xml.etree.ElementTree as ElementTree
+import zipfile
+
+import pytest
+from mobile.kotlin_tools import ANDROID, compile_jar, require_toolchain, run_java
+
+from keras_pose.drawing import keypoint_colors, limb_colors, track_color
+from keras_pose.skeleton import COCO_17
+
+ROOT = ANDROID.parents[1]
+APP = ANDROID / "app" / "src" / "main"
+NAMESPACE = "{http://schemas.android.com/apk/res/android}"
+
+
+def read_catalog() -> dict[str, str]:
+    text = (ANDROID / "gradle" / "libs.versions.toml").read_text()
+    return dict(re.findall(r'^([\w-]+) = "([^"]+)"$', text, re.MULTILINE))
+
+
+def kotlin_sources() -> str:
+    return "\n".join(path.read_text() for path in sorted((APP / "kotlin").glob("*.kt")))
+
+
+@pytest.mark.parametrize(
+    "path", [path.relative_to(ANDROID) for path in sorted(APP.rglob("*.xml"))], ids=str
+)
+def test_resources_are_well_formed(path):
+    ElementTree.parse(ANDROID / path)
+
+
+def test_every_string_and_view_that_the_app_asks_for_is_there():
+    strings = ElementTree.parse(APP / "res" / "values" / "strings.xml").getroot()
+    named = {child.get("name") for child in strings}
+    layout = ElementTree.parse(APP / "res" / "layout" / "main.xml")
+    ids = {node.get(f"{NAMESPACE}id", "").split("/")[-1] for node in layout.iter()}
+    markup = "\n".join(path.read_text() for path in APP.rglob("*.xml"))
+    sources = kotlin_sources()
+
+    used = set(re.findall(r"R\.(?:string|plurals)\.(\w+)", sources))
+    used |= set(re.findall(r"@string/(\w+)", markup))
+
+    assert used == named  # nothing is missing, nothing is left over
+    assert set(re.findall(r"R\.id\.(\w+)", sources)) <= ids
+
+
+def test_strings_take_as_many_values_as_they_are_given():
+    strings = ElementTree.parse(APP / "res" / "values" / "strings.xml").getroot()
+    wanted = {
+        node.get("name"): len(set(re.findall(r"%(\d)\$", node.text or "")))
+        for node in strings
+    }
+    given = re.findall(
+        r"getString\(R\.string\.(\w+)((?:, [\w.]+(?:\([^()]*\))?)*)\)", kotlin_sources()
+    )
+
+    assert len(given) >= 8
+    for name, values in given:
+        assert wanted[name] == values.count(", "), name
+
+
+def test_the_manifest_asks_for_the_camera_and_for_no_internet():
+    manifest = ElementTree.parse(APP / "AndroidManifest.xml").getroot()
+    permissions = [
+        node.get(f"{NAMESPACE}name") for node in manifest.iter("uses-permission")
+    ]
+    features = {
+        node.get(f"{NAMESPACE}name"): node.get(f"{NAMESPACE}required")
+        for node in manifest.iter("uses-feature")
+    }
+
+    assert permissions == ["android.permission.CAMERA"]
+    # Pictures need none. The permission alone would imply `camera` as required.
+    assert set(features) == {"android.hardware.camera.any", "android.hardware.camera"}
+    assert set(features.values()) == {"false"}
+    # Gradle takes it from build.gradle.kts and refuses it here; build_apk.sh adds it.
+    assert manifest.get("package") is None
+
+
+def test_the_gradle_project_names_what_is_there():
+    build = (ANDROID / "app" / "build.gradle.kts").read_text()
+    folders = re.search(r"kotlin\.srcDirs\(([^)]*)\)", build)[1]
+    for folder in re.findall(r'"([^"]+)"', folders):
+        assert list((ANDROID / "app" / folder).glob("*.kt")), folder
+    for name in re.findall(r'"(\.\./\w+\.pro)"', build):
+        assert (ANDROID / "app" / name).is_file()
+    catalog = read_catalog()
+    for name in re.findall(r"libs\.versions\.(\w+)", build):
+        assert name in catalog
+    activity = ElementTree.parse(APP / "AndroidManifest.xml").find("application/activity")
+    namespace = re.search(r'namespace = "([\w.]+)"', build)[1]
+    assert activity.get(f"{NAMESPACE}name") == f"{namespace}.MainActivity"
+    assert f'package="{namespace}"' in (ANDROID / "build_apk.sh").read_text()
+    assert f"package {namespace}\n" in kotlin_sources()
+
+
+def test_the_gradle_projects_versions_go_together():
+    catalog = read_catalog()
+    wrapper = (ANDROID / "gradle" / "wrapper" / "gradle-wrapper.properties").read_text()
+
+    # What the release notes of the Android Gradle plugin 8.13 ask for.
+    assert catalog["agp"].startswith("8.13.")
+    assert "gradle-8.13-bin.zip" in wrapper
+    assert int(catalog["compileSdk"]) <= 36
+    assert int(catalog["minSdk"]) <= int(catalog["targetSdk"]) <= int(catalog["compileSdk"])
+    # The sources are checked against the API of the oldest Android that the app runs on.
+    assert catalog["minSdk"] == "23"
+
+
+def test_only_one_file_knows_litert():
+    users = {
+        path.name
+        for folder in (APP / "kotlin", ANDROID / "logic", ANDROID.parent / "kotlin")
+        for path in folder.rglob("*.kt")
+        if "org.tensorflow" in path.read_text()
+    }
+
+    assert users == {"LiteRtNetwork.kt"}
+
+
+def test_the_stub_declares_what_the_app_uses_and_no_more():
+    adapter = (APP / "kotlin" / "LiteRtNetwork.kt").read_text()
+    imported = set(re.findall(r"^import (org\.tensorflow\.[\w.]+)$", adapter, re.MULTILINE))
+    stub = ANDROID / "stub"
+    declared = {
+        ".".join(path.relative_to(stub).with_suffix("").parts)
+        for path in stub.rglob("*.java")
+    }
+
+    assert imported == declared
+    methods = set(
+        re.findall(
+            r"native \S+ (\w+)\(", "".join(p.read_text() for p in stub.rglob("*.java"))
+        )
+    )
+    assert all(f"{method}(" in adapter for method in methods), methods
+
+
+def test_nothing_of_the_core_and_the_logic_is_androids():
+    for folder in (ANDROID / "logic", ANDROID.parent / "kotlin"):
+        for path in folder.rglob("*.kt"):
+            assert "import android" not in path.read_text(), path
+
+
+def test_scripts_are_valid_and_can_be_started():
+    for name in ("toolchain.sh", "build_apk.sh"):
+        assert (ANDROID / name).stat().st_mode & 0o111
+        subprocess.run(["bash", "-n", ANDROID / name], check=True)
+
+
+def test_the_toolchain_names_what_is_missing(tmp_path):
+    for program in ("bash", "dirname", "mkdir"):
+        (tmp_path / program).symlink_to(shutil.which(program))
+    environment = {
+        "PATH": str(tmp_path),
+        "KERAS_POSE_ANDROID_TOOLCHAIN": str(tmp_path / "t"),
+    }
+
+    result = subprocess.run(
+        ["bash", ANDROID / "toolchain.sh"], env=environment, capture_output=True, text=True
+    )
+
+    assert result.returncode == 1
+    assert "the program `apt-get` is missing" in result.stderr
+
+
+# --- with Android's tools
+
+
+@pytest.fixture
+def bundle(tmp_path):
+    """What export/bundle_mobile.py gives an app."""
+    folder = tmp_path / "models"
+    command = [sys.executable, ROOT / "export" / "bundle_mobile.py", "--output", folder]
+    subprocess.run(
+        list(map(str, [*command, "--cases", 1])), check=True, capture_output=True
+    )
+    return folder
+
+
+# One test, as compiling takes a minute: on a machine of many cores each would do it.
+@pytest.mark.very_slow
+def test_the_apps_logic_does_what_it_says_in_pythons_colours(bundle, tmp_path):
+    folders = [ANDROID.parent / "kotlin" / part for part in ("src", "parity")]
+    folders += [ANDROID / "logic" / part for part in ("src", "test")]
+    logic = compile_jar(tmp_path / "logic.jar", *folders)
+
+    result = run_java(logic, "keraspose.phone.TestsKt", bundle)
+    colours = run_java(logic, "keraspose.phone.TestsKt", "colours", bundle)
+
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert int(re.search(r"(\d+) passed", result.stdout)[1]) >= 19
+    expected = map(track_color, range(20)), keypoint_colors(COCO_17), limb_colors(COCO_17)
+    assert colours.stdout.splitlines() == [written(colors) for colors in expected]
+
+
+def written(colors) -> str:
+    return " ".join("{:02x}{:02x}{:02x}".format(*color) for color in colors)
+
+
+def run_tool(name: str, *arguments) -> str:
+    program = require_toolchain() / "bin" / name
+    return subprocess.run(
+        [program, *arguments], check=True, capture_output=True, text=True
+    ).stdout
+
+
+@pytest.mark.very_slow
+def test_the_apk_is_built_signed_and_whole(tmp_path):
+    require_toolchain()
+    result = subprocess.run(
+        [ANDROID / "build_apk.sh", "--output", tmp_path],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"PYTHON": sys.executable},
+    )
+
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "warning:" not in result.stderr.replace("VM warning:", ""), result.stderr
+    apk = tmp_path / "keras_pose.apk"
+    check_signature_and_manifest(apk)
+    check_classes(apk, tmp_path)
+    check_models(apk)
+
+
+def check_signature_and_manifest(apk):
+    verified = run_tool("apksigner", "verify", "--verbose", apk)
+    badging = run_tool("aapt", "dump", "badging", apk)
+    run_tool("zipalign", "-c", "4", apk)
+    catalog = read_catalog()
+
+    assert "Verified using v2 scheme (APK Signature Scheme v2): true" in verified
+    assert "package: name='keraspose.app'" in badging
+    assert f"sdkVersion:'{catalog['minSdk']}'" in badging
+    assert f"targetSdkVersion:'{catalog['targetSdk']}'" in badging
+    assert "launchable-activity: name='keraspose.app.MainActivity'" in badging
+    permissions = re.findall(r"uses-permission: name='([\w.]+)'", badging)
+    assert permissions == ["android.permission.CAMERA"]
+
+
+def check_classes(apk, folder):
+    with zipfile.ZipFile(apk) as archive:
+        archive.extract("classes.dex", folder)
+    dump = run_tool("dexdump", folder / "classes.dex")
+    classes = re.findall(r"Class descriptor\s+: 'L([^;]+);'", dump)
+
+    core = ("PoseEstimator", "RegionFollower", "OksTracker", "OneEuroSmoother")
+    app = (
+        "phone/Session",
+        "app/MainActivity",
+        "app/Camera",
+        "app/PoseView",
+        "app/LiteRtNetwork",
+    )
+    assert {f"keraspose/{name}" for name in core + app} <= set(classes)
+    # Of LiteRT there are only signatures to compile against: a half one must not be packed.
+    assert not [name for name in classes if name.startswith("org/tensorflow")]
+
+
+def check_models(apk):
+    models = APP / "assets" / "models"
+    with zipfile.ZipFile(apk) as archive:
+        entries = {info.filename: info for info in archive.infolist()}
+        for name in ("pose.tflite", "detector.tflite"):
+            # Not compressed, so that it can be mapped into memory.
+            assert entries[f"assets/models/{name}"].compress_type == zipfile.ZIP_STORED
+            assert archive.read(f"assets/models/{name}") == (models / name).read_bytes()
+    assert "assets/models/manifest.json" in entries
+    packed = sum(
+        entries[name].compress_size for name in entries if name.startswith("assets/")
+    )
+    # Code that nothing calls is left out: Kotlin's library alone would be more than this.
+    assert apk.stat().st_size < packed + 600_000
