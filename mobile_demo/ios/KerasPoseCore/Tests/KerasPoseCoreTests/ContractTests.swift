@@ -1,0 +1,67 @@
+import XCTest
+
+@testable import KerasPoseCore
+
+/// Contracts that fit are read; what does not fit is named.
+final class ContractTests: XCTestCase {
+    func testAContractThatFitsIsRead() throws {
+        let contract = try poseContract()
+        XCTAssertEqual(contract.head.model, "pose_slim A\n")
+        XCTAssertEqual(contract.head.signature, "serve")
+        XCTAssertEqual(contract.inputSize, ImageSize(height: 64, width: 48))
+        XCTAssertEqual(contract.output.shape, [1, 16, 12, 3])
+        XCTAssertEqual(contract.output.scale, 0.004)
+        XCTAssertEqual(contract.skeleton.sigmas, [usualSigma, usualSigma, usualSigma])
+        XCTAssertEqual(try detectorContract().levels.map(\.stride), [16])
+    }
+
+    func testAnotherFileIsRefused() {
+        assertRefused("not the file its contract", contractText, bytes: Data("another".utf8))
+        assertRefused("but not other.tflite", contractText, fileName: "other.tflite")
+    }
+
+    func testWhatTheseAppsCannotDoIsRefusedByName() {
+        assertRefused("schema version 99", replacing("\"schema_version\": 1", "\"schema_version\": 99"))
+        assertRefused("schema version none", replacing("schema_version", "version"))
+        assertRefused("not models for segmentation", replacing("top_down", "segmentation"))
+        assertRefused("not offsets", replacing("gaussian", "offsets"))
+        assertRefused("wants BGR images", replacing("RGB", "BGR"))
+        assertRefused("no tensors of the type float16", replacing("\"int8\", \"scale", "\"float16\", \"scale"))
+        assertRefused("do not stretch", replacing("\"gaussian\"", "\"udp\", \"stretches\": true"))
+    }
+
+    func testWhatDoesNotFitTogetherIsRefused() {
+        assertRefused("17x12x3 for the output", replacing("[null, 16, 12, 3]", "[null, 17, 12, 3]"))
+        assertRefused("expected 64x48x3", replacing("[1, 64, 48, 3]", "[1, 64, 40, 3]"))
+        assertRefused("lacks crop", replacing("\"crop\"", "\"cropped\""))
+        assertRefused("\"wide\" where a number is expected", replacing("1.25", "\"wide\""))
+        assertRefused("must be pairs below 3", replacing("[[0, 1]]", "[[0, 3]]"))
+        assertRefused("2 oks_sigmas for 3 keypoints", replacing("\"oks_sigmas\": []", "\"oks_sigmas\": [0.1, 0.1]"))
+        assertRefused("odd size, got 4", replacing("\"gaussian\"", "\"dark\", \"blur_kernel\": 4"))
+        assertRefused("a stride of 0", replacing("\"stride\": 4", "\"stride\": 0"))
+        assertRefused("not JSON, at byte", String(contractText.dropLast(3)))
+    }
+
+    func testADetectorsLevelsMustFit() throws {
+        XCTAssertThrowsError(try Contract(entry: try JSON(detectorEntryText.replacingOccurrences(of: "[16]", with: "[16, 32]")))) {
+            XCTAssertTrue("\($0)".contains("2 strides, 1 scores"), "\($0)")
+        }
+        XCTAssertThrowsError(try Contract(entry: try JSON(detectorEntryText.replacingOccurrences(of: "[16]", with: "[8]")))) {
+            XCTAssertTrue("\($0)".contains("expected 4x4x2"), "\($0)")
+        }
+    }
+
+    private func replacing(_ old: String, _ new: String) -> String {
+        XCTAssertTrue(contractText.contains(old))
+        return contractText.replacingOccurrences(of: old, with: new)
+    }
+
+    private func assertRefused(
+        _ words: String, _ text: String, fileName: String = "pose_model.tflite", bytes: Data = modelBytes, line: UInt = #line
+    ) {
+        XCTAssertThrowsError(try readContract(text, fileName: fileName, bytes: bytes), line: line) { error in
+            XCTAssertTrue(error is ContractError, "\(error)", line: line)
+            XCTAssertTrue("\(error)".contains(words), "\(error)", line: line)
+        }
+    }
+}

@@ -1,0 +1,99 @@
+"""What can be said of the iOS app without Xcode: its parts fit together."""
+
+import plistlib
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from keras_pose.parity.bundle import APP_FOLDERS, FORMAT, FORMAT_VERSION
+
+IOS = Path(__file__).resolve().parents[2] / "mobile_demo" / "ios"
+PACKAGE = IOS / "KerasPoseCore" / "Sources"
+
+
+def imports(folder):
+    """Returns the modules that each file of a folder imports."""
+    pattern = re.compile(r"^import (\w+)", re.M)
+    return {
+        path.name: set(pattern.findall(path.read_text())) for path in folder.glob("*.swift")
+    }
+
+
+@pytest.mark.parametrize("module", ["KerasPoseCore", "KerasPoseParity", "KerasPoseDemo"])
+def test_the_package_needs_foundation_only(module):
+    found = imports(PACKAGE / module)
+    own = {"KerasPoseCore"} - {module}
+
+    assert found
+    # Dispatch, like Foundation, comes with Swift on every platform.
+    assert set().union(*found.values()) <= {"Foundation", "Dispatch"} | own
+
+
+def test_one_file_knows_the_runtime():
+    runtimes = {
+        name for name, modules in imports(IOS / "App" / "Sources").items()
+        if "TensorFlowLite" in modules
+    }  # fmt: skip
+    assert runtimes == {"TFLiteNetwork.swift"}
+
+
+def test_users_are_told_what_the_camera_is_for():
+    info = plistlib.loads((IOS / "App" / "Info.plist").read_bytes())
+
+    # Without these words iOS ends an app that asks for the camera.
+    assert len(info["NSCameraUsageDescription"]) > 20
+    assert {"UIInterfaceOrientationPortrait", "UIInterfaceOrientationLandscapeLeft"} <= set(
+        info["UISupportedInterfaceOrientations"]
+    )
+    # Models are put into the app's folder by the Files app.
+    assert info["UIFileSharingEnabled"]
+    assert info["LSSupportsOpeningDocumentsInPlace"]
+
+
+def test_the_project_names_what_is_there():
+    project = (IOS / "project.yml").read_text()
+    paths = re.findall(r"path: (\S+)", project) + re.findall(r"_FILE: (\S+)", project)
+    models = APP_FOLDERS["ios"].removeprefix("ios/")
+
+    assert models in paths
+    for path in set(paths) - {models}:
+        assert (IOS / path).exists(), path
+    # The bundle is put in place of a folder, so the one around it must be there.
+    assert (IOS / models).parent.is_dir()
+    for product in ("KerasPoseCore", "KerasPoseDemo", "KerasPoseParity"):
+        assert product in project
+        assert (PACKAGE / product).is_dir()
+
+
+def test_the_app_reads_the_bundles_that_are_written():
+    source = (PACKAGE / "KerasPoseCore" / "Bundle.swift").read_text()
+    major = FORMAT_VERSION.partition(".")[0]
+
+    assert f'format = "{FORMAT}"' in source
+    assert f'majorVersion = "{major}"' in source
+
+
+@pytest.mark.parametrize("script", ["toolchain.sh", "swift.sh"])
+def test_scripts_are_programs(script):
+    if shutil.which("bash") is None:
+        pytest.skip("needs the program `bash`")
+    assert (IOS / script).stat().st_mode & 0o100
+    subprocess.run(["bash", "-n", str(IOS / script)], check=True)
+
+
+def test_without_swift_the_runner_says_what_to_do(tmp_path):
+    bash, folder = shutil.which("bash"), shutil.which("dirname")
+    if bash is None or folder is None:
+        pytest.skip("needs the programs `bash` and `dirname`")
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "dirname").symlink_to(folder)
+    variables = {"KERAS_POSE_SWIFT": str(tmp_path), "PATH": str(tmp_path / "bin")}
+    result = subprocess.run(
+        [bash, str(IOS / "swift.sh"), "test"], env=variables, capture_output=True, text=True
+    )
+
+    assert result.returncode == 1
+    assert "run mobile_demo/ios/toolchain.sh first" in result.stderr
