@@ -68,6 +68,7 @@ WITHIN_RANK = {
 # The same inside `exporting`: from the model, through its files, to what is told of them.
 EXPORTING_RANKS = {
     "children": 0,
+    "comparison": 0,
     "errors": 0,
     "sources": 0,
     "graphs": 0,
@@ -79,6 +80,7 @@ EXPORTING_RANKS = {
     "shipping": 4,
     "ledger": 5,
     "commands": 5,
+    "families": 6,
 }
 KERAS_ONLY = ("models", "losses.py", "detection/losses.py")
 

@@ -17,14 +17,24 @@ from keras_pose.zoo import build_model
 def float16_bytes(name: str) -> int:
     """Converts a network with random weights to float16 TFLite; returns the size.
 
-    At its default input and number of keypoints, from uint8 pixels to all its outputs,
-    with builtin ops only.
+    At its default input and number of keypoints.
 
     Raises:
         ValueError: if there is no such model.
     """
     keras.utils.set_random_seed(0)
-    model = build_model(name)
+    return len(any_tflite_bytes(build_model(name), is_float16=True))
+
+
+def any_tflite_bytes(model, is_float16: bool = False) -> bytes:
+    """Converts a network whether or not a contract describes it, to be measured only.
+
+    From uint8 pixels to all its outputs, an image at a time, with builtin ops only.
+
+    Args:
+        model: of the zoo.
+        is_float16: whether weights are halved.
+    """
     normalization = normalization_of(model)
     shape = (1, *model.inputs[0].shape[1:])
 
@@ -42,6 +52,7 @@ def float16_bytes(name: str) -> int:
             folder, signature_keys=[SIGNATURE]
         )
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
-        converter.optimizations = [tf.lite.Optimize.DEFAULT]
-        converter.target_spec.supported_types = [tf.float16]
-        return len(converter.convert())
+        if is_float16:
+            converter.optimizations = [tf.lite.Optimize.DEFAULT]
+            converter.target_spec.supported_types = [tf.float16]
+        return converter.convert()

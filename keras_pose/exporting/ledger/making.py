@@ -62,7 +62,7 @@ class LedgerSettings:
         formats: keys of `formats.table.FORMATS`.
         calibration_images: crops to calibrate integer files on.
         threads: numbers of threads to time files at.
-        num_runs: measurements of each.
+        num_runs: measurements of each; 0 to leave times out.
     """
 
     weights: str | None
@@ -176,7 +176,7 @@ def make_ledger(settings: LedgerSettings, say: Say = print) -> Ledger:
     rows = [reference]
     for name in settings.formats:
         rows.append(_measure(settings, name, entries[name], say))
-    times, peaks = _time(settings, source, rows, say)
+    times, peaks = _time(settings, source, rows, say) if settings.num_runs else ({}, {})
     rows = [dataclasses.replace(row, times=times.get(row.name, {})) for row in rows]
     return Ledger(origin["model"], origin["words"], calibration["words"], peaks, rows)
 

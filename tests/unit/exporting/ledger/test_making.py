@@ -157,6 +157,27 @@ def test_random_weights_are_measured_by_size_and_time_only(children, tmp_path):
     assert children.done == []
 
 
+def test_times_can_be_left_out(children, settings):
+    ledger = make_ledger(dataclasses.replace(settings, num_runs=0), silent)
+    assert "time" not in children.done
+    assert "ms, " not in as_markdown(ledger)
+    assert all(row.times == {} for row in ledger.rows)
+
+
+def test_a_detector_has_boxes_to_lose_and_no_keypoints_to_shift(
+    children, settings, monkeypatch
+):
+    def evaluate_file(path, data, keypoints_path):
+        value = 0.30 if "int8" in keypoints_path else 0.31
+        found = {"metric": "box AP", "value": value, "lower_is_better": False}
+        return {**found, "protocol": "coco val, 5 images", "measurement": {}}
+
+    monkeypatch.setattr(children, "evaluate_file", evaluate_file)
+    text = as_markdown(make_ledger(settings, silent))
+    assert "| format | MB | box AP | drop | ms, 1 threads |" in text
+    assert "| int8 | 0.00 | 0.3000 | +0.0100 | 2.00 |" in text
+
+
 @pytest.mark.parametrize("change", ["weights", "file"])
 def test_a_change_is_seen(children, settings, change):
     make_ledger(settings, silent)

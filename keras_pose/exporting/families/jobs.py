@@ -1,0 +1,133 @@
+"""The steps of the table of families, each to be run in a process of its own.
+
+They take and return what JSON can carry, and leave files behind.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from keras_pose.files import atomic_path
+
+SEED = 0
+# Times do not hang on ranges, so a few crops of noise will do.
+NUM_NOISE_CROPS = 2
+NUM_PROFILE_RUNS = 10
+# Those whose files have contracts.
+DESCRIBED_TASKS = ("top_down", "detection")
+
+
+def write_timing_files(
+    model: str, input_hw: list[int], float_path: str, int8_path: str
+) -> dict[str, Any]:
+    """Writes float32 and int8 files of a network with random weights, to be timed.
+
+    Their graphs are those of `export/to_tflite.py`, but the files have no contract, and
+    the int8 file's ranges are those of noise. Networks that no contract describes give all
+    their outputs.
+
+    Args:
+        model: zoo name.
+        input_hw: (height, width), pixels.
+        float_path, int8_path: where the `.tflite` files go.
+    """
+    from keras_pose.quiet import import_tensorflow
+
+    import_tensorflow()
+    from keras_pose.exporting.quantization.tflite_quantizing import (
+        QuantizationSettings,
+        quantize,
+    )
+
+    content = _float_bytes(model, (input_hw[0], input_hw[1]))
+    shape = (NUM_NOISE_CROPS, *input_hw, 3)
+    noise = np.random.default_rng(SEED).integers(0, 256, shape, np.uint8)
+    quantized = quantize(content, noise, QuantizationSettings("int8"))
+    for path, each in ((float_path, content), (int8_path, quantized)):
+        with atomic_path(path) as temporary:
+            temporary.write_bytes(each)
+    return {}
+
+
+def _float_bytes(model: str, input_hw: tuple[int, int]) -> bytes:
+    import keras
+
+    from keras_pose.exporting.float_graph.lean import tflite_twin
+    from keras_pose.exporting.float_graph.serving import in_float32
+    from keras_pose.exporting.formats.tflite import float_tflite_bytes
+    from keras_pose.exporting.inspection.sizes import any_tflite_bytes
+    from keras_pose.exporting.quantization.tflite_edit import with_unique_names
+    from keras_pose.weights.carried import file_contract_of
+    from keras_pose.zoo import build_model, get_spec
+
+    keras.utils.set_random_seed(SEED)
+    network = build_model(model, input_hw=input_hw)
+    if get_spec(model).task in DESCRIBED_TASKS:
+        contract: Any = file_contract_of(network)  # of poses or boxes, by the task
+        return float_tflite_bytes(network, contract)
+    return with_unique_names(any_tflite_bytes(in_float32(network, tflite_twin)))
+
+
+def write_mixed(
+    source: str, crops_path: str, data: dict[str, Any], max_drop: float, path: str
+) -> dict[str, Any]:
+    """Writes an int8 file with as many operators in float as a limit takes.
+
+    Args:
+        source: the float model, a `.keras` file.
+        crops_path: `.npy` file of the crops to calibrate on.
+        data: what to measure on: "dataset", "data_dir" and "limit".
+        max_drop: points of the metric that may be lost.
+        path: where the file goes.
+
+    Returns:
+        "num_float_ops", and "said": what the search told, a line each.
+    """
+    from keras_pose.quiet import import_tensorflow
+
+    import_tensorflow()
+    from keras_pose.exporting.accuracy.mixed import MixedExport
+    from keras_pose.exporting.accuracy.validation import open_validation
+    from keras_pose.exporting.formats.tflite import TFLiteConversion
+    from keras_pose.exporting.sources import open_source
+
+    opened = open_source(source)
+    conversion = TFLiteConversion(opened.model, opened.contract, np.load(crops_path))
+    validation = open_validation(
+        opened.contract, data["dataset"], data["data_dir"], data["limit"]
+    )
+    said: list[str] = []
+    export = MixedExport(conversion, validation, max_drop, say=said.append).write(path)
+    return {"num_float_ops": len(export.contract.float_operators), "said": said}
+
+
+def time_files(
+    float_path: str, int8_paths: list[str], threads: list[int], num_runs: int
+) -> dict[str, Any]:
+    """Times a float32 file and integer files of it interleaved, and profiles the latter.
+
+    Returns:
+        "rows" and "peaks" of a `Benchmark`, and "profiles": file -> "times",
+        `OperatorTime`s as dicts at the first number of threads, or the "failure" why
+        there are none.
+    """
+    from keras_pose.exporting.inspection.benchmark import benchmark_files
+
+    found = benchmark_files([float_path, *int8_paths], threads, num_runs).to_dict()
+    profiles = {path: _profile(path, threads[0]) for path in int8_paths}
+    return {**found, "profiles": profiles}
+
+
+def _profile(path: str, num_threads: int) -> dict[str, Any]:
+    """Times operators one by one; not all can be taken out of their graph."""
+    from keras_pose.exporting.inspection.profiling import profile_file
+
+    try:
+        times = profile_file(Path(path), num_threads, NUM_PROFILE_RUNS)
+    except ValueError as error:
+        return {"times": [], "failure": str(error)}
+    return {"times": [dataclasses.asdict(each) for each in times], "failure": None}

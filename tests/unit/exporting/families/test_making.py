@@ -1,0 +1,264 @@
+import dataclasses
+import json
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from light_model import make_model
+
+from keras_pose.exporting.errors import ExportError
+from keras_pose.exporting.families import jobs, making
+from keras_pose.exporting.families.making import (
+    Case,
+    FamiliesSettings,
+    lightest_models,
+    make_families,
+    random_cases,
+    trained_cases,
+)
+from keras_pose.exporting.inspection.audit import Audit, DelegateAudit
+from keras_pose.exporting.inspection.profiling import OperatorTime
+from keras_pose.exporting.ledger.making import Ledger, LedgerRow
+from keras_pose.zoo import ZOO, get_spec
+
+AP = {"keras": 0.5, "float32": 0.5, "int8": 0.48, "mixed": 0.497}
+CONV = OperatorTime("CONV_2D", "1x16x12x32 int8", 9, 1.0, 1000)
+
+
+class World:
+    """Stands for processes and the ledger: writes what they would, and remembers it."""
+
+    def __init__(self):
+        self.done = []
+        self.fits = True
+
+    def child(self, target, *arguments):
+        name = target.partition(":")[2]
+        self.done.append(name)
+        return getattr(self, name)(*arguments)
+
+    def write_timing_files(self, model, input_hw, *paths):
+        if model == "rtmpose_t":
+            raise ValueError("rtmpose_t cannot be converted: it needs tf.Erfinv.")
+        for path in paths:
+            Path(path).write_text(f"{model} {Path(path).name}")
+        return {}
+
+    def write_mixed(self, source, crops, data, max_drop, path):
+        if not self.fits:
+            raise ExportError("the best of 4 files loses 0.9.")
+        Path(path).write_text("some operators in float")
+        return {"num_float_ops": 3, "said": ["3 in float, drop +0.30 points"]}
+
+    def evaluate_file(self, path, data, keypoints):
+        save_keypoints(keypoints, 10.3)
+        return measurement("mixed")
+
+    def time_files(self, float_path, int8_paths, threads, num_runs):
+        rows = [
+            {
+                "num_threads": count,
+                "num_bytes": 4_000_000 if path == float_path else 1_000_000,
+                "milliseconds": (12.0 if path == float_path else 3.0) / count,
+                "peak_share": 0.25,
+            }
+            for path in [float_path, *int8_paths]
+            for count in threads
+        ]
+        peaks = {"float32 x 1 threads": 50e9, "int8 x 1 threads": 300e9}
+        profile = {"times": [dataclasses.asdict(CONV)], "failure": None}
+        return {
+            "rows": rows,
+            "peaks": peaks,
+            "profiles": dict.fromkeys(int8_paths, profile),
+        }
+
+    def ledger(self, settings, say):
+        self.done.append("ledger")
+        rows = []
+        for name in ("keras", *settings.formats):
+            folder = Path(settings.output) / name
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / "pose_model.tflite").write_text(name)
+            save_keypoints(folder / "keypoints.npz", 10.0)
+            found = measurement(name) if settings.dataset else None
+            rows.append(LedgerRow(name, measurement=found, shift={"mean": 0.4, "p95": 1.0}))
+        return Ledger("pose_slim", "best.keras", "200 crops", {}, rows)
+
+
+def measurement(name):
+    return {
+        "metric": "AP",
+        "value": AP[name],
+        "lower_is_better": False,
+        "protocol": "coco val, 5 images | GT boxes",
+    }
+
+
+def save_keypoints(path, x):
+    points = np.full((2, 3, 2), x)
+    np.savez(path, keypoints_xy=points, is_labelled=np.ones((2, 3), bool))
+
+
+@pytest.fixture
+def world(monkeypatch):
+    fake = World()
+    xnnpack = DelegateAudit("XNNPACK", 9, 9, 1, 9, {})
+    audit = Audit({"CONV_2D": 9}, 1000, "int8", (xnnpack,))
+    monkeypatch.setattr(making, "call_in_child", fake.child)
+    monkeypatch.setattr(making, "make_ledger", fake.ledger)
+    monkeypatch.setattr(making, "audit_file", lambda path: audit)
+    return fake
+
+
+def silent(text):
+    pass
+
+
+def trained(folder):
+    """Writes a run's checkpoint as far as it is read here."""
+    folder.mkdir(parents=True)
+    contract = dataclasses.replace(make_model().contract, model="pose_slim")
+    with zipfile.ZipFile(folder / "best.keras", "w") as archive:
+        archive.writestr("pose_model.json", json.dumps(contract.to_dict()))
+    return folder / "best.keras"
+
+
+@pytest.fixture
+def case(tmp_path):
+    (found,) = trained_cases([trained(tmp_path / "run")])
+    return found
+
+
+def settings_of(folder, **values):
+    return FamiliesSettings(folder / "families", dataset="coco", **values)
+
+
+def test_every_family_has_its_lightest_network_timed():
+    names = lightest_models()
+    assert {get_spec(name).family for name in names} == {s.family for s in ZOO.values()}
+    assert len(names) == len({get_spec(name).family for name in names})
+    assert "hrnet_w18" in names
+    assert "hrnet_w32" not in names
+
+
+def test_what_takes_seconds_in_float_is_timed_at_half_the_size():
+    small, large = random_cases(["pose_slim", "cpm"])
+    assert small == Case("pose_slim", (256, 192))
+    assert large == Case("cpm", (128, 96))
+    for case in random_cases(lightest_models()):
+        multiple = get_spec(case.model).input_multiple
+        assert [size % multiple for size in case.input_hw] == [0, 0]
+
+
+def test_runs_are_found_alone_and_in_folders(tmp_path):
+    file = trained(tmp_path / "runs" / "a")
+    trained(tmp_path / "runs" / "b")
+
+    assert trained_cases([file]) == [Case("pose_slim", (128, 96), file)]
+    assert trained_cases([file.parent]) == trained_cases([file])
+    names = [case.weights.parent.name for case in trained_cases([tmp_path / "runs"])]
+    assert names == ["a", "b"]
+    with pytest.raises(FileNotFoundError, match="or a folder of runs with a best"):
+        trained_cases([tmp_path])
+
+
+def test_random_weights_are_timed_and_no_more(world, tmp_path):
+    settings = FamiliesSettings(tmp_path / "families")
+    (row,) = make_families(random_cases(["pose_slim"]), settings, silent)
+
+    assert world.done == ["write_timing_files", "time_files"]
+    assert row.accuracy is None
+    assert row.gains == {1: 4.0, 2: 4.0}
+    assert row.num_bytes == (4_000_000, 1_000_000)
+    assert row.peak_gain == 6.0
+    assert row.profile == [CONV]
+
+
+def test_a_trained_network_goes_through_the_ledger(world, case, tmp_path):
+    (row,) = make_families([case], settings_of(tmp_path), silent)
+    assert world.done == ["ledger", "time_files"]
+    assert row.float_value == 0.5
+    assert row.accuracy.drop == pytest.approx(2.0)  # 0.50 - 0.48, in points
+    assert row.accuracy.shift == {"mean": 0.4, "p95": 1.0}
+
+
+def test_operators_go_into_float_where_too_much_is_lost(world, case, tmp_path):
+    int8, mixed = make_families([case], settings_of(tmp_path, max_drop=0.5), silent)
+
+    assert world.done == ["ledger", "write_mixed", "evaluate_file", "time_files"]
+    assert (int8.num_float_ops, mixed.num_float_ops) == (0, 3)
+    assert mixed.accuracy.drop == pytest.approx(0.3)
+    # 0.3 pixels in x and in y.
+    assert mixed.accuracy.shift["mean"] == pytest.approx(0.3 * 2**0.5)
+
+    world.done.clear()
+    make_families([case], settings_of(tmp_path, max_drop=2.5), silent)
+    assert "write_mixed" not in world.done
+
+
+def test_a_drop_that_nothing_mends_is_told(world, case, tmp_path):
+    world.fits = False
+    int8, refused = make_families([case], settings_of(tmp_path, max_drop=0.5), silent)
+    assert int8.accuracy.drop == pytest.approx(2.0)
+    assert refused.failure == "the best of 4 files loses 0.9."
+
+
+def test_what_is_finished_is_not_done_again(world, case, tmp_path):
+    cases = [case, *random_cases(["hrnet_w18"])]
+    settings = settings_of(tmp_path, max_drop=0.5)
+    first = make_families(cases, settings, silent)
+    world.done.clear()
+
+    assert make_families(cases, settings, silent) == first
+    assert world.done == ["ledger"]  # which keeps books of its own
+
+    world.done.clear()
+    again = dataclasses.replace(settings, times_again=True)
+    assert make_families(cases, again, silent) == first
+    assert world.done == ["ledger", "time_files", "time_files"]
+
+
+def test_a_network_that_fails_is_a_row_that_says_why(world, tmp_path):
+    settings = FamiliesSettings(tmp_path / "families")
+    failed, good = make_families(random_cases(["rtmpose_t", "cpm"]), settings, silent)
+    assert failed.failure == "rtmpose_t cannot be converted: it needs tf.Erfinv."
+    assert good.failure is None
+
+
+def test_a_format_that_fails_is_told_of(world, case, tmp_path, monkeypatch):
+    rows = [LedgerRow("keras"), LedgerRow("int8", failure="it needs tf.Erfinv.")]
+    ledger = Ledger("pose_slim", "best.keras", "200 crops", {}, rows)
+    monkeypatch.setattr(making, "make_ledger", lambda settings, say: ledger)
+    (row,) = make_families([case], settings_of(tmp_path), silent)
+    assert row.failure == "int8: it needs tf.Erfinv."
+
+
+def test_a_negative_drop_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="max_drop must be at least 0, got -1"):
+        FamiliesSettings(tmp_path, max_drop=-1)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "float_kinds"),
+    [
+        pytest.param("pose_slim", set(), id="with_a_contract"),
+        # TFLite has no ELU of integers.
+        pytest.param("openpose_light_1", {"ELU", "DEQUANTIZE"}, id="without_one"),
+    ],
+)
+def test_files_to_be_timed_are_those_of_an_export(tmp_path, name, float_kinds):
+    paths = [str(tmp_path / f"{kind}.tflite") for kind in ("float32", "int8")]
+    jobs.write_timing_files(name, [64, 64], *paths)
+
+    found = jobs.time_files(paths[0], paths[1:], [1], 2)
+
+    large, small = (row["num_bytes"] for row in found["rows"])
+    # Weights of a quarter the size, and what stands beside them.
+    assert large / 4 < small < large / 2
+    profile = found["profiles"][paths[1]]["times"]
+    assert "CONV_2D" in {each["kind"].rpartition("+")[2] for each in profile}
+    kinds = {each["kind"] for each in profile if "int8" not in each["shape"]}
+    assert kinds == float_kinds

@@ -1,0 +1,47 @@
+"""What the ledger measures of a file, with the shipped models on drawn people."""
+
+import numpy as np
+import pytest
+
+from keras_pose.data.synthetic import write_coco_dataset
+from keras_pose.exporting.ledger.jobs import evaluate_file
+from keras_pose.shipped import shipped_file
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("drawn")
+    write_coco_dataset(folder, num_images=4, split="val", image_hw=(192, 256))
+    return {
+        "dataset": "synthetic",
+        "data_dir": str(folder),
+        "split": "val",
+        "limit": 3,
+        "flip_test": False,
+    }
+
+
+@pytest.mark.slow
+def test_a_detector_is_measured_by_its_boxes(data, tmp_path):
+    found = evaluate_file(str(shipped_file("detector")), data, str(tmp_path / "k.npz"))
+
+    assert found["metric"] == "box AP"
+    # It was trained on photographs; what it finds of drawings is at least a figure.
+    assert 0 <= found["value"] <= 1
+    assert "first 3 images" in found["protocol"]
+    # Boxes have no keypoints that could shift.
+    assert not (tmp_path / "k.npz").exists()
+
+
+@pytest.mark.slow
+def test_a_pose_network_is_measured_by_its_keypoints(data, tmp_path):
+    found = evaluate_file(str(shipped_file("pose")), data, str(tmp_path / "k.npz"))
+
+    assert found["metric"] == "AP"
+    assert 0 <= found["value"] <= 1
+    with np.load(tmp_path / "k.npz") as kept:
+        people, keypoints, _ = kept["keypoints_xy"].shape
+        assert (people, keypoints) == kept["is_labelled"].shape
+        assert keypoints == 17
+        assert people >= 3
+        assert kept["is_labelled"].any()
