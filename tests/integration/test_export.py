@@ -10,7 +10,7 @@ from exported_files import smooth_crops
 
 from keras_pose.contract import keras_contract, save_keras_model
 from keras_pose.data.synthetic import write_coco_dataset
-from keras_pose.exporting.formats.writing import relative_error
+from keras_pose.exporting.comparison import relative_error
 from keras_pose.runtime import load_model
 from keras_pose.runtime.keras_backend import zoo_contract
 from keras_pose.weights.creation import create_model

@@ -31,6 +31,7 @@ from keras_pose.exporting.float_graph.serving import SIGNATURE, in_float32, serv
 from keras_pose.exporting.formats.writing import Draft, Export, runnable, write_export
 from keras_pose.exporting.graphs.flatbuffer import custom_ops, float_ops
 from keras_pose.exporting.quantization import tflite_edit as edit
+from keras_pose.exporting.quantization.calibration import NUM_CHECK_CROPS
 from keras_pose.exporting.quantization.known_ranges import ranges_by_tensor
 from keras_pose.exporting.quantization.ranges import (
     DEFAULT_PERCENTILE,
@@ -43,6 +44,7 @@ from keras_pose.exporting.quantization.tflite_quantizing import (
     collect_ranges,
     quantize,
 )
+from keras_pose.exporting.quantization.weight_rounding import weight_error
 from keras_pose.quiet import quiet_stderr
 from keras_pose.runtime.litert_backend import LiteRTBackend
 
@@ -67,6 +69,8 @@ class TFLiteConversion:
     crops: Any
     batch: int = 1
     with_decode: bool = False
+
+    suffix = ".tflite"
 
     @cached_property
     def float_bytes(self) -> bytes:
@@ -102,6 +106,11 @@ class TFLiteConversion:
             self.float_bytes, self.crops, settings, float_ops, self.collector, known
         )
 
+    def describe(self, path, quantization: str, is_whole: bool = True) -> ModelContract:
+        """Checks what can be seen without running a file; see `check_file`."""
+        contract = decoded_contract(self.contract) if self.with_decode else self.contract
+        return check_file(path, contract, quantization, is_whole)
+
     def write(self, path, quantization="float32", float_ops=(), **options) -> Export:
         """Writes one file and its contract; see `export_tflite`."""
         if quantization not in QUANTIZATIONS:
@@ -116,10 +125,10 @@ class TFLiteConversion:
                 content = edit.without_outputs(content, {self.contract.outputs[0].name})
             temporary.write_bytes(content)
             is_whole = not float_ops and twin is None
-            described = decoded_contract(self.contract) if twin else self.contract
-            file_contract = check_file(temporary, described, quantization, is_whole)
+            file_contract = self.describe(temporary, quantization, is_whole)
             kept = dataclasses.replace(file_contract, float_operators=tuple(float_ops))
-            return Draft(kept, twin)
+            few = self.crops[:NUM_CHECK_CROPS]
+            return Draft(kept, twin, weight_error(self.float_bytes, few, quantization))
 
         reference = runnable(self.model, self.contract)
         return write_export(path, write, reference, self.crops)

@@ -43,6 +43,8 @@ INTEGER_FORMATS = ("int8", "int8_per_tensor", "int16x8")
 # normalisation's 3x3 numbers would be 4-bit ones.
 MIN_WEIGHTS = 1024
 PIXEL_RANGE: Range = (0.0, 255.0)
+# Where TensorFlow's quantizer was found, as the package requires it.
+TENSORFLOW = "2.20 and 2.21"
 
 
 @dataclass(frozen=True)
@@ -202,13 +204,8 @@ def _quantize_network(network, ranges, float_ops, quantization: str) -> bytes:
 
 
 def _int8(network, ranges, float_ops, is_per_channel: bool) -> bytes:
-    """Quantizes throughout with TensorFlow's quantizer.
-
-    It is what `TFLiteConverter` and `QuantizationDebugger` call; TensorFlow has no other
-    door to it that takes ranges.
-    """
-    from tensorflow.lite.python.convert import mlir_quantize
-
+    """Quantizes throughout with TensorFlow's quantizer, see `_mlir_quantize`."""
+    mlir_quantize = _mlir_quantize()
     content = edit.with_ranges(edit.without_pixel_cast(network), ranges)
     with quiet_stderr():
         quantized = mlir_quantize(
@@ -219,6 +216,27 @@ def _int8(network, ranges, float_ops, is_per_channel: bool) -> bytes:
             denylisted_nodes=set(float_ops),
         )
     return edit.with_uint8_pixels(quantized)
+
+
+def _mlir_quantize():
+    """Returns TensorFlow's quantizer, which `TFLiteConverter` itself calls.
+
+    It is no public API; why it is called all the same is told in docs/export.md.
+
+    Raises:
+        ExportError: if the TensorFlow that is installed has it elsewhere.
+    """
+    try:
+        from tensorflow.lite.python.convert import mlir_quantize
+    except ImportError as error:
+        import tensorflow as tf
+
+        raise ExportError(
+            "Full int8 needs tensorflow.lite.python.convert.mlir_quantize, which "
+            f"TensorFlow {tf.__version__} does not have; it is there in {TENSORFLOW}. All "
+            "other formats work without."
+        ) from error
+    return mlir_quantize
 
 
 def _int16x8(network, ranges, float_ops) -> bytes:

@@ -13,8 +13,9 @@ from keras_pose.contract import (
     save_keras_model,
     write_contract,
 )
+from keras_pose.exporting.comparison import relative_error
 from keras_pose.exporting.formats.tflite import export_tflite
-from keras_pose.exporting.formats.writing import MAX_ERROR, relative_error
+from keras_pose.exporting.formats.writing import MAX_ERROR
 from keras_pose.runtime import PoseModel, load_model
 from keras_pose.weights.creation import create_model
 

@@ -10,9 +10,9 @@ from keras_pose.contract import keras_contract, read_contract
 from keras_pose.exporting.accuracy.error_report import errors_of
 from keras_pose.exporting.accuracy.mixed import MixedExport
 from keras_pose.exporting.accuracy.validation import Validation
+from keras_pose.exporting.comparison import relative_error
 from keras_pose.exporting.errors import ExportError
 from keras_pose.exporting.formats.tflite import TFLiteConversion
-from keras_pose.exporting.formats.writing import relative_error
 from keras_pose.exporting.graphs.flatbuffer import float_ops
 from keras_pose.runtime.loading import open_model
 

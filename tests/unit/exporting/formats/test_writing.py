@@ -2,6 +2,7 @@ import errno
 import shutil
 
 import pytest
+import tensorflow as tf
 
 from keras_pose.contract import CONTRACT_NAME, read_contract
 from keras_pose.exporting.formats import writing
@@ -37,10 +38,15 @@ def check_untouched(older):
     read_contract(path)
 
 
-def test_full_disk_while_converting_leaves_the_older_export(older, exported):
+def full_disk_of_tensorflow(*_):
+    raise tf.errors.ResourceExhaustedError(None, None, "a/b; No space left on device")
+
+
+@pytest.mark.parametrize("write", [full_disk, full_disk_of_tensorflow])
+def test_full_disk_while_converting_leaves_the_older_export(older, exported, write):
     reference = writing.runnable(exported.model, exported.contract)
     with pytest.raises(OSError, match=r"No space left while writing .*pose\.tflite"):
-        write_export(older[0], full_disk, reference, exported.crops)
+        write_export(older[0], write, reference, exported.crops)
     check_untouched(older)
 
 

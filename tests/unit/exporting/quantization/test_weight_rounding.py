@@ -1,0 +1,78 @@
+"""What rounded weights lose is measured, and bounds what a file may lose."""
+
+import numpy as np
+import pytest
+from ai_edge_litert.interpreter import Interpreter
+from exported_files import BGR, CODEC, SKELETON, smooth_crops
+from imbalanced_model import imbalanced_model
+
+from keras_pose.contract import keras_contract
+from keras_pose.exporting.errors import ExportError
+from keras_pose.exporting.formats.tflite import TFLiteConversion
+from keras_pose.exporting.formats.writing import MAX_ERROR, WORST_LIMIT, error_limit
+from keras_pose.exporting.quantization.weight_rounding import (
+    weight_error,
+    with_rounded_weights,
+)
+
+
+def kernels(content):
+    """Returns the kernels of a file's convolutions, channels first."""
+    interpreter = Interpreter(model_content=content)
+    interpreter.allocate_tensors()
+    constants = [
+        interpreter.get_tensor(each["index"])
+        for each in interpreter.get_tensor_details()
+        if len(each["shape"]) == 4 and "convolution" in each["name"].split(";")[0]
+    ]
+    return [each for each in constants if each.dtype == np.float32 and len(each) > 1]
+
+
+@pytest.fixture(scope="module")
+def imbalanced():
+    model = imbalanced_model()
+    return TFLiteConversion(
+        model, keras_contract(model, CODEC, SKELETON, BGR), smooth_crops(4)
+    )
+
+
+def test_rounded_kernels_have_as_many_values_as_bits_allow(exported):
+    content = with_rounded_weights(exported.paths["float32"].read_bytes(), 4, True)
+    found = kernels(content)
+    assert len(found) == 3
+    for kernel in found:
+        for channel in kernel:
+            # 4 bits, symmetric: -7 to 7.
+            assert len(np.unique(channel)) <= 15
+
+
+def test_kernels_that_a_format_leaves_alone_lose_nothing(exported):
+    content, crops = exported.paths["float32"].read_bytes(), exported.crops[:2]
+    # All kernels of the network are smaller than those that int4 is worth it for.
+    assert weight_error(content, crops, "int4") == 0
+    assert weight_error(content, crops, "float16") == 0
+    assert 0 < weight_error(content, crops, "int16x8") < 0.1
+
+
+def test_bound_is_the_networks_own(imbalanced):
+    """With one scale for all channels, one large channel leaves little of the others; with
+    one for each, the weights that read it still share theirs with those that read others.
+    """
+    lost = {
+        name: weight_error(imbalanced.float_bytes, imbalanced.crops, name)
+        for name in ("int8_per_tensor", "int16x8")
+    }
+    assert 0.1 < lost["int16x8"] < 0.3 < lost["int8_per_tensor"]
+
+
+def test_no_bound_lets_a_file_pass_that_gives_one_answer_to_all():
+    assert error_limit("int4", 10.0) == WORST_LIMIT < 1
+    assert error_limit("int8") == MAX_ERROR["int8"]
+    assert error_limit("int16x8", 0.01) == pytest.approx(MAX_ERROR["int16x8"] + 0.02)
+
+
+def test_file_whose_weights_lose_too_much_is_refused_and_says_so(imbalanced, tmp_path):
+    path = tmp_path / "a.tflite"
+    with pytest.raises(ExportError, match=r"at most 0\.9, got .*rounded weights alone"):
+        imbalanced.write(path, "int8_per_tensor")
+    assert not path.exists()
