@@ -4,6 +4,7 @@
     python export/to_onnx.py --weights runs/NAME/best.keras --output pose.onnx
     python export/to_onnx.py --weights w.weights.h5 --model hrnet_w32 --opset 18
     python export/to_onnx.py --int8 --data-dir ~/coco
+    python export/to_onnx.py --int8 --max-drop 0.5 --validation-dataset coco
 
 Without --weights it takes the newest run in runs/. Inputs and outputs are the same in all
 formats; outputs are float32. Beside the file lies pose_model.json, which says what goes in
@@ -17,7 +18,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run from a clone
 
 from keras_pose.commandline import plain_errors
-from keras_pose.exporting.commands import options
+from keras_pose.exporting.commands import drop, options
 from keras_pose.exporting.formats.table import FORMATS, ONNX_FORMATS
 from keras_pose.quiet import import_tensorflow
 
@@ -40,9 +41,11 @@ def parse_args(argv=None):
         help="default: export/KIND/pose_model.onnx beside the weights")  # fmt: skip
     add("--opset", type=int, default=17, help="13 to 18 (default: 17)")
     options.add_calibration_options(parser)
+    drop.add_drop_options(parser)
     args = parser.parse_args(argv)
     args.formats = [short[kind] for kind in args.formats]
     options.check_options(parser, args, args.formats, ".onnx")
+    drop.check_drop_options(parser, args, args.formats)
     return args
 
 
@@ -51,7 +54,9 @@ def main(argv=None):
     args = parse_args(argv)
     # After parsing: TensorFlow takes seconds, `--help` must not.
     import_tensorflow()
-    options.run_export(args, args.formats)
+    if args.max_drop is not None:
+        return drop.run_to_drop(args, *args.formats)
+    return options.run_export(args, args.formats)
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from keras_pose.exporting.accuracy.layer_errors import (
     measure_layer_errors,
     worst_first,
 )
+from keras_pose.exporting.formats.onnx_export import OnnxConversion
 from keras_pose.exporting.formats.tflite import TFLiteConversion
 from keras_pose.exporting.graphs.layer_names import LayerNames
 from keras_pose.exporting.inspection.benchmark import write_csv
@@ -27,7 +28,9 @@ from keras_pose.plots import plot_layer_errors
 NAME = "layer_errors"
 
 
-def errors_of(conversion: TFLiteConversion, int8: bytes, num_images: int):
+def errors_of(
+    conversion: TFLiteConversion | OnnxConversion, int8: bytes, num_images: int
+) -> list[LayerError]:
     """Measures an int8 file against the float one that it was made from.
 
     Args:
@@ -40,14 +43,19 @@ def errors_of(conversion: TFLiteConversion, int8: bytes, num_images: int):
     """
     names = LayerNames.of(conversion.model, conversion.contract)
     with tempfile.TemporaryDirectory() as folder:
-        paths = Path(folder) / "float32.tflite", Path(folder) / "int8.tflite"
+        suffix = conversion.suffix
+        paths = Path(folder) / f"float32{suffix}", Path(folder) / f"int8{suffix}"
         for path, content in zip(paths, (conversion.float_bytes, int8), strict=True):
             path.write_bytes(content)
         return measure_layer_errors(*paths, conversion.crops[:num_images], names)
 
 
 def report_layer_errors(
-    conversion: TFLiteConversion, int8: bytes, folder, num_images: int, count: int
+    conversion: TFLiteConversion | OnnxConversion,
+    int8: bytes,
+    folder,
+    num_images: int,
+    count: int,
 ) -> str:
     """Measures an int8 file, and writes a CSV file and a chart.
 

@@ -1,7 +1,7 @@
 """What each operator of an int8 file loses against its float file, and where it goes.
 
-Both files are made from one another, so their tensors have the same names. Errors are RMS
-differences / the standard deviation of what the float operator gives:
+Both files are made from one another, so their tensors have the same names. Errors are in
+the unit of `exporting.comparison`, of what the float operator gives:
 
 - cumulative: between the two files as they run. What came in was wrong already.
 - isolated: of the int8 operator alone, on what the float file feeds its float twin. It is
@@ -16,10 +16,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
+from keras_pose.exporting.accuracy.onnx_twins import OnnxTracer, OnnxTwin, OnnxTwins
 from keras_pose.exporting.accuracy.twins import Tracer, Twin, Twins
+from keras_pose.exporting.comparison import unit_of
 from keras_pose.exporting.graphs.layer_names import LayerFinder, LayerNames
 
 PARTS = ("inputs", "weights", "result")
@@ -88,8 +91,9 @@ def measure_layer_errors(
     """Runs a float file and an int8 file of it side by side, operator by operator.
 
     Args:
-        float_path: `.tflite` of uint8 pixels.
-        int8_path: made from it by `tflite_quantizing.quantize`; some of it may be float.
+        float_path: `.tflite` or `.onnx` of uint8 pixels.
+        int8_path: made from it by `tflite_quantizing.quantize`, or by
+            `onnx_quantizing.in_int8`; some of it may be float.
         crops: (N, H, W, 3) uint8; as many as the files take at a time, or a multiple.
         names: of the Keras model's layers, where they are known.
 
@@ -100,8 +104,7 @@ def measure_layer_errors(
         ValueError: if the int8 file was not made from the float file, or for crops of
             another size.
     """
-    files = Tracer(float_path), Tracer(int8_path)
-    twins = Twins(files[0].graph, files[1].graph, float_path, int8_path)
+    files, twins = _open(float_path, int8_path)
     strange = twins.unknown
     if strange or not twins.operators:
         raise ValueError(
@@ -109,7 +112,7 @@ def measure_layer_errors(
             f"{sorted(strange)[:3]}."
         )
     sums = [_Sums() for _ in twins.operators]
-    for images in _batches(crops, files[0].image["shape"]):
+    for images in _batches(crops, files[0].image_shape):
         exact, actual = (each.run(images) for each in files)
         for twin, sum_ in zip(twins.operators, sums, strict=True):
             sum_.add(twin, exact, actual)
@@ -120,6 +123,15 @@ def measure_layer_errors(
     ]
 
 
+def _open(float_path, int8_path):
+    """Returns what runs the two files, and their operators side by side."""
+    if Path(float_path).suffix == ".onnx":
+        traced = OnnxTracer(float_path), OnnxTracer(int8_path)
+        return traced, OnnxTwins(float_path, int8_path)
+    files = Tracer(float_path), Tracer(int8_path)
+    return files, Twins(files[0].graph, files[1].graph, float_path, int8_path)
+
+
 class _Sums:
     """Running sums over crops, of which errors are made."""
 
@@ -128,7 +140,7 @@ class _Sums:
             ("number", "total", "squares", "clipped", "cumulative", *_ISOLATED), 0.0
         )
 
-    def add(self, twin: Twin, exact, actual) -> None:
+    def add(self, twin: Twin | OnnxTwin, exact, actual) -> None:
         """Adds one run; takes the tensors of the float file and of the int8 file."""
         sums = self._sums
         values = np.asarray(exact[twin.name], np.float64)
@@ -144,13 +156,10 @@ class _Sums:
         for name, each in found.items():
             sums[name] += np.square(each - values).sum()
 
-    def result(self, twin: Twin, layers) -> LayerError:
+    def result(self, twin: Twin | OnnxTwin, layers) -> LayerError:
         sums = self._sums
         mean_square = sums["squares"] / sums["number"]
-        variance = max(mean_square - (sums["total"] / sums["number"]) ** 2, 0)
-        # A tensor that is nearly constant is measured by a tenth of its size, as in
-        # `writing.relative_error`.
-        scale = max(np.sqrt(variance), 0.1 * np.sqrt(mean_square), 1e-12)
+        scale = unit_of(sums["total"] / sums["number"], mean_square)
         errors = {
             name: float(np.sqrt(sums[name] / sums["number"]) / scale)
             for name in ("cumulative", *_ISOLATED)

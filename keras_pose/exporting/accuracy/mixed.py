@@ -13,7 +13,8 @@ from keras_pose.exporting.accuracy.layer_errors import LayerError
 from keras_pose.exporting.accuracy.selective import Selection, Step, select_float_ops
 from keras_pose.exporting.accuracy.validation import Validation
 from keras_pose.exporting.errors import ExportError
-from keras_pose.exporting.formats.tflite import TFLiteConversion, check_file
+from keras_pose.exporting.formats.onnx_export import OnnxConversion
+from keras_pose.exporting.formats.tflite import TFLiteConversion
 from keras_pose.exporting.formats.writing import Export
 from keras_pose.exporting.inspection.timing import (
     align,
@@ -38,11 +39,11 @@ class MixedExport:
         validation: what the drop is measured by.
         max_drop: points it may lose against the float32 file.
         quantization: "int8" or "int8_per_tensor".
-        options: of `TFLiteConversion.quantized`, such as range_method.
+        options: of the conversion's `quantized`, such as range_method.
         say: told every step.
     """
 
-    conversion: TFLiteConversion
+    conversion: TFLiteConversion | OnnxConversion
     validation: Validation
     max_drop: float
     quantization: str = "int8"
@@ -65,14 +66,14 @@ class MixedExport:
 
     def select(self, folder: Path) -> Selection:
         """Searches for the operators that must be float; leaves files in the folder."""
-        reference = self._measure(folder / "float32.tflite", "float32", ())
+        reference = self._measure(self._float_path(folder), "float32", ())
         self.say(
             f"float32     {self.validation.figure} {reference:.4f} on "
             f"{self.validation.description}"
         )
 
         def attempt(float_ops) -> Step:
-            path = _path(folder, float_ops)
+            path = self._path(folder, float_ops)
             value = self._measure(path, self.quantization, float_ops)
             step = Step(
                 float_ops, self.validation.drop(reference, value), path.stat().st_size
@@ -92,22 +93,26 @@ class MixedExport:
     def _measure(self, path: Path, quantization, float_ops) -> float:
         options = {} if quantization == "float32" else self.options
         path.write_bytes(self.conversion.quantized(quantization, float_ops, **options))
-        contract = check_file(
-            path, self.conversion.contract, quantization, is_whole=not float_ops
-        )
+        contract = self.conversion.describe(path, quantization, is_whole=not float_ops)
         return self.validation.measure(path, contract)
 
     def _tell_price(self, folder: Path, selection: Selection) -> None:
         """Times the chosen file, int8 throughout and float32 in turn."""
         chosen = selection.chosen
         paths = {
-            "float32": folder / "float32.tflite",
-            "int8 throughout": _path(folder, ()),
+            "float32": self._float_path(folder),
+            "int8 throughout": self._path(folder, ()),
         }
         if chosen.float_ops:
-            paths["chosen"] = _path(folder, chosen.float_ops)
+            paths["chosen"] = self._path(folder, chosen.float_ops)
             self.say("in float    " + "\n            ".join(chosen.float_ops))
         self.say(price_table(paths))
+
+    def _float_path(self, folder: Path) -> Path:
+        return folder / f"float32{self.conversion.suffix}"
+
+    def _path(self, folder: Path, float_ops) -> Path:
+        return folder / f"int8_{len(float_ops)}_in_float{self.conversion.suffix}"
 
     def _refusal(self, selection: Selection) -> str:
         best = selection.chosen
@@ -134,7 +139,3 @@ def price_table(paths: dict[str, Path]) -> str:
         size = timing.path.stat().st_size / 1e6
         rows.append((name, f"{size:.2f}", f"{timing.median:.2f}", f"{ratio:.2f}"))
     return align(rows)
-
-
-def _path(folder: Path, float_ops) -> Path:
-    return folder / f"int8_{len(float_ops)}_in_float.tflite"

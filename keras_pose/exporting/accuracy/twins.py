@@ -19,12 +19,20 @@ _LOWEST, _HIGHEST = -128, 127
 
 
 class Tracer:
-    """Runs a `.tflite` file and hands out all its tensors, as real values."""
+    """Runs a `.tflite` file and hands out all its tensors, as real values.
+
+    Attributes:
+        graph: what it computes.
+        image_shape: (batch, height, width, 3) of its input.
+        names: of its computed tensors.
+        outputs: its outputs' names in the signature -> their tensors'.
+    """
 
     def __init__(self, path):
         self.graph = tflite_graph(path)
         self._interpreter = _interpreter(Path(path).read_bytes(), keeps_all=True)
-        (self.image,) = self._interpreter.get_input_details()
+        (self._image,) = self._interpreter.get_input_details()
+        self.image_shape = tuple(int(size) for size in self._image["shape"])
         details = {each["index"]: each for each in self._interpreter.get_tensor_details()}
         computed = {key for each in self.graph.operators for key in each.outputs}
         computed |= set(self.graph.inputs)
@@ -42,7 +50,7 @@ class Tracer:
         return {name: each["name"] for name, each in details.items()}
 
     def run(self, images) -> dict[str, np.ndarray]:
-        self._interpreter.set_tensor(self.image["index"], images)
+        self._interpreter.set_tensor(self._image["index"], images)
         with quiet_stderr():
             self._interpreter.invoke()
         return _Values(self._interpreter, self._details)

@@ -1,4 +1,4 @@
-"""`export/to_tflite.py --max-drop`: its options, and what it does.
+"""`--max-drop` of `export/to_tflite.py` and `to_onnx.py`: its options, and what it does.
 
 Imported by the script before it parses, so TensorFlow is not imported up here.
 """
@@ -6,12 +6,14 @@ Imported by the script before it parses, so TensorFlow is not imported up here.
 from __future__ import annotations
 
 import argparse
+from functools import partial
 from pathlib import Path
 
 from keras_pose.commandline import positive_int
 from keras_pose.exporting.commands import options
+from keras_pose.exporting.formats.table import FORMATS
 
-FORMATS = ("int8", "int8_per_tensor")
+DROP_FORMATS = ("int8", "int8_per_tensor", "onnx_int8")
 
 
 def add_drop_options(parser: argparse.ArgumentParser) -> None:
@@ -34,20 +36,19 @@ def check_drop_options(parser, args, formats) -> None:
         if any(getattr(args, name) for name in given):
             parser.error("--validation-... is to measure a drop: add --max-drop POINTS")
         return
-    if len(formats) != 1 or formats[0] not in FORMATS:
-        parser.error(f"--max-drop is for one of {', '.join(FORMATS)}, got {formats}")
+    if len(formats) != 1 or formats[0] not in DROP_FORMATS:
+        parser.error(f"--max-drop is for one of {', '.join(DROP_FORMATS)}, got {formats}")
     if args.with_decode:
         parser.error("--max-drop and --with-decode do not go together")
     if args.max_drop < 0:
         parser.error(f"--max-drop must be at least 0, got {args.max_drop:g}")
 
 
-def run_to_drop(args, quantization: str) -> None:
+def run_to_drop(args, name: str) -> None:
     """Exports a model to int8 with as much float as it takes, and tells of it."""
     from keras_pose.exporting.accuracy.mixed import MixedExport
     from keras_pose.exporting.accuracy.validation import open_validation
     from keras_pose.exporting.commands.report import describe_export
-    from keras_pose.exporting.formats.tflite import TFLiteConversion
     from keras_pose.exporting.sources import open_source
 
     source = open_source(
@@ -55,18 +56,29 @@ def run_to_drop(args, quantization: str) -> None:
     )
     dataset, folder = validation_set(args, source.recipe)
     validation = open_validation(source.contract, dataset, folder, args.validation_images)
-    crops = options.make_crops(args, source, [quantization])
-    path = Path(args.output or options.default_output(source, quantization))
+    crops = options.make_crops(args, source, [name])
+    path = Path(args.output or options.default_output(source, name))
     mixed = MixedExport(
-        TFLiteConversion(source.model, source.contract, crops, args.batch),
+        _conversion(args, name)(source.model, source.contract, crops, args.batch),
         validation,
         args.max_drop,
-        quantization,
+        FORMATS[name].quantization,
         {"range_method": args.range_method, "percentile": args.percentile},
     )
     export = mixed.write(path)
     print(describe_export(export, source.path, source.model))
     print(f"in float {len(export.contract.float_operators)} operators, see float_operators")
+
+
+def _conversion(args, name: str):
+    """Returns what converts a model to a format: crops, batch and so on are still open."""
+    if FORMATS[name].suffix == ".tflite":
+        from keras_pose.exporting.formats.tflite import TFLiteConversion
+
+        return TFLiteConversion
+    from keras_pose.exporting.formats.onnx_export import OnnxConversion
+
+    return partial(OnnxConversion, opset=args.opset)
 
 
 def validation_set(args, recipe) -> tuple[str, str | None]:

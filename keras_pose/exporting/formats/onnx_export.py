@@ -5,7 +5,9 @@ A model is converted to float32 once; `onnx_quantizing` makes the other formats 
 
 from __future__ import annotations
 
+import dataclasses
 import tempfile
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -57,6 +59,8 @@ class OnnxConversion:
     with_decode: bool = False
     opset: int = DEFAULT_OPSET
 
+    suffix = ".onnx"
+
     def __post_init__(self) -> None:
         if self.opset not in OPSETS:
             raise ValueError(
@@ -76,10 +80,19 @@ class OnnxConversion:
     def quantized(
         self,
         quantization: str,
+        float_ops: Collection[str] = (),
         range_method: str = "minmax",
         percentile: float = DEFAULT_PERCENTILE,
     ) -> bytes:
-        """Returns the content of a file in one of `ONNX_QUANTIZATIONS`, not yet checked."""
+        """Returns the content of a file in one of `ONNX_QUANTIZATIONS`, not yet checked.
+
+        Raises:
+            ValueError: for `float_ops` of a format without integers, or that are none.
+        """
+        if float_ops and quantization != "int8":
+            raise ValueError(
+                f"float_ops are what an int8 file leaves in float, got {quantization}."
+            )
         outputs = [spec.name for spec in self.contract.outputs]
         if quantization == "float16":
             return in_float16(self.float_bytes, outputs)
@@ -88,10 +101,19 @@ class OnnxConversion:
             # Whatever the method, maxima of the outputs are not clipped.
             extremes = self.collector.ranges()
             ranges |= {name: extremes[name] for name in outputs}
-            return in_int8(self.float_bytes, ranges, outputs)
+            return in_int8(self.float_bytes, ranges, outputs, float_ops)
         return self.float_bytes
 
-    def write(self, path, quantization="float32", **options) -> Export:
+    def describe(self, path, quantization: str, is_whole: bool = True) -> ModelContract:
+        """Describes a written file; what runs in float is nothing to refuse in ONNX."""
+        backend = OnnxBackend(path)
+        image = TensorSpec(backend.input.name, backend.input.shape, backend.input.dtype)
+        contract = decoded_contract(self.contract) if self.with_decode else self.contract
+        return contract.with_tensors(
+            image, backend.outputs, normalization=None, quantization=quantization
+        )
+
+    def write(self, path, quantization="float32", float_ops=(), **options) -> Export:
         """Writes one file and its contract; see `export_onnx`."""
         if quantization not in ONNX_QUANTIZATIONS:
             raise ValueError(
@@ -99,20 +121,16 @@ class OnnxConversion:
             )
 
         def write(temporary: Path) -> Draft:
-            content = self.quantized(quantization, **options)
+            content = self.quantized(quantization, float_ops, **options)
             twin = content if self.with_decode else None
             if twin is not None:
                 content = without_onnx_outputs(
                     content, {spec.name for spec in self.contract.outputs}
                 )
             temporary.write_bytes(content)
-            backend = OnnxBackend(temporary)
-            image = TensorSpec(backend.input.name, backend.input.shape, backend.input.dtype)
-            described = decoded_contract(self.contract) if twin else self.contract
-            contract = described.with_tensors(
-                image, backend.outputs, normalization=None, quantization=quantization
-            )
-            return Draft(contract, twin)
+            contract = self.describe(temporary, quantization)
+            kept = dataclasses.replace(contract, float_operators=tuple(float_ops))
+            return Draft(kept, twin)
 
         return write_export(path, write, runnable(self.model, self.contract), self.crops)
 
@@ -137,7 +155,8 @@ def export_onnx(
         opset: version of the ONNX operators, one of `OPSETS`.
         batch: images the file takes at a time.
         quantization: one of `ONNX_QUANTIZATIONS`.
-        options: with_decode; range_method and percentile, see `RangeCollector.ranges`.
+        options: with_decode; float_ops, see `onnx_quantizing.in_int8`; range_method and
+            percentile, see `RangeCollector.ranges`.
 
     Raises:
         ValueError: for another opset or quantization.

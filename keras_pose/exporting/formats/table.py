@@ -107,7 +107,7 @@ def export_formats(
         batch: images the files take at a time.
         with_decode: return keypoints, (batch, K, 3), in place of heatmaps.
         opset: of ONNX files; None for the usual one.
-        options: how to quantize: range_method, percentile; for TFLite float_ops and
+        options: how to quantize: range_method, percentile, float_ops; for TFLite
             known_ranges as well, see `tflite_quantizing.quantize`.
 
     Returns:

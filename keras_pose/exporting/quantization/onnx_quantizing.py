@@ -6,15 +6,14 @@ network's own outputs do not need.
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Collection, Hashable, Iterable, Mapping
-from pathlib import Path
 
 import numpy as np
 import onnx
 
 from keras_pose.contract import INPUT_NAME
 from keras_pose.exporting.quantization.calibration import check_calibration
+from keras_pose.exporting.quantization.onnx_units import nodes_behind, nodes_of
 from keras_pose.exporting.quantization.ranges import Range, RangeCollector
 from keras_pose.quiet import quiet_stderr
 from keras_pose.runtime.backend import resolve_num_threads
@@ -30,7 +29,7 @@ def collect_onnx_ranges(float_bytes: bytes, crops) -> RangeCollector:
     model = onnx.load_from_string(float_bytes)
     batch, *input_hw, _ = _input_shape(model)
     check_calibration(crops, input_hw)
-    session, names = _session_of_all(model)
+    session, names = session_of_all(model)
 
     def activations() -> Iterable[dict[str, np.ndarray]]:
         for start in range(0, len(crops), batch):
@@ -52,7 +51,7 @@ def in_float16(float_bytes: bytes, outputs: Collection[str]) -> bytes:
     from onnxruntime.transformers.float16 import convert_float_to_float16
 
     model = onnx.load_from_string(float_bytes)
-    decoding = _nodes_behind(model, outputs)
+    decoding = nodes_behind(model, outputs)
     with quiet_stderr():
         model = convert_float_to_float16(
             model, keep_io_types=True, node_block_list=decoding
@@ -62,7 +61,10 @@ def in_float16(float_bytes: bytes, outputs: Collection[str]) -> bytes:
 
 
 def in_int8(
-    float_bytes: bytes, ranges: Mapping[Hashable, Range], outputs: Collection[str]
+    float_bytes: bytes,
+    ranges: Mapping[Hashable, Range],
+    outputs: Collection[str],
+    float_ops: Collection[str] = (),
 ) -> bytes:
     """Quantizes with ONNX Runtime: pairs of QuantizeLinear and DequantizeLinear (QDQ).
 
@@ -73,6 +75,10 @@ def in_int8(
         float_bytes: the float32 file.
         ranges: name of a tensor -> (low, high).
         outputs: names of the network's own outputs.
+        float_ops: operators that stay float, by the tensors that `onnx_units` calls them.
+
+    Raises:
+        ValueError: for names in `float_ops` that no operator has.
     """
     from onnxruntime.quantization import CalibrationMethod, QuantType
     from onnxruntime.quantization.calibrate import TensorData, TensorsData
@@ -80,6 +86,7 @@ def in_int8(
     from onnxruntime.quantization.registry import QDQRegistry, QLinearOpsRegistry
 
     model = onnx.shape_inference.infer_shapes(onnx.load_from_string(float_bytes))
+    excluded = nodes_behind(model, outputs) + nodes_of(model, outputs, float_ops)
     limits = {
         name: TensorData(lowest=np.float32(low), highest=np.float32(high))
         for name, (low, high) in ranges.items()
@@ -93,7 +100,7 @@ def in_int8(
             activation_qType=QuantType.QUInt8,
             tensors_range=TensorsData(CalibrationMethod.MinMax, limits),
             nodes_to_quantize=[],
-            nodes_to_exclude=_nodes_behind(model, outputs),
+            nodes_to_exclude=excluded,
             op_types_to_quantize=sorted({*QLinearOpsRegistry, *QDQRegistry}),
             extra_options={},
         )
@@ -112,17 +119,6 @@ def without_onnx_outputs(content: bytes, names: Collection[str]) -> bytes:
     return model.SerializeToString()
 
 
-def _nodes_behind(model, outputs: Collection[str]) -> list[str]:
-    """Returns the nodes that are not needed for some outputs, by name."""
-    needed, behind = set(outputs), []
-    for node in reversed(model.graph.node):  # they stand in the order they run in
-        if needed.intersection(node.output):
-            needed.update(node.input)
-        else:
-            behind.append(node.name)
-    return behind
-
-
 def _drop_doubles(model) -> None:
     """Leaves one of each node: the tool casts a tensor once for each node that reads it."""
     seen: set[str] = set()
@@ -139,10 +135,8 @@ def _input_shape(model) -> list[int]:
     return [size.dim_value for size in image.type.tensor_type.shape.dim]
 
 
-def _session_of_all(model):
+def session_of_all(model):
     """Opens a model that gives all its float tensors; returns it, and their names."""
-    import onnxruntime
-
     inferred = onnx.shape_inference.infer_shapes(model)
     infos = {info.name: info for info in inferred.graph.value_info}
     own = {output.name for output in model.graph.output}
@@ -156,13 +150,16 @@ def _session_of_all(model):
     copy = onnx.ModelProto()
     copy.CopyFrom(inferred)
     copy.graph.output.extend(infos[name] for name in extra)
+    return open_onnx(copy.SerializeToString()), [*extra, *own]
+
+
+def open_onnx(content: bytes):
+    """Opens a model for the CPU, in silence."""
+    import onnxruntime
+
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = resolve_num_threads(None)
     options.log_severity_level = ERRORS_ONLY
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "all.onnx"
-        onnx.save(copy, path)
-        session = onnxruntime.InferenceSession(
-            str(path), options, providers=["CPUExecutionProvider"]
-        )
-    return session, [*extra, *own]
+    return onnxruntime.InferenceSession(
+        content, options, providers=["CPUExecutionProvider"]
+    )

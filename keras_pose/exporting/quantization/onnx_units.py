@@ -1,0 +1,89 @@
+"""What ONNX Runtime's quantizer takes for one operator: a node, and the rectifier that only
+it feeds, whose clipping the integers' range does.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any
+
+_RECTIFIERS = ("Relu", "Clip")
+
+
+@dataclass(frozen=True)
+class Unit:
+    """Nodes that are quantized together, or not at all.
+
+    Attributes:
+        tensor: what they give.
+        nodes: `onnx.NodeProto`s in the order they run in.
+        sources: computed tensors that they read.
+    """
+
+    tensor: str
+    nodes: tuple[Any, ...]
+    sources: tuple[str, ...]
+
+    @property
+    def kind(self) -> str:
+        return self.nodes[0].op_type
+
+
+def units_of(model, outputs: Collection[str]) -> list[Unit]:
+    """Splits a float model into units, those that decode in its graph left out.
+
+    Args:
+        model: `onnx.ModelProto`, whose nodes stand in the order they run in.
+        outputs: names of the network's own outputs.
+    """
+    behind = set(nodes_behind(model, outputs))
+    nodes = [node for node in model.graph.node if node.name not in behind]
+    readers = defaultdict(list)
+    for node in nodes:
+        for name in node.input:
+            readers[name].append(node)
+    computed = {name for node in nodes for name in node.output}
+    computed |= {value.name for value in model.graph.input}
+    taken: set[str] = set()
+    units = []
+    for node in nodes:
+        if node.name in taken:
+            continue
+        chain = [node]
+        result = node.output[0]
+        is_alone = len(readers[result]) == 1 and result not in outputs
+        if is_alone and readers[result][0].op_type in _RECTIFIERS:
+            chain += readers[result]
+        taken.update(each.name for each in chain)
+        sources = tuple(name for name in node.input if name in computed)
+        units.append(Unit(chain[-1].output[0], tuple(chain), sources))
+    return units
+
+
+def nodes_behind(model, outputs: Collection[str]) -> list[str]:
+    """Returns the nodes that are not needed for some outputs, by name."""
+    needed, behind = set(outputs), []
+    for node in reversed(model.graph.node):  # they stand in the order they run in
+        if needed.intersection(node.output):
+            needed.update(node.input)
+        else:
+            behind.append(node.name)
+    return behind
+
+
+def nodes_of(model, outputs: Collection[str], float_ops: Collection[str]) -> list[str]:
+    """Returns the names of the nodes of some units, which are called by their tensors.
+
+    Raises:
+        ValueError: for a name that no unit has.
+    """
+    units = {unit.tensor: unit for unit in units_of(model, outputs)}
+    unknown = sorted(set(float_ops) - set(units))
+    if unknown:
+        raise ValueError(
+            "float_ops must name tensors that units of the float file compute; these are "
+            f"none: {unknown}. `onnx_units.units_of` lists them."
+        )
+    return [node.name for name in float_ops for node in units[name].nodes]
