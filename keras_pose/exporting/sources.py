@@ -73,7 +73,7 @@ def open_source(
         path = Path(f"{model}-{weights}") if is_word(weights) else Path(weights)
         print(f"Exporting {path}.")
     if path.suffix == ".keras" and is_detector(path):
-        network, contract = load_network(path), read_detector_contract(path)
+        network, contract = _open_detector(path, model, num_keypoints, input_hw)
     else:
         network, contract = load_keras(weights or path, model, num_keypoints, input_hw)
     carry_ranges(network, read_ranges(path))
@@ -81,6 +81,22 @@ def open_source(
     return ExportSource(
         path, network, contract, read_json(recipe) if recipe.exists() else {}
     )
+
+
+def _open_detector(path: Path, model, num_keypoints, input_hw):
+    """Returns a detector and its contract; what was asked for must agree with it."""
+    contract = read_detector_contract(path)
+    actual = {"model": contract.model, "input_hw": tuple(contract.input_hw)}
+    asked = {"model": model, "input_hw": input_hw and tuple(input_hw)}
+    for name, value in asked.items():
+        if value is not None and value != actual[name]:
+            raise ValueError(
+                f"{path} was asked for as {name}={value!r}, but its contract says "
+                f"{actual[name]!r}."
+            )
+    if num_keypoints is not None:
+        raise ValueError(f"{path} is a detector, which has no num_keypoints.")
+    return load_network(path), contract
 
 
 def calibration_source(

@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -59,6 +60,7 @@ def test_newest_run_becomes_an_int8_file_calibrated_on_its_training_set(run_dir,
 
     out = capsys.readouterr().out
     path = run_dir / "export" / "int8" / "pose_model.tflite"
+    assert re.search(r"folded   (\d\d) of \1 batch norms\n", out)
     assert f"Exporting {run_dir / 'best.keras'}, of the newest run in runs" in out
     assert "Calibrating on 3 crops of the train split of synthetic in people" in out
     assert str(path) in out

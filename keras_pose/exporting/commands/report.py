@@ -6,9 +6,13 @@ from pathlib import Path
 
 from keras_pose.contract import CONTRACT_NAME, TensorSpec
 from keras_pose.exporting.formats.writing import Export
+from keras_pose.exporting.graphs.batch_norms import batch_norm_names, unfolded_batch_norms
+from keras_pose.exporting.graphs.graph import read_graph
 
 MEGABYTE = 1e6
 BYTES_PER_FLOAT = 4
+# Batch norms that are named; deep networks have hundreds.
+MOST_NAMES = 3
 
 
 def describe_export(export: Export, source_path, model) -> str:
@@ -23,12 +27,26 @@ def describe_export(export: Export, source_path, model) -> str:
         f"from {_describe_parent(Path(source_path))}",
         f"input    {_describe(contract.input)}: RGB pixels 0 to 255, normalised inside",
         *(f"output   {_describe(output)}" for output in contract.outputs),
+        *_describe_norms(export.path, model),
         f"checked  against Keras: RMS difference {export.error:.2g} of the outputs' "
         "standard deviation",
         f"written  {export.path}",
         f"         {export.path.with_name(CONTRACT_NAME)}",
     ]
     return "\n".join(lines)
+
+
+def _describe_norms(path: Path, model) -> list[str]:
+    """Tells how many batch norms became part of a convolution, and which did not."""
+    names = batch_norm_names(model)
+    if not names:
+        return []
+    left = unfolded_batch_norms(read_graph(path), names)
+    text = f"folded   {len(names) - len(left)} of {len(names)} batch norms"
+    shown = [f"{name} ({', '.join(kinds)})" for name, kinds in left.items()]
+    if len(shown) > MOST_NAMES:
+        shown[MOST_NAMES:] = ["..."]
+    return [text + (f"; still operators: {', '.join(shown)}" if left else "")]
 
 
 def _describe_parent(path: Path) -> str:

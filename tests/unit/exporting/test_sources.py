@@ -1,9 +1,13 @@
 import json
 import os
 
+import keras
 import pytest
 
+from keras_pose.contract import save_keras_model
+from keras_pose.detector_contract import detector_contract
 from keras_pose.exporting.sources import calibration_source, newest_checkpoint, open_source
+from keras_pose.normalization import IMAGENET
 
 
 def make_run(runs_dir, name, age_seconds, files=("best.keras", "last.keras")):
@@ -50,6 +54,25 @@ def test_source_is_named_and_brings_its_recipe(exported, tmp_path, capsys):
 def test_exported_file_cannot_be_exported_again(exported):
     with pytest.raises(ValueError, match="is not a Keras file"):
         open_source(exported.paths["int8"])
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        ({"model": "pose_slim"}, "asked for as model='pose_slim'.* says 'rtmdet_nano'"),
+        ({"input_hw": (64, 64)}, r"input_hw=\(64, 64\).* says \(32, 32\)"),
+        ({"num_keypoints": 17}, "is a detector, which has no num_keypoints"),
+    ],
+)
+def test_detector_that_is_not_what_was_asked_for_is_refused(tmp_path, asked, message):
+    image = keras.Input((32, 32, 3), name="image")
+    outputs = [keras.layers.Conv2D(size, 8, strides=8)(image) for size in (1, 4)]
+    model = keras.Model(image, outputs, name="rtmdet_nano")
+    path = tmp_path / "best.keras"
+    save_keras_model(model, path, detector_contract(model, IMAGENET))
+    assert open_source(path).contract.model == "rtmdet_nano"
+    with pytest.raises(ValueError, match=message):
+        open_source(path, **asked)
 
 
 def test_synthetic_people_are_drawn_as_the_run_drew_them():
