@@ -5,6 +5,7 @@
 #   KERAS_POSE_PACK=DIR mobile_demo/ios/swift.sh test    # replays another parity pack as well
 #   mobile_demo/ios/swift.sh --version
 #   mobile_demo/ios/swift.sh parse App/Sources/*.swift   # syntax alone, of files for iOS
+#   mobile_demo/ios/swift.sh typecheck                   # of the app what needs no screen, against Stubs/
 #
 # Paths are counted from this folder. The fetched one runs in a file system of its own, which
 # holds this folder's parent and the pack; all it writes stays in its folder.
@@ -14,9 +15,14 @@ here=$(cd "$(dirname "$0")" && pwd)
 root=${KERAS_POSE_SWIFT:-$here/.toolchain}/root
 pack=${KERAS_POSE_PACK:-}
 
+# What a build leaves stays in the toolchain's folder, where there is one.
+scratch=()
+[ ! -d "$root" ] || scratch=(--scratch-path /tmp/build)
+
 case "${1:-}" in
-  parse) shift; command=(swiftc -frontend -parse -target arm64-apple-ios16 "$@") ;;
-  test | build) command=(swift "$1" --package-path KerasPoseCore -j "${KERAS_POSE_JOBS:-1}" "${@:2}") ;;
+  parse) shift; command=(swiftc -frontend -parse -target arm64-apple-ios17 "$@") ;;
+  typecheck) command=(bash Stubs/check.sh) ;;
+  test | build) command=(swift "$1" --package-path KerasPoseCore "${scratch[@]}" -j "${KERAS_POSE_JOBS:-1}" "${@:2}") ;;
   *) command=(swift "$@") ;;
 esac
 
@@ -26,7 +32,6 @@ if [ ! -x "$root/usr/libexec/swift/bin/swift" ]; then
   exec nice -n 10 "${command[@]}"
 fi
 
-[[ " ${command[*]} " == *" --package-path "* ]] && command+=(--scratch-path /tmp/build)
 namespace=(unshare --mount)
 [ "$(id -u)" = 0 ] || namespace+=(--map-root-user)
 # The mounts are seen by these processes alone, and end with them.

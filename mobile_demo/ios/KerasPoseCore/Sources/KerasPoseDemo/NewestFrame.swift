@@ -4,7 +4,7 @@ import Foundation
 ///
 /// A camera is faster than a network. Frames in a queue would be shown later and later; here an older one gives way.
 /// May be used from any thread.
-public final class NewestFrame<Frame> {
+public final class NewestFrame<Frame>: @unchecked Sendable {
     private let lock = NSLock()
     private var waiting: Frame?
     private var isWorking = false

@@ -3,6 +3,11 @@ import XCTest
 
 @testable import KerasPoseDemo
 
+/// What the worker has seen; written by its queue alone.
+private final class Seen: @unchecked Sendable {
+    var frames: [Int] = []
+}
+
 final class NewestFrameTests: XCTestCase {
     func testOnlyTheNewestFrameWaits() {
         let slot = NewestFrame<Int>()
@@ -28,15 +33,15 @@ final class NewestFrameTests: XCTestCase {
         // A camera on one thread, the worker on another: it never works twice at a time, and sees the last frame.
         let slot = NewestFrame<Int>()
         let worker = DispatchQueue(label: "worker")
-        var seen: [Int] = []
+        let seen = Seen()
         for frame in 1...2000 where slot.offer(frame) {
             worker.async {
-                while let frame = slot.take() { seen.append(frame) }
+                while let frame = slot.take() { seen.frames.append(frame) }
             }
         }
         worker.sync {}
-        XCTAssertEqual(seen, seen.sorted())
-        XCTAssertEqual(seen.last, 2000)
-        XCTAssertEqual(seen.count + slot.numDropped, 2000)
+        XCTAssertEqual(seen.frames, seen.frames.sorted())
+        XCTAssertEqual(seen.frames.last, 2000)
+        XCTAssertEqual(seen.frames.count + slot.numDropped, 2000)
     }
 }

@@ -1,0 +1,91 @@
+"""The Swift core: it must answer the parity packs as Python does. No Mac is needed."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from keras_pose.shipped import shipped_file
+
+ROOT = Path(__file__).resolve().parents[2]
+IOS = ROOT / "mobile_demo" / "ios"
+TOOLCHAIN = Path(os.environ.get("KERAS_POSE_SWIFT", IOS / ".toolchain"))
+
+
+def run(*arguments, **variables):
+    command = ["bash", str(IOS / "swift.sh"), *map(str, arguments)]
+    return subprocess.run(
+        command, env=os.environ | variables, capture_output=True, text=True, timeout=3000
+    )
+
+
+@pytest.fixture(scope="module")
+def swift():
+    """Runs Swift; tests are skipped where there is none, or where it may not be run."""
+    if not (TOOLCHAIN / "root").is_dir() and shutil.which("swift") is None:
+        pytest.skip("needs Swift 5.9 or later: run mobile_demo/ios/toolchain.sh")
+    result = run("--version")
+    if result.returncode:
+        pytest.skip(f"needs a Swift that runs here: {result.stderr.strip()[-300:]}")
+    return run
+
+
+@pytest.fixture(scope="module")
+def pack(tmp_path_factory):
+    """A parity pack of the models that come with the package."""
+    folder = tmp_path_factory.mktemp("packs") / "models"
+    command = [
+        *(sys.executable, ROOT / "export" / "parity_pack.py"),
+        *("--weights", shipped_file("pose"), "--detector", shipped_file("detector")),
+        *("--images", "synthetic", "--output", folder),
+    ]
+    result = subprocess.run(list(map(str, command)), capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    return folder
+
+
+# Compiling takes a minute or two.
+@pytest.mark.very_slow
+def test_the_swift_core_passes_its_tests_and_replays_the_packs(swift, pack):
+    result = swift("test", KERAS_POSE_PACK=str(pack))
+
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "warning:" not in result.stdout + result.stderr
+    passed = [
+        int(n) for n in re.findall(r"^parity of .*: (\d+) passed", result.stdout, re.M)
+    ]
+    # The pack of the repository holds 66 cases and more, that of the models a dozen
+    # which need no model: none of them may have been lost on the way.
+    assert len(passed) == 2
+    assert max(passed) >= 66
+    assert min(passed) >= 12
+
+
+@pytest.mark.very_slow
+def test_the_types_of_the_app_fit_together(swift):
+    """But for screen, camera and pictures, whose types are Apple's."""
+    result = swift("typecheck")
+
+    assert result.returncode == 0, result.stderr
+    assert "warning:" not in result.stderr
+
+
+def test_the_sources_of_the_app_are_swift(swift):
+    sources = sorted((IOS / "App" / "Sources").glob("*.swift"))
+    result = swift("parse", *(source.relative_to(IOS) for source in sources))
+
+    # Syntax alone: what they use of iOS is not here.
+    assert result.returncode == 0, result.stderr
+    assert len(sources) > 5
+
+
+def test_what_is_no_swift_is_seen(swift):
+    broken = TOOLCHAIN / "root" / "tmp"
+    if not broken.is_dir():
+        pytest.skip("looks for the folder of the toolchain that toolchain.sh fetches")
+    (broken / "broken.swift").write_text("struct {")
+    assert swift("parse", "/tmp/broken.swift").returncode != 0
