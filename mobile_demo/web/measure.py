@@ -22,6 +22,8 @@ from keras_pose import shipped
 from keras_pose.commandline import plain_errors, positive_int
 
 FRAME_HW = (480, 640)
+# Of the camera's height; how far it turns to either side, pixels.
+PICTURE_SHARE, SWING = 0.75, 60
 ALWAYS, FOLLOWING = "1", "10"
 
 
@@ -48,14 +50,16 @@ def write_clip(path: Path, picture) -> None:
 
     image = read_image(picture)
     height, width = image.shape[:2]
-    zoom = 1.1 * max(FRAME_HW[0] / height, FRAME_HW[1] / width)
-    spare = np.array([width, height]) * zoom - FRAME_HW[::-1]
+    zoom = PICTURE_SHARE * FRAME_HW[0] / height
+    corner = np.array([FRAME_HW[1] - width * zoom, 2 * (FRAME_HW[0] - height * zoom)]) / 2
     with path.open("wb") as file:
         for angle in np.linspace(0, 2 * np.pi, 60, endpoint=False):
             # Back where it began after a round, since the clip is played again.
-            shift = -spare * [0.5 + 0.4 * np.sin(angle), 0.15 + 0.1 * np.cos(angle)]
+            shift = corner + np.array([SWING * np.sin(angle), 0])
             matrix = np.column_stack([np.eye(2) * zoom, shift])
-            frame = cv2.warpAffine(image, matrix, FRAME_HW[::-1])
+            frame = cv2.warpAffine(
+                image, matrix, FRAME_HW[::-1], borderMode=cv2.BORDER_REPLICATE
+            )
             file.write(cv2.imencode(".jpg", frame[..., ::-1])[1].tobytes())
 
 
