@@ -51,7 +51,7 @@ def test_the_kotlin_core_finds_what_python_found_by_the_shipped_models(core, tmp
 
 
 def test_kotlin_refuses_contracts_that_do_not_fit(core):
-    result = run_java(core, "keraspose.ContractsKt")
+    result = run_java(core, "keraspose.ContractsKt", shipped_file("pose"))
 
     assert result.returncode == 0, result.stdout + result.stderr
     assert "contracts passed" in result.stdout

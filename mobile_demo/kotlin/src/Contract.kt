@@ -45,29 +45,39 @@ class DetectorContract(
 ) : Contract()
 
 /**
- * Reads a file's contract, and holds the file against it.
+ * Reads a file's contract, and holds the file against it. What stands beside the file is preferred to what stands inside.
  *
- * @param text content of `pose_model.json`.
+ * @param text content of the `pose_model.json` beside the file; null without one.
  * @param fileName key of its "models".
- * @param bytes the file's; null: its hash is not checked.
+ * @param bytes the file's; null: its hash is not checked, and nothing inside it is looked for.
  * @throws ContractError names what is missing, or does not fit.
  */
-fun readContract(text: String, fileName: String, bytes: ByteArray?): Contract {
-    val json = Json.parse(text)
+fun readContract(text: String?, fileName: String, bytes: ByteArray?): Contract {
+    val json = text?.let { Json.parse(it) }
+    if (json != null) checkVersion(json)
+    val beside = json?.find("models")?.find(fileName)
+    if (beside != null) {
+        if (bytes != null) checkFile(beside, fileName, bytes)
+        return contractOf(beside)
+    }
+    val inside = if (bytes != null) embeddedContract(fileName, bytes) else null
+    if (inside != null) return contractOf(inside)
+    val names = json?.find("models")?.keys()?.joinToString()
+    val reason = if (json == null) "There is no pose_model.json" else "The contract describes ${names ?: "nothing"}, but not $fileName"
+    throw ContractError(reason + if (bytes == null) "." else ", and there is no contract inside $fileName.")
+}
+
+internal fun checkVersion(json: Json) {
     val version = json.find("schema_version")?.value
     if (version != SCHEMA_VERSION.toDouble()) {
         throw ContractError("The contract has schema version $version; this app reads $SCHEMA_VERSION.")
     }
-    val models = json["models", "models"]
-    val entry = models.find(fileName)
-        ?: throw ContractError("The contract describes ${models.keys().joinToString()}, but not $fileName.")
-    if (bytes != null) checkFile(entry, fileName, bytes)
-    return contractOf(entry)
 }
 
+internal fun hexadecimal(bytes: ByteArray) = bytes.joinToString("") { "%02x".format(it) }
+
 private fun checkFile(entry: Json, fileName: String, bytes: ByteArray) {
-    val digest = MessageDigest.getInstance("SHA-256").digest(bytes)
-    val actual = digest.joinToString("") { "%02x".format(it) }
+    val actual = hexadecimal(MessageDigest.getInstance("SHA-256").digest(bytes))
     val promised = entry.find("file")?.find("sha256")?.text()
     if (promised != actual) {
         throw ContractError(

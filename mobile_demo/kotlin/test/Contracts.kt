@@ -1,5 +1,8 @@
-/** Contracts that fit are read; what does not fit is named: `java -cp ... keraspose.ContractsKt`. */
+/** Contracts that fit are read; what does not fit is named: `java -cp ... keraspose.ContractsKt [MODEL.tflite]`. */
 package keraspose
+
+import java.io.File
+import java.util.Random
 
 private val MODEL = "a model".toByteArray()
 
@@ -27,7 +30,7 @@ private val CONTRACT = """
 }
 """
 
-private fun assertRefused(words: String, text: String, fileName: String = "pose_model.tflite", bytes: ByteArray = MODEL) {
+private fun assertRefused(words: String, text: String?, fileName: String = "pose_model.tflite", bytes: ByteArray = MODEL) {
     val message = try {
         readContract(text, fileName, bytes)
         "nothing was refused"
@@ -37,7 +40,29 @@ private fun assertRefused(words: String, text: String, fileName: String = "pose_
     check(words in message) { "expected a refusal that says '$words', got: $message" }
 }
 
-fun main() {
+/** @param file with a contract inside. */
+private fun filesTravelAlone(file: ByteArray) {
+    check(readContract(null, "other.tflite", file) is PoseContract)
+    check(readContract(CONTRACT, "other.tflite", file).model != "pose_slim A\n") // that is of another file
+    assertRefused("There is no pose_model.json, and there is no contract inside", null)
+    val changed = file.copyOf().also { it[it.size - 1]++ }
+    assertRefused("not the file that the contract inside was written for", null, bytes = changed)
+    assertRefused("is damaged: ", null, bytes = file.copyOf(100))
+    // Whatever stands in the first kilobytes, where all the offsets are: words for the user, no crash and no endless loop.
+    val random = Random(0)
+    for (round in 0 until 300) {
+        val broken = file.copyOf(20000)
+        for (i in 0 until 3) broken[8 + random.nextInt(300)] = random.nextInt(256).toByte()
+        try {
+            readContract(null, "broken.tflite", broken)
+            error("a broken file was read")
+        } catch (error: ContractError) {
+            // as it should
+        }
+    }
+}
+
+fun main(arguments: Array<String>) {
     val contract = readContract(CONTRACT, "pose_model.tflite", MODEL) as PoseContract
     check(contract.model == "pose_slim A\n")
     check(contract.inputSize == Size(64, 48))
@@ -54,5 +79,6 @@ fun main() {
     assertRefused("lacks crop", CONTRACT.replace("\"crop\"", "\"cropped\""))
     assertRefused("where a number is expected", CONTRACT.replace("1.25", "\"wide\""))
     assertRefused("not JSON, at character", CONTRACT.dropLast(3))
+    if (arguments.isNotEmpty()) filesTravelAlone(File(arguments[0]).readBytes())
     println("contracts passed")
 }
