@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 import xml.etree.ElementTree as ElementTree
 import zipfile
 
@@ -22,9 +23,8 @@ APP = ANDROID / "app" / "src" / "main"
 NAMESPACE = "{http://schemas.android.com/apk/res/android}"
 
 
-def read_catalog() -> dict[str, str]:
-    text = (ANDROID / "gradle" / "libs.versions.toml").read_text()
-    return dict(re.findall(r'^([\w-]+) = "([^"]+)"$', text, re.MULTILINE))
+def read_catalog() -> dict:
+    return tomllib.loads((ANDROID / "gradle" / "libs.versions.toml").read_text())
 
 
 def kotlin_sources() -> str:
@@ -93,9 +93,6 @@ def test_the_gradle_project_names_what_is_there():
         assert list((ANDROID / "app" / folder).glob("*.kt")), folder
     for name in re.findall(r'"(\.\./\w+\.pro)"', build):
         assert (ANDROID / "app" / name).is_file()
-    catalog = read_catalog()
-    for name in re.findall(r"libs\.versions\.(\w+)", build):
-        assert name in catalog
     activity = ElementTree.parse(APP / "AndroidManifest.xml").find("application/activity")
     namespace = re.search(r'namespace = "([\w.]+)"', build)[1]
     assert activity.get(f"{NAMESPACE}name") == f"{namespace}.MainActivity"
@@ -103,8 +100,26 @@ def test_the_gradle_project_names_what_is_there():
     assert f"package {namespace}\n" in kotlin_sources()
 
 
-def test_the_gradle_projects_versions_go_together():
+def test_the_gradle_files_take_from_the_catalog_what_it_has():
     catalog = read_catalog()
+    builds = [ANDROID / "build.gradle.kts", ANDROID / "app" / "build.gradle.kts"]
+    taken = set(
+        re.findall(
+            r"libs\.([\w.]+?)(?:\)|\.get\(\))", "".join(p.read_text() for p in builds)
+        )
+    )
+    offered = {f"versions.{name}" for name in catalog["versions"]}
+    offered |= {name.replace("-", ".") for name in catalog["libraries"]}
+    offered |= {f"plugins.{name.replace('-', '.')}" for name in catalog["plugins"]}
+
+    assert len(taken) >= 8
+    assert taken <= offered
+    for entry in (*catalog["libraries"].values(), *catalog["plugins"].values()):
+        assert entry["version"]["ref"] in catalog["versions"]
+
+
+def test_the_gradle_projects_versions_go_together():
+    catalog = read_catalog()["versions"]
     wrapper = (ANDROID / "gradle" / "wrapper" / "gradle-wrapper.properties").read_text()
 
     # What the release notes of the Android Gradle plugin 8.13 ask for.
@@ -236,7 +251,7 @@ def check_signature_and_manifest(apk):
     verified = run_tool("apksigner", "verify", "--verbose", apk)
     badging = run_tool("aapt", "dump", "badging", apk)
     run_tool("zipalign", "-c", "4", apk)
-    catalog = read_catalog()
+    catalog = read_catalog()["versions"]
 
     assert "Verified using v2 scheme (APK Signature Scheme v2): true" in verified
     assert "package: name='keraspose.app'" in badging

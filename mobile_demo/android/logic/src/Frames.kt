@@ -107,16 +107,22 @@ private fun level(value: Int): Byte {
     return (if (level < 0) 0 else if (level > 255) 255 else level).toByte()
 }
 
-/** Android's pixels (alpha, red, green, blue in an Int) of a picture, all opaque. */
-fun toArgb(picture: Picture): IntArray {
+/**
+ * Android's pixels (alpha, red, green, blue in an Int) of a picture, all opaque.
+ *
+ * @param reused takes them where it has their size, else a new array does.
+ */
+fun toArgb(picture: Picture, reused: IntArray? = null): IntArray {
     val data = picture.data
-    val step = picture.channels
-    return IntArray(picture.size.height * picture.size.width) { i ->
-        val at = i * step
+    val count = picture.size.height * picture.size.width
+    val pixels = if (reused != null && reused.size == count) reused else IntArray(count)
+    for (i in 0 until count) {
+        val at = i * picture.channels
         val red = data[at].toInt() and 0xff
         val green = data[at + 1].toInt() and 0xff
-        (0xff shl 24) or (red shl 16) or (green shl 8) or (data[at + 2].toInt() and 0xff)
+        pixels[i] = (0xff shl 24) or (red shl 16) or (green shl 8) or (data[at + 2].toInt() and 0xff)
     }
+    return pixels
 }
 
 /** The picture of Android's pixels, upright; what is transparent is black. */

@@ -12,6 +12,8 @@ import java.security.MessageDigest
 private const val BUNDLE_FORMAT = "keras_pose mobile bundle"
 private const val BUNDLE_VERSION = "1"
 internal const val REMEDY = "Fill the app anew by export/bundle_mobile.py, and build it again."
+const val POSE_TASK = "top_down"
+const val DETECTOR_TASK = "detection"
 const val CONTRACT_NAME = "pose_model.json"
 const val MANIFEST_NAME = "manifest.json"
 
@@ -19,6 +21,9 @@ const val MANIFEST_NAME = "manifest.json"
 interface Folder {
     /** Name for the screen. */
     val title: String
+
+    /** Names of the files in it, without those of folders below. */
+    fun list(): List<String>
 
     /** A file's content; null where there is none. */
     fun read(path: String): ByteArray?
@@ -81,30 +86,48 @@ private fun checkFile(folder: Folder, name: String, said: Json) {
 fun sha256(bytes: ByteArray): String =
     MessageDigest.getInstance("SHA-256").digest(bytes).joinToString("") { "%02x".format(it) }
 
-/** Lists the models of any folder with a contract; one that cannot be read is listed, and refused when it is chosen. */
+/**
+ * Lists the models of any folder: those that its contract names, then files that carry their own.
+ *
+ * What does not fit is listed, too, and refused when it is chosen; a file without any contract is not.
+ */
 fun modelsIn(folder: Folder): List<ModelEntry> {
-    val json = folder.read(CONTRACT_NAME)?.let { Json.parse(String(it, Charsets.UTF_8)) } ?: return listOf()
-    val models = json["models", "models"]
-    return models.keys().map { name ->
-        val entry = models[name, name]
-        val task = entry.find("task")?.text() ?: "top_down"
-        val size = entry.find("input")?.find("shape")?.items()?.drop(1)?.take(2)?.joinToString("x") { it.integer().toString() }
-        val details = listOfNotNull(entry.find("quantization")?.text(), size).joinToString(", ")
-        val model = entry.find("model")?.text() ?: name
-        ModelEntry(folder, name, task, "$model ($details), $name${folder.title}")
-    }
+    val json = contractText(folder)?.let { Json.parse(it) }
+    val named = json?.find("models")?.keys() ?: listOf()
+    val alone = folder.list().filter { it.endsWith(".tflite") && it !in named }
+    return named.map { describedEntry(folder, it, json!!["models", "models"][it, it]) } + alone.mapNotNull { entryAlone(folder, it) }
 }
+
+private fun describedEntry(folder: Folder, name: String, entry: Json): ModelEntry {
+    val size = entry.find("input")?.find("shape")?.items()?.drop(1)?.take(2)?.joinToString("x") { it.integer().toString() }
+    val details = listOfNotNull(entry.find("quantization")?.text(), size).joinToString()
+    val model = entry.find("model")?.text() ?: name
+    return ModelEntry(folder, name, entry.find("task")?.text() ?: POSE_TASK, "$model ($details), $name${folder.title}")
+}
+
+private fun entryAlone(folder: Folder, name: String): ModelEntry? {
+    val contract = try {
+        readContract(null, name, folder.read(name) ?: return null)
+    } catch (error: ContractError) {
+        return null
+    }
+    val size = contract.inputSize
+    val title = "${contract.model} (${contract.quantization}, ${size.height}x${size.width}), $name${folder.title}"
+    return ModelEntry(folder, name, if (contract is PoseContract) POSE_TASK else DETECTOR_TASK, title)
+}
+
+private fun contractText(folder: Folder) = folder.read(CONTRACT_NAME)?.let { String(it, Charsets.UTF_8) }
 
 /**
  * Reads a chosen model, and holds its bytes against its contract.
  *
- * @param task what it is to be used for: "top_down" or "detection".
+ * @param task what it is to be used for: [POSE_TASK] or [DETECTOR_TASK].
  * @throws ContractError in words for the user.
  */
 fun readModel(entry: ModelEntry, task: String): CheckedModel {
     if (entry.task != task) throw ContractError("${entry.fileName} is a model for ${entry.task}, not for $task.")
     val bytes = entry.folder.read(entry.fileName) ?: throw ContractError("The file ${entry.fileName} is missing.")
-    val contract = readContract(text(entry.folder, CONTRACT_NAME), entry.fileName, bytes)
+    val contract = readContract(contractText(entry.folder), entry.fileName, bytes)
     for (dtype in listOf(contract.input.dtype) + outputsOf(contract).map { it.dtype }) bytesOf(dtype)
     return CheckedModel(contract, bytes)
 }

@@ -82,6 +82,8 @@ private fun arraysAreReusedWhereTheyFit() {
     val first = uprightPicture(countedFrame(Size(2, 4)), 0)
     check(uprightPicture(countedFrame(Size(2, 4)), 90, first.data).data === first.data)
     check(uprightPicture(countedFrame(Size(2, 2)), 0, first.data).data !== first.data)
+    val pixels = toArgb(first)
+    check(toArgb(first, pixels) === pixels)
 }
 
 private fun devicesTurn() {
@@ -257,6 +259,8 @@ private fun buffersKeepNumbers() {
 private class FileFolder(private val root: File, private val changed: Map<String, ByteArray?> = mapOf()) : Folder {
     override val title = ""
 
+    override fun list() = (root.list()?.toList() ?: listOf()).filter { it !in changed || changed[it] != null }
+
     override fun read(path: String): ByteArray? {
         if (path in changed) return changed[path]
         return File(root, path).let { if (it.isFile) it.readBytes() else null }
@@ -280,6 +284,13 @@ private fun bundlesAreChecked(root: File) {
     refused("pose_model.json is not the file", "pose_model.json", "{}".toByteArray())
     val other = FileFolder(root, mapOf("detector.tflite" to File(root, "pose.tflite").readBytes()))
     assertRefused("not the file its contract describes") { readModel(modelsIn(other).first { it.fileName == "detector.tflite" }, "detection") }
+    // Files that were pushed without pose_model.json carry their contracts inside.
+    val alone = modelsIn(FileFolder(root, mapOf(CONTRACT_NAME to null)))
+    assertEqual(alone.map { it.task }.toSet(), setOf(POSE_TASK, DETECTOR_TASK))
+    for (entry in alone) readModel(entry, entry.task)
+    assertEqual(alone.map { it.title }.toSet(), bundle.entries.map { it.title }.toSet())
+    val damaged = FileFolder(root, mapOf(CONTRACT_NAME to null, "pose.tflite" to byteArrayOf(1, 2, 3)))
+    assertEqual(modelsIn(damaged).map { it.fileName }, listOf("detector.tflite"))
 }
 
 /** Without LiteRT the networks answer what the pack says; cases that are about the files themselves are left out. */

@@ -72,6 +72,7 @@ class Camera(
 
     @SuppressLint("MissingPermission")
     private fun openNow() {
+        if (isClosed) return
         val id = cameraId()
         if (id == null) {
             onProblem(CameraProblem(R.string.no_camera, ""))

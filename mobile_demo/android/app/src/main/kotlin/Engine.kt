@@ -18,12 +18,14 @@ import keraspose.Skeleton
 import keraspose.phone.Accelerator
 import keraspose.phone.Analysis
 import keraspose.phone.Bundle
+import keraspose.phone.DETECTOR_TASK
 import keraspose.phone.Folder
 import keraspose.phone.ModelEntry
 import keraspose.phone.ModelError
 import keraspose.phone.NewestFrame
 import keraspose.phone.OpenModel
 import keraspose.phone.Opened
+import keraspose.phone.POSE_TASK
 import keraspose.phone.PoseNetwork
 import keraspose.phone.Session
 import keraspose.phone.Settings
@@ -82,6 +84,7 @@ class Engine(private val listener: EngineListener) {
     private val open = HashMap<String, OpenModel>()
     private var session: Session? = null
     private var pixels: ByteArray? = null
+    private var argb: IntArray? = null
     // Two in turns: one is on the screen while the next is made.
     private val bitmaps = arrayOfNulls<Bitmap>(2)
     private var turn = 0
@@ -97,8 +100,8 @@ class Engine(private val listener: EngineListener) {
     fun open(choice: Choice) = attempt {
         closeNetworks()
         val notes = ArrayList<String>()
-        val pose = openNetwork(choice.pose, "pose", "top_down", choice.accelerator, notes)
-        val detector = choice.detector?.let { openNetwork(it, "detector", "detection", choice.accelerator, notes) }
+        val pose = openNetwork(choice.pose, "pose", POSE_TASK, choice.accelerator, notes)
+        val detector = choice.detector?.let { openNetwork(it, "detector", DETECTOR_TASK, choice.accelerator, notes) }
         session = Session(
             PoseNetwork(pose.first as PoseContract, pose.second::run),
             detector?.let { DetectorNetwork(it.first as DetectorContract, it.second::run) },
@@ -181,7 +184,9 @@ class Engine(private val listener: EngineListener) {
         val bitmap = if (old != null && old.width == width && old.height == height) old
         else Bitmap.createBitmap(width, height, Bitmap.Config.ARGB_8888)
         bitmaps[turn] = bitmap
-        bitmap.setPixels(toArgb(picture), 0, width, 0, 0, width, height)
+        val colors = toArgb(picture, argb)
+        argb = colors
+        bitmap.setPixels(colors, 0, width, 0, 0, width, height)
         return bitmap
     }
 

@@ -11,6 +11,8 @@ import java.io.FileNotFoundException
 class AssetFolder(private val assets: AssetManager) : Folder {
     override val title = ""
 
+    override fun list() = assets.list("models")?.toList() ?: listOf()
+
     override fun read(path: String): ByteArray? = try {
         assets.open("models/$path").use { it.readBytes() }
     } catch (error: FileNotFoundException) {
@@ -18,9 +20,11 @@ class AssetFolder(private val assets: AssetManager) : Folder {
     }
 }
 
-/** A user's own models: files with their `pose_model.json`. */
+/** A user's own models: files with their contracts inside, or in a `pose_model.json` beside them. */
 class PushedFolder(private val root: File) : Folder {
     override val title = " (pushed)"
+
+    override fun list() = root.list()?.sorted() ?: listOf()
 
     override fun read(path: String): ByteArray? = File(root, path).let { if (it.isFile) it.readBytes() else null }
 }

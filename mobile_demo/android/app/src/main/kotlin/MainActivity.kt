@@ -20,7 +20,9 @@ import android.widget.Button
 import android.widget.CheckBox
 import android.widget.Spinner
 import android.widget.TextView
+import keraspose.phone.DETECTOR_TASK
 import keraspose.phone.ModelEntry
+import keraspose.phone.POSE_TASK
 import keraspose.phone.RateMeter
 import keraspose.phone.Settings
 import keraspose.phone.StageMeter
@@ -87,8 +89,8 @@ class MainActivity : Activity(), EngineListener {
     override fun onModels(bundle: keraspose.phone.Bundle) {
         if (isDestroyed) return
         boxThreshold = bundle.boxThreshold
-        poses = bundle.entries.filter { it.task == "top_down" }
-        detectors = bundle.entries.filter { it.task == "detection" } + listOf<ModelEntry?>(null)
+        poses = bundle.entries.filter { it.task == POSE_TASK }
+        detectors = bundle.entries.filter { it.task == DETECTOR_TASK } + listOf<ModelEntry?>(null)
         if (poses.isEmpty()) onFailure(getString(R.string.no_pose_model)) else fillSpinners()
     }
 
