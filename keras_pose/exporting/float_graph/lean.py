@@ -9,6 +9,10 @@ where resolutions meet breaks the graph in pieces. Two other forms give the same
 - a resize that takes the nearest pixel. XNNPACK has none, but ONNX Runtime is faster with
   it than with Tile. For `.onnx` files.
 
+A resize whose outermost pixel centres meet (Lite-HRNet's head) is two products with fixed
+matrices in Keras, but one operator in `.tflite` files, the same up to rounding. XNNPACK has
+no products of integer matrices, and it has the operator.
+
 A rectifier that stands by itself has no integer kernel in XNNPACK; one behind a convolution
 is part of it. Converters put it there unless others read the unrectified sum, as where
 Lite-HRNet's branches meet. For those a convolution of one weight, 1, is put in between.
@@ -24,6 +28,8 @@ from typing import Any
 
 import tensorflow as tf
 from keras import layers
+
+from keras_pose.models.own_layers import ResizeAlignedCorners
 
 # Delegates take few inputs at a concatenation (XNNPACK: 5), so each step doubles.
 BLOCK = 2
@@ -65,6 +71,25 @@ class ResizeUpsampling(_Upsampling):
         return tf.raw_ops.ResizeNearestNeighbor(images=x, size=size_hw)
 
 
+class AlignedResize(layers.Layer):
+    """Resizes bilinearly so that the outermost pixel centres meet.
+
+    Attributes:
+        size_hw: (height, width) of the result, pixels.
+    """
+
+    def __init__(self, size_hw, **options: Any):
+        super().__init__(**options)
+        self.size_hw = size_hw
+
+    def compute_output_shape(self, input_shape):
+        return input_shape[0], *self.size_hw, input_shape[-1]
+
+    def call(self, x):
+        """Maps (B, h, w, C) to (B, H, W, C)."""
+        return tf.raw_ops.ResizeBilinear(images=x, size=self.size_hw, align_corners=True)
+
+
 class CarriedReLU(layers.Layer):
     """max(x, 0) as the activation of a convolution that multiplies by 1."""
 
@@ -85,6 +110,8 @@ def tflite_twin(layer: layers.Layer) -> layers.Layer | None:
     """
     if _is_lone_relu(layer):
         return CarriedReLU(name=layer.name, dtype="float32")
+    if isinstance(layer, ResizeAlignedCorners):
+        return AlignedResize(layer.size_hw, name=layer.name, dtype="float32")
     return _twin(layer, BlockUpsampling)
 
 

@@ -5,8 +5,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from exported_files import BGR, CODEC, SKELETON, smooth_crops
+from imbalanced_model import imbalanced_model
 from light_model import make_model
 
+from keras_pose.contract import keras_contract, read_contract, save_keras_model
+from keras_pose.exporting.accuracy.validation import Validation
+from keras_pose.exporting.comparison import relative_error
 from keras_pose.exporting.errors import ExportError
 from keras_pose.exporting.families import jobs, making
 from keras_pose.exporting.families.making import (
@@ -20,6 +25,7 @@ from keras_pose.exporting.families.making import (
 from keras_pose.exporting.inspection.audit import Audit, DelegateAudit
 from keras_pose.exporting.inspection.profiling import OperatorTime
 from keras_pose.exporting.ledger.making import Ledger, LedgerRow
+from keras_pose.runtime.loading import open_model
 from keras_pose.zoo import ZOO, get_spec
 
 AP = {"keras": 0.5, "float32": 0.5, "int8": 0.48, "mixed": 0.497}
@@ -242,14 +248,9 @@ def test_a_negative_drop_is_refused(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("name", "float_kinds"),
-    [
-        pytest.param("pose_slim", set(), id="with_a_contract"),
-        # TFLite has no ELU of integers.
-        pytest.param("openpose_light_1", {"ELU", "DEQUANTIZE"}, id="without_one"),
-    ],
+    ("name", "is_described"), [("pose_slim", True), ("openpose_light_1", False)]
 )
-def test_files_to_be_timed_are_those_of_an_export(tmp_path, name, float_kinds):
+def test_files_to_be_timed_hold_integers(tmp_path, name, is_described):
     paths = [str(tmp_path / f"{kind}.tflite") for kind in ("float32", "int8")]
     jobs.write_timing_files(name, [64, 64], *paths)
 
@@ -258,7 +259,38 @@ def test_files_to_be_timed_are_those_of_an_export(tmp_path, name, float_kinds):
     large, small = (row["num_bytes"] for row in found["rows"])
     # Weights of a quarter the size, and what stands beside them.
     assert large / 4 < small < large / 2
-    profile = found["profiles"][paths[1]]["times"]
-    assert "CONV_2D" in {each["kind"].rpartition("+")[2] for each in profile}
-    kinds = {each["kind"] for each in profile if "int8" not in each["shape"]}
-    assert kinds == float_kinds
+    results = {
+        (each["kind"].rpartition("+")[2], each["shape"].rpartition(" ")[2])
+        for each in found["profiles"][paths[1]]["times"]
+    }
+    assert ("CONV_2D", "int8") in results
+    assert ("CONV_2D", "float32") not in results
+    if is_described:
+        assert {dtype for _, dtype in results} == {"int8"}
+
+
+@pytest.mark.slow
+def test_operators_are_put_into_float_until_the_drop_fits(tmp_path, monkeypatch):
+    network, crops = imbalanced_model(), smooth_crops(12)
+    expected = np.asarray(network(BGR(crops)))
+    save_keras_model(
+        network, tmp_path / "best.keras", keras_contract(network, CODEC, SKELETON, BGR)
+    )
+    np.save(tmp_path / "crops.npy", crops)
+
+    def agreement(path, contract):
+        return 1 - relative_error(open_model(path, contract).predict(crops), expected)
+
+    monkeypatch.setattr(
+        "keras_pose.exporting.accuracy.validation.open_validation",
+        lambda *_: Validation("agreement", "crops", agreement),
+    )
+    path = tmp_path / "mixed.tflite"
+    data = {"dataset": "coco", "data_dir": None, "limit": None}
+
+    found = jobs.write_mixed(
+        str(tmp_path / "best.keras"), str(tmp_path / "crops.npy"), data, 10.0, str(path)
+    )
+
+    assert found["num_float_ops"] == len(read_contract(path).float_operators) == 2
+    assert any(line.startswith("  2 in float agreement") for line in found["said"])

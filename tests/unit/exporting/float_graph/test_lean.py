@@ -14,6 +14,7 @@ from keras_pose.exporting.float_graph.lean import (
 from keras_pose.exporting.float_graph.serving import in_float32
 from keras_pose.exporting.formats.table import export_formats
 from keras_pose.exporting.inspection.audit import audit_file
+from keras_pose.models.own_layers import ResizeAlignedCorners
 
 
 @pytest.mark.parametrize("twin_of", [tflite_twin, onnx_twin])
@@ -55,6 +56,16 @@ def test_a_network_is_exported_with_lean_layers_and_its_weights():
     np.testing.assert_array_equal(lean(images), model(images))
 
 
+@pytest.mark.parametrize("size_hw", [(6, 10), (12, 9)])
+def test_a_resize_between_pixel_centres_is_one_operator(size_hw):
+    layer = ResizeAlignedCorners(size_hw, name="up")
+    image = np.random.default_rng(0).uniform(size=(2, 3, 5, 7)).astype("float32")
+    twin = tflite_twin(layer)
+    # Means of four pixels, in another order.
+    np.testing.assert_allclose(twin(image), layer(image), atol=1e-6)
+    assert twin.compute_output_shape((None, 3, 5, 7)) == (None, *size_hw, 7)
+
+
 def rectified(is_shared):
     """A sum that is rectified, and read as it is by another layer or not."""
     image = keras.Input((4, 6, 3), name="image")
@@ -86,6 +97,8 @@ def test_files_hold_the_lean_operators(tmp_path):
     x = layers.UpSampling2D(2, name="up")(x)
     total = layers.Add()([x, x])
     x = layers.Concatenate()([layers.ReLU()(total), total])
+    x = layers.MaxPooling2D(2)(x)
+    x = ResizeAlignedCorners([2 * size for size in x.shape[1:3]])(x)
     model = keras.Model(image, layers.Conv2D(SKELETON.num_keypoints, 1)(x), name="toy")
     contract = keras_contract(model, CODEC, SKELETON, BGR)
     paths = {name: tmp_path / f"{name}.tflite" for name in ("float32", "int8")}
@@ -96,7 +109,8 @@ def test_files_hold_the_lean_operators(tmp_path):
 
     tflite = audit_file(paths["float32"])
     assert tflite.operators["DEPTH_TO_SPACE"] == 1
-    assert not {"TILE", "RESHAPE"} & set(tflite.operators)
+    assert tflite.operators["RESIZE_BILINEAR"] == 1
+    assert not {"TILE", "RESHAPE", "BATCH_MATMUL"} & set(tflite.operators)
     assert tflite.delegate("XNNPACK").num_partitions == 1
     assert tflite.delegate("GPU").fallen == {"CAST: casts uint8 to float32": 1}
     int8 = audit_file(paths["int8"])
