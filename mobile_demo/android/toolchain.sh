@@ -18,6 +18,7 @@ set -euo pipefail
 here="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
 folder="${KERAS_POSE_ANDROID_TOOLCHAIN:-$here/build/toolchain}"
 mirror="${KERAS_POSE_DEBIAN_MIRROR:-http://deb.debian.org/debian}"
+keyring=/usr/share/keyrings/debian-archive-keyring.gpg
 # Of Debian 12, but for the last two, which only Debian 11 has.
 packages=(
     kotlin libjansi-java libjetbrains-annotations-java libjline3-java libjna-java libtrove-intellij-java
@@ -48,7 +49,7 @@ fetch() {
     mkdir -p "$apt/state/lists/partial" "$apt/cache/archives/partial" "$apt/none" "$debs"
     : >"$apt/state/status"
     for suite in bookworm bullseye; do
-        echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $mirror $suite main"
+        echo "deb [signed-by=$keyring] $mirror $suite main"
     done >"$apt/sources.list"
     # A suite that left the mirror shows in the packages it lacks, which are named below.
     private_apt apt-get update -qq >&2 || true
@@ -101,6 +102,7 @@ wrap() {
 for program in apt-get dpkg-deb java; do
     command -v "$program" >/dev/null || fail "the program \`$program\` is missing."
 done
+[ -e "$keyring" ] || fail "$keyring is missing: the package debian-archive-keyring has it."
 if [ ! -e "$folder/android.jar" ]; then
     rm -rf "$folder.tmp"
     mkdir -p "$folder.tmp"
