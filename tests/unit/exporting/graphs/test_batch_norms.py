@@ -22,6 +22,8 @@ CONVOLUTIONS = {
     "DepthwiseConv2D": ((3, 0, 1, 2), 3),
     "Conv2DTranspose": ((2, 0, 1, 3), 0),
 }
+# Larger ones take minutes to convert.
+MOST_PARAMS = 35e6
 WITHOUT_NORMS = ("cpm", "cpm_mpii", "deep_pose_alexnet")
 TFLITE_KINDS = ("CONV_2D", "DEPTHWISE_CONV_2D", "TRANSPOSE_CONV")
 
@@ -30,7 +32,7 @@ def smallest_of_each_family():
     """Names the smallest network of every family that can be exported and has norms."""
     smallest = {}
     for spec in sorted(ZOO.values(), key=lambda spec: spec.params):
-        if spec.task in ("top_down", "detection"):
+        if spec.task in ("top_down", "detection") and spec.params < MOST_PARAMS:
             smallest.setdefault(spec.family, spec.name)
     return [name for family, name in smallest.items() if family not in WITHOUT_NORMS]
 
