@@ -49,6 +49,7 @@ POINTS = 100
 # Networks that take more multiply-accumulates are timed at half their height and width:
 # in float they would take seconds a run.
 MAX_TIMED_MACS = 6e9
+PEOPLE_TASKS = ("top_down", "bottom_up", "detection")
 
 
 @dataclass(frozen=True)
@@ -77,9 +78,14 @@ class Case:
 
 
 def lightest_models() -> list[str]:
-    """Returns the network of each family that takes the fewest multiply-accumulates."""
+    """Returns the network of each family that takes the fewest multiply-accumulates.
+
+    Of families that find people or their poses; classifiers and the like are trunks.
+    """
     lightest: dict[str, ModelSpec] = {}
     for spec in ZOO.values():
+        if spec.task not in PEOPLE_TASKS:
+            continue
         if spec.macs < lightest.setdefault(spec.family, spec).macs:
             lightest[spec.family] = spec
     return [spec.name for spec in lightest.values()]

@@ -143,7 +143,9 @@ def settings_of(folder, **values):
 
 def test_every_family_has_its_lightest_network_timed():
     names = lightest_models()
-    assert {get_spec(name).family for name in names} == {s.family for s in ZOO.values()}
+    trunks = {"hrnet_classification", "hrnet_v2_segmentation", "hrnet_v2p"}
+    families = {spec.family for spec in ZOO.values()}
+    assert {get_spec(name).family for name in names} == families - trunks
     assert len(names) == len({get_spec(name).family for name in names})
     assert "hrnet_w18" in names
     assert "hrnet_w32" not in names
