@@ -153,6 +153,13 @@ def test_options_that_cannot_be_are_refused(arguments, capsys):
     assert "error" in capsys.readouterr().err
 
 
+def test_drop_of_onnx_files_is_of_int8_alone(capsys):
+    assert TO_ONNX.parse_args(["--int8", "--max-drop", "0.5"]).max_drop == 0.5
+    with pytest.raises(SystemExit):
+        TO_ONNX.parse_args(["--float16", "--max-drop", "0.5"])
+    assert "--max-drop is for one of int8" in capsys.readouterr().err
+
+
 def test_folder_that_takes_no_files_is_named(run_dir, tmp_path):
     blocked = tmp_path / "a file, not a folder"
     blocked.touch()
