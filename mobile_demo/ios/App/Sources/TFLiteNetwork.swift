@@ -1,65 +1,127 @@
 import Foundation
 import KerasPoseCore
 import KerasPoseDemo
-import TensorFlowLite
+import TensorFlowLiteC
+import TensorFlowLiteCCoreML
+import TensorFlowLiteCMetal
 
 /// A model file that is ready to run: the only place that knows TensorFlow Lite. Of one thread at a time.
+///
+/// By its C interface: the Swift one (`TensorFlowLiteSwift` 2.17) has no int8 tensors, which integer models put out.
 final class TFLiteNetwork {
     private let contract: Contract
-    private let runner: SignatureRunner
+    private let delegate: TFLiteDelegate
+    private let model: OpaquePointer
+    private let interpreter: OpaquePointer
+    private let runner: OpaquePointer
 
     /// Loads a file and runs it once, so that what cannot work is known now, and the first frame is not the slowest.
     ///
     /// - Throws: in words for the user, when the accelerator does not take the model.
     init(file: URL, contract: Contract, accelerator: Accelerator) throws {
-        var options = Interpreter.Options()
-        options.threadCount = min(4, ProcessInfo.processInfo.activeProcessorCount)
-        options.isXNNPackEnabled = accelerator == .cpu
-        let delegates = try Self.delegate(of: accelerator).map { [$0] }
-        let interpreter = try Interpreter(modelPath: file.path, options: options, delegates: delegates)
-        guard let signature = contract.signature ?? interpreter.signatureKeys.first else {
-            throw ContractError("\(file.lastPathComponent) has no signature, by which its tensors are found.")
+        let name = file.lastPathComponent
+        let delegate = try TFLiteDelegate(accelerator)
+        guard let model = TfLiteModelCreateFromFile(file.path) else { throw ContractError("\(name) is no model that can be read.") }
+        guard let interpreter = Self.interpreter(of: model, delegate) else {
+            TfLiteModelDelete(model)
+            throw ContractError("it does not take \(name).")
         }
-        self.contract = contract
-        runner = try interpreter.signatureRunner(with: signature)
-        try check(try runner.input(named: contract.input.name), contract.input)
+        guard let signature = contract.signature, let runner = TfLiteInterpreterGetSignatureRunner(interpreter, signature) else {
+            TfLiteInterpreterDelete(interpreter)
+            TfLiteModelDelete(model)
+            throw ContractError("\(name) has no signature \(contract.signature ?? "at all"), by which its tensors are found.")
+        }
+        (self.contract, self.delegate, self.model, self.interpreter, self.runner) = (contract, delegate, model, interpreter, runner)
+        // From here on `deinit` frees them, also when an error is thrown.
+        guard TfLiteSignatureRunnerAllocateTensors(runner) == kTfLiteOk else { throw ContractError("there is no memory for \(name).") }
+        for spec in [contract.input] + contract.outputs { try check(spec) }
         _ = try run([Float](repeating: 0, count: contract.input.count))
-        for spec in contract.outputs { try check(try runner.output(named: spec.name), spec) }
+    }
+
+    deinit {
+        TfLiteSignatureRunnerDelete(runner)
+        TfLiteInterpreterDelete(interpreter)
+        TfLiteModelDelete(model)
     }
 
     /// Runs the network on one image; see `RunNetwork`.
     func run(_ values: [Float]) throws -> [String: [Float]] {
-        let input = contract.input
-        try runner.invoke(with: [input.name: tensorBytes(values, as: input.type)])
-        return try Dictionary(uniqueKeysWithValues: contract.outputs.map { spec in
-            (spec.name, try tensorValues(try runner.output(named: spec.name).data, as: spec.type))
-        })
+        let bytes = tensorBytes(values, as: contract.input.type)
+        let filled = bytes.withUnsafeBytes { bytes in
+            TfLiteTensorCopyFromBuffer(
+                TfLiteSignatureRunnerGetInputTensor(runner, contract.input.name), bytes.baseAddress, bytes.count
+            )
+        }
+        guard filled == kTfLiteOk else { throw ContractError("The input takes other than \(bytes.count) bytes.") }
+        guard TfLiteSignatureRunnerInvoke(runner) == kTfLiteOk else { throw ContractError("\(contract.model) cannot be run there.") }
+        return try Dictionary(uniqueKeysWithValues: contract.outputs.map { ($0.name, try output($0)) })
     }
 
-    /// nil: the CPU, which needs none.
-    private static func delegate(of accelerator: Accelerator) throws -> Delegate? {
-        switch accelerator {
-        case .coreML:
-            guard let delegate = CoreMLDelegate() else { throw ContractError("this device has no Neural Engine") }
-            return delegate
-        case .metal:
-            var options = MetalDelegate.Options()
-            options.isPrecisionLossAllowed = true  // float16, which keypoints do not feel
-            return MetalDelegate(options: options)
-        case .automatic, .cpu: return nil
+    private func output(_ spec: TensorSpec) throws -> [Float] {
+        guard let tensor = TfLiteSignatureRunnerGetOutputTensor(runner, spec.name), let data = TfLiteTensorData(tensor) else {
+            throw ContractError("\(contract.model) gave no output \(spec.name).")
         }
+        return try tensorValues(Data(bytes: data, count: TfLiteTensorByteSize(tensor)), as: spec.type)
+    }
+
+    private static func interpreter(of model: OpaquePointer, _ delegate: TFLiteDelegate) -> OpaquePointer? {
+        guard let options = TfLiteInterpreterOptionsCreate() else { return nil }
+        defer { TfLiteInterpreterOptionsDelete(options) }
+        TfLiteInterpreterOptionsSetNumThreads(options, numThreads)
+        TfLiteInterpreterOptionsAddDelegate(options, delegate.pointer)
+        return TfLiteInterpreterCreate(model, options)
     }
 
     /// Holds a tensor of the file against what the contract says of it.
-    private func check(_ tensor: Tensor, _ spec: TensorSpec) throws {
-        let types: [TensorType: Tensor.DataType] = [
-            .uint8: .uInt8, .int8: .int8, .int16: .int16, .int32: .int32, .float32: .float32,
+    private func check(_ spec: TensorSpec) throws {
+        let types: [TensorType: TfLiteType] = [
+            .uint8: kTfLiteUInt8, .int8: kTfLiteInt8, .int16: kTfLiteInt16, .int32: kTfLiteInt32, .float32: kTfLiteFloat32,
         ]
-        guard tensor.shape.dimensions == spec.shape, tensor.dataType == types[spec.type] else {
+        let input = TfLiteSignatureRunnerGetInputTensor(runner, spec.name).map { UnsafePointer($0) }
+        guard let tensor = input ?? TfLiteSignatureRunnerGetOutputTensor(runner, spec.name) else {
+            throw ContractError("The contract speaks of a tensor \(spec.name), which \(contract.model) does not have.")
+        }
+        let shape = (0..<TfLiteTensorNumDims(tensor)).map { Int(TfLiteTensorDim(tensor, $0)) }
+        guard shape == spec.shape, TfLiteTensorType(tensor) == types[spec.type] else {
             throw ContractError(
-                "The contract says \(spec.shape) of \(spec.type.rawValue) for the tensor \(spec.name); "
-                    + "the file has \(tensor.shape.dimensions) of \(tensor.dataType)."
+                "The contract says \(spec.shape) of \(spec.type.rawValue) for the tensor \(spec.name); the file has \(shape) of another type or size."
             )
         }
     }
+}
+
+private let numThreads = Int32(min(4, ProcessInfo.processInfo.activeProcessorCount))
+
+/// Where operators run. It must outlive the interpreter.
+private final class TFLiteDelegate {
+    let pointer: UnsafeMutablePointer<TfLiteDelegate>
+    private let free: (UnsafeMutablePointer<TfLiteDelegate>) -> Void
+
+    init(_ accelerator: Accelerator) throws {
+        let created: UnsafeMutablePointer<TfLiteDelegate>?
+        switch accelerator {
+        case .coreML:
+            var options = TfLiteCoreMlDelegateOptions()
+            options.enabled_devices = TfLiteCoreMlDelegateDevicesWithNeuralEngine
+            options.min_nodes_per_partition = 2
+            created = TfLiteCoreMlDelegateCreate(&options)
+            free = { TfLiteCoreMlDelegateDelete($0) }
+        case .metal:
+            var options = TFLGpuDelegateOptions()
+            options.allow_precision_loss = true  // float16, which keypoints do not feel
+            options.wait_type = TFLGpuDelegateWaitTypePassive
+            options.enable_quantization = true
+            created = TFLGpuDelegateCreate(&options)
+            free = { TFLGpuDelegateDelete($0) }
+        case .automatic, .cpu:
+            var options = TfLiteXNNPackDelegateOptionsDefault()
+            options.num_threads = numThreads
+            created = TfLiteXNNPackDelegateCreate(&options)
+            free = { TfLiteXNNPackDelegateDelete($0) }
+        }
+        guard let created else { throw ContractError("this device does not have it") }
+        pointer = created
+    }
+
+    deinit { free(pointer) }
 }

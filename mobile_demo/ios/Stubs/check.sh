@@ -1,0 +1,33 @@
+#!/usr/bin/env bash
+# Checks the types of what the app does without a screen; swift.sh typecheck runs it, in mobile_demo/ios.
+set -euo pipefail
+
+out=$(mktemp -d)
+trap 'rm -rf "$out"' EXIT
+common=(-I "$out" -whole-module-optimization -swift-version 5)
+
+emit() {
+  swiftc "${common[@]}" -emit-module -emit-module-path "$out/$1.swiftmodule" -module-name "$1" "${@:2}"
+}
+
+for module in KerasPoseCore KerasPoseParity KerasPoseDemo; do
+  emit "$module" KerasPoseCore/Sources/"$module"/*.swift
+done
+emit AVFoundation Stubs/AVFoundation/AVFoundation.swift
+swiftc "${common[@]}" -I Stubs/TensorFlowLiteC -typecheck -parse-as-library -module-name KerasPose \
+  Stubs/Device.swift App/Sources/{TFLiteNetwork,PoseEngine,AppModel}.swift
+
+# And of the code in README.md, which stands for somebody's own app.
+example() {
+  echo 'let (folder, bytes) = (URL(fileURLWithPath: "/"), UnsafeRawBufferPointer(start: nil, count: 0))'
+  echo 'let (height, width, bytesPerRow, seconds) = (1, 1, 4, 0.0)'
+  local inside= line
+  while IFS= read -r line; do
+    [ "$line" != '```' ] || inside=
+    [ -z "$inside" ] || printf '%s\n' "$line"
+    [ "$line" != '```swift' ] || inside=yes
+  done < README.md
+  echo 'print(people)'
+}
+example > "$out/main.swift"
+swiftc "${common[@]}" -I Stubs/TensorFlowLiteC -typecheck -module-name Example "$out/main.swift" App/Sources/TFLiteNetwork.swift
