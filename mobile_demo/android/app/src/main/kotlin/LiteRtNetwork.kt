@@ -66,7 +66,8 @@ class LiteRtNetwork(model: ByteArray, contract: Contract, accelerator: Accelerat
     }
 
     private fun opened(numThreads: Int): Interpreter {
-        val options = Interpreter.Options().setNumThreads(numThreads)
+        val options = Interpreter.Options()
+        options.setNumThreads(numThreads)
         options.setUseXNNPACK(true)
         if (delegate != null) options.addDelegate(delegate)
         try {
