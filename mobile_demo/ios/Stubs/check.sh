@@ -7,14 +7,14 @@ trap 'rm -rf "$out"' EXIT
 common=(-I "$out" -whole-module-optimization -swift-version 5)
 
 emit() {
-  swiftc "${common[@]}" -emit-module -emit-module-path "$out/$1.swiftmodule" -module-name "$1" "${@:2}"
+  swiftc "${common[@]}" -parse-as-library -emit-module -emit-module-path "$out/$1.swiftmodule" -module-name "$1" "${@:2}"
 }
 
 for module in KerasPoseCore KerasPoseParity KerasPoseDemo; do
   emit "$module" KerasPoseCore/Sources/"$module"/*.swift
 done
 emit AVFoundation Stubs/AVFoundation/AVFoundation.swift
-swiftc "${common[@]}" -I Stubs/TensorFlowLiteC -typecheck -parse-as-library -module-name KerasPose \
+swiftc "${common[@]}" -I Stubs/TensorFlowLiteC -parse-as-library -typecheck -module-name KerasPose \
   Stubs/Device.swift App/Sources/{TFLiteNetwork,PoseEngine,AppModel}.swift
 
 # And of the code in README.md, which stands for somebody's own app.
