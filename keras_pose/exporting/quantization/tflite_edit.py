@@ -15,6 +15,17 @@ from ai_edge_litert import schema_py_generated as schema
 from keras_pose.exporting.graphs.flatbuffer import pack
 from keras_pose.exporting.quantization.ranges import Range
 
+# Operators whose results have the scale of their only source.
+_MOVERS = (
+    schema.BuiltinOperator.CONCATENATION,
+    schema.BuiltinOperator.DEPTH_TO_SPACE,
+    schema.BuiltinOperator.RESHAPE,
+    schema.BuiltinOperator.RESIZE_BILINEAR,
+    schema.BuiltinOperator.RESIZE_NEAREST_NEIGHBOR,
+    schema.BuiltinOperator.TILE,
+    schema.BuiltinOperator.TRANSPOSE,
+)
+
 # Of uint8 pixels, of int8 pixels.
 _PIXEL_ZERO_POINTS = (0, -128)
 
@@ -71,6 +82,26 @@ def with_ranges(content: bytes, ranges: Mapping[int, Range]) -> bytes:
         tensor.quantization.min = np.array([low], np.float32)
         tensor.quantization.max = np.array([high], np.float32)
     return pack(model)
+
+
+def with_slices_in_range(content: bytes, ranges: Mapping[int, Range]) -> dict[int, Range]:
+    """Gives slices the range of what they are cut from: integers have one scale there.
+
+    And so has what only moves or repeats their values. TensorFlow's quantizer mostly sees
+    to that by itself, but refuses the model where such values were met in another range
+    than all of what they are cut from (Lite-HRNet's weights of all resolutions).
+    """
+    ranges, model = dict(ranges), parse(content)
+    cut: set[int] = set()
+    for operator in model.subgraphs[0].operators:  # in the order in which they run
+        code = model.operatorCodes[operator.opcodeIndex]
+        kind = max(code.builtinCode, code.deprecatedBuiltinCode)
+        sources = {int(index) for index in operator.inputs if int(index) in ranges}
+        is_slice = kind == schema.BuiltinOperator.STRIDED_SLICE
+        if len(sources) == 1 and (is_slice or (kind in _MOVERS and sources <= cut)):
+            cut.add(int(operator.outputs[0]))
+            ranges[int(operator.outputs[0])] = ranges[sources.pop()]
+    return ranges
 
 
 def without_outputs(content: bytes, names: Collection[str]) -> bytes:

@@ -206,7 +206,8 @@ def _quantize_network(network, ranges, float_ops, quantization: str) -> bytes:
 def _int8(network, ranges, float_ops, is_per_channel: bool) -> bytes:
     """Quantizes throughout with TensorFlow's quantizer, see `_mlir_quantize`."""
     mlir_quantize = _mlir_quantize()
-    content = edit.with_ranges(edit.without_pixel_cast(network), ranges)
+    content = edit.without_pixel_cast(network)
+    content = edit.with_ranges(content, edit.with_slices_in_range(content, ranges))
     with quiet_stderr():
         quantized = mlir_quantize(
             content,

@@ -1,3 +1,4 @@
+import keras
 import numpy as np
 import pytest
 from exported_files import BGR, CODEC, INPUT_HW, SKELETON, tiny_model
@@ -13,6 +14,8 @@ from keras_pose.exporting.quantization.tflite_edit import (
     output_indices,
     parse,
     tensor_names,
+    with_slices_in_range,
+    without_pixel_cast,
 )
 from keras_pose.exporting.quantization.tflite_quantizing import (
     QuantizationSettings,
@@ -20,6 +23,7 @@ from keras_pose.exporting.quantization.tflite_quantizing import (
     quantizable_ops,
     quantize,
 )
+from keras_pose.models.own_layers import ChannelSlice
 from keras_pose.runtime.litert_backend import LiteRTBackend
 
 INT8 = QuantizationSettings("int8")
@@ -130,3 +134,31 @@ def test_integers_cover_the_outputs_of_all_other_networks_too(float_bytes, colle
     (index,) = output_indices(content).values()
     quantization = parse(content).subgraphs[0].tensors[index].quantization
     assert quantization.scale * 255 == pytest.approx(high - low, rel=1e-5)
+
+
+def test_slices_and_what_is_repeated_of_them_have_the_range_of_what_they_are_cut_from(
+    exported,
+):
+    # Where Lite-HRNet weighs its resolutions, the quantizer refuses anything else (the
+    # whole network is among the tests of batch norms).
+    image = keras.Input((*INPUT_HW, 3), name="image")
+    weigh = keras.layers.Conv2D(8, 3, strides=8, padding="same", name="weigh")
+    both = weigh(image)
+    kernel, bias = weigh.get_weights()
+    weigh.set_weights([kernel * [2, 2, 2, 2, 1, 1, 1, 1], bias])
+    small = keras.layers.UpSampling2D(2, name="up")(ChannelSlice(4, 8, name="cut")(both))
+    model = keras.Model(image, keras.layers.Conv2D(3, 1, name="last")(small))
+    content = float_tflite_bytes(model, keras_contract(model, CODEC, SKELETON, BGR))
+
+    measured = collect_ranges(content, exported.crops).extremes
+    ranges = with_slices_in_range(without_pixel_cast(content), measured)
+
+    names = tensor_names(content).items()
+    moved = {i for i, name in names if "/cut" in name or "/up" in name}
+    (source,) = (i for i, name in names if "/weigh" in name and i in measured)
+    assert len(moved) >= 3
+    assert {ranges[index] for index in moved} == {measured[source]}
+    assert measured[source] not in {measured[index] for index in moved}
+    assert {i: r for i, r in ranges.items() if i not in moved} == {
+        i: r for i, r in measured.items() if i not in moved
+    }
