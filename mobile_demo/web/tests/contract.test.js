@@ -9,6 +9,7 @@ import { ContractError, digest, readContract, toInput } from "../core/index.js";
 
 const BYTES = new TextEncoder().encode("a model");
 const SHIPPED = new URL("../../../keras_pose/shipped/", import.meta.url);
+const SHIPPED_FILES = JSON.parse(readFileSync(new URL("shipped.json", SHIPPED), "utf-8"));
 
 function contractFile() {
   const names = ["nose", "left_wrist", "right_wrist"];
@@ -70,7 +71,7 @@ test("what these apps cannot do is refused by name", async () => {
   await assertRefused((file, entry) => delete entry.crop, /cannot be read/);
 });
 
-for (const name of ["pose_slim_192x128_int8.tflite", "rtmdet_nano_256x256_float16.tflite"]) {
+for (const name of [SHIPPED_FILES.pose.files.int8, SHIPPED_FILES.detector.files.float16]) {
   test(`${name} travels alone: its contract is inside`, async () => {
     const bytes = new Uint8Array(readFileSync(new URL(name, SHIPPED)));
     const beside = JSON.parse(readFileSync(new URL("pose_model.json", SHIPPED), "utf-8"));
@@ -85,7 +86,7 @@ for (const name of ["pose_slim_192x128_int8.tflite", "rtmdet_nano_256x256_float1
 
 test("files without a contract, and damaged ones, are refused in words", async () => {
   await assert.rejects(readContract(null, "a.tflite", BYTES), /no pose_model.json, and there is no contract inside a.tflite/);
-  const bytes = new Uint8Array(readFileSync(new URL("pose_slim_192x128_int8.tflite", SHIPPED)));
+  const bytes = new Uint8Array(readFileSync(new URL(SHIPPED_FILES.pose.files.int8, SHIPPED)));
   // Cut off anywhere, or with the way to its root bent, it is never read beyond its end.
   for (const length of [6, 9, 40, 200, 1000, 5000]) {
     await assert.rejects(readContract(null, "a.tflite", bytes.subarray(0, length)), ContractError);
