@@ -179,7 +179,7 @@ def output_paths(photos, output):
     return paths
 
 
-def open_estimator(args):
+def open_estimator(args, num_threads=None):
     from keras_pose.inference import PoseEstimator
     from keras_pose.inference.detectors import WHOLE_IMAGE
     from keras_pose.runtime import load_model
@@ -191,10 +191,16 @@ def open_estimator(args):
 
         weights = newest_checkpoint(args.runs_dir)
         print(f"using       {weights}, of the newest run in {args.runs_dir}")
-    pose_model = load_model(weights or shipped_file(POSE), args.model)
+    pose_model = load_model(
+        weights or shipped_file(POSE), args.model, num_threads=num_threads
+    )
     detector = WHOLE_IMAGE if args.whole_image else args.detector
     return PoseEstimator(
-        pose_model, detector, flip_test=args.flip_test, box_threshold=args.box_threshold
+        pose_model,
+        detector,
+        flip_test=args.flip_test,
+        num_threads=num_threads,
+        box_threshold=args.box_threshold,
     )
 
 
@@ -268,6 +274,7 @@ def draw_photo(photo, output, estimator, args, beside=None):
 
 def draw_video(args):
     """Follows the people of one video, and prints what was done."""
+    from keras_pose.inference.overlap import network_threads
     from keras_pose.inference.sources import open_source
     from keras_pose.inference.video import VideoSettings, annotate
     from keras_pose.inference.writers import check_video_name
@@ -293,7 +300,8 @@ def draw_video(args):
         shows_progress=True,
     )
     source = open_source(name, args.fps)
-    summary = annotate(source, open_estimator(args), output, args.json, settings)
+    estimator = open_estimator(args, network_threads())
+    summary = annotate(source, estimator, output, args.json, settings)
     print(f"done        {summary.text()}")
     for note in summary.notes:
         print(f"note        {note}")

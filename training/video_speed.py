@@ -5,7 +5,8 @@
 The clip is made here: a camera that pans over the photos of a folder. Each way of working
 sees the same clip, in one process, one after the other:
 
-- all stages one after another against stages that overlap, with the drawing written;
+- all stages one after another, networks on all cores, against stages that overlap, which
+  leaves a core to the others (as `python -m keras_pose` does), with the drawing written;
 - the detector on every frame against following for N frames. How near the poses stay is
   their OKS with those of the people found on every frame (0 for who was not found).
 """
@@ -32,7 +33,8 @@ def parse_args(argv=None):
     add("--num-photos", type=positive_int, default=6)
     add("--frames-per-photo", type=positive_int, default=40)
     add("--detect-every", type=positive_int, nargs="+", default=[3, 5, 10], metavar="N")
-    add("--num-threads", type=positive_int, help="of each network (default: all cores)")
+    add("--num-threads", type=positive_int,
+        help="of each network where stages are one by one (default: all)")  # fmt: skip
     return parser.parse_args(argv)
 
 
@@ -97,11 +99,15 @@ def mean_oks(references, others):
     return (float(np.mean(best)) if best else float("nan")), len(best)
 
 
-def measure_overlap(clip, estimator, folder):
-    """Prints frames per second with stages one by one, and side by side."""
-    watch(clip, estimator, is_overlapped=True, max_frames=10)  # warm up
-    alone, _ = watch(clip, estimator, folder / "a.mp4", is_overlapped=False)
-    together, _ = watch(clip, estimator, folder / "b.mp4", is_overlapped=True)
+def measure_overlap(clip, alone, beside, folder):
+    """Prints frames per second with stages one by one, and side by side.
+
+    `alone`, `beside`: the estimators of either.
+    """
+    for estimator in (alone, beside):
+        watch(clip, estimator, is_overlapped=True, max_frames=10)  # warm up
+    alone, _ = watch(clip, alone, folder / "a.mp4", is_overlapped=False)
+    together, _ = watch(clip, beside, folder / "b.mp4", is_overlapped=True)
     print(f"one by one  {alone.text()}")
     print(f"overlapping {together.text()}")
     print(f"overlap     {together.fps / alone.fps:.2f} times the frames per second")
@@ -125,18 +131,20 @@ def measure_following(clip, estimator, every):
 def main(argv=None):
     args = parse_args(argv)
     from keras_pose.inference import PoseEstimator
+    from keras_pose.inference.overlap import network_threads
     from keras_pose.inference.sources import pictures_in
 
     photos = pictures_in(args.images)[: args.num_photos]
     if not photos:
         raise ValueError(f"There are no pictures in the folder {args.images}.")
     estimator = PoseEstimator(args.pose, args.detector, num_threads=args.num_threads)
+    beside = PoseEstimator(args.pose, args.detector, num_threads=network_threads())
     with tempfile.TemporaryDirectory() as folder:
         clip = Path(folder) / "clip.mp4"
         make_clip(clip, photos, args.frames_per_photo)
         print(f"clip        {len(photos)} photos x {args.frames_per_photo} frames")
         print(f"machine     {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}")
-        measure_overlap(clip, estimator, Path(folder))
+        measure_overlap(clip, estimator, beside, Path(folder))
         measure_following(clip, estimator, args.detect_every)
 
 

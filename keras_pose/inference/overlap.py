@@ -6,6 +6,7 @@ drawing and encoding do run at the same time.
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections import deque
@@ -19,6 +20,15 @@ Seconds = MutableMapping[str, float]
 # Items between two stages: enough to even out slow ones, little enough for memory.
 DEPTH = 4
 _END = object()
+
+
+def network_threads() -> int:
+    """Returns how many threads a network should have while other stages work beside it.
+
+    One core is left to them. A network that takes all stands in their way: on two cores
+    `training/video_speed.py` saw no gain from overlapping then.
+    """
+    return max(1, (os.cpu_count() or 1) - 1)
 
 
 class _StoppedError(Exception):
