@@ -201,6 +201,11 @@ def by_python(setting: Setting, shots: list[Shot]) -> Seen:
     return seen
 
 
+def _people(values: np.ndarray, count: int) -> np.ndarray:
+    """Returns the people of a frame, (N, what is known of each); there may be nobody."""
+    return values.reshape(count, values.size // max(count, 1))
+
+
 class Pipe:
     """A core in a program of its own."""
 
@@ -234,7 +239,7 @@ class Pipe:
             words, values = self._receive()
             if words[0] == "people":
                 count = int(words[1])
-                seen.people.append(values.reshape(count, -1) if count else np.zeros((0, 0)))
+                seen.people.append(_people(values, count))
                 return
             seen.inputs[words[1]].append(values)
             self._answer(self._setting.files[words[1]], values)
@@ -348,7 +353,7 @@ def _from_report(report: dict, folder: Path) -> tuple[Seen, list[Shot]]:
             [*person["box"], person["score"], person["trackId"], *person["keypointsXy"]]
             for person in frame["people"]
         ]
-        seen.people.append(np.array(rows, np.float32).reshape(len(rows), -1))
+        seen.people.append(_people(np.array(rows, np.float32), len(rows)))
     return seen, shots
 
 
