@@ -41,7 +41,7 @@ def model(monkeypatch):
         skeleton=COCO_17,
     )
     model = PoseModel(contract, ".onnx", CenterBackend())
-    monkeypatch.setattr(runtime, "load_model", lambda *_, num_threads: model)
+    monkeypatch.setattr(runtime, "load_model", lambda *_, num_threads=None: model)
 
 
 @pytest.fixture
