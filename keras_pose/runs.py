@@ -68,9 +68,12 @@ def training_history(weights) -> list[dict[str, Any]]:
     """
     recipes: list[dict[str, Any]] = []
     seen: set[Path] = set()
-    path = Path(weights).absolute().with_name(RECIPE_NAME)
-    while path not in seen and path.exists():
+    # A word for official weights (coco) has no ending, and no folder.
+    while weights and Path(weights).suffix:
+        path = Path(weights).absolute().with_name(RECIPE_NAME)
+        if path in seen or not path.exists():
+            break
         seen.add(path)
         recipes.insert(0, read_json(path))
-        path = Path(recipes[0].get("weights") or "").absolute().with_name(RECIPE_NAME)
+        weights = recipes[0].get("weights")
     return recipes

@@ -16,7 +16,9 @@ def test_the_history_of_weights_begins_with_the_first_run(tmp_path):
     assert names == ["first", "second", "third"]
 
 
-def test_the_history_ends_where_weights_are_no_run_s(tmp_path):
+def test_the_history_ends_where_weights_are_no_run_s(tmp_path, monkeypatch):
+    write_run(tmp_path / "here")
+    monkeypatch.chdir(tmp_path / "here")  # whose recipe is not that of official weights
     assert training_history(tmp_path / "downloaded.keras") == []
     named = write_run(tmp_path / "official", "coco")
     lost = write_run(tmp_path / "lost", str(tmp_path / "gone" / "best.keras"))
