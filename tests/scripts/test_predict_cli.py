@@ -32,7 +32,8 @@ class CenterBackend:
 
 
 @pytest.fixture(autouse=True)
-def model(monkeypatch):
+def threads_asked_for(monkeypatch):
+    """The model of all tests; returns the threads that it was opened with, each time."""
     contract = Contract(
         model="center",
         input=TensorSpec("image", (1, 64, 48, 3), "uint8"),
@@ -41,7 +42,14 @@ def model(monkeypatch):
         skeleton=COCO_17,
     )
     model = PoseModel(contract, ".onnx", CenterBackend())
-    monkeypatch.setattr(runtime, "load_model", lambda *_, num_threads=None: model)
+    asked: list[int | None] = []
+
+    def load_model(*_, num_threads=None):
+        asked.append(num_threads)
+        return model
+
+    monkeypatch.setattr(runtime, "load_model", load_model)
+    return asked
 
 
 @pytest.fixture
@@ -221,6 +229,16 @@ def test_heatmaps_lie_under_the_skeletons(photo, tmp_path):
     assert np.ptp(plain) == 0
     rows, columns = np.nonzero((plain != seen).any(axis=-1))
     np.testing.assert_allclose((columns.mean(), rows.mean()), (99.5, 59.5), atol=1)
+
+
+def test_the_network_of_a_video_leaves_a_core_to_the_other_stages(
+    tmp_path, detections, threads_asked_for, photo, monkeypatch
+):
+    monkeypatch.setattr("os.cpu_count", lambda: 6)
+    clip = write_clip(tmp_path / "clip.mp4")
+    run(clip, "--output", tmp_path / "out.mp4", "--detector", detections)
+    run(photo, "--output", tmp_path / "out.png", "--whole-image")
+    assert threads_asked_for == [5, None]
 
 
 def test_a_video_is_drawn_and_summed_up_in_a_line(tmp_path, detections, capsys):
