@@ -58,7 +58,7 @@ def parse_args(argv=None):
 
 def choose_cases(args):
     """Returns the trained networks, then those to be timed with random weights."""
-    from keras_pose.exporting.families.making import (
+    from keras_pose.exporting.families.cases import (
         lightest_models,
         random_cases,
         trained_cases,
@@ -76,7 +76,8 @@ def choose_cases(args):
 @plain_errors()
 def main(argv=None):
     args = parse_args(argv)
-    from keras_pose.exporting.families.making import FamiliesSettings, make_families
+    from keras_pose.exporting.families.making import make_families
+    from keras_pose.exporting.families.settings import FamiliesSettings
     from keras_pose.exporting.families.table import as_markdown, write_families
 
     settings = FamiliesSettings(

@@ -61,7 +61,8 @@ def parse_args(argv=None):
 @plain_errors()
 def main(argv=None):
     args = parse_args(argv)
-    from keras_pose.exporting.ledger.making import LedgerSettings, make_ledger
+    from keras_pose.exporting.ledger.making import make_ledger
+    from keras_pose.exporting.ledger.settings import LedgerSettings
     from keras_pose.exporting.ledger.table import as_markdown, write_ledger
 
     settings = LedgerSettings(

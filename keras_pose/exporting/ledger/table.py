@@ -8,7 +8,8 @@ from typing import Any
 
 from keras_pose.exporting.inspection.audit import fallen_kinds
 from keras_pose.exporting.inspection.benchmark import write_csv
-from keras_pose.exporting.ledger.making import REFERENCE, Ledger, LedgerRow
+from keras_pose.exporting.ledger.rows import Ledger, LedgerRow
+from keras_pose.exporting.ledger.settings import REFERENCE
 from keras_pose.files import atomic_path, write_json
 
 NOTHING = "-"

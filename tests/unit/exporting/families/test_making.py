@@ -13,18 +13,18 @@ from keras_pose.contract import keras_contract, read_contract, save_keras_model
 from keras_pose.exporting.accuracy.validation import Validation
 from keras_pose.exporting.comparison import relative_error
 from keras_pose.exporting.errors import ExportError
-from keras_pose.exporting.families import jobs, making
-from keras_pose.exporting.families.making import (
+from keras_pose.exporting.families import jobs, making, writing
+from keras_pose.exporting.families.cases import (
     Case,
-    FamiliesSettings,
     lightest_models,
-    make_families,
     random_cases,
     trained_cases,
 )
+from keras_pose.exporting.families.making import make_families
+from keras_pose.exporting.families.settings import FamiliesSettings
 from keras_pose.exporting.inspection.audit import Audit, DelegateAudit
 from keras_pose.exporting.inspection.profiling import OperatorTime
-from keras_pose.exporting.ledger.making import Ledger, LedgerRow
+from keras_pose.exporting.ledger.rows import Ledger, LedgerRow
 from keras_pose.runtime.loading import open_model
 from keras_pose.zoo import ZOO, get_spec
 
@@ -112,8 +112,9 @@ def world(monkeypatch):
     fake = World()
     xnnpack = DelegateAudit("XNNPACK", 9, 9, 1, 9, {})
     audit = Audit({"CONV_2D": 9}, 1000, "int8", (xnnpack,))
-    monkeypatch.setattr(making, "call_in_child", fake.child)
-    monkeypatch.setattr(making, "make_ledger", fake.ledger)
+    for module in (making, writing):
+        monkeypatch.setattr(module, "call_in_child", fake.child)
+    monkeypatch.setattr(writing, "make_ledger", fake.ledger)
     monkeypatch.setattr(making, "audit_file", lambda path: audit)
     return fake
 
@@ -238,7 +239,7 @@ def test_a_network_that_fails_is_a_row_that_says_why(world, tmp_path):
 def test_a_format_that_fails_is_told_of(world, case, tmp_path, monkeypatch):
     rows = [LedgerRow("keras"), LedgerRow("int8", failure="it needs tf.Erfinv.")]
     ledger = Ledger("pose_slim", "best.keras", "200 crops", {}, rows)
-    monkeypatch.setattr(making, "make_ledger", lambda settings, say: ledger)
+    monkeypatch.setattr(writing, "make_ledger", lambda settings, say: ledger)
     (row,) = make_families([case], settings_of(tmp_path), silent)
     assert row.failure == "int8: it needs tf.Erfinv."
 

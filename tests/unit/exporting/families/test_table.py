@@ -3,7 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from keras_pose.exporting.families.making import Accuracy, Case, FamilyRow
+from keras_pose.exporting.families.cases import Case
+from keras_pose.exporting.families.rows import Accuracy, FamilyRow
 from keras_pose.exporting.families.table import (
     as_markdown,
     explain,

@@ -9,9 +9,10 @@ import pytest
 
 from keras_pose.exporting.children import ChildFailedError
 from keras_pose.exporting.inspection.audit import Audit, DelegateAudit
-from keras_pose.exporting.ledger import making as ledger_module
+from keras_pose.exporting.ledger import measuring, writing
 from keras_pose.exporting.ledger.jobs import keypoint_shift
-from keras_pose.exporting.ledger.making import LedgerSettings, make_ledger
+from keras_pose.exporting.ledger.making import make_ledger
+from keras_pose.exporting.ledger.settings import LedgerSettings
 from keras_pose.exporting.ledger.table import as_markdown, write_ledger
 from keras_pose.files import write_json
 
@@ -95,8 +96,9 @@ def children(monkeypatch):
     fake = Children()
     xnnpack = DelegateAudit("XNNPACK", 20, 19, 1, 19, {"CAST: on uint8 to float32": 1})
     audit = Audit({"CONV_2D": 19, "CAST": 1}, 1000, "float32", (xnnpack,))
-    monkeypatch.setattr(ledger_module, "call_in_child", fake)
-    monkeypatch.setattr(ledger_module, "audit_file", lambda path: audit)
+    for module in (measuring, writing):
+        monkeypatch.setattr(module, "call_in_child", fake)
+    monkeypatch.setattr(measuring, "audit_file", lambda path: audit)
     return fake
 
 

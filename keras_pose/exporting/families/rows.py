@@ -1,0 +1,67 @@
+"""What is found of an integer file against the float32 file of the same network."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from keras_pose.exporting.families.cases import Case
+from keras_pose.exporting.inspection.audit import Audit
+from keras_pose.exporting.inspection.profiling import OperatorTime
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """What evaluation found of one file.
+
+    Attributes:
+        metric: such as "AP".
+        value: of the file.
+        drop: points lost against the float32 file; negative for a gain.
+        protocol: what it was measured on, in words.
+        shift: see `ledger.jobs.keypoint_shift`; {} for detectors.
+    """
+
+    metric: str
+    value: float
+    drop: float
+    protocol: str
+    shift: dict[str, float]
+
+
+@dataclass(frozen=True)
+class FamilyRow:
+    """An integer file against the float32 file of the same network.
+
+    Attributes:
+        case: the network.
+        failure: why there is nothing to tell of it; None where there is.
+        num_float_ops: operators in float, 0 for int8 throughout.
+        num_bytes: size of the float32 file and of this one.
+        accuracy: None where nothing was measured.
+        float_value: of the float32 file.
+        milliseconds: number of threads -> of the float32 file and of this one.
+        peak_gain: by how much integer products are faster than float ones on this
+            machine, at the first number of threads: no file can gain more by products.
+        peak_share: of the integer peak that this file's products reach.
+        audit: what is in this file.
+        profile: operators by time, the most expensive first.
+        profile_failure: why there is none.
+    """
+
+    case: Case
+    failure: str | None = None
+    num_float_ops: int = 0
+    num_bytes: tuple[int, int] = (0, 0)
+    accuracy: Accuracy | None = None
+    float_value: float | None = None
+    milliseconds: dict[int, tuple[float, float]] = field(default_factory=dict)
+    peak_gain: float | None = None
+    peak_share: float | None = None
+    audit: Audit | None = None
+    profile: list[OperatorTime] = field(default_factory=list)
+    profile_failure: str | None = None
+
+    @property
+    def gains(self) -> dict[int, float]:
+        """Number of threads -> how many times as fast as float32."""
+        return {n: slow / fast for n, (slow, fast) in self.milliseconds.items()}

@@ -1,0 +1,51 @@
+"""What long work has found, kept with a hash of what it was found from.
+
+Work that is stopped and started again asks here first, so that it goes on where it
+stopped, and does anew only what was made of something else.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from keras_pose.files import read_json, write_json
+
+
+def key_of(values: Any) -> str:
+    """Returns a hash of what something is made of.
+
+    Args:
+        values: what JSON can carry.
+    """
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def stored(path) -> Any:
+    """Reads what an earlier call left; None where it left nothing that can be read."""
+    try:
+        return read_json(path)
+    except (FileNotFoundError, ValueError):
+        return None
+
+
+def kept(notes: Path, made_of: Any, make: Callable[[], Any], is_valid: bool = True) -> Any:
+    """Returns what an earlier call found for the same, or makes and keeps it.
+
+    Args:
+        notes: the JSON file to keep it in.
+        made_of: what it depends on; what JSON can carry.
+        make: finds it; what it returns JSON can carry.
+        is_valid: whether what was kept may be taken, such as when the file that it tells
+            of is still there.
+    """
+    key = key_of(made_of)
+    earlier = stored(notes) if is_valid else None
+    if earlier is not None and earlier.get("key") == key:
+        return earlier["found"]
+    found = make()
+    write_json(notes, {"key": key, "found": found})
+    return found

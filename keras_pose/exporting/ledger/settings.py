@@ -1,0 +1,83 @@
+"""What a ledger is made of, and where its parts lie."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from keras_pose.exporting.formats.table import FORMATS, NUM_CALIBRATION_CROPS, get_format
+
+# The row that all others are compared with.
+REFERENCE = "keras"
+KEYPOINTS_NAME = "keypoints.npz"
+
+# Is told what happens, a line at a time.
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class LedgerSettings:
+    """What to make a ledger of.
+
+    Attributes:
+        weights: what `sources.open_source` takes; None for random weights of `model`,
+            whose size and time are measured only.
+        output: folder.
+        model: zoo name, where the weights do not say it.
+        num_keypoints: likewise; None for the zoo's.
+        input_hw: likewise, (height, width) in pixels.
+        dataset: name of the data set to measure on; None for size and time only.
+        data_dir: its folder; None for its usual one.
+        split: of the data set.
+        limit: images to measure on; None for all.
+        flip_test: whether mirrored crops are averaged in.
+        formats: keys of `formats.table.FORMATS`.
+        calibration_images: crops to calibrate integer files on.
+        threads: numbers of threads to time files at.
+        num_runs: measurements of each; 0 to leave times out.
+    """
+
+    weights: str | None
+    output: Path
+    model: str | None = None
+    num_keypoints: int | None = None
+    input_hw: tuple[int, int] | None = None
+    dataset: str | None = None
+    data_dir: str | None = None
+    split: str = "val"
+    limit: int | None = None
+    flip_test: bool = False
+    formats: tuple[str, ...] = tuple(FORMATS)
+    calibration_images: int = NUM_CALIBRATION_CROPS
+    threads: tuple[int, ...] = (1, 2)
+    num_runs: int = 50
+
+    def __post_init__(self) -> None:
+        for name in self.formats:
+            get_format(name)
+        if self.weights is None and self.model is None:
+            raise ValueError("A ledger is of weights, or of a model with random weights.")
+        if self.weights is None and self.dataset is not None:
+            raise ValueError(
+                f"Random weights of {self.model} have no accuracy to measure on "
+                f"{self.dataset}: give weights, or no data set."
+            )
+
+    @property
+    def data(self) -> dict[str, Any] | None:
+        """What `jobs.evaluate_file` is told; None where nothing is measured."""
+        if self.dataset is None:
+            return None
+        names = ("dataset", "data_dir", "split", "limit", "flip_test")
+        return {name: getattr(self, name) for name in names}
+
+    def path_of(self, name: str) -> Path:
+        """Returns where the file of a format goes."""
+        return Path(self.output) / name / f"pose_model{FORMATS[name].suffix}"
+
+    @property
+    def crops_path(self) -> Path:
+        """Where the calibration crops go: uint8 (N, H, W, 3), RGB."""
+        return Path(self.output) / "calibration.npy"
