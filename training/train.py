@@ -6,6 +6,7 @@ r"""Trains one pose model, or a person detector.
     python training/train.py --model hrnet_w32 --max-steps 2 --devices cpu:2
     python training/train.py --model pose_slim --dataset coco,lsp_extended \
         --data-dir coco=~/coco,lsp_extended=~/lspet --mix coco=2,lsp_extended=1
+    python training/train.py --model hrnet_w18 --recipe training/short_run.json --epochs 8
     python training/train.py --resume runs/pose_slim_coco_20260101-120000
     python training/train.py --model pose_slim --weights runs/NAME/best.keras \
         --quantization-aware --dataset coco --data-dir ~/coco
@@ -38,6 +39,8 @@ def parse_args(argv=None):
         "(default: everybody once an epoch)")  # fmt: skip
     add("--skeleton", metavar="NAME|FILE", help="keypoints to train: built in (coco_17), "
         "'union' of several sets (default), or your own (docs/skeletons.md)")  # fmt: skip
+    add("--recipe", metavar="FILE", help="take what it says in place of the model's own "
+        "recipe: a run's recipe.json, or some of its entries; options go first")  # fmt: skip
     add("--output-dir", default="runs", help="where run folders go (default: runs)")
     add("--run-dir", help="use this run folder; goes on if it holds the same run")
     add("--input-hw", type=int, nargs=2, metavar=("H", "W"), help="model input, pixels")
@@ -70,6 +73,8 @@ def parse_args(argv=None):
     args = parser.parse_args(argv)
     if not args.model and not args.resume:
         parser.error("--model NAME is needed (or --resume RUN)")
+    if args.recipe and args.resume:
+        parser.error("--resume goes on with the run's own recipe: leave --recipe out")
     return args
 
 
@@ -94,11 +99,13 @@ def choose_dataset(dataset, data_dir):
 def make_recipe(args):
     """Returns the model's recipe with what the command line says otherwise."""
     from keras_pose.trainer.recipes import quantization_aware_settings
-    from keras_pose.trainer.run_dirs import recipe_for
+    from keras_pose.trainer.run_dirs import recipe_for, with_entries_of
 
     recipe_for(args.model)  # an unknown name is to be told before anything else
     dataset, data_dir = choose_dataset(args.dataset, args.data_dir)
     recipe = recipe_for(args.model, dataset)
+    if args.recipe:
+        recipe = with_entries_of(recipe, args.recipe)
     settings = quantization_aware_settings(recipe) if args.quantization_aware else {}
     given = dict(
         data_dir=data_dir,

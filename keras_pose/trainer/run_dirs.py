@@ -53,6 +53,29 @@ def recipe_for(model: str, dataset: str = "coco") -> AnyRecipe:
     return (get_detection_recipe if is_detector else get_recipe)(model, dataset)
 
 
+def with_entries_of(recipe: AnyRecipe, path) -> AnyRecipe:
+    """Returns a recipe with what a file says otherwise.
+
+    Args:
+        recipe: for the model and the data set that are to be trained, whatever the file
+            says of these.
+        path: a JSON file with entries of a recipe, such as a run's `recipe.json`.
+
+    Raises:
+        FileNotFoundError: if it is not there.
+        ValueError: names the file, and the entry that does not fit.
+    """
+    entries = read_json(path)
+    if not isinstance(entries, dict):
+        raise ValueError(f"{path} must hold one JSON object of a recipe's entries.")
+    own = recipe.to_dict()
+    kept = {name: own[name] for name in ("model", "dataset", "data_dir")}
+    try:
+        return type(recipe).from_dict(own | entries | kept)
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{path}: {error}") from error
+
+
 def recipe_class(model: str) -> type[Recipe] | type[DetectionRecipe]:
     """Returns the kind of recipe that a model of the zoo is trained by."""
     return DetectionRecipe if get_spec(model).task == "detection" else Recipe

@@ -1,12 +1,17 @@
 """Recipes: defaults of the families, and what is refused."""
 
+import json
+from pathlib import Path
+
 import keras
 import pytest
 
 from keras_pose.trainer.optimization import make_optimizer, make_schedule
 from keras_pose.trainer.recipes import Recipe, get_recipe
+from keras_pose.trainer.run_dirs import recipe_for, with_entries_of
 from keras_pose.zoo import ZOO
 
+SHORT_RUN = Path(__file__).parents[3] / "training" / "short_run.json"
 TOP_DOWN = [name for name, spec in ZOO.items() if spec.task == "top_down"]
 
 
@@ -97,3 +102,42 @@ def test_a_network_of_three_maps_a_keypoint_cannot_give_one():
     assert recipe.codec == "udp_offset"
     with pytest.raises(ValueError, match="of 'udp_offset': choose udp_offset"):
         recipe.override(codec="udp")
+
+
+def test_the_recipe_for_short_runs_fits_every_family():
+    entries = json.loads(SHORT_RUN.read_text())
+    augmentation = entries.pop("augmentation")
+    for model in TOP_DOWN:
+        recipe = with_entries_of(get_recipe(model, "mpii"), SHORT_RUN)
+        assert (recipe.model, recipe.dataset) == (model, "mpii")
+        assert recipe.input_hw == get_recipe(model).input_hw  # of which it says nothing
+        found = recipe.to_dict()
+        assert {name: found[name] for name in entries} == entries
+        assert found["augmentation"] == found["augmentation"] | augmentation
+
+
+def test_another_runs_recipe_is_taken_but_for_model_and_data(tmp_path):
+    path = tmp_path / "recipe.json"
+    other = get_recipe("hrnet_w32").override(epochs=3, data_dir="elsewhere", seed=7)
+    path.write_text(json.dumps(other.to_dict()))
+    recipe = with_entries_of(get_recipe("hrnet_w18", "mpii"), path)
+    assert recipe == get_recipe("hrnet_w18", "mpii").override(epochs=3, seed=7)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        pytest.param('{"epoch": 3}', "no entry 'epoch'. Did you mean 'epochs'", id="name"),
+        pytest.param('{"epochs": 0}', "epochs must be positive, got 0", id="value"),
+        pytest.param('{"augmentation": 3}', "must be a mapping", id="kind"),
+        pytest.param("[3]", "one JSON object", id="list"),
+        pytest.param("{", "not valid JSON", id="broken"),
+    ],
+)
+@pytest.mark.parametrize("model", ["pose_slim", "rtmdet_nano"])
+def test_a_file_that_is_no_recipe_is_named(model, text, message, tmp_path):
+    path = tmp_path / "mine.json"
+    path.write_text(text)
+    with pytest.raises(ValueError, match=message) as caught:
+        with_entries_of(recipe_for(model), path)
+    assert str(path) in str(caught.value)
