@@ -44,11 +44,19 @@ def parse_args(argv=None):
     add = parser.add_argument
     add("--output", metavar="FILE",
         help="default: export/KIND/pose_model.tflite beside the weights")  # fmt: skip
+    add("--integers-only", action="store_true",
+        help="compute attention in integers, too, in which it is slower on CPUs: for "
+        "int8 on NPUs that have nothing else")  # fmt: skip
     options.add_calibration_options(parser)
     drop.add_drop_options(parser)
     args = parser.parse_args(argv)
     options.check_options(parser, args, args.formats, ".tflite")
     drop.check_drop_options(parser, args, args.formats)
+    if args.integers_only and "int8" not in args.formats:
+        parser.error(
+            f"--integers-only is for int8, got {', '.join(args.formats)}; int8_per_tensor "
+            "and int16x8 have integers only, the others have none"
+        )
     return args
 
 

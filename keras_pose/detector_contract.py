@@ -20,6 +20,7 @@ from keras_pose.contract import (
     normalization_of,
     output_to_dict,
     plain_field_errors,
+    read_contract,
     read_entry,
     task_of,
     tensor_spec,
@@ -216,3 +217,9 @@ def read_detector_contract(model_path) -> DetectorContract:
 def is_detector(model_path) -> bool:
     """Tells whether a model file's contract is a detector's; errors likewise."""
     return task_of(read_entry(model_path)[0]) == DETECTION
+
+
+def read_model_contract(model_path) -> ModelContract:
+    """Reads the contract of a file of either kind; errors likewise."""
+    read = read_detector_contract if is_detector(model_path) else read_contract
+    return read(model_path)

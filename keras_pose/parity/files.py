@@ -9,7 +9,11 @@ from typing import Any
 import numpy as np
 
 from keras_pose.contract import read_contract
-from keras_pose.detector_contract import ModelContract, is_detector, read_detector_contract
+from keras_pose.detector_contract import (
+    ModelContract,
+    read_detector_contract,
+    read_model_contract,
+)
 from keras_pose.files import file_sha256
 from keras_pose.runtime import PoseModel
 from keras_pose.runtime.backend import FileBackend
@@ -27,8 +31,7 @@ class ModelFile:
 
     def __init__(self, path):
         self.path = Path(path)
-        read = read_detector_contract if is_detector(path) else read_contract
-        self.contract: ModelContract = read(path)
+        self.contract: ModelContract = read_model_contract(path)
 
     @cached_property
     def pose_model(self) -> PoseModel:

@@ -76,12 +76,10 @@ def test_what_is_emulated_is_arm(arm_python):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_shipped_int8_model_gives_the_same_bits_on_arm(arm_python, kind, tmp_path):
-    from keras_pose.contract import read_contract
-    from keras_pose.detector_contract import is_detector, read_detector_contract
+    from keras_pose.detector_contract import read_model_contract
 
     model = shipped_file(kind, "int8")
-    read = read_detector_contract if is_detector(model) else read_contract
-    input_hw = read(model).input.shape[1:3]
+    input_hw = read_model_contract(model).input.shape[1:3]
     for name, here, there in outputs_here_and_there(arm_python, model, input_hw, tmp_path):
         np.testing.assert_array_equal(there, here, err_msg=name)
 

@@ -93,15 +93,15 @@ class MixedExport:
     def _measure(self, path: Path, quantization, float_ops) -> float:
         options = {} if quantization == "float32" else self.options
         path.write_bytes(self.conversion.quantized(quantization, float_ops, **options))
-        contract = self.conversion.describe(path, quantization, is_whole=not float_ops)
+        contract = self.conversion.describe(path, quantization, float_ops)
         return self.validation.measure(path, contract)
 
     def _tell_price(self, folder: Path, selection: Selection) -> None:
-        """Times the chosen file, int8 throughout and float32 in turn."""
+        """Times the chosen file, plain int8 and float32 in turn."""
         chosen = selection.chosen
         paths = {
             "float32": self._float_path(folder),
-            "int8 throughout": self._path(folder, ()),
+            "int8": self._path(folder, ()),
         }
         if chosen.float_ops:
             paths["chosen"] = self._path(folder, chosen.float_ops)

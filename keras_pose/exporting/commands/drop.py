@@ -75,7 +75,7 @@ def _conversion(args, name: str):
     if FORMATS[name].suffix == ".tflite":
         from keras_pose.exporting.formats.tflite import TFLiteConversion
 
-        return TFLiteConversion
+        return partial(TFLiteConversion, integers_only=args.integers_only)
     from keras_pose.exporting.formats.onnx_export import OnnxConversion
 
     return partial(OnnxConversion, opset=args.opset)

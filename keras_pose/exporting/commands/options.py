@@ -82,6 +82,7 @@ def run_export(args, formats: list[str]) -> None:
         args.batch,
         args.with_decode,
         getattr(args, "opset", None),
+        getattr(args, "integers_only", False),
         range_method=args.range_method,
         percentile=args.percentile,
     )

@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from keras_pose.contract import read_contract
-from keras_pose.detector_contract import is_detector, read_detector_contract
+from keras_pose.detector_contract import read_model_contract
 from keras_pose.files import file_sha256
 from keras_pose.runs import BEST_NAME
 from keras_pose.zoo import ZOO, ModelSpec, get_spec
@@ -87,8 +86,7 @@ def trained_cases(paths) -> list[Case]:
     cases = []
     for path in paths:
         for file in _checkpoints(Path(path)):
-            read = read_detector_contract if is_detector(file) else read_contract
-            contract = read(file)
+            contract = read_model_contract(file)
             cases.append(Case(contract.model, contract.input_hw, file))
     return cases
 

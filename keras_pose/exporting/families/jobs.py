@@ -38,6 +38,7 @@ def write_timing_files(
     from keras_pose.quiet import import_tensorflow
 
     import_tensorflow()
+    from keras_pose.exporting.quantization.attention import attention_ops
     from keras_pose.exporting.quantization.tflite_quantizing import (
         QuantizationSettings,
         quantize,
@@ -46,7 +47,8 @@ def write_timing_files(
     content = _float_bytes(model, (input_hw[0], input_hw[1]))
     shape = (NUM_NOISE_CROPS, *input_hw, 3)
     noise = np.random.default_rng(SEED).integers(0, 256, shape, np.uint8)
-    quantized = quantize(content, noise, QuantizationSettings("int8"))
+    settings = QuantizationSettings("int8")
+    quantized = quantize(content, noise, settings, attention_ops(content))
     for path, each in ((float_path, content), (int8_path, quantized)):
         with atomic_path(path) as temporary:
             temporary.write_bytes(each)

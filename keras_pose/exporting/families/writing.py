@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from keras_pose.detector_contract import read_model_contract
 from keras_pose.exporting.children import call_in_child
 from keras_pose.exporting.families import jobs
 from keras_pose.exporting.families.cases import Case
@@ -17,6 +18,7 @@ from keras_pose.exporting.ledger import jobs as ledger_jobs
 from keras_pose.exporting.ledger.making import make_ledger
 from keras_pose.exporting.ledger.rows import Ledger
 from keras_pose.exporting.ledger.settings import KEYPOINTS_NAME, REFERENCE, LedgerSettings
+from keras_pose.exporting.quantization.attention import attention_ops
 from keras_pose.files import check_writable, file_sha256
 
 JOBS = jobs.__name__
@@ -61,7 +63,8 @@ def _random_files(case: Case, folder: Path, say: Say) -> Files:
         say("  writing float32, int8")
         texts = [str(path) for path in paths]
         call_in_child(f"{JOBS}:write_timing_files", case.model, list(case.input_hw), *texts)
-    return Files(paths[0], {0: paths[1]})
+    kept_float = attention_ops(paths[0].read_bytes())
+    return Files(paths[0], {len(kept_float): paths[1]})
 
 
 def _trained_files(case: Case, settings: FamiliesSettings, folder: Path, say: Say):
@@ -78,11 +81,12 @@ def _trained_files(case: Case, settings: FamiliesSettings, folder: Path, say: Sa
     ledger = make_ledger(ledger_settings, lambda text: say(f"  {text}"))
     _check(ledger)
     paths = {name: ledger_settings.path_of(name) for name in FORMATS}
-    files = Files(paths["float32"], {0: paths["int8"]})
+    count = len(read_model_contract(paths["int8"]).float_operators)
+    files = Files(paths["float32"], {count: paths["int8"]})
     if settings.dataset is None:
         return files
-    files = _with_accuracies(files, ledger)
-    lost = files.accuracies[0].drop
+    files = _with_accuracy(files, ledger, count)
+    lost = files.accuracies[count].drop
     if settings.max_drop is None or lost <= settings.max_drop:
         return files
     try:
@@ -98,11 +102,11 @@ def _check(ledger: Ledger) -> None:
             raise ValueError(f"{row.name}: {row.failure}")
 
 
-def _with_accuracies(files: Files, ledger: Ledger) -> Files:
+def _with_accuracy(files: Files, ledger: Ledger, count: int) -> Files:
     rows: dict[str, Any] = {row.name: row for row in ledger.rows}
     reference = rows["float32"].measurement
     accuracy = _accuracy(rows["int8"].measurement, reference, rows["int8"].shift)
-    return Files(files.float32, files.integers, reference["value"], {0: accuracy})
+    return Files(files.float32, files.integers, reference["value"], {count: accuracy})
 
 
 def _accuracy(measurement, reference, shift) -> Accuracy:
@@ -119,7 +123,8 @@ def _accuracy(measurement, reference, shift) -> Accuracy:
 def _with_mixed(case: Case, files: Files, settings, folder: Path, say: Say) -> Files:
     """Puts operators into float until the drop fits, and measures that file as well."""
     path = folder / "mixed" / "pose_model.tflite"
-    key = [file_sha256(files.integers[0]), settings.max_drop, settings.data]
+    (integer,) = files.integers.values()
+    key = [file_sha256(integer), settings.max_drop, settings.data]
     found = kept(
         path.with_name("mixed.json"),
         key,

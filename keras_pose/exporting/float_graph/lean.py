@@ -17,6 +17,9 @@ A rectifier that stands by itself has no integer kernel in XNNPACK; one behind a
 is part of it. Converters put it there unless others read the unrectified sum, as where
 Lite-HRNet's branches meet. For those a convolution of one weight, 1, is put in between.
 
+Means of square blocks have no integer kernel in XNNPACK, either, and keep the scale of
+what they average; as convolutions that divide by the number of pixels they have both.
+
 Pads stay: XNNPACK folds them into the convolution that follows (measured: the two take as
 long as the convolution alone), and no "same" convolution with stride 2 is padded alike on
 both sides.
@@ -102,6 +105,28 @@ class CarriedReLU(layers.Layer):
         return tf.nn.relu(tf.nn.depthwise_conv2d(x, one, [1, 1, 1, 1], "VALID"))
 
 
+class BlockMean(layers.Layer):
+    """Means of square blocks of pixels, by a convolution.
+
+    Attributes:
+        size: pixels of a block's side.
+    """
+
+    def __init__(self, size: int, **options: Any):
+        super().__init__(**options)
+        self.size = size
+
+    def compute_output_shape(self, input_shape):
+        batch, height, width, channels = input_shape
+        return batch, height // self.size, width // self.size, channels
+
+    def call(self, x):
+        """Maps (B, size H, size W, C) to (B, H, W, C)."""
+        shares = tf.fill((self.size, self.size, x.shape[-1], 1), 1 / self.size**2)
+        strides = [1, self.size, self.size, 1]
+        return tf.nn.depthwise_conv2d(x, tf.cast(shares, x.dtype), strides, "VALID")
+
+
 def tflite_twin(layer: layers.Layer) -> layers.Layer | None:
     """Returns a layer that computes the same and costs less in a `.tflite` file.
 
@@ -112,6 +137,8 @@ def tflite_twin(layer: layers.Layer) -> layers.Layer | None:
         return CarriedReLU(name=layer.name, dtype="float32")
     if isinstance(layer, ResizeAlignedCorners):
         return AlignedResize(layer.size_hw, name=layer.name, dtype="float32")
+    if _averages_blocks(layer):
+        return BlockMean(layer.pool_size[0], name=layer.name, dtype="float32")
     return _twin(layer, BlockUpsampling)
 
 
@@ -126,6 +153,13 @@ def _is_lone_relu(layer) -> bool:
     (source,) = layer._inbound_nodes[0].input_tensors
     readers = source._keras_history.operation._outbound_nodes
     return len(source.shape) == 4 and len(readers) > 1
+
+
+def _averages_blocks(layer) -> bool:
+    if not isinstance(layer, layers.AveragePooling2D) or layer.padding != "valid":
+        return False
+    is_square = len({*layer.pool_size, *layer.strides}) == 1
+    return is_square and layer.data_format == "channels_last"
 
 
 def onnx_twin(layer: layers.Layer) -> layers.Layer | None:

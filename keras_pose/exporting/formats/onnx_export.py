@@ -104,14 +104,17 @@ class OnnxConversion:
             return in_int8(self.float_bytes, ranges, outputs, float_ops)
         return self.float_bytes
 
-    def describe(self, path, quantization: str, is_whole: bool = True) -> ModelContract:
+    def describe(
+        self, path, quantization: str, float_ops: Collection[str] = ()
+    ) -> ModelContract:
         """Describes a written file; what runs in float is nothing to refuse in ONNX."""
         backend = OnnxBackend(path)
         image = TensorSpec(backend.input.name, backend.input.shape, backend.input.dtype)
         contract = decoded_contract(self.contract) if self.with_decode else self.contract
-        return contract.with_tensors(
+        contract = contract.with_tensors(
             image, backend.outputs, normalization=None, quantization=quantization
         )
+        return dataclasses.replace(contract, float_operators=tuple(float_ops))
 
     def write(self, path, quantization="float32", float_ops=(), **options) -> Export:
         """Writes one file and its contract; see `export_onnx`."""
@@ -128,9 +131,7 @@ class OnnxConversion:
                     content, {spec.name for spec in self.contract.outputs}
                 )
             temporary.write_bytes(content)
-            contract = self.describe(temporary, quantization)
-            kept = dataclasses.replace(contract, float_operators=tuple(float_ops))
-            return Draft(kept, twin)
+            return Draft(self.describe(temporary, quantization, float_ops), twin)
 
         return write_export(path, write, runnable(self.model, self.contract), self.crops)
 

@@ -49,7 +49,7 @@ FORMATS = {
         Format("float16", ".tflite", "float16", "weights of half the size"),
         Format("dynamic", ".tflite", "dynamic", "int8 weights, float arithmetic between"),
         Format(
-            "int8", ".tflite", "int8", "integers throughout: smallest and fastest", True
+            "int8", ".tflite", "int8", "integers throughout, attention apart: fastest", True
         ),
         Format(
             "int8_per_tensor",
@@ -95,6 +95,7 @@ def export_formats(
     batch: int = 1,
     with_decode: bool = False,
     opset: int | None = None,
+    integers_only: bool = False,
     **options,
 ) -> dict[str, Export]:
     """Writes several files of a model, which is converted once to TFLite, once to ONNX.
@@ -107,6 +108,7 @@ def export_formats(
         batch: images the files take at a time.
         with_decode: return keypoints, (batch, K, 3), in place of heatmaps.
         opset: of ONNX files; None for the usual one.
+        integers_only: of int8 TFLite files, see `tflite.TFLiteConversion`.
         options: how to quantize: range_method, percentile, float_ops; for TFLite
             known_ranges as well, see `tflite_quantizing.quantize`.
 
@@ -132,7 +134,9 @@ def export_formats(
         if name in TFLITE_FORMATS:
             from keras_pose.exporting.formats.tflite import TFLiteConversion
 
-            tflite = tflite or TFLiteConversion(model, contract, crops, batch, with_decode)
+            tflite = tflite or TFLiteConversion(
+                model, contract, crops, batch, with_decode, integers_only
+            )
             written[name] = tflite.write(path, quantization, **options)
         else:
             from keras_pose.exporting.formats.onnx_export import (

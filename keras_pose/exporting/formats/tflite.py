@@ -31,6 +31,7 @@ from keras_pose.exporting.float_graph.serving import SIGNATURE, in_float32, serv
 from keras_pose.exporting.formats.writing import Draft, Export, runnable, write_export
 from keras_pose.exporting.graphs.flatbuffer import custom_ops, float_ops
 from keras_pose.exporting.quantization import tflite_edit as edit
+from keras_pose.exporting.quantization.attention import attention_ops
 from keras_pose.exporting.quantization.calibration import NUM_CHECK_CROPS
 from keras_pose.exporting.quantization.known_ranges import ranges_by_tensor
 from keras_pose.exporting.quantization.ranges import (
@@ -42,6 +43,7 @@ from keras_pose.exporting.quantization.tflite_quantizing import (
     INTEGER_FORMATS,
     QuantizationSettings,
     collect_ranges,
+    network_of,
     quantize,
 )
 from keras_pose.exporting.quantization.weight_rounding import weight_error
@@ -62,6 +64,8 @@ class TFLiteConversion:
         crops: (N, H, W, 3) uint8; all calibrate integer files, the first few check any.
         batch: images the files take at a time.
         with_decode: return keypoints instead of what the codec decodes.
+        integers_only: in int8 files compute attention in integers, too, see
+            `quantization.attention`; int8_per_tensor and int16x8 always do.
     """
 
     model: Any
@@ -69,6 +73,7 @@ class TFLiteConversion:
     crops: Any
     batch: int = 1
     with_decode: bool = False
+    integers_only: bool = False
 
     suffix = ".tflite"
 
@@ -84,6 +89,18 @@ class TFLiteConversion:
     @cached_property
     def collector(self) -> RangeCollector:
         return collect_ranges(self.float_bytes, self.crops)
+
+    @cached_property
+    def _attention(self) -> list[str]:
+        return attention_ops(network_of(self.float_bytes))
+
+    def float_ops_of(
+        self, quantization: str, float_ops: Collection[str] = ()
+    ) -> tuple[str, ...]:
+        """Returns the operators of a file that compute in float, as asked or by itself."""
+        if quantization != "int8" or self.integers_only:
+            return tuple(float_ops)
+        return tuple(dict.fromkeys([*float_ops, *self._attention]))
 
     def quantized(
         self,
@@ -101,15 +118,21 @@ class TFLiteConversion:
         )
         if quantization not in INTEGER_FORMATS:
             return quantize(self.float_bytes, None, settings, float_ops)
+        float_ops = self.float_ops_of(quantization, float_ops)
         known = self.trained_ranges if known_ranges is None else known_ranges
         return quantize(
             self.float_bytes, self.crops, settings, float_ops, self.collector, known
         )
 
-    def describe(self, path, quantization: str, is_whole: bool = True) -> ModelContract:
+    def describe(
+        self, path, quantization: str, float_ops: Collection[str] = ()
+    ) -> ModelContract:
         """Checks what can be seen without running a file; see `check_file`."""
         contract = decoded_contract(self.contract) if self.with_decode else self.contract
-        return check_file(path, contract, quantization, is_whole)
+        in_float = self.float_ops_of(quantization, float_ops)
+        is_whole = not (in_float or self.with_decode)
+        contract = check_file(path, contract, quantization, is_whole)
+        return dataclasses.replace(contract, float_operators=in_float)
 
     def write(self, path, quantization="float32", float_ops=(), **options) -> Export:
         """Writes one file and its contract; see `export_tflite`."""
@@ -124,11 +147,9 @@ class TFLiteConversion:
             if twin is not None:
                 content = edit.without_outputs(content, {self.contract.outputs[0].name})
             temporary.write_bytes(content)
-            is_whole = not float_ops and twin is None
-            file_contract = self.describe(temporary, quantization, is_whole)
-            kept = dataclasses.replace(file_contract, float_operators=tuple(float_ops))
+            contract = self.describe(temporary, quantization, float_ops)
             few = self.crops[:NUM_CHECK_CROPS]
-            return Draft(kept, twin, weight_error(self.float_bytes, few, quantization))
+            return Draft(contract, twin, weight_error(self.float_bytes, few, quantization))
 
         reference = runnable(self.model, self.contract)
         return write_export(path, write, reference, self.crops)
@@ -146,8 +167,8 @@ def export_tflite(
         crops: (N, H, W, 3) uint8; all calibrate an integer file, the first few check any.
         quantization: one of `QUANTIZATIONS`.
         batch: images the file takes at a time.
-        options: with_decode, see `TFLiteConversion`; float_ops, range_method, percentile
-            and known_ranges, see `tflite_quantizing.quantize`.
+        options: with_decode and integers_only, see `TFLiteConversion`; float_ops,
+            range_method, percentile and known_ranges, see `tflite_quantizing.quantize`.
 
     Raises:
         ValueError: for another `quantization`, or options that `quantize` refuses.
@@ -158,8 +179,8 @@ def export_tflite(
 
         Whatever is raised, what stood at `path` stays.
     """
-    with_decode = options.pop("with_decode", False)
-    conversion = TFLiteConversion(model, contract, crops, batch, with_decode)
+    own = {name: options.pop(name, False) for name in ("with_decode", "integers_only")}
+    conversion = TFLiteConversion(model, contract, crops, batch, **own)
     return conversion.write(path, quantization, **options)
 
 

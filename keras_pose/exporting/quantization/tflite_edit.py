@@ -15,17 +15,6 @@ from ai_edge_litert import schema_py_generated as schema
 from keras_pose.exporting.graphs.flatbuffer import pack
 from keras_pose.exporting.quantization.ranges import Range
 
-# Operators whose results have the scale of their only source.
-_MOVERS = (
-    schema.BuiltinOperator.CONCATENATION,
-    schema.BuiltinOperator.DEPTH_TO_SPACE,
-    schema.BuiltinOperator.RESHAPE,
-    schema.BuiltinOperator.RESIZE_BILINEAR,
-    schema.BuiltinOperator.RESIZE_NEAREST_NEIGHBOR,
-    schema.BuiltinOperator.TILE,
-    schema.BuiltinOperator.TRANSPOSE,
-)
-
 # Of uint8 pixels, of int8 pixels.
 _PIXEL_ZERO_POINTS = (0, -128)
 
@@ -84,24 +73,73 @@ def with_ranges(content: bytes, ranges: Mapping[int, Range]) -> bytes:
     return pack(model)
 
 
-def with_slices_in_range(content: bytes, ranges: Mapping[int, Range]) -> dict[int, Range]:
-    """Gives slices the range of what they are cut from: integers have one scale there.
+def with_integer_products(content: bytes, float_ops: Collection[str] = ()) -> bytes:
+    """Makes integer products of float ones between integers.
 
-    And so has what only moves or repeats their values. TensorFlow's quantizer mostly sees
-    to that by itself, but refuses the model where such values were met in another range
-    than all of what they are cut from (Lite-HRNet's weights of all resolutions).
+    TensorFlow's quantizer leaves some products in float whose factors it dequantizes and
+    whose result it quantizes at once (Lite-HRNet's lowest branch, whose weights are cut
+    out of those of all branches). Their integer kernel takes these very integers.
+
+    Args:
+        content: an int8 file.
+        float_ops: names of ops that are meant to stay float.
     """
-    ranges, model = dict(ranges), parse(content)
-    cut: set[int] = set()
-    for operator in model.subgraphs[0].operators:  # in the order in which they run
-        code = model.operatorCodes[operator.opcodeIndex]
-        kind = max(code.builtinCode, code.deprecatedBuiltinCode)
-        sources = {int(index) for index in operator.inputs if int(index) in ranges}
-        is_slice = kind == schema.BuiltinOperator.STRIDED_SLICE
-        if len(sources) == 1 and (is_slice or (kind in _MOVERS and sources <= cut)):
-            cut.add(int(operator.outputs[0]))
-            ranges[int(operator.outputs[0])] = ranges[sources.pop()]
-    return ranges
+    model = parse(content)
+    graph = model.subgraphs[0]
+    sources, readers = _sources(model), _readers(graph)
+    outputs = set(map(int, graph.outputs))
+    for product in list(graph.operators):
+        result = int(product.outputs[0])
+        name = graph.tensors[result].name.decode()
+        if kind_of(model, product) != schema.BuiltinOperator.MUL or name in float_ops:
+            continue
+        factors = [sources.get(int(index)) for index in product.inputs]
+        after = readers[result]
+        is_between = len(after) == 1 and result not in outputs
+        if None in factors or not is_between or not _quantizes(model, after[0]):
+            continue
+        product.inputs = np.array(factors, np.int32)
+        product.outputs = after[0].outputs
+        graph.operators.remove(after[0])
+    _drop_unread(model)
+    return pack(model)
+
+
+def _sources(model) -> dict[int, int]:
+    """Returns float tensor -> the int8 tensor that it is dequantized from."""
+    tensors = model.subgraphs[0].tensors
+    return {
+        int(op.outputs[0]): int(op.inputs[0])
+        for op in model.subgraphs[0].operators
+        if kind_of(model, op) == schema.BuiltinOperator.DEQUANTIZE
+        and tensors[op.inputs[0]].type == schema.TensorType.INT8
+    }
+
+
+def _readers(graph) -> dict[int, list]:
+    readers: dict[int, list] = {index: [] for index in range(len(graph.tensors))}
+    for operator in graph.operators:
+        for index in set(map(int, operator.inputs)) - {-1}:
+            readers[index].append(operator)
+    return readers
+
+
+def _quantizes(model, operator) -> bool:
+    is_int8 = model.subgraphs[0].tensors[operator.outputs[0]].type == schema.TensorType.INT8
+    return kind_of(model, operator) == schema.BuiltinOperator.QUANTIZE and is_int8
+
+
+def _drop_unread(model) -> None:
+    """Takes DEQUANTIZE operators out whose result nobody reads."""
+    graph = model.subgraphs[0]
+    outputs, readers = set(map(int, graph.outputs)), _readers(graph)
+    graph.operators = [
+        op
+        for op in graph.operators
+        if kind_of(model, op) != schema.BuiltinOperator.DEQUANTIZE
+        or readers[int(op.outputs[0])]
+        or int(op.outputs[0]) in outputs
+    ]
 
 
 def without_outputs(content: bytes, names: Collection[str]) -> bytes:
@@ -167,6 +205,12 @@ def parse(content: bytes):
             buffer.data = np.frombuffer(data, np.uint8)
             buffer.offset = buffer.size = 0
     return model
+
+
+def kind_of(model, operator) -> int:
+    """Returns what an operator of a parsed model is, a `schema.BuiltinOperator`."""
+    code = model.operatorCodes[operator.opcodeIndex]
+    return max(code.builtinCode, code.deprecatedBuiltinCode)
 
 
 def _set_input(model, index: int) -> None:

@@ -25,6 +25,7 @@ from keras_pose.exporting.errors import ExportError
 from keras_pose.exporting.graphs.flatbuffer import pack
 from keras_pose.exporting.quantization import tflite_edit as edit
 from keras_pose.exporting.quantization.calibration import check_calibration
+from keras_pose.exporting.quantization.forced_ranges import with_int8_ranges
 from keras_pose.exporting.quantization.ranges import (
     DEFAULT_PERCENTILE,
     Range,
@@ -207,7 +208,7 @@ def _int8(network, ranges, float_ops, is_per_channel: bool) -> bytes:
     """Quantizes throughout with TensorFlow's quantizer, see `_mlir_quantize`."""
     mlir_quantize = _mlir_quantize()
     content = edit.without_pixel_cast(network)
-    content = edit.with_ranges(content, edit.with_slices_in_range(content, ranges))
+    content = edit.with_ranges(content, with_int8_ranges(content, ranges))
     with quiet_stderr():
         quantized = mlir_quantize(
             content,
@@ -216,6 +217,7 @@ def _int8(network, ranges, float_ops, is_per_channel: bool) -> bytes:
             fully_quantize=True,
             denylisted_nodes=set(float_ops),
         )
+    quantized = edit.with_integer_products(quantized, float_ops)
     return edit.with_uint8_pixels(quantized)
 
 

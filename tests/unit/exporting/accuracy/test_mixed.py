@@ -55,7 +55,7 @@ def test_only_what_loses_becomes_float_and_the_contract_names_it(conversion, tmp
     assert written.error < 0.1
     text = "\n".join(lines)
     assert " 0 in float agreement" in text
-    assert "int8 throughout" in text
+    assert "\nint8 " in text
     assert "chosen" in text
 
 

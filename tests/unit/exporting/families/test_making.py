@@ -9,7 +9,12 @@ from exported_files import BGR, CODEC, SKELETON, smooth_crops
 from imbalanced_model import imbalanced_model
 from light_model import make_model
 
-from keras_pose.contract import keras_contract, read_contract, save_keras_model
+from keras_pose.contract import (
+    keras_contract,
+    read_contract,
+    save_keras_model,
+    write_contract,
+)
 from keras_pose.exporting.accuracy.validation import Validation
 from keras_pose.exporting.comparison import relative_error
 from keras_pose.exporting.errors import ExportError
@@ -38,6 +43,7 @@ class World:
     def __init__(self):
         self.done = []
         self.fits = True
+        self.float_operators = ()  # of int8 files, such as attention
 
     def child(self, target, *arguments):
         name = target.partition(":")[2]
@@ -87,6 +93,7 @@ class World:
             folder = Path(settings.output) / name
             folder.mkdir(parents=True, exist_ok=True)
             (folder / "pose_model.tflite").write_text(name)
+            describe(folder / "pose_model.tflite", self.float_operators)
             save_keypoints(folder / "keypoints.npz", 10.0)
             found = measurement(name) if settings.dataset else None
             rows.append(LedgerRow(name, measurement=found, shift={"mean": 0.4, "p95": 1.0}))
@@ -102,6 +109,11 @@ def measurement(name):
     }
 
 
+def describe(path, float_operators):
+    contract = dataclasses.replace(make_model().contract, float_operators=float_operators)
+    write_contract(path, contract)
+
+
 def save_keypoints(path, x):
     points = np.full((2, 3, 2), x)
     np.savez(path, keypoints_xy=points, is_labelled=np.ones((2, 3), bool))
@@ -115,6 +127,7 @@ def world(monkeypatch):
     for module in (making, writing):
         monkeypatch.setattr(module, "call_in_child", fake.child)
     monkeypatch.setattr(writing, "make_ledger", fake.ledger)
+    monkeypatch.setattr(writing, "attention_ops", lambda content: fake.float_operators)
     monkeypatch.setattr(making, "audit_file", lambda path: audit)
     return fake
 
@@ -205,6 +218,13 @@ def test_operators_go_into_float_where_too_much_is_lost(world, case, tmp_path):
     world.done.clear()
     make_families([case], settings_of(tmp_path, max_drop=2.5), silent)
     assert "write_mixed" not in world.done
+
+
+def test_operators_that_int8_leaves_in_float_are_counted(world, case, tmp_path):
+    world.float_operators = ("a/MatMul", "a/Softmax", "a/MatMul_1")
+    cases = [case, *random_cases(["vitpose_s_simple"])]
+    rows = make_families(cases, settings_of(tmp_path), silent)
+    assert [row.num_float_ops for row in rows] == [3, 3]
 
 
 def test_a_drop_that_nothing_mends_is_told(world, case, tmp_path):

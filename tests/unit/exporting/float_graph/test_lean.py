@@ -6,6 +6,7 @@ from keras import layers
 
 from keras_pose.contract import keras_contract
 from keras_pose.exporting.float_graph.lean import (
+    BlockMean,
     BlockUpsampling,
     CarriedReLU,
     onnx_twin,
@@ -34,6 +35,9 @@ def test_upsampling_is_the_same_to_the_last_bit(twin_of, factor):
         pytest.param(layers.UpSampling2D(interpolation="bilinear"), id="bilinear"),
         pytest.param(layers.UpSampling2D(3), id="thrice"),
         pytest.param(layers.UpSampling2D((2, 4)), id="not_square"),
+        pytest.param(layers.AveragePooling2D(3, strides=2), id="overlapping"),
+        pytest.param(layers.AveragePooling2D(2, padding="same"), id="padded"),
+        pytest.param(layers.AveragePooling2D((2, 4)), id="oblong"),
         pytest.param(layers.Conv2D(2, 1), id="another_layer"),
     ],
 )
@@ -64,6 +68,18 @@ def test_a_resize_between_pixel_centres_is_one_operator(size_hw):
     # Means of four pixels, in another order.
     np.testing.assert_allclose(twin(image), layer(image), atol=1e-6)
     assert twin.compute_output_shape((None, 3, 5, 7)) == (None, *size_hw, 7)
+
+
+@pytest.mark.parametrize("size", [2, 4, 8])
+def test_a_mean_of_blocks_is_a_convolution(size):
+    layer = layers.AveragePooling2D(size, name="pool")
+    image = np.random.default_rng(0).uniform(size=(2, 17, 24, 5)).astype("float32")
+    twin = tflite_twin(layer)
+    assert isinstance(twin, BlockMean)
+    # The same sums, in another order.
+    np.testing.assert_allclose(twin(image), layer(image), atol=1e-6)
+    expected = layer.compute_output_shape((None, 17, 24, 5))
+    assert twin.compute_output_shape((None, 17, 24, 5)) == expected
 
 
 def rectified(is_shared):

@@ -10,11 +10,11 @@ from keras_pose.exporting.graphs.flatbuffer import (
     num_per_channel_weights,
     op_counts,
 )
+from keras_pose.exporting.quantization.forced_ranges import with_int8_ranges
 from keras_pose.exporting.quantization.tflite_edit import (
     output_indices,
     parse,
     tensor_names,
-    with_slices_in_range,
     without_pixel_cast,
 )
 from keras_pose.exporting.quantization.tflite_quantizing import (
@@ -41,8 +41,8 @@ def collector(float_bytes, exported):
     return collect_ranges(float_bytes, exported.crops)
 
 
-def write(content, folder):
-    path = folder / "a.tflite"
+def write(content, folder, name="a.tflite"):
+    path = folder / name
     path.write_bytes(content)
     return path
 
@@ -151,7 +151,7 @@ def test_slices_and_what_is_repeated_of_them_have_the_range_of_what_they_are_cut
     content = float_tflite_bytes(model, keras_contract(model, CODEC, SKELETON, BGR))
 
     measured = collect_ranges(content, exported.crops).extremes
-    ranges = with_slices_in_range(without_pixel_cast(content), measured)
+    ranges = with_int8_ranges(without_pixel_cast(content), measured)
 
     names = tensor_names(content).items()
     moved = {i for i, name in names if "/cut" in name or "/up" in name}
@@ -162,3 +162,45 @@ def test_slices_and_what_is_repeated_of_them_have_the_range_of_what_they_are_cut
     assert {i: r for i, r in ranges.items() if i not in moved} == {
         i: r for i, r in measured.items() if i not in moved
     }
+
+
+@pytest.fixture(scope="module")
+def weighed(exported):
+    """Halves that weigh each other, as at Lite-HRNet's lowest resolution: its content."""
+    image = keras.Input((*INPUT_HW, 3), name="image")
+    x = keras.layers.Conv2D(8, 3, strides=4, padding="same", name="conv")(image)
+    first = ChannelSlice(0, 4, name="first")(x)
+    second = ChannelSlice(4, 8, name="second")(x)
+    both = keras.layers.Concatenate(name="both")([first, second])
+    shares = keras.layers.Conv2D(8, 1, activation="sigmoid", name="shares")(both)
+    weights = ChannelSlice(4, 8, name="weights")(shares)
+    weighed = keras.layers.Multiply(name="weighed")([second, weights])
+    joined = keras.layers.Concatenate(name="joined")([first, weighed])
+    model = keras.Model(image, keras.layers.Conv2D(3, 1, name="last")(joined))
+    return float_tflite_bytes(model, keras_contract(model, CODEC, SKELETON, BGR))
+
+
+def test_products_of_what_is_cut_out_are_products_of_integers(weighed, exported, tmp_path):
+    path = write(quantize(weighed, exported.crops, INT8), tmp_path)
+    counts = op_counts(path)
+    assert counts["MUL"] == 1
+    # The pixels; nothing is brought to another scale, nor into float and back.
+    assert counts["QUANTIZE"] == 1
+    assert "DEQUANTIZE" not in counts
+    assert_close(path, write(weighed, tmp_path, "float.tflite"), exported.crops)
+
+
+def test_products_that_are_meant_to_be_float_stay_float(weighed, exported, tmp_path):
+    (name,) = [name for name in quantizable_ops(weighed) if "weighed" in name]
+    path = write(quantize(weighed, exported.crops, INT8, [name]), tmp_path)
+    assert op_counts(path)["DEQUANTIZE"] == 2
+    assert float_ops(path)["MUL"] == 1
+    assert_close(path, write(weighed, tmp_path, "float.tflite"), exported.crops)
+
+
+def assert_close(path, float_path, crops):
+    backend = LiteRTBackend(path)
+    scale, zero_point = backend.output.scale, backend.output.zero_point
+    found = scale * (backend.run(crops[:1]).astype(float) - zero_point)
+    expected = LiteRTBackend(float_path).run(crops[:1])
+    assert np.abs(found - expected).max() < 0.05 * np.ptp(expected)
