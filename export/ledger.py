@@ -19,6 +19,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run from a clone
 
 from keras_pose.commandline import plain_errors, positive_int
+from keras_pose.exporting.commands import options
 from keras_pose.exporting.formats.table import FORMATS, NUM_CALIBRATION_CROPS
 
 
@@ -42,6 +43,7 @@ def parse_args(argv=None):
     add("--calibration-images", type=positive_int, default=NUM_CALIBRATION_CROPS,
         metavar="N",
         help="crops to calibrate integer files on (default: %(default)s)")  # fmt: skip
+    options.add_range_options(add)
     add("--threads", type=positive_int, nargs="+", default=[1, 2], help="default: 1 2")
     add("--runs", type=positive_int, default=50,
         help="measurements of each time (default: 50)")  # fmt: skip
@@ -78,6 +80,8 @@ def main(argv=None):
         flip_test=args.flip_test,
         formats=tuple(args.formats),
         calibration_images=args.calibration_images,
+        range_method=args.range_method,
+        percentile=args.percentile,
         threads=tuple(args.threads),
         num_runs=args.runs,
     )

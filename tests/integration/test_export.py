@@ -139,6 +139,7 @@ def test_bad_input_ends_in_one_line(run_dir, script, arguments, message):
         pytest.param(["--output", "pose.onnx"], id="other_suffix"),
         pytest.param(["--batch", "0"], id="no_batch"),
         pytest.param(["--float16", "--dataset", "coco"], id="nothing_to_calibrate"),
+        pytest.param(["--float16", "--integers-only"], id="no_integers"),
         pytest.param(
             ["--int8", "--dataset", "coco", "--calibration-data", "a"], id="two_sets"
         ),

@@ -38,11 +38,20 @@ def add_calibration_options(parser: argparse.ArgumentParser) -> None:
         metavar="N", help="crops to calibrate on (default: %(default)s)")  # fmt: skip
     add("--calibration-choice", choices=("spread", "random"), default="spread",
         help="people who are least alike, or any (default: spread)")  # fmt: skip
+    add_range_options(add)
+    add("--seed", type=int, default=0, help="picks the crops")
+
+
+def add_range_options(add) -> None:
+    """Adds what says how a tensor's range comes of what it held.
+
+    Args:
+        add: `add_argument` of a parser or of a group.
+    """
     add("--range", choices=("minmax", "percentile", "mse"), default="minmax",
         dest="range_method", help="how a range is made of what was met")  # fmt: skip
     add("--percentile", type=float, default=99.99, metavar="P",
         help="of --range percentile (default: 99.99)")  # fmt: skip
-    add("--seed", type=int, default=0, help="picks the crops")
 
 
 def check_options(parser, args, formats: Collection[str], suffix: str) -> None:

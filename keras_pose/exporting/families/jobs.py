@@ -75,7 +75,12 @@ def _float_bytes(model: str, input_hw: tuple[int, int]) -> bytes:
 
 
 def write_mixed(
-    source: str, crops_path: str, data: dict[str, Any], max_drop: float, path: str
+    source: str,
+    crops_path: str,
+    data: dict[str, Any],
+    max_drop: float,
+    ranges: dict[str, Any],
+    path: str,
 ) -> dict[str, Any]:
     """Writes an int8 file with as many operators in float as a limit takes.
 
@@ -84,6 +89,7 @@ def write_mixed(
         crops_path: `.npy` file of the crops to calibrate on.
         data: what to measure on: "dataset", "data_dir" and "limit".
         max_drop: points of the metric that may be lost.
+        ranges: "range_method" and "percentile".
         path: where the file goes.
 
     Returns:
@@ -103,7 +109,8 @@ def write_mixed(
         opened.contract, data["dataset"], data["data_dir"], data["limit"]
     )
     said: list[str] = []
-    export = MixedExport(conversion, validation, max_drop, say=said.append).write(path)
+    mixed = MixedExport(conversion, validation, max_drop, options=ranges, say=said.append)
+    export = mixed.write(path)
     return {"num_float_ops": len(export.contract.float_operators), "said": said}
 
 

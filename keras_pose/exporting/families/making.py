@@ -65,6 +65,8 @@ def _rows(case: Case, settings: FamiliesSettings, say: Say) -> list[FamilyRow]:
     folder = Path(settings.output) / case.folder_name
     check_writable(folder)
     files = write_files(case, settings, folder, say)
+    if not files.integers:
+        return [FamilyRow(case, failure=files.refusal)]
     times = _times(files, settings, folder / "times.json", say)
     rows = [_row(case, files, count, times) for count in files.integers]
     return rows + ([FamilyRow(case, failure=files.refusal)] if files.refusal else [])

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from keras_pose.exporting.formats.table import NUM_CALIBRATION_CROPS
+from keras_pose.exporting.quantization.ranges import DEFAULT_PERCENTILE
 
 # Is told what happens, a line at a time.
 Say = Callable[[str], None]
@@ -25,6 +26,7 @@ class FamiliesSettings:
         max_drop: points of the metric that int8 may lose before operators are put into
             float; None for whatever it loses.
         calibration_images: crops to calibrate trained networks on.
+        range_method, percentile: of these, see `RangeCollector.ranges`.
         threads: numbers of threads to time files at.
         num_runs: measurements of each.
         times_again: whether files that have been timed are timed again.
@@ -36,6 +38,8 @@ class FamiliesSettings:
     limit: int | None = None
     max_drop: float | None = None
     calibration_images: int = NUM_CALIBRATION_CROPS
+    range_method: str = "minmax"
+    percentile: float = DEFAULT_PERCENTILE
     threads: tuple[int, ...] = (1, 2)
     num_runs: int = 20
     times_again: bool = False
@@ -43,6 +47,11 @@ class FamiliesSettings:
     def __post_init__(self) -> None:
         if self.max_drop is not None and self.max_drop < 0:
             raise ValueError(f"max_drop must be at least 0, got {self.max_drop}.")
+
+    @property
+    def ranges(self) -> dict[str, Any]:
+        """What conversion is told of ranges."""
+        return {"range_method": self.range_method, "percentile": self.percentile}
 
     @property
     def data(self) -> dict[str, Any]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from keras_pose.detector_contract import read_model_contract
 from keras_pose.exporting.children import call_in_child
@@ -36,7 +35,8 @@ class Files:
         integers: operators in float -> file.
         float_value: of the metric; None where nothing was measured.
         accuracies: operators in float -> what was found.
-        refusal: why no operators in float bring the drop down, where none do.
+        refusal: why there is no file that is int8 throughout, or none that loses as
+            little as it may, where there is none.
     """
 
     float32: Path
@@ -76,37 +76,45 @@ def _trained_files(case: Case, settings: FamiliesSettings, folder: Path, say: Sa
         limit=settings.limit,
         formats=FORMATS,
         calibration_images=settings.calibration_images,
+        range_method=settings.range_method,
+        percentile=settings.percentile,
         num_runs=0,
     )
     ledger = make_ledger(ledger_settings, lambda text: say(f"  {text}"))
-    _check(ledger)
-    paths = {name: ledger_settings.path_of(name) for name in FORMATS}
-    count = len(read_model_contract(paths["int8"]).float_operators)
-    files = Files(paths["float32"], {count: paths["int8"]})
-    if settings.dataset is None:
-        return files
-    files = _with_accuracy(files, ledger, count)
-    lost = files.accuracies[count].drop
-    if settings.max_drop is None or lost <= settings.max_drop:
+    files = _plain_files(ledger, ledger_settings)
+    drops = [accuracy.drop for accuracy in files.accuracies.values()]
+    if settings.max_drop is None or (drops and drops[0] <= settings.max_drop):
         return files
     try:
         return _with_mixed(case, files, settings, folder, say)
     except ValueError as error:  # half of the operators in float do not do
         say(f"  {error}")
-        return dataclasses.replace(files, refusal=str(error))
+        reasons = [files.refusal, str(error)]
+        return dataclasses.replace(files, refusal=" ".join(filter(None, reasons)))
 
 
-def _check(ledger: Ledger) -> None:
-    for row in ledger.rows:
-        if row.failure is not None:
-            raise ValueError(f"{row.name}: {row.failure}")
+def _plain_files(ledger: Ledger, settings: LedgerSettings) -> Files:
+    """Returns what the ledger wrote; an int8 file that was refused is told as such.
 
-
-def _with_accuracy(files: Files, ledger: Ledger, count: int) -> Files:
-    rows: dict[str, Any] = {row.name: row for row in ledger.rows}
-    reference = rows["float32"].measurement
-    accuracy = _accuracy(rows["int8"].measurement, reference, rows["int8"].shift)
-    return Files(files.float32, files.integers, reference["value"], {count: accuracy})
+    Raises:
+        ValueError: where there is not even a float32 file.
+    """
+    rows = {row.name: row for row in ledger.rows}
+    reference, integer = rows["float32"], rows["int8"]
+    if reference.failure is not None:
+        raise ValueError(f"float32: {reference.failure}")
+    found = reference.measurement
+    value = found["value"] if found is not None else None
+    files = Files(settings.path_of("float32"), {}, value)
+    if integer.failure is not None:
+        return dataclasses.replace(files, refusal=f"int8: {integer.failure}")
+    path = settings.path_of("int8")
+    count = len(read_model_contract(path).float_operators)
+    files = dataclasses.replace(files, integers={count: path})
+    if found is None:
+        return files
+    accuracy = _accuracy(integer.measurement, found, integer.shift)
+    return dataclasses.replace(files, accuracies={count: accuracy})
 
 
 def _accuracy(measurement, reference, shift) -> Accuracy:
@@ -123,8 +131,8 @@ def _accuracy(measurement, reference, shift) -> Accuracy:
 def _with_mixed(case: Case, files: Files, settings, folder: Path, say: Say) -> Files:
     """Puts operators into float until the drop fits, and measures that file as well."""
     path = folder / "mixed" / "pose_model.tflite"
-    (integer,) = files.integers.values()
-    key = [file_sha256(integer), settings.max_drop, settings.data]
+    hashes = [file_sha256(each) for each in (files.float32, *files.integers.values())]
+    key = [hashes, settings.ranges, settings.max_drop, settings.data]
     found = kept(
         path.with_name("mixed.json"),
         key,
@@ -142,12 +150,12 @@ def _with_mixed(case: Case, files: Files, settings, folder: Path, say: Say) -> F
 
 
 def _make_mixed(case: Case, settings: FamiliesSettings, folder: Path, path: Path, say: Say):
-    say(f"  more than {settings.max_drop:g} points are lost: looking for float operators")
+    say(f"  looking for float operators that keep the drop below {settings.max_drop:g}")
     crops, keypoints = folder / "calibration.npy", path.with_name(KEYPOINTS_NAME)
     check_writable(path.parent)
     found = call_in_child(
         f"{JOBS}:write_mixed", str(case.weights), str(crops), settings.data,
-        settings.max_drop, str(path),
+        settings.max_drop, settings.ranges, str(path),
     )  # fmt: skip
     for line in found["said"]:
         say(f"  {line}")

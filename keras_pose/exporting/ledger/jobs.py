@@ -105,7 +105,11 @@ def _contract(path):
 
 
 def write_formats(
-    source: str, paths: dict[str, str], crops_path: str, results: str
+    source: str,
+    paths: dict[str, str],
+    crops_path: str,
+    ranges: dict[str, Any],
+    results: str,
 ) -> dict[str, Any]:
     """Writes the files of some formats that share a conversion, one after the other.
 
@@ -116,6 +120,7 @@ def write_formats(
         source: the float model, a `.keras` file.
         paths: format -> where its file goes; all of one suffix.
         crops_path: of `cut_calibration`.
+        ranges: "range_method" and "percentile" of integer files.
         results: format -> {"error": of the outputs, "seconds"} or {"failure": reason}.
     """
     from keras_pose.quiet import import_tensorflow
@@ -133,7 +138,7 @@ def write_formats(
     for name, path in paths.items():
         start = time.perf_counter()
         try:
-            export = conversion.write(path, FORMATS[name].quantization)
+            export = conversion.write(path, FORMATS[name].quantization, **ranges)
         except (ValueError, OSError, ImportError) as error:
             done[name] = {"failure": str(error)}
         else:

@@ -57,7 +57,7 @@ class World:
             Path(path).write_text(f"{model} {Path(path).name}")
         return {}
 
-    def write_mixed(self, source, crops, data, max_drop, path):
+    def write_mixed(self, source, crops, data, max_drop, ranges, path):
         if not self.fits:
             raise ExportError("the best of 4 files loses 0.9.")
         Path(path).write_text("some operators in float")
@@ -256,12 +256,41 @@ def test_a_network_that_fails_is_a_row_that_says_why(world, tmp_path):
     assert good.failure is None
 
 
-def test_a_format_that_fails_is_told_of(world, case, tmp_path, monkeypatch):
-    rows = [LedgerRow("keras"), LedgerRow("int8", failure="it needs tf.Erfinv.")]
-    ledger = Ledger("pose_slim", "best.keras", "200 crops", {}, rows)
-    monkeypatch.setattr(writing, "make_ledger", lambda settings, say: ledger)
+def refuse(world, monkeypatch, refused):
+    """Makes the ledger fail in one format."""
+
+    def ledger(settings, say):
+        whole = world.ledger(settings, say)
+        rows = [
+            LedgerRow(row.name, failure="it is wrong.") if row.name == refused else row
+            for row in whole.rows
+        ]
+        return dataclasses.replace(whole, rows=rows)
+
+    monkeypatch.setattr(writing, "make_ledger", ledger)
+
+
+@pytest.mark.parametrize("refused", ["float32", "int8"])
+def test_a_format_that_fails_is_told_of(world, case, tmp_path, monkeypatch, refused):
+    refuse(world, monkeypatch, refused)
     (row,) = make_families([case], settings_of(tmp_path), silent)
-    assert row.failure == "int8: it needs tf.Erfinv."
+    assert row.failure == f"{refused}: it is wrong."
+    assert world.done == ["ledger"]
+
+
+def test_where_int8_is_refused_float_operators_are_tried(
+    world, case, tmp_path, monkeypatch
+):
+    refuse(world, monkeypatch, "int8")
+    settings = settings_of(tmp_path, max_drop=0.5)
+    mixed, told = make_families([case], settings, silent)
+    assert (mixed.num_float_ops, mixed.accuracy.value) == (3, AP["mixed"])
+    assert told.failure == "int8: it is wrong."
+
+    world.fits = False
+    other = dataclasses.replace(settings, output=tmp_path / "other")
+    (told,) = make_families([case], other, silent)
+    assert told.failure == "int8: it is wrong. the best of 4 files loses 0.9."
 
 
 def test_a_negative_drop_is_refused(tmp_path):
@@ -312,7 +341,7 @@ def test_operators_are_put_into_float_until_the_drop_fits(tmp_path, monkeypatch)
     data = {"dataset": "coco", "data_dir": None, "limit": None}
 
     found = jobs.write_mixed(
-        str(tmp_path / "best.keras"), str(tmp_path / "crops.npy"), data, 10.0, str(path)
+        str(tmp_path / "best.keras"), str(tmp_path / "crops.npy"), data, 10.0, {}, str(path)
     )
 
     assert found["num_float_ops"] == len(read_contract(path).float_operators) == 2

@@ -41,8 +41,9 @@ class Children:
         np.save(path, np.zeros((count, 4, 4, 3), np.uint8))
         return {"count": count, "description": "the train split"}
 
-    def write_formats(self, source, paths, crops, results):
+    def write_formats(self, source, paths, crops, ranges, results):
         found = {}
+        self.ranges = ranges
         for name, path in paths.items():
             self.done.append(f"write {name}")
             if name in self.kills:
@@ -247,3 +248,12 @@ def test_shift_is_over_labelled_keypoints(tmp_path):
     np.savez(tmp_path / "c.npz", keypoints_xy=points, is_labelled=~labelled)
     with pytest.raises(ValueError, match="holds other people than"):
         keypoint_shift(tmp_path / "a.npz", tmp_path / "c.npz")
+
+
+def test_other_ranges_are_other_files(children, settings):
+    make_ledger(settings, silent)
+    assert children.ranges == {"range_method": "minmax", "percentile": 99.99}
+    children.done.clear()
+    make_ledger(dataclasses.replace(settings, range_method="percentile"), silent)
+    assert "write int8" in children.done
+    assert children.ranges["range_method"] == "percentile"

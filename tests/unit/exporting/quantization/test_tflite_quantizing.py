@@ -4,6 +4,7 @@ import pytest
 from exported_files import BGR, CODEC, INPUT_HW, SKELETON, tiny_model
 
 from keras_pose.contract import keras_contract
+from keras_pose.exporting.errors import ExportError
 from keras_pose.exporting.formats.tflite import float_tflite_bytes
 from keras_pose.exporting.graphs.flatbuffer import (
     float_ops,
@@ -204,3 +205,11 @@ def assert_close(path, float_path, crops):
     found = scale * (backend.run(crops[:1]).astype(float) - zero_point)
     expected = LiteRTBackend(float_path).run(crops[:1])
     assert np.abs(found - expected).max() < 0.05 * np.ptp(expected)
+
+
+def test_a_tensorflow_without_its_quantizer_is_told(
+    float_bytes, exported, collector, monkeypatch
+):
+    monkeypatch.delattr("tensorflow.lite.python.convert.mlir_quantize")
+    with pytest.raises(ExportError, match=r"which TensorFlow 2\S+ does not have; it is"):
+        quantize(float_bytes, exported.crops, INT8, (), collector)
