@@ -62,7 +62,9 @@ class MixedExport:
                 raise ExportError(self._refusal(selection))
             self._tell_price(Path(folder), selection)
         float_ops = selection.chosen.float_ops
-        return self.conversion.write(path, self.quantization, float_ops, **self.options)
+        return self.conversion.write(
+            path, self.quantization, float_ops, is_measured=True, **self.options
+        )
 
     def select(self, folder: Path) -> Selection:
         """Searches for the operators that must be float; leaves files in the folder."""

@@ -116,7 +116,9 @@ class OnnxConversion:
         )
         return dataclasses.replace(contract, float_operators=tuple(float_ops))
 
-    def write(self, path, quantization="float32", float_ops=(), **options) -> Export:
+    def write(
+        self, path, quantization="float32", float_ops=(), is_measured=False, **options
+    ) -> Export:
         """Writes one file and its contract; see `export_onnx`."""
         if quantization not in ONNX_QUANTIZATIONS:
             raise ValueError(
@@ -131,7 +133,8 @@ class OnnxConversion:
                     content, {spec.name for spec in self.contract.outputs}
                 )
             temporary.write_bytes(content)
-            return Draft(self.describe(temporary, quantization, float_ops), twin)
+            contract = self.describe(temporary, quantization, float_ops)
+            return Draft(contract, twin, is_measured=is_measured)
 
         return write_export(path, write, runnable(self.model, self.contract), self.crops)
 

@@ -134,7 +134,9 @@ class TFLiteConversion:
         contract = check_file(path, contract, quantization, is_whole)
         return dataclasses.replace(contract, float_operators=in_float)
 
-    def write(self, path, quantization="float32", float_ops=(), **options) -> Export:
+    def write(
+        self, path, quantization="float32", float_ops=(), is_measured=False, **options
+    ) -> Export:
         """Writes one file and its contract; see `export_tflite`."""
         if quantization not in QUANTIZATIONS:
             raise ValueError(
@@ -149,7 +151,8 @@ class TFLiteConversion:
             temporary.write_bytes(content)
             contract = self.describe(temporary, quantization, float_ops)
             few = self.crops[:NUM_CHECK_CROPS]
-            return Draft(contract, twin, weight_error(self.float_bytes, few, quantization))
+            rounding = weight_error(self.float_bytes, few, quantization)
+            return Draft(contract, twin, rounding, is_measured)
 
         reference = runnable(self.model, self.contract)
         return write_export(path, write, reference, self.crops)

@@ -84,11 +84,22 @@ class Draft:
             the keypoints, what they were decoded from.
         weight_error: what the rounding of its weights alone loses, where it was measured;
             see `quantization.weight_rounding`.
+        is_measured: whether an evaluation found that the file loses no more than it may.
+            That says more than the bound for files that nobody evaluated: then it is only
+            held against the one for files that are broken.
     """
 
     contract: ModelContract
     twin: bytes | None = None
     weight_error: float = 0.0
+    is_measured: bool = False
+
+    @property
+    def error_limit(self) -> float:
+        """The largest error that its outputs may have."""
+        if self.is_measured:
+            return WORST_LIMIT
+        return error_limit(self.contract.quantization, self.weight_error)
 
 
 def write_export(
@@ -168,23 +179,20 @@ def _kept_on_error(path: Path) -> Iterator[None]:
 
 def _check(path: Path, draft: Draft, reference: Runnable, crops) -> float:
     if draft.twin is None:
-        return check_written(path, draft.contract, reference, crops, draft.weight_error)
+        return check_written(path, draft, reference, crops)
     if not isinstance(reference, PoseModel):
         raise TypeError("Only top-down networks decode in the graph.")
     return check_decoding(path, draft, reference, crops)
 
 
-def check_written(
-    path, contract: ModelContract, reference: Runnable, crops, weight_error: float = 0.0
-) -> float:
+def check_written(path, draft: Draft, reference: Runnable, crops) -> float:
     """Runs a converted file beside the Keras model, on the first few crops.
 
     Args:
         path: the file.
-        contract: its own.
+        draft: what is known of it.
         reference: the Keras model.
         crops: (N, H, W, 3) uint8.
-        weight_error: see `Draft`.
 
     Returns:
         The `relative_error` of its outputs.
@@ -196,10 +204,10 @@ def check_written(
     expected = _outputs(reference, crops)
     try:
         with quiet_stderr():
-            actual = _outputs(_open(path, contract), crops)
+            actual = _outputs(_open(path, draft.contract), crops)
     except (ValueError, RuntimeError) as cause:
         raise ExportError(f"The converted file does not run: {cause}") from cause
-    return _limited_error(actual, expected, contract, weight_error)
+    return _limited_error(actual, expected, draft)
 
 
 def check_decoding(path, draft: Draft, reference: PoseModel, crops) -> float:
@@ -218,7 +226,7 @@ def check_decoding(path, draft: Draft, reference: PoseModel, crops) -> float:
     crops = crops[:NUM_CHECK_CROPS]
     outputs, keypoints = _run_twin(path, draft, reference.contract, crops)
     expected = [reference.predict(crops)]
-    error = _limited_error([outputs], expected, draft.contract, draft.weight_error)
+    error = _limited_error([outputs], expected, draft)
     expected_xy, _ = reference.contract.codec.decode(outputs)
     with quiet_stderr():
         (actual,) = _outputs(_open(path, draft.contract), crops)
@@ -264,21 +272,22 @@ def error_limit(quantization: str, weight_error: float = 0.0) -> float:
     return min(limit, WORST_LIMIT)
 
 
-def _limited_error(actual, expected, contract: ModelContract, weight_error) -> float:
+def _limited_error(actual, expected, draft: Draft) -> float:
     """Returns the largest error of some outputs.
 
     Raises:
         ExportError: if it is larger than rounding can be.
     """
     error = max(map(relative_error, actual, expected))
-    limit = error_limit(contract.quantization, weight_error)
-    if not error <= limit:  # NaN must not pass
-        of_weights = f" (rounded weights alone: {weight_error:.3g})" if weight_error else ""
+    if not error <= draft.error_limit:  # NaN must not pass
+        kind, of_weights = draft.contract.quantization, ""
+        if draft.weight_error:
+            of_weights = f" (rounded weights alone: {draft.weight_error:.3g})"
         raise ExportError(
-            f"The converted {contract.quantization} file of {contract.model} gives other "
-            f"outputs than the Keras model: the relative RMS error must be at most "
-            f"{limit:.3g}, got {error:.3g}{of_weights}."
-            f"{_REMEDIES.get(contract.quantization, '')}"
+            f"The converted {kind} file of {draft.contract.model} gives other outputs than "
+            f"the Keras model: the relative RMS error must be at most "
+            f"{draft.error_limit:.3g}, got {error:.3g}{of_weights}."
+            f"{_REMEDIES.get(kind, '')}"
         )
     return error
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from exported_files import BGR, CODEC, SKELETON, smooth_crops
+from exported_files import BGR, CODEC, SKELETON, smooth_crops, tiny_model
 from imbalanced_model import BAD_LAYER, READER, imbalanced_model
 
 from keras_pose.activation_ranges import carry_ranges
@@ -12,6 +12,7 @@ from keras_pose.exporting.accuracy.mixed import MixedExport
 from keras_pose.exporting.accuracy.validation import Validation
 from keras_pose.exporting.comparison import relative_error
 from keras_pose.exporting.errors import ExportError
+from keras_pose.exporting.formats import writing
 from keras_pose.exporting.formats.tflite import TFLiteConversion
 from keras_pose.exporting.graphs.flatbuffer import float_ops
 from keras_pose.runtime.loading import open_model
@@ -87,3 +88,20 @@ def test_ranges_of_training_go_before_calibrated_ones(conversion):
     clipped = {each.label: each.clipped for each in errors}
     assert clipped["first"] > 0.1
     assert max(share for label, share in clipped.items() if label != "first") < 0.01
+
+
+def test_a_drop_that_was_measured_says_more_than_the_bound_on_outputs(
+    tmp_path, monkeypatch
+):
+    model = tiny_model()
+    contract = keras_contract(model, CODEC, SKELETON, BGR)
+    conversion = TFLiteConversion(model, contract, smooth_crops(12))
+    # Plain int8 is far from float here, and what was asked for all the same.
+    monkeypatch.setitem(writing.MAX_ERROR, "int8", 1e-6)
+    with pytest.raises(ExportError, match="must be at most 1e-06"):
+        conversion.write(tmp_path / "plain.tflite", "int8")
+    validation = Validation("AP", "crops", lambda path, contract: 0.5)
+    path = tmp_path / "measured.tflite"
+    export = MixedExport(conversion, validation, 0.5, say=lambda line: None).write(path)
+    assert export.error > 1e-6
+    assert path.exists()

@@ -123,8 +123,9 @@ def test_file_that_answers_nan_is_refused(exported, monkeypatch):
 
     monkeypatch.setattr(writing, "open_model", lambda *_: Broken())
     reference = PoseModel.from_keras(exported.model, exported.contract)
+    draft = writing.Draft(exported.contract, is_measured=True)
     with pytest.raises(ExportError, match="got nan"):
-        writing.check_written("a.tflite", exported.contract, reference, exported.crops)
+        writing.check_written("a.tflite", draft, reference, exported.crops)
 
 
 def test_int8_input_that_is_not_plain_pixels_is_refused(exported, monkeypatch, tmp_path):
