@@ -20,11 +20,15 @@ def ranges_by_tensor(float_bytes: bytes, ranges: Ranges) -> dict[str, Range]:
 
     Returns:
         Name of a tensor -> (low, high). A layer that became several operators, such as
-        SiLU, gives the tensor of the last one; the others are calibrated.
+        SiLU or a sum of three, gives the tensor of the last one, unless another layer was
+        fused behind it there; the others are calibrated.
     """
-    makers: dict[str, str] = {}
-    for tensor in quantizable_ops(float_bytes):
-        layers = find_layers(tensor, ranges)
-        if layers:
-            makers[layers[-1]] = tensor
-    return {tensor: ranges[layer] for layer, tensor in makers.items()}
+    layers_of = {
+        tensor: find_layers(tensor, ranges) for tensor in quantizable_ops(float_bytes)
+    }
+    last = {layer: tensor for tensor, layers in layers_of.items() for layer in layers}
+    return {
+        tensor: ranges[layer]
+        for layer, tensor in last.items()
+        if layers_of[tensor][-1] == layer
+    }
