@@ -40,7 +40,7 @@ def parse_args(argv=None):
     add("--skeleton", metavar="NAME|FILE", help="keypoints to train: built in (coco_17), "
         "'union' of several sets (default), or your own (docs/skeletons.md)")  # fmt: skip
     add("--recipe", metavar="FILE", help="take what it says in place of the model's own "
-        "recipe: a run's recipe.json, or some of its entries; options go first")  # fmt: skip
+        "recipe: a run's recipe.json, or some entries; options go first")  # fmt: skip
     add("--output-dir", default="runs", help="where run folders go (default: runs)")
     add("--run-dir", help="use this run folder; goes on if it holds the same run")
     add("--input-hw", type=int, nargs=2, metavar=("H", "W"), help="model input, pixels")
