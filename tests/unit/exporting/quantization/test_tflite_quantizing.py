@@ -1,3 +1,5 @@
+import importlib
+
 import keras
 import numpy as np
 import pytest
@@ -210,6 +212,8 @@ def assert_close(path, float_path, crops):
 def test_a_tensorflow_without_its_quantizer_is_told(
     float_bytes, exported, collector, monkeypatch
 ):
-    monkeypatch.delattr("tensorflow.lite.python.convert.mlir_quantize")
+    # TensorFlow loads its parts when they are asked for, which dotted names do not do.
+    convert = importlib.import_module("tensorflow.lite.python.convert")
+    monkeypatch.delattr(convert, "mlir_quantize")
     with pytest.raises(ExportError, match=r"which TensorFlow 2\S+ does not have; it is"):
         quantize(float_bytes, exported.crops, INT8, (), collector)
