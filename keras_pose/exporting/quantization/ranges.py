@@ -66,7 +66,7 @@ class RangeCollector:
         estimate = percentile_range if method == "percentile" else least_error_range
         extra = {"percentile": percentile} if method == "percentile" else {}
         return {
-            key: estimate(counts, *self.extremes[key], **extra)
+            key: estimate(counts, bin_edges(*self.extremes[key]), **extra)
             for key, counts in self._histograms.items()
         }
 
@@ -80,27 +80,42 @@ class RangeCollector:
 
     @cached_property
     def _histograms(self) -> dict[Hashable, np.ndarray]:
-        """Counts values in `NUM_BINS` equal bins between the extremes."""
+        """Counts values in the bins of `bin_edges` between the extremes."""
         counts = {key: np.zeros(NUM_BINS, np.int64) for key in self.extremes}
         for tensors in self._activations():
             for key, values in tensors.items():
-                low, high = self.extremes[key]
+                low, high = map(_signed_root, self.extremes[key])
                 scale = NUM_BINS / max(high - low, 1e-30)
-                bins = np.minimum((values.ravel() - low) * scale, NUM_BINS - 1)
-                counts[key] += np.bincount(bins.astype(np.int32), minlength=NUM_BINS)
+                bins = ((_signed_root(values.ravel()) - low) * scale).astype(np.int32)
+                bins = np.clip(bins, 0, NUM_BINS - 1)  # the highest value, and rounding
+                counts[key] += np.bincount(bins, minlength=NUM_BINS)
         return counts
 
 
-def percentile_range(
-    counts, low: float, high: float, percentile: float = DEFAULT_PERCENTILE
-) -> Range:
+def bin_edges(low: float, high: float) -> np.ndarray:
+    """Returns the (NUM_BINS + 1,) limits of bins between two values.
+
+    They are equal on the scale of the square root, and so the finer the nearer to zero:
+    of values that reach 15,000 on a few crops, and 20 on all others (measured on an HRNet),
+    equal bins would hold the others in three.
+    """
+    roots = np.linspace(_signed_root(low), _signed_root(high), NUM_BINS + 1)
+    return roots * np.abs(roots)
+
+
+def _signed_root(values):
+    return np.sign(values) * np.sqrt(np.abs(values))
+
+
+def percentile_range(counts, edges, percentile: float = DEFAULT_PERCENTILE) -> Range:
     """Leaves out the same share of values at either end of a histogram.
 
     Args:
-        counts: (N,) values in N equal bins from `low` to `high`.
+        counts: (N,) values in each bin.
+        edges: (N + 1,) limits of the bins, in rising order.
+        percentile: share of the values, in percent, that is on one side of a limit.
     """
     shares = np.cumsum(counts) / max(np.sum(counts), 1)
-    edges = np.linspace(low, high, len(counts) + 1)
     tail = 1 - percentile / 100
     first = int(np.searchsorted(shares, tail, side="right"))
     last = int(np.searchsorted(shares, 1 - tail, side="left"))
@@ -110,15 +125,18 @@ def percentile_range(
     )
 
 
-def least_error_range(counts, low: float, high: float) -> Range:
+def least_error_range(counts, edges) -> Range:
     """Finds the range whose 8-bit rounding and clipping costs least, squared and summed.
 
     Either end is drawn in alone and both together, since most tensors come out of a ReLU
     and have one end only.
+
+    Args:
+        counts: (N,) values in each bin.
+        edges: (N + 1,) limits of the bins, in rising order.
     """
-    edges = np.linspace(low, high, len(counts) + 1)
     centers = (edges[:-1] + edges[1:]) / 2
-    low, high = _with_zero(low, high)
+    low, high = _with_zero(float(edges[0]), float(edges[-1]))
     candidates = {
         (low * a, high * b)
         for share in _SHRINKS
