@@ -7,10 +7,10 @@
 
 Trained networks (--runs) are written as float32 and int8 and measured on the val split by
 one evaluator: metric, drop, and how far keypoints move. Where more than --max-drop points
-are lost, operators are put into float until it fits. Families of which no run is given
-are timed with random weights, each by its lightest network (or --models). The table says
-how many times as fast int8 is, and where its time goes. What is finished is not done
-again: the same command goes on where it was stopped.
+are lost, other ranges are tried, and operators put into float until it fits. Families of
+which no run is given are timed with random weights, each by its lightest network (or
+--models). The table says how many times as fast int8 is, and where its time goes. What is
+finished is not done again: the same command goes on where it was stopped.
 """
 
 import argparse
@@ -38,8 +38,8 @@ def parse_args(argv=None):
     add("--data-dir", help="its folder (default: data/<data set>)")
     add("--limit", type=positive_int, metavar="N", help="only the first N images")
     add("--max-drop", type=float, metavar="POINTS",
-        help="where int8 loses more of the metric x 100, compute operators in float "
-        "until it does not")  # fmt: skip
+        help="where int8 loses more of the metric x 100, try other ranges, and operators "
+        "in float, until it does not")  # fmt: skip
     add("--calibration-images", type=positive_int, default=NUM_CALIBRATION_CROPS,
         metavar="N",
         help="crops to calibrate --runs on (default: %(default)s)")  # fmt: skip
@@ -89,8 +89,7 @@ def main(argv=None):
         limit=args.limit,
         max_drop=args.max_drop,
         calibration_images=args.calibration_images,
-        range_method=args.range_method,
-        percentile=args.percentile,
+        range_rule=options.range_rule(args),
         threads=tuple(args.threads),
         num_runs=args.num_runs,
         times_again=args.times_again,

@@ -54,9 +54,11 @@ def main(argv=None):
     import_tensorflow()
     from keras_pose.exporting.accuracy.error_report import report_layer_errors
     from keras_pose.exporting.formats.tflite import TFLiteConversion
+    from keras_pose.exporting.quantization.ranges import EXTREMES
     from keras_pose.exporting.sources import open_source
     from keras_pose.files import check_writable
 
+    rule = options.range_rule(args) or EXTREMES
     source = open_source(
         args.weights, args.runs_dir, args.model, args.num_keypoints, args.input_hw
     )
@@ -65,9 +67,7 @@ def main(argv=None):
     check_writable(folder)
     crops = options.make_crops(args, source, [quantization])
     conversion = TFLiteConversion(source.model, source.contract, crops)
-    content = conversion.quantized(
-        quantization, range_method=args.range_method, percentile=args.percentile
-    )
+    content = conversion.quantized(quantization, range_rule=rule)
     print(report_layer_errors(conversion, content, folder, args.images, args.top))
 
 

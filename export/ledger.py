@@ -66,6 +66,7 @@ def main(argv=None):
     from keras_pose.exporting.ledger.making import make_ledger
     from keras_pose.exporting.ledger.settings import LedgerSettings
     from keras_pose.exporting.ledger.table import as_markdown, write_ledger
+    from keras_pose.exporting.quantization.ranges import EXTREMES
 
     settings = LedgerSettings(
         weights=args.weights,
@@ -80,8 +81,7 @@ def main(argv=None):
         flip_test=args.flip_test,
         formats=tuple(args.formats),
         calibration_images=args.calibration_images,
-        range_method=args.range_method,
-        percentile=args.percentile,
+        range_rule=options.range_rule(args) or EXTREMES,
         threads=tuple(args.threads),
         num_runs=args.runs,
     )

@@ -51,6 +51,7 @@ def run_to_drop(args, name: str) -> None:
     from keras_pose.exporting.commands.report import describe_export
     from keras_pose.exporting.sources import open_source
 
+    rules = options.range_rules(args)
     source = open_source(
         args.weights, args.runs_dir, args.model, args.num_keypoints, args.input_hw
     )
@@ -62,11 +63,12 @@ def run_to_drop(args, name: str) -> None:
         _conversion(args, name)(source.model, source.contract, crops, args.batch),
         validation,
         args.max_drop,
+        rules,
         FORMATS[name].quantization,
-        {"range_method": args.range_method, "percentile": args.percentile},
     )
-    export = mixed.write(path)
+    export, rule = mixed.write(path)
     print(describe_export(export, source.path, source.model))
+    print(f"ranges   by {rule}")
     print(f"in float {len(export.contract.float_operators)} operators, see float_operators")
 
 

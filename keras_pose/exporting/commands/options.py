@@ -11,6 +11,13 @@ from pathlib import Path
 
 from keras_pose.commandline import positive_int
 from keras_pose.exporting.formats.table import FORMATS, NUM_CALIBRATION_CROPS
+from keras_pose.exporting.quantization.ranges import (
+    DEFAULT_PERCENTILE,
+    EXTREMES,
+    RANGE_METHODS,
+    RULES,
+    RangeRule,
+)
 
 
 def add_model_options(parser: argparse.ArgumentParser) -> None:
@@ -48,10 +55,33 @@ def add_range_options(add) -> None:
     Args:
         add: `add_argument` of a parser or of a group.
     """
-    add("--range", choices=("minmax", "percentile", "mse"), default="minmax",
-        dest="range_method", help="how a range is made of what was met")  # fmt: skip
-    add("--percentile", type=float, default=99.99, metavar="P",
-        help="of --range percentile (default: 99.99)")  # fmt: skip
+    add("--range", choices=RANGE_METHODS, dest="range_method",
+        help="how a range is made of what was met (default: minmax; with --max-drop what "
+        "loses least)")  # fmt: skip
+    add("--percentile", type=float, metavar="P",
+        help=f"of --range percentile (default: {DEFAULT_PERCENTILE:g})")  # fmt: skip
+
+
+def range_rule(args) -> RangeRule | None:
+    """Returns the rule that was asked for; None where none was.
+
+    Raises:
+        ValueError: for a percentile without its method, or one that is none.
+    """
+    if args.percentile is None:
+        return None if args.range_method is None else RangeRule(args.range_method)
+    if args.range_method != "percentile":
+        raise ValueError(
+            f"--percentile {args.percentile:g} is of --range percentile, which was not "
+            "asked for."
+        )
+    return RangeRule("percentile", args.percentile)
+
+
+def range_rules(args) -> tuple[RangeRule, ...]:
+    """Returns the rule that was asked for, or all that a search tries."""
+    rule = range_rule(args)
+    return RULES if rule is None else (rule,)
 
 
 def check_options(parser, args, formats: Collection[str], suffix: str) -> None:
@@ -78,6 +108,7 @@ def run_export(args, formats: list[str]) -> None:
     from keras_pose.exporting.formats.table import export_formats
     from keras_pose.exporting.sources import open_source
 
+    rule = range_rule(args) or EXTREMES
     source = open_source(
         args.weights, args.runs_dir, args.model, args.num_keypoints, args.input_hw
     )
@@ -92,8 +123,7 @@ def run_export(args, formats: list[str]) -> None:
         args.with_decode,
         getattr(args, "opset", None),
         getattr(args, "integers_only", False),
-        range_method=args.range_method,
-        percentile=args.percentile,
+        range_rule=rule,
     )
     for export in exports.values():
         print(describe_export(export, source.path, source.model))

@@ -79,21 +79,22 @@ def write_mixed(
     crops_path: str,
     data: dict[str, Any],
     max_drop: float,
-    ranges: dict[str, Any],
+    rules: list[dict[str, Any]],
     path: str,
 ) -> dict[str, Any]:
-    """Writes an int8 file with as many operators in float as a limit takes.
+    """Writes an int8 file with the ranges, and the operators in float, that a limit takes.
 
     Args:
         source: the float model, a `.keras` file.
         crops_path: `.npy` file of the crops to calibrate on.
         data: what to measure on: "dataset", "data_dir" and "limit".
         max_drop: points of the metric that may be lost.
-        ranges: "range_method" and "percentile".
+        rules: entries of the `RangeRule`s to be tried.
         path: where the file goes.
 
     Returns:
-        "num_float_ops", and "said": what the search told, a line each.
+        "num_float_ops", "rule" (that of the ranges, in words), and "said": what the
+        search told, a line each.
     """
     from keras_pose.quiet import import_tensorflow
 
@@ -101,6 +102,7 @@ def write_mixed(
     from keras_pose.exporting.accuracy.mixed import MixedExport
     from keras_pose.exporting.accuracy.validation import open_validation
     from keras_pose.exporting.formats.tflite import TFLiteConversion
+    from keras_pose.exporting.quantization.ranges import RangeRule
     from keras_pose.exporting.sources import open_source
 
     opened = open_source(source)
@@ -109,9 +111,11 @@ def write_mixed(
         opened.contract, data["dataset"], data["data_dir"], data["limit"]
     )
     said: list[str] = []
-    mixed = MixedExport(conversion, validation, max_drop, options=ranges, say=said.append)
-    export = mixed.write(path)
-    return {"num_float_ops": len(export.contract.float_operators), "said": said}
+    chosen_from = [RangeRule(**rule) for rule in rules]
+    mixed = MixedExport(conversion, validation, max_drop, chosen_from, say=said.append)
+    export, rule = mixed.write(path)
+    count = len(export.contract.float_operators)
+    return {"num_float_ops": count, "rule": str(rule), "said": said}
 
 
 def time_files(

@@ -1,14 +1,14 @@
 """Every family's int8 against its float32: the metric, keypoints, size and time.
 
 A trained network goes through the ledger, in the two formats, so that both files meet the
-evaluator that measures all others. Where more is lost than may be, operators are put into
-float until it fits. One with random weights, for families that nobody trained, is timed
-only. What is finished is not done again.
+evaluator that measures all others. Where more is lost than may be, other ranges are tried,
+and operators put into float until it fits. One with random weights, for families that
+nobody trained, is timed only. What is finished is not done again.
 
 In the output folder, in one folder for each network:
 
 float32/, int8/, ...     of the ledger, for trained networks
-mixed/pose_model.tflite  the int8 file with operators in float, if it took any
+mixed/pose_model.tflite  the int8 file that fits, if it took other ranges or float
 times.json               of all files in one run, and the profile of integer ones
 families.md, .csv        above them all, see `families.table`
 """
@@ -23,11 +23,12 @@ from keras_pose.exporting.children import call_in_child
 from keras_pose.exporting.families import jobs
 from keras_pose.exporting.families.cases import Case
 from keras_pose.exporting.families.rows import FamilyRow
-from keras_pose.exporting.families.settings import FamiliesSettings, Say
-from keras_pose.exporting.families.writing import Files, write_files
+from keras_pose.exporting.families.settings import FamiliesSettings
+from keras_pose.exporting.families.writing import Files, IntegerFile, write_files
 from keras_pose.exporting.inspection.audit import Audit, audit_file
 from keras_pose.exporting.inspection.profiling import OperatorTime
 from keras_pose.exporting.kept import kept
+from keras_pose.exporting.ledger.settings import Say
 from keras_pose.files import check_writable, file_sha256
 
 JOBS = jobs.__name__
@@ -68,12 +69,12 @@ def _rows(case: Case, settings: FamiliesSettings, say: Say) -> list[FamilyRow]:
     if not files.integers:
         return [FamilyRow(case, failure=files.refusal)]
     times = _times(files, settings, folder / "times.json", say)
-    rows = [_row(case, files, count, times) for count in files.integers]
+    rows = [_row(case, files, file, times) for file in files.integers]
     return rows + ([FamilyRow(case, failure=files.refusal)] if files.refusal else [])
 
 
 def _times(files: Files, settings: FamiliesSettings, notes: Path, say: Say):
-    integers = list(files.integers.values())
+    integers = [file.path for file in files.integers]
     hashes = [file_sha256(path) for path in (files.float32, *integers)]
     key = [hashes, list(settings.threads), settings.num_runs]
 
@@ -85,14 +86,13 @@ def _times(files: Files, settings: FamiliesSettings, notes: Path, say: Say):
         )  # fmt: skip
         profiles = [found["profiles"][str(path)] for path in integers]
         audits = [audit_file(path).to_dict() for path in integers]
-        kept = {"rows": found["rows"], "profiles": profiles, "audits": audits}
-        return {**kept, "peaks": found["peaks"]}
+        return {**found, "profiles": profiles, "audits": audits}
 
     return kept(notes, key, make, is_valid=not settings.times_again)
 
 
-def _row(case: Case, files: Files, count: int, times: dict[str, Any]) -> FamilyRow:
-    position = list(files.integers).index(count)
+def _row(case: Case, files: Files, file: IntegerFile, times: dict[str, Any]) -> FamilyRow:
+    position = files.integers.index(file)
     num_threads = len(times["rows"]) // (1 + len(files.integers))
     # The rows go file by file, the float32 one first.
     float_rows = times["rows"][:num_threads]
@@ -101,9 +101,10 @@ def _row(case: Case, files: Files, count: int, times: dict[str, Any]) -> FamilyR
     peaks = times["peaks"]
     return FamilyRow(
         case,
-        num_float_ops=count,
+        num_float_ops=file.num_float_ops,
+        rule=file.rule,
         num_bytes=(float_rows[0]["num_bytes"], own_rows[0]["num_bytes"]),
-        accuracy=files.accuracies.get(count),
+        accuracy=file.accuracy,
         float_value=files.float_value,
         milliseconds={
             own["num_threads"]: (slow["milliseconds"], own["milliseconds"])

@@ -36,6 +36,7 @@ class FamilyRow:
         case: the network.
         failure: why there is nothing to tell of it; None where there is.
         num_float_ops: operators in float, 0 for int8 throughout.
+        rule: how its ranges were made, in words; "" where they are those of noise.
         num_bytes: size of the float32 file and of this one.
         accuracy: None where nothing was measured.
         float_value: of the float32 file.
@@ -51,6 +52,7 @@ class FamilyRow:
     case: Case
     failure: str | None = None
     num_float_ops: int = 0
+    rule: str = ""
     num_bytes: tuple[int, int] = (0, 0)
     accuracy: Accuracy | None = None
     float_value: float | None = None

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from keras_pose.exporting.formats.table import NUM_CALIBRATION_CROPS
-from keras_pose.exporting.quantization.ranges import DEFAULT_PERCENTILE
-
-# Is told what happens, a line at a time.
-Say = Callable[[str], None]
+from keras_pose.exporting.quantization.ranges import RULES, RangeRule
 
 
 @dataclass(frozen=True)
@@ -23,10 +19,10 @@ class FamiliesSettings:
         dataset: name of the data set to measure trained networks on; None for times only.
         data_dir: its folder; None for its usual one.
         limit: images of its val split; None for all.
-        max_drop: points of the metric that int8 may lose before operators are put into
-            float; None for whatever it loses.
+        max_drop: points of the metric that int8 may lose before other ranges are tried,
+            and operators put into float; None for whatever it loses.
         calibration_images: crops to calibrate trained networks on.
-        range_method, percentile: of these, see `RangeCollector.ranges`.
+        range_rule: of these; None for extremes, and all of `RULES` where too much is lost.
         threads: numbers of threads to time files at.
         num_runs: measurements of each.
         times_again: whether files that have been timed are timed again.
@@ -38,8 +34,7 @@ class FamiliesSettings:
     limit: int | None = None
     max_drop: float | None = None
     calibration_images: int = NUM_CALIBRATION_CROPS
-    range_method: str = "minmax"
-    percentile: float = DEFAULT_PERCENTILE
+    range_rule: RangeRule | None = None
     threads: tuple[int, ...] = (1, 2)
     num_runs: int = 20
     times_again: bool = False
@@ -49,9 +44,9 @@ class FamiliesSettings:
             raise ValueError(f"max_drop must be at least 0, got {self.max_drop}.")
 
     @property
-    def ranges(self) -> dict[str, Any]:
-        """What conversion is told of ranges."""
-        return {"range_method": self.range_method, "percentile": self.percentile}
+    def rules(self) -> tuple[RangeRule, ...]:
+        """The rules that ranges may follow; the first makes the int8 file of a ledger."""
+        return RULES if self.range_rule is None else (self.range_rule,)
 
     @property
     def data(self) -> dict[str, Any]:

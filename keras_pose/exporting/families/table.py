@@ -10,6 +10,7 @@ from typing import Any
 from keras_pose.exporting.families.rows import FamilyRow
 from keras_pose.exporting.inspection.audit import XNNPACK
 from keras_pose.exporting.inspection.benchmark import write_csv
+from keras_pose.exporting.quantization.ranges import EXTREMES
 from keras_pose.files import atomic_path
 
 NOTHING = "-"
@@ -104,12 +105,17 @@ def _labels(row: FamilyRow) -> list[str]:
 
 
 def _file(row: FamilyRow) -> str:
-    return f"int8, {row.num_float_ops} in float" if row.num_float_ops else "int8"
+    words = ["int8"]
+    if row.rule not in ("", str(EXTREMES)):
+        words.append(f"ranges by {row.rule}")
+    if row.num_float_ops:
+        words.append(f"{row.num_float_ops} in float")
+    return ", ".join(words)
 
 
 def _name(row: FamilyRow) -> str:
-    suffix = f", {_file(row)}" if row.num_float_ops else ""
-    return f"{row.case.model}{suffix}"
+    file = _file(row)
+    return row.case.model if file == "int8" else f"{row.case.model}, {file}"
 
 
 def thread_counts(rows: Sequence[FamilyRow]) -> list[int]:
@@ -206,6 +212,7 @@ def figures(row: FamilyRow, rows: Sequence[FamilyRow]) -> dict[str, Any]:
         "input": f"{height}x{width}",
         "weights": "random" if row.case.weights is None else str(row.case.weights),
         "float_operators": row.num_float_ops,
+        "ranges": row.rule,
         "metric": accuracy.metric if accuracy else "",
         "float32_value": _or_empty(row.float_value),
         "value": accuracy.value if accuracy else "",

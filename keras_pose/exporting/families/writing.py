@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from keras_pose.detector_contract import read_model_contract
@@ -11,12 +11,17 @@ from keras_pose.exporting.children import call_in_child
 from keras_pose.exporting.families import jobs
 from keras_pose.exporting.families.cases import Case
 from keras_pose.exporting.families.rows import Accuracy
-from keras_pose.exporting.families.settings import FamiliesSettings, Say
+from keras_pose.exporting.families.settings import FamiliesSettings
 from keras_pose.exporting.kept import kept
 from keras_pose.exporting.ledger import jobs as ledger_jobs
 from keras_pose.exporting.ledger.making import make_ledger
 from keras_pose.exporting.ledger.rows import Ledger
-from keras_pose.exporting.ledger.settings import KEYPOINTS_NAME, REFERENCE, LedgerSettings
+from keras_pose.exporting.ledger.settings import (
+    KEYPOINTS_NAME,
+    REFERENCE,
+    LedgerSettings,
+    Say,
+)
 from keras_pose.exporting.quantization.attention import attention_ops
 from keras_pose.files import check_writable, file_sha256
 
@@ -27,22 +32,37 @@ POINTS = 100
 
 
 @dataclass(frozen=True)
+class IntegerFile:
+    """An int8 file.
+
+    Attributes:
+        path: where it lies.
+        num_float_ops: its operators in float.
+        rule: how its ranges were made, in words; "" where they are those of noise.
+        accuracy: what evaluation found; None where nothing was measured.
+    """
+
+    path: Path
+    num_float_ops: int
+    rule: str = ""
+    accuracy: Accuracy | None = None
+
+
+@dataclass(frozen=True)
 class Files:
     """The files of one network, and what evaluation found of them.
 
     Attributes:
         float32: the file that all others are compared with.
-        integers: operators in float -> file.
+        integers: the others.
         float_value: of the metric; None where nothing was measured.
-        accuracies: operators in float -> what was found.
         refusal: why there is no file that is int8 throughout, or none that loses as
             little as it may, where there is none.
     """
 
     float32: Path
-    integers: dict[int, Path]
+    integers: tuple[IntegerFile, ...] = ()
     float_value: float | None = None
-    accuracies: dict[int, Accuracy] = field(default_factory=dict)
     refusal: str | None = None
 
 
@@ -64,7 +84,7 @@ def _random_files(case: Case, folder: Path, say: Say) -> Files:
         texts = [str(path) for path in paths]
         call_in_child(f"{JOBS}:write_timing_files", case.model, list(case.input_hw), *texts)
     kept_float = attention_ops(paths[0].read_bytes())
-    return Files(paths[0], {len(kept_float): paths[1]})
+    return Files(paths[0], (IntegerFile(paths[1], len(kept_float)),))
 
 
 def _trained_files(case: Case, settings: FamiliesSettings, folder: Path, say: Say):
@@ -76,21 +96,24 @@ def _trained_files(case: Case, settings: FamiliesSettings, folder: Path, say: Sa
         limit=settings.limit,
         formats=FORMATS,
         calibration_images=settings.calibration_images,
-        range_method=settings.range_method,
-        percentile=settings.percentile,
+        range_rule=settings.rules[0],
         num_runs=0,
     )
     ledger = make_ledger(ledger_settings, lambda text: say(f"  {text}"))
     files = _plain_files(ledger, ledger_settings)
-    drops = [accuracy.drop for accuracy in files.accuracies.values()]
-    if settings.max_drop is None or (drops and drops[0] <= settings.max_drop):
+    if settings.max_drop is None or _fits(files, settings.max_drop):
         return files
     try:
         return _with_mixed(case, files, settings, folder, say)
-    except ValueError as error:  # half of the operators in float do not do
+    except ValueError as error:  # nothing that was tried does
         say(f"  {error}")
         reasons = [files.refusal, str(error)]
         return dataclasses.replace(files, refusal=" ".join(filter(None, reasons)))
+
+
+def _fits(files: Files, max_drop: float) -> bool:
+    found = [file.accuracy for file in files.integers if file.accuracy is not None]
+    return any(accuracy.drop <= max_drop for accuracy in found)
 
 
 def _plain_files(ledger: Ledger, settings: LedgerSettings) -> Files:
@@ -105,16 +128,16 @@ def _plain_files(ledger: Ledger, settings: LedgerSettings) -> Files:
         raise ValueError(f"float32: {reference.failure}")
     found = reference.measurement
     value = found["value"] if found is not None else None
-    files = Files(settings.path_of("float32"), {}, value)
+    files = Files(settings.path_of("float32"), float_value=value)
     if integer.failure is not None:
         return dataclasses.replace(files, refusal=f"int8: {integer.failure}")
     path = settings.path_of("int8")
     count = len(read_model_contract(path).float_operators)
-    files = dataclasses.replace(files, integers={count: path})
-    if found is None:
-        return files
-    accuracy = _accuracy(integer.measurement, found, integer.shift)
-    return dataclasses.replace(files, accuracies={count: accuracy})
+    file = IntegerFile(path, count, str(settings.range_rule))
+    if found is not None:
+        accuracy = _accuracy(integer.measurement, found, integer.shift)
+        file = dataclasses.replace(file, accuracy=accuracy)
+    return dataclasses.replace(files, integers=(file,))
 
 
 def _accuracy(measurement, reference, shift) -> Accuracy:
@@ -129,10 +152,14 @@ def _accuracy(measurement, reference, shift) -> Accuracy:
 
 
 def _with_mixed(case: Case, files: Files, settings, folder: Path, say: Say) -> Files:
-    """Puts operators into float until the drop fits, and measures that file as well."""
+    """Searches ranges, and operators to put into float, until the drop fits.
+
+    The file that comes of it is measured like the others.
+    """
     path = folder / "mixed" / "pose_model.tflite"
-    hashes = [file_sha256(each) for each in (files.float32, *files.integers.values())]
-    key = [hashes, settings.ranges, settings.max_drop, settings.data]
+    paths = (files.float32, *(file.path for file in files.integers))
+    rules = [rule.to_dict() for rule in settings.rules]
+    key = [list(map(file_sha256, paths)), rules, settings.max_drop, settings.data]
     found = kept(
         path.with_name("mixed.json"),
         key,
@@ -141,21 +168,17 @@ def _with_mixed(case: Case, files: Files, settings, folder: Path, say: Say) -> F
     )
     reference = {"value": files.float_value}
     accuracy = _accuracy(found["measurement"], reference, found["shift"])
-    count = found["num_float_ops"]
-    return dataclasses.replace(
-        files,
-        integers=files.integers | {count: path},
-        accuracies=files.accuracies | {count: accuracy},
-    )
+    file = IntegerFile(path, found["num_float_ops"], found["rule"], accuracy)
+    return dataclasses.replace(files, integers=(*files.integers, file))
 
 
 def _make_mixed(case: Case, settings: FamiliesSettings, folder: Path, path: Path, say: Say):
-    say(f"  looking for float operators that keep the drop below {settings.max_drop:g}")
+    say(f"  looking for a file that loses {settings.max_drop:g} points at most")
     crops, keypoints = folder / "calibration.npy", path.with_name(KEYPOINTS_NAME)
     check_writable(path.parent)
     found = call_in_child(
         f"{JOBS}:write_mixed", str(case.weights), str(crops), settings.data,
-        settings.max_drop, settings.ranges, str(path),
+        settings.max_drop, [rule.to_dict() for rule in settings.rules], str(path),
     )  # fmt: skip
     for line in found["said"]:
         say(f"  {line}")

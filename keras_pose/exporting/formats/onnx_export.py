@@ -26,7 +26,7 @@ from keras_pose.exporting.quantization.onnx_quantizing import (
     in_int8,
     without_onnx_outputs,
 )
-from keras_pose.exporting.quantization.ranges import DEFAULT_PERCENTILE, RangeCollector
+from keras_pose.exporting.quantization.ranges import EXTREMES, RangeCollector, RangeRule
 from keras_pose.quiet import quiet_stderr
 from keras_pose.runtime.onnx_backend import OnnxBackend
 
@@ -81,8 +81,7 @@ class OnnxConversion:
         self,
         quantization: str,
         float_ops: Collection[str] = (),
-        range_method: str = "minmax",
-        percentile: float = DEFAULT_PERCENTILE,
+        range_rule: RangeRule = EXTREMES,
     ) -> bytes:
         """Returns the content of a file in one of `ONNX_QUANTIZATIONS`, not yet checked.
 
@@ -97,7 +96,7 @@ class OnnxConversion:
         if quantization == "float16":
             return in_float16(self.float_bytes, outputs)
         if quantization == "int8":
-            ranges = self.collector.ranges(range_method, percentile)
+            ranges = self.collector.ranges(range_rule)
             # Whatever the method, maxima of the outputs are not clipped.
             extremes = self.collector.ranges()
             ranges |= {name: extremes[name] for name in outputs}
@@ -159,8 +158,7 @@ def export_onnx(
         opset: version of the ONNX operators, one of `OPSETS`.
         batch: images the file takes at a time.
         quantization: one of `ONNX_QUANTIZATIONS`.
-        options: with_decode; float_ops, see `onnx_quantizing.in_int8`; range_method and
-            percentile, see `RangeCollector.ranges`.
+        options: with_decode; float_ops, see `onnx_quantizing.in_int8`; range_rule.
 
     Raises:
         ValueError: for another opset or quantization.

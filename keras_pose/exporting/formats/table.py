@@ -109,7 +109,7 @@ def export_formats(
         with_decode: return keypoints, (batch, K, 3), in place of heatmaps.
         opset: of ONNX files; None for the usual one.
         integers_only: of int8 TFLite files, see `tflite.TFLiteConversion`.
-        options: how to quantize: range_method, percentile, float_ops; for TFLite
+        options: how to quantize: range_rule, float_ops; for TFLite
             known_ranges as well, see `tflite_quantizing.quantize`.
 
     Returns:

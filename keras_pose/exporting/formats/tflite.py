@@ -35,9 +35,10 @@ from keras_pose.exporting.quantization.attention import attention_ops
 from keras_pose.exporting.quantization.calibration import NUM_CHECK_CROPS
 from keras_pose.exporting.quantization.known_ranges import ranges_by_tensor
 from keras_pose.exporting.quantization.ranges import (
-    DEFAULT_PERCENTILE,
+    EXTREMES,
     Range,
     RangeCollector,
+    RangeRule,
 )
 from keras_pose.exporting.quantization.tflite_quantizing import (
     INTEGER_FORMATS,
@@ -106,15 +107,14 @@ class TFLiteConversion:
         self,
         quantization: str,
         float_ops: Collection[str] = (),
-        range_method: str = "minmax",
-        percentile: float = DEFAULT_PERCENTILE,
+        range_rule: RangeRule = EXTREMES,
         known_ranges: Mapping[str, Range] | None = None,
     ) -> bytes:
         """Returns the content of a file in one of `QUANTIZATIONS`, not yet checked."""
         if quantization == "float32":
             return self.float_bytes
         settings = QuantizationSettings(
-            quantization, range_method, percentile, keeps_peaks(self.contract)
+            quantization, range_rule, keeps_peaks(self.contract)
         )
         if quantization not in INTEGER_FORMATS:
             return quantize(self.float_bytes, None, settings, float_ops)
@@ -171,7 +171,7 @@ def export_tflite(
         quantization: one of `QUANTIZATIONS`.
         batch: images the file takes at a time.
         options: with_decode and integers_only, see `TFLiteConversion`; float_ops,
-            range_method, percentile and known_ranges, see `tflite_quantizing.quantize`.
+            range_rule and known_ranges, see `tflite_quantizing.quantize`.
 
     Raises:
         ValueError: for another `quantization`, or options that `quantize` refuses.

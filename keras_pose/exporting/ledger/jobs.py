@@ -11,6 +11,7 @@ from typing import Any, cast
 
 import numpy as np
 
+from keras_pose.detector_contract import read_model_contract
 from keras_pose.files import atomic_path, write_json
 
 SEED = 0
@@ -78,7 +79,7 @@ def cut_calibration(
     from keras_pose.exporting.quantization.calibration import calibration_crops
 
     people, description = _calibration_people(recipe, data)
-    crops = calibration_crops(people, _contract(source), count, SEED)
+    crops = calibration_crops(people, read_model_contract(source), count, SEED)
     with atomic_path(path) as temporary:
         np.save(temporary, crops)
     return {"count": len(crops), "description": description}
@@ -97,18 +98,11 @@ def _calibration_people(recipe, data):
     return calibration_source(recipe)
 
 
-def _contract(path):
-    from keras_pose.contract import read_contract
-    from keras_pose.detector_contract import is_detector, read_detector_contract
-
-    return read_detector_contract(path) if is_detector(path) else read_contract(path)
-
-
 def write_formats(
     source: str,
     paths: dict[str, str],
     crops_path: str,
-    ranges: dict[str, Any],
+    range_rule: dict[str, Any],
     results: str,
 ) -> dict[str, Any]:
     """Writes the files of some formats that share a conversion, one after the other.
@@ -120,7 +114,7 @@ def write_formats(
         source: the float model, a `.keras` file.
         paths: format -> where its file goes; all of one suffix.
         crops_path: of `cut_calibration`.
-        ranges: "range_method" and "percentile" of integer files.
+        range_rule: entries of a `RangeRule`, of integer files.
         results: format -> {"error": of the outputs, "seconds"} or {"failure": reason}.
     """
     from keras_pose.quiet import import_tensorflow
@@ -129,16 +123,20 @@ def write_formats(
     from keras_pose.exporting.formats.onnx_export import OnnxConversion
     from keras_pose.exporting.formats.table import FORMATS
     from keras_pose.exporting.formats.tflite import TFLiteConversion
+    from keras_pose.exporting.quantization.ranges import RangeRule
     from keras_pose.runtime.keras_backend import load_network
 
+    rule = RangeRule(**range_rule)
     suffix = FORMATS[next(iter(paths))].suffix
     convert = TFLiteConversion if suffix == ".tflite" else OnnxConversion
-    conversion = convert(load_network(source), _contract(source), np.load(crops_path))
+    conversion = convert(
+        load_network(source), read_model_contract(source), np.load(crops_path)
+    )
     done: dict[str, Any] = {}
     for name, path in paths.items():
         start = time.perf_counter()
         try:
-            export = conversion.write(path, FORMATS[name].quantization, **ranges)
+            export = conversion.write(path, FORMATS[name].quantization, range_rule=rule)
         except (ValueError, OSError, ImportError) as error:
             done[name] = {"failure": str(error)}
         else:

@@ -46,7 +46,11 @@ def make_ledger(settings: LedgerSettings, say: Say = print) -> Ledger:
     check_writable(settings.output)
     source, origin = open_source(settings, say)
     calibration = calibrate(settings, source, origin, say)
-    made_of = origin | {"crops": calibration["sha256"], "ranges": settings.ranges}
+    made_of = {
+        **origin,
+        "crops": calibration["sha256"],
+        "ranges": settings.range_rule.to_dict(),
+    }
     entries = write_files(settings, source, made_of, say)
     rows = [measure_reference(settings, source, origin, say)]
     for name in settings.formats:

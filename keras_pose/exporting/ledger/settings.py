@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from keras_pose.exporting.formats.table import FORMATS, NUM_CALIBRATION_CROPS, get_format
-from keras_pose.exporting.quantization.ranges import DEFAULT_PERCENTILE
+from keras_pose.exporting.quantization.ranges import EXTREMES, RangeRule
 
 # The row that all others are compared with.
 REFERENCE = "keras"
@@ -36,7 +36,7 @@ class LedgerSettings:
         flip_test: whether mirrored crops are averaged in.
         formats: keys of `formats.table.FORMATS`.
         calibration_images: crops to calibrate integer files on.
-        range_method, percentile: see `quantization.ranges.RangeCollector.ranges`.
+        range_rule: of integer files.
         threads: numbers of threads to time files at.
         num_runs: measurements of each; 0 to leave times out.
     """
@@ -53,8 +53,7 @@ class LedgerSettings:
     flip_test: bool = False
     formats: tuple[str, ...] = tuple(FORMATS)
     calibration_images: int = NUM_CALIBRATION_CROPS
-    range_method: str = "minmax"
-    percentile: float = DEFAULT_PERCENTILE
+    range_rule: RangeRule = EXTREMES
     threads: tuple[int, ...] = (1, 2)
     num_runs: int = 50
 
@@ -76,11 +75,6 @@ class LedgerSettings:
             return None
         names = ("dataset", "data_dir", "split", "limit", "flip_test")
         return {name: getattr(self, name) for name in names}
-
-    @property
-    def ranges(self) -> dict[str, Any]:
-        """What conversion is told of ranges."""
-        return {"range_method": self.range_method, "percentile": self.percentile}
 
     def path_of(self, name: str) -> Path:
         """Returns where the file of a format goes."""

@@ -136,8 +136,8 @@ def _convert(settings: LedgerSettings, source, names: Sequence[str], say: Say):
             crops = str(settings.crops_path)
             try:
                 call_in_child(
-                    f"{JOBS}:write_formats", str(source), paths, crops, settings.ranges,
-                    str(results),
+                    f"{JOBS}:write_formats", str(source), paths, crops,
+                    settings.range_rule.to_dict(), str(results),
                 )  # fmt: skip
             except (ValueError, OSError, ImportError) as error:
                 done |= stored(results) or {}

@@ -8,6 +8,7 @@ between them. The same code serves TFLite and ONNX.
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Mapping
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any
 
@@ -26,6 +27,45 @@ Range = tuple[float, float]
 Activations = Callable[[], Iterable[Mapping[Any, np.ndarray]]]
 
 
+@dataclass(frozen=True)
+class RangeRule:
+    """How the range of a tensor is made of what it held.
+
+    Attributes:
+        method: "minmax": all that was met. "percentile": without the outermost values on
+            either side. "mse": what gives the least mean squared error after rounding to
+            8 bits and clipping.
+        percentile: of that method: share of the values, in percent, that is on one side of
+            a limit.
+
+    Raises:
+        ValueError: for another method, or a percentile not within (50, 100].
+    """
+
+    method: str = "minmax"
+    percentile: float = DEFAULT_PERCENTILE
+
+    def __post_init__(self) -> None:
+        if self.method not in RANGE_METHODS:
+            raise ValueError(
+                f"range method must be one of {RANGE_METHODS}, got {self.method!r}."
+            )
+        if not 50 < self.percentile <= 100:
+            raise ValueError(f"percentile must be within (50, 100], got {self.percentile}.")
+
+    def __str__(self) -> str:
+        is_percentile = self.method == "percentile"
+        return f"percentile {self.percentile:g}" if is_percentile else self.method
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+EXTREMES = RangeRule()
+# What a search tries, in this order; clipping a whole percent lost more than the last rule.
+RULES = (EXTREMES, *(RangeRule("percentile", share) for share in (99.99, 99.9, 99.5)))
+
+
 class RangeCollector:
     """What the tensors of a network held, on the crops it was calibrated on.
 
@@ -37,34 +77,18 @@ class RangeCollector:
         self._activations = activations
         self.extremes = self._find_extremes()
 
-    def ranges(
-        self, method: str = "minmax", percentile: float = DEFAULT_PERCENTILE
-    ) -> dict[Hashable, Range]:
+    def ranges(self, rule: RangeRule = EXTREMES) -> dict[Hashable, Range]:
         """Estimates the range of every tensor.
-
-        Args:
-            method: "minmax": all that was met. "percentile": without the outermost
-                values on either side. "mse": what gives the least mean squared error
-                after rounding to 8 bits and clipping.
-            percentile: share of the values, in percent, that is on one side of a limit.
 
         Returns:
             Key -> (low, high), with 0 between them: zero must be an integer exactly,
             since it pads convolutions.
-
-        Raises:
-            ValueError: for another method, or a percentile not within (50, 100].
         """
-        if method not in RANGE_METHODS:
-            raise ValueError(
-                f"range method must be one of {RANGE_METHODS}, got {method!r}."
-            )
-        if not 50 < percentile <= 100:
-            raise ValueError(f"percentile must be within (50, 100], got {percentile}.")
-        if method == "minmax":
+        if rule.method == "minmax":
             return {key: _with_zero(*limits) for key, limits in self.extremes.items()}
-        estimate = percentile_range if method == "percentile" else least_error_range
-        extra = {"percentile": percentile} if method == "percentile" else {}
+        is_percentile = rule.method == "percentile"
+        estimate = percentile_range if is_percentile else least_error_range
+        extra = {"percentile": rule.percentile} if is_percentile else {}
         return {
             key: estimate(counts, bin_edges(*self.extremes[key]), **extra)
             for key, counts in self._histograms.items()

@@ -27,9 +27,10 @@ from keras_pose.exporting.quantization import tflite_edit as edit
 from keras_pose.exporting.quantization.calibration import check_calibration
 from keras_pose.exporting.quantization.forced_ranges import with_int8_ranges
 from keras_pose.exporting.quantization.ranges import (
-    DEFAULT_PERCENTILE,
+    EXTREMES,
     Range,
     RangeCollector,
+    RangeRule,
 )
 from keras_pose.exporting.quantization.tflite_decoding import (
     decodes,
@@ -54,16 +55,14 @@ class QuantizationSettings:
 
     Attributes:
         quantization: "float16", "dynamic", "int4", or one of `INTEGER_FORMATS`.
-        range_method: one of `ranges.RANGE_METHODS`, for integer activations.
-        percentile: see `RangeCollector.ranges`.
+        range_rule: for integer activations.
         keeps_peaks: whether the outputs are maps of which the maxima count. Their range
             then reaches the highest value met, whatever the method, since maxima that are
             clipped become plateaus; the lower end is drawn in.
     """
 
     quantization: str
-    range_method: str = "minmax"
-    percentile: float = DEFAULT_PERCENTILE
+    range_rule: RangeRule = EXTREMES
     keeps_peaks: bool = False
 
 
@@ -183,7 +182,7 @@ def _check_names(network, names) -> None:
 def _tensor_ranges(network, collector, settings, known_ranges) -> dict[int, Range]:
     """Returns the ranges of what is to be quantized, by tensor index."""
     content = edit.without_pixel_cast(network)
-    ranges = dict(collector.ranges(settings.range_method, settings.percentile))
+    ranges = dict(collector.ranges(settings.range_rule))
     for index in edit.output_indices(content).values():
         low, high = collector.ranges()[index]
         ranges[index] = (ranges[index][0] if settings.keeps_peaks else low, high)

@@ -15,6 +15,7 @@ from keras_pose.exporting.errors import ExportError
 from keras_pose.exporting.formats import writing
 from keras_pose.exporting.formats.tflite import TFLiteConversion
 from keras_pose.exporting.graphs.flatbuffer import float_ops
+from keras_pose.exporting.quantization.ranges import EXTREMES, RULES, RangeRule
 from keras_pose.runtime.loading import open_model
 
 
@@ -40,7 +41,8 @@ def test_only_what_loses_becomes_float_and_the_contract_names_it(conversion, tmp
     lines = []
     path = tmp_path / "mixed.tflite"
     export = MixedExport(conversion, _agreement(conversion), 10.0, say=lines.append)
-    written = export.write(path)
+    written, rule = export.write(path)
+    assert rule == EXTREMES
 
     contract = read_contract(path)
     assert contract.quantization == "int8"
@@ -70,6 +72,51 @@ def test_a_drop_that_cannot_be_met_leaves_no_file(conversion, tmp_path):
         MixedExport(conversion, validation, 0.5, say=lambda line: None).write(path)
     assert "--quantization-aware" in str(caught.value)
     assert not path.exists()
+
+
+def _by_name(values):
+    """Measures a file by the ranges and the float operators that its name tells of."""
+
+    def measure(path, contract):
+        return next((value for words, value in values.items() if words in path.name), 0.5)
+
+    return Validation("AP", "crops", measure)
+
+
+def test_ranges_that_lose_little_are_found_before_anything_becomes_float(tmp_path):
+    model = tiny_model()
+    contract = keras_contract(model, CODEC, SKELETON, BGR)
+    conversion = TFLiteConversion(model, contract, smooth_crops(12))
+    validation = _by_name({"minmax": 0.30, "99.99_": 0.48, "99.9_": 0.498})
+    lines = []
+    mixed = MixedExport(conversion, validation, 0.5, RULES, say=lines.append)
+    export, rule = mixed.write(tmp_path / "mixed.tflite")
+    assert rule == RangeRule("percentile", 99.9)
+    assert export.contract.float_operators == ()
+    tried = [line.rpartition(" by ")[2] for line in lines if "in float" in line]
+    assert tried == ["minmax", "percentile 99.99", "percentile 99.9"]
+    written = conversion.quantized("int8", range_rule=rule)
+    assert written != conversion.quantized("int8")
+    (tmp_path / "again.tflite").write_bytes(written)
+    again = open_model(tmp_path / "again.tflite", export.contract)
+    actual = open_model(export.path, export.contract).predict(conversion.crops)
+    np.testing.assert_array_equal(actual, again.predict(conversion.crops))
+
+
+def test_where_no_ranges_do_the_best_of_them_are_kept_and_float_is_added(
+    conversion, tmp_path
+):
+    float_less = "_0_in_float"
+    validation = _by_name({
+        f"minmax{float_less}": 0.30,
+        f"99.99{float_less}": 0.48,
+        f"99.9{float_less}": 0.47,
+        f"99.5{float_less}": 0.1,
+    })  # fmt: skip
+    mixed = MixedExport(conversion, validation, 0.5, RULES, say=lambda line: None)
+    export, rule = mixed.write(tmp_path / "mixed.tflite")
+    assert rule == RangeRule("percentile", 99.99)
+    assert export.contract.float_operators
 
 
 def test_less_can_be_better(conversion):
@@ -102,6 +149,7 @@ def test_a_drop_that_was_measured_says_more_than_the_bound_on_outputs(
         conversion.write(tmp_path / "plain.tflite", "int8")
     validation = Validation("AP", "crops", lambda path, contract: 0.5)
     path = tmp_path / "measured.tflite"
-    export = MixedExport(conversion, validation, 0.5, say=lambda line: None).write(path)
+    mixed = MixedExport(conversion, validation, 0.5, say=lambda line: None)
+    export, _ = mixed.write(path)
     assert export.error > 1e-6
     assert path.exists()

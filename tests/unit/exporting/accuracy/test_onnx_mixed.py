@@ -59,7 +59,7 @@ def test_only_what_loses_becomes_float_and_the_contract_names_it(conversion, tmp
 
     validation = Validation("agreement", "crops", measure)
     path = tmp_path / "mixed.onnx"
-    export = MixedExport(conversion, validation, 10.0, say=lambda line: None).write(path)
+    export, _ = MixedExport(conversion, validation, 10.0, say=lambda line: None).write(path)
 
     contract = read_contract(path)
     assert contract.quantization == "int8"

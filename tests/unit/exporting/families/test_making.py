@@ -30,6 +30,7 @@ from keras_pose.exporting.families.settings import FamiliesSettings
 from keras_pose.exporting.inspection.audit import Audit, DelegateAudit
 from keras_pose.exporting.inspection.profiling import OperatorTime
 from keras_pose.exporting.ledger.rows import Ledger, LedgerRow
+from keras_pose.exporting.quantization.ranges import RangeRule
 from keras_pose.runtime.loading import open_model
 from keras_pose.zoo import ZOO, get_spec
 
@@ -57,11 +58,13 @@ class World:
             Path(path).write_text(f"{model} {Path(path).name}")
         return {}
 
-    def write_mixed(self, source, crops, data, max_drop, ranges, path):
+    def write_mixed(self, source, crops, data, max_drop, rules, path):
+        self.rules = rules
         if not self.fits:
             raise ExportError("the best of 4 files loses 0.9.")
         Path(path).write_text("some operators in float")
-        return {"num_float_ops": 3, "said": ["3 in float, drop +0.30 points"]}
+        rule = str(RangeRule(**rules[-1]))
+        return {"num_float_ops": 3, "rule": rule, "said": ["3 in float, drop +0.30 points"]}
 
     def evaluate_file(self, path, data, keypoints):
         save_keypoints(keypoints, 10.3)
@@ -211,6 +214,8 @@ def test_operators_go_into_float_where_too_much_is_lost(world, case, tmp_path):
 
     assert world.done == ["ledger", "write_mixed", "evaluate_file", "time_files"]
     assert (int8.num_float_ops, mixed.num_float_ops) == (0, 3)
+    assert (int8.rule, mixed.rule) == ("minmax", "percentile 99.5")
+    assert [rule["method"] for rule in world.rules] == ["minmax", *["percentile"] * 3]
     assert mixed.accuracy.drop == pytest.approx(0.3)
     # 0.3 pixels in x and in y.
     assert mixed.accuracy.shift["mean"] == pytest.approx(0.3 * 2**0.5)
@@ -341,7 +346,12 @@ def test_operators_are_put_into_float_until_the_drop_fits(tmp_path, monkeypatch)
     data = {"dataset": "coco", "data_dir": None, "limit": None}
 
     found = jobs.write_mixed(
-        str(tmp_path / "best.keras"), str(tmp_path / "crops.npy"), data, 10.0, {}, str(path)
+        str(tmp_path / "best.keras"),
+        str(tmp_path / "crops.npy"),
+        data,
+        10.0,
+        [{}],
+        str(path),
     )
 
     assert found["num_float_ops"] == len(read_contract(path).float_operators) == 2

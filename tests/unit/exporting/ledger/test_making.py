@@ -14,6 +14,7 @@ from keras_pose.exporting.ledger.jobs import keypoint_shift
 from keras_pose.exporting.ledger.making import make_ledger
 from keras_pose.exporting.ledger.settings import LedgerSettings
 from keras_pose.exporting.ledger.table import as_markdown, write_ledger
+from keras_pose.exporting.quantization.ranges import RangeRule
 from keras_pose.files import write_json
 
 AP = {"keras": 0.70, "float32": 0.70, "int8": 0.68, "onnx_float32": 0.70}
@@ -41,9 +42,9 @@ class Children:
         np.save(path, np.zeros((count, 4, 4, 3), np.uint8))
         return {"count": count, "description": "the train split"}
 
-    def write_formats(self, source, paths, crops, ranges, results):
+    def write_formats(self, source, paths, crops, range_rule, results):
         found = {}
-        self.ranges = ranges
+        self.range_rule = range_rule
         for name, path in paths.items():
             self.done.append(f"write {name}")
             if name in self.kills:
@@ -251,9 +252,10 @@ def test_shift_is_over_labelled_keypoints(tmp_path):
 
 
 def test_other_ranges_are_other_files(children, settings):
+    rule = RangeRule("percentile", 99.9)
     make_ledger(settings, silent)
-    assert children.ranges == {"range_method": "minmax", "percentile": 99.99}
+    assert children.range_rule["method"] == "minmax"
     children.done.clear()
-    make_ledger(dataclasses.replace(settings, range_method="percentile"), silent)
+    make_ledger(dataclasses.replace(settings, range_rule=rule), silent)
     assert "write int8" in children.done
-    assert children.ranges["range_method"] == "percentile"
+    assert children.range_rule == {"method": "percentile", "percentile": 99.9}

@@ -3,6 +3,7 @@ import pytest
 
 from keras_pose.exporting.quantization.ranges import (
     RangeCollector,
+    RangeRule,
     bin_edges,
     least_error_range,
     percentile_range,
@@ -22,7 +23,7 @@ def test_minmax_is_all_that_was_met_and_holds_zero():
 
 def test_percentile_leaves_out_an_outlier():
     values = np.append(np.linspace(0, 1, 100_000), 100.0)
-    low, high = collector_of(values).ranges("percentile", 99.9)["x"]
+    low, high = collector_of(values).ranges(RangeRule("percentile", 99.9))["x"]
     assert low == 0
     assert high == pytest.approx(1, rel=0.02)
 
@@ -30,7 +31,7 @@ def test_percentile_leaves_out_an_outlier():
 def test_usual_values_are_told_apart_beside_some_a_thousand_times_as_large():
     usual = np.random.default_rng(0).normal(size=200_000)
     collector = collector_of(usual, 1000 * usual[:1000])
-    low, high = collector.ranges("percentile", 99)["x"]
+    low, high = collector.ranges(RangeRule("percentile", 99))["x"]
     # Of the rarer ones, too, half are beyond either limit: 0.25 percent of all values.
     expected = np.quantile(usual, [0.01 - 0.0025, 0.99 + 0.0025])
     np.testing.assert_allclose((low, high), expected, rtol=0.05)
@@ -48,7 +49,9 @@ def test_bins_rise_from_the_lowest_value_to_the_highest_and_are_finest_at_zero(l
 
 def test_least_error_cuts_an_outlier_and_keeps_what_is_evenly_spread():
     even = np.linspace(-1, 3, 100_000)
-    assert collector_of(even).ranges("mse")["x"] == pytest.approx((-1, 3), rel=0.05)
+    assert collector_of(even).ranges(RangeRule("mse"))["x"] == pytest.approx(
+        (-1, 3), rel=0.05
+    )
 
     counts, edges = normal_counts(-5, 60)
     counts[-1] = 1  # of a million
@@ -97,4 +100,4 @@ def test_percentile_of_a_constant_is_that_constant():
 )
 def test_unknown_settings_are_refused(arguments, message):
     with pytest.raises(ValueError, match=message):
-        collector_of([1.0]).ranges(*arguments)
+        RangeRule(*arguments)

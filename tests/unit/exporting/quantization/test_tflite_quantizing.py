@@ -14,6 +14,7 @@ from keras_pose.exporting.graphs.flatbuffer import (
     op_counts,
 )
 from keras_pose.exporting.quantization.forced_ranges import with_int8_ranges
+from keras_pose.exporting.quantization.ranges import RangeRule
 from keras_pose.exporting.quantization.tflite_edit import (
     output_indices,
     parse,
@@ -119,7 +120,7 @@ def test_known_ranges_go_before_measured_ones(float_bytes, collector):
 
 def test_heatmaps_use_the_whole_range_of_their_integers(float_bytes, exported, tmp_path):
     """Whatever the method: peaks that are clipped would become plateaus."""
-    settings = QuantizationSettings("int8", "percentile", 99.0, keeps_peaks=True)
+    settings = QuantizationSettings("int8", RangeRule("percentile", 99.0), keeps_peaks=True)
     path = write(quantize(float_bytes, exported.crops, settings), tmp_path)
 
     output = LiteRTBackend(path).output
