@@ -7,6 +7,9 @@ for each output channel, tensors between the layers have one scale and a zero po
 
 Source: Jacob et al. 2018 (arXiv:1712.05877), sec. 3. Unlike there, batch norm is not folded
 into the weights for it: it scales a channel as a whole, and so its weights' scale with it.
+As there, at the end of training, it goes by its moving statistics, as the file does: a
+batch's own would hide values that the file meets, a thousand times as large on some crops
+of an HRNet, and give tensors ranges that are none of the file's.
 """
 
 from __future__ import annotations
@@ -60,6 +63,24 @@ class FakeQuantizedKernel(layers.Wrapper):
         # The layer reads the rounded kernel where it would have read its own.
         with keras.StatelessScope([(kernel, rounded)], initialize_variables=False):
             return self.layer(x)
+
+    def compute_output_shape(self, input_shape):
+        return self.layer.compute_output_shape(input_shape)
+
+
+@keras.saving.register_keras_serializable(PACKAGE)
+class FrozenStatistics(layers.Wrapper):
+    """Runs a batch norm on its moving statistics, in training too.
+
+    They stay what they are; its scale and shift go on learning.
+
+    Attributes:
+        layer: a batch norm.
+    """
+
+    def call(self, x, mask=None):
+        # Asked for by name, since a model passes its own mode on to all its layers.
+        return self.layer(x, training=False, mask=mask)
 
     def compute_output_shape(self, input_shape):
         return self.layer.compute_output_shape(input_shape)
@@ -144,6 +165,8 @@ def fake_quantized_tensor(x, low, high):
 def fake_quantized(network) -> keras.Model:
     """Puts the rounding of int8 between the layers of a functional network.
 
+    Its batch norms go by their moving statistics, which training no longer changes.
+
     Args:
         network: `keras.Model`, any of the zoo. Its layers are shared, so that training the
             result trains the network.
@@ -161,7 +184,7 @@ def fake_quantized(network) -> keras.Model:
         )
     rounding = _Rounding()
     clone = keras.models.clone_model(
-        network, clone_function=_with_rounded_kernel, call_function=rounding.call
+        network, clone_function=_as_in_a_file, call_function=rounding.call
     )
     outputs = [rounding.rounded(x) for x in clone.outputs]
     is_single = len(outputs) == 1
@@ -241,13 +264,18 @@ class _Rounding:
         return full
 
 
-def _with_rounded_kernel(layer):
-    is_rounded = isinstance(layer, _WITH_KERNEL)
-    return FakeQuantizedKernel(layer, name=layer.name) if is_rounded else layer
+def _as_in_a_file(layer):
+    """Returns a layer that computes as an int8 file does, with the weights of another."""
+    if isinstance(layer, _WITH_KERNEL):
+        return FakeQuantizedKernel(layer, name=layer.name)
+    if isinstance(layer, layers.BatchNormalization):
+        return FrozenStatistics(layer, name=layer.name)
+    return layer
 
 
 def _inner(layer):
-    return layer.layer if isinstance(layer, FakeQuantizedKernel) else layer
+    is_wrapped = isinstance(layer, FakeQuantizedKernel | FrozenStatistics)
+    return layer.layer if is_wrapped else layer
 
 
 def _is_fused(maker, layer) -> bool:

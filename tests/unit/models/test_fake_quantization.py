@@ -104,7 +104,7 @@ def test_the_network_is_trained_along_and_stays_as_it_was(network):
         id(w) for w in network.trainable_variables
     }
     x = np.random.default_rng(0).normal(size=(2, 16, 12, 3)).astype(np.float32)
-    for _ in range(60):  # batch norm's averages and the ranges settle
+    for _ in range(60):  # the ranges settle
         model(x, training=True)
     exact, rounded = ops.convert_to_numpy(network(x)), ops.convert_to_numpy(model(x))
     error = np.std(rounded - exact) / np.std(exact)
@@ -115,6 +115,20 @@ def test_the_network_is_trained_along_and_stays_as_it_was(network):
     assert ranges["stem-conv"] == ranges["stem-bn"] == ranges["stem-relu"]
     assert ranges["block-add"] == ranges["block-relu"] != ranges["block-bn"]
     assert "pool" not in ranges
+
+
+def test_batch_norms_go_by_their_moving_statistics_and_learn_on(network):
+    model = fake_quantized(network)
+    norm = network.get_layer("stem-bn")
+    before = [np.array(norm.moving_mean), np.array(norm.moving_variance)]
+    # Far from what the statistics tell of.
+    x = 5 + 3 * np.random.default_rng(1).normal(size=(2, 16, 12, 3)).astype(np.float32)
+    for _ in range(2):
+        training = model(x, training=True)
+    np.testing.assert_array_equal(norm.moving_mean, before[0])
+    np.testing.assert_array_equal(norm.moving_variance, before[1])
+    np.testing.assert_allclose(training, model(x), rtol=1e-5, atol=1e-5)
+    assert {id(norm.gamma), id(norm.beta)} <= {id(w) for w in model.trainable_variables}
 
 
 def test_it_comes_back_from_a_file(network, tmp_path):
