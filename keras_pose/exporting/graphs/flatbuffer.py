@@ -64,9 +64,14 @@ def _operators(model):
 def _name(code) -> str:
     if code.customCode:
         return f"custom:{code.customCode.decode()}"
-    # Files written before 2020 have the code in the old one-byte field.
-    number = max(code.builtinCode, code.deprecatedBuiltinCode)
+    number = builtin_of(code)
     return _OP_NAMES.get(number, str(number))
+
+
+def builtin_of(code) -> int:
+    """Returns what an operator code stands for, a `schema.BuiltinOperator`."""
+    # Files written before 2020 have it in the old one-byte field.
+    return max(code.builtinCode, code.deprecatedBuiltinCode)
 
 
 def num_per_channel_weights(path) -> int:

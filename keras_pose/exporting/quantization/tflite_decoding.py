@@ -11,7 +11,7 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from keras_pose.exporting.float_graph.serving import DECODED_NAME
-from keras_pose.exporting.graphs.flatbuffer import pack
+from keras_pose.exporting.graphs.flatbuffer import builtin_of, pack
 from keras_pose.exporting.quantization.tflite_edit import add_opcode, output_indices, parse
 
 
@@ -90,8 +90,7 @@ class _Copier:
         code = self._source.operatorCodes[operator.opcodeIndex]
         copy = schema.OperatorT()
         vars(copy).update(vars(operator))
-        builtin = max(code.builtinCode, code.deprecatedBuiltinCode)
-        copy.opcodeIndex = add_opcode(self._target, builtin, code.version)
+        copy.opcodeIndex = add_opcode(self._target, builtin_of(code), code.version)
         copy.inputs = np.array([self._tensor(int(i)) for i in operator.inputs], np.int32)
         copy.outputs = np.array([self._tensor(int(i)) for i in operator.outputs], np.int32)
         return copy

@@ -12,7 +12,7 @@ from collections.abc import Collection, Mapping
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from keras_pose.exporting.graphs.flatbuffer import pack
+from keras_pose.exporting.graphs.flatbuffer import builtin_of, pack
 from keras_pose.exporting.quantization.ranges import Range
 
 # Of uint8 pixels, of int8 pixels.
@@ -209,8 +209,7 @@ def parse(content: bytes):
 
 def kind_of(model, operator) -> int:
     """Returns what an operator of a parsed model is, a `schema.BuiltinOperator`."""
-    code = model.operatorCodes[operator.opcodeIndex]
-    return max(code.builtinCode, code.deprecatedBuiltinCode)
+    return builtin_of(model.operatorCodes[operator.opcodeIndex])
 
 
 def _set_input(model, index: int) -> None:
@@ -229,7 +228,7 @@ def _scale_one(zero_point: int):
 def add_opcode(model, builtin: int, version: int = 1) -> int:
     """Returns the index of an operator's code, which is added if need be."""
     for index, code in enumerate(model.operatorCodes):
-        if max(code.builtinCode, code.deprecatedBuiltinCode) == builtin:
+        if builtin_of(code) == builtin:
             code.version = max(code.version, version)
             return index
     code = schema.OperatorCodeT()

@@ -59,8 +59,7 @@ def with_rounded_weights(
     """Rounds the kernels of a float file to so many bits; what it returns is floats."""
     model = edit.parse(float_bytes)
     for operator in model.subgraphs[0].operators:
-        code = model.operatorCodes[operator.opcodeIndex]
-        axis = _CHANNEL_AXES.get(max(code.builtinCode, code.deprecatedBuiltinCode))
+        axis = _CHANNEL_AXES.get(edit.kind_of(model, operator))
         if axis is None:
             continue
         tensor = model.subgraphs[0].tensors[operator.inputs[_KERNEL_INPUT]]
