@@ -72,6 +72,9 @@ class _Values(dict):
 class Twins:
     """The operators of an int8 file, each with the one of the float file it was.
 
+    Left out are those of another kind than in the float file: channel shuffles, which lose
+    nothing, see `quantization.shuffles`.
+
     Attributes:
         operators: in the order they run in.
         unknown: names of tensors that the float file ought to have, and has not.
@@ -90,7 +93,12 @@ class Twins:
             for index, each in enumerate(graph.operators)
             if each.kind not in _CONVERSIONS
         }
-        names = [name for name in chosen if name in float_ops]
+        names = [
+            name
+            for name, index in chosen.items()
+            if name in float_ops
+            and graph.operators[index].kind == float_graph.operators[float_ops[name]].kind
+        ]
         pieces = cut_out(path, [[chosen[name]] for name in names])
         float_pieces = cut_out(float_path, [[float_ops[name]] for name in names])
         self.operators = [

@@ -46,7 +46,7 @@ def with_uint8_pixels(content: bytes) -> bytes:
     vars(pixels).update(vars(graph.tensors[shifted]))
     pixels.name = b"image_uint8"
     pixels.type = schema.TensorType.UINT8
-    pixels.quantization = _scale_one(_PIXEL_ZERO_POINTS[0])
+    pixels.quantization = integers_of(1.0, _PIXEL_ZERO_POINTS[0])
     graph.tensors.append(pixels)
     operator = schema.OperatorT()
     operator.opcodeIndex = add_opcode(model, schema.BuiltinOperator.QUANTIZE)
@@ -86,7 +86,7 @@ def with_integer_products(content: bytes, float_ops: Collection[str] = ()) -> by
     """
     model = parse(content)
     graph = model.subgraphs[0]
-    sources, readers = _sources(model), _readers(graph)
+    sources, readers = _sources(model), readers_of(graph)
     outputs = set(map(int, graph.outputs))
     for product in list(graph.operators):
         result = int(product.outputs[0])
@@ -116,7 +116,8 @@ def _sources(model) -> dict[int, int]:
     }
 
 
-def _readers(graph) -> dict[int, list]:
+def readers_of(graph) -> dict[int, list]:
+    """Returns the operators that read each tensor, by its index."""
     readers: dict[int, list] = {index: [] for index in range(len(graph.tensors))}
     for operator in graph.operators:
         for index in set(map(int, operator.inputs)) - {-1}:
@@ -132,7 +133,7 @@ def _quantizes(model, operator) -> bool:
 def _drop_unread(model) -> None:
     """Takes DEQUANTIZE operators out whose result nobody reads."""
     graph = model.subgraphs[0]
-    outputs, readers = set(map(int, graph.outputs)), _readers(graph)
+    outputs, readers = set(map(int, graph.outputs)), readers_of(graph)
     graph.operators = [
         op
         for op in graph.operators
@@ -218,9 +219,10 @@ def _set_input(model, index: int) -> None:
         signature.inputs[0].tensorIndex = int(index)
 
 
-def _scale_one(zero_point: int):
+def integers_of(scale: float, zero_point: int = 0):
+    """Returns the quantization of a tensor with one scale."""
     quantization = schema.QuantizationParametersT()
-    quantization.scale = np.array([1.0], np.float32)
+    quantization.scale = np.array([scale], np.float32)
     quantization.zeroPoint = np.array([zero_point], np.int64)
     return quantization
 

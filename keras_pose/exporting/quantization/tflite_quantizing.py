@@ -32,6 +32,7 @@ from keras_pose.exporting.quantization.ranges import (
     RangeCollector,
     RangeRule,
 )
+from keras_pose.exporting.quantization.shuffles import with_shuffles_as_convolutions
 from keras_pose.exporting.quantization.tflite_decoding import (
     decodes,
     with_decoding,
@@ -217,6 +218,7 @@ def _int8(network, ranges, float_ops, is_per_channel: bool) -> bytes:
             denylisted_nodes=set(float_ops),
         )
     quantized = edit.with_integer_products(quantized, float_ops)
+    quantized = with_shuffles_as_convolutions(quantized)
     return edit.with_uint8_pixels(quantized)
 
 
