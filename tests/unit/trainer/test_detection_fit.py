@@ -6,15 +6,21 @@ import keras
 import numpy as np
 import pytest
 
+from keras_pose.contract import save_keras_model
 from keras_pose.data.synthetic import write_coco_dataset
 from keras_pose.detection.pipeline import BoxAugmentation
 from keras_pose.detector_contract import read_detector_contract
+from keras_pose.exporting.formats.tflite import TFLiteConversion
+from keras_pose.exporting.sources import open_source
 from keras_pose.runs import read_progress
 from keras_pose.runtime.detector import load_detector
 from keras_pose.trainer import callbacks
 from keras_pose.trainer.detection_fit import fit_detector
 from keras_pose.trainer.detection_recipes import DetectionRecipe, get_detection_recipe
+from keras_pose.trainer.recipes import quantization_aware_settings
 from keras_pose.trainer.run_dirs import open_run_dir, read_recipe, recipe_for
+from keras_pose.weights.carried import file_contract_of
+from keras_pose.weights.creation import create_model
 
 
 def test_recipes_survive_their_file_and_refuse_strangers(tmp_path):
@@ -87,6 +93,40 @@ def test_a_resumed_run_ends_as_an_uninterrupted_one(recipe, tmp_path, monkeypatc
         assert [row["epoch"] for row in csv.DictReader(file)] == ["0", "1"]
     assert read_detector_contract(halves / "best.keras").input_hw == (64, 64)
     load_detector(halves / "best.keras")(np.zeros((9, 9, 3), np.uint8))
+
+
+@pytest.mark.very_slow
+def test_quantization_aware_training_of_a_detector_resumes_and_exports(
+    recipe, tmp_path, monkeypatch
+):
+    start = create_model("rtmdet_nano", 1, recipe.input_hw)
+    for layer in start.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.momentum = 0.0  # know all at once what others take epochs for
+    start(np.random.default_rng(0).normal(size=(8, *recipe.input_hw, 3)), training=True)
+    save_keras_model(start, tmp_path / "start.keras", file_contract_of(start))
+    recipe = recipe.override(weights=str(tmp_path / "start.keras"))
+    recipe = recipe.override(**quantization_aware_settings(recipe) | {"epochs": 2})
+    whole = fit_detector(recipe, tmp_path / "whole")
+    with monkeypatch.context() as patch:
+        patch.setattr(callbacks.MeasureDetector, "on_epoch_begin", _stop_at(1))
+        with pytest.raises(KeyboardInterrupt):
+            fit_detector(recipe, tmp_path / "halves")
+    halves = fit_detector(read_recipe(tmp_path / "halves"), tmp_path / "halves")
+
+    last = [keras.models.load_model(run / "last.keras") for run in (whole, halves)]
+    kinds = {type(layer).__name__ for layer in last[0].layers}
+    assert {"FakeQuantizedKernel", "FakeQuantizedTensor"} <= kinds
+    for a, b in zip(*(model.get_weights() for model in last), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-5)
+    source = open_source(halves / "best.keras")
+    assert [x.name for x in source.model.layers] == [x.name for x in start.layers]
+    crops = np.random.default_rng(0).integers(0, 256, (4, *recipe.input_hw, 3), np.uint8)
+    conversion = TFLiteConversion(source.model, source.contract, crops)
+    # The int8 file takes the ranges that training found.
+    assert len(conversion.trained_ranges) > 10
+    conversion.write(tmp_path / "detector.tflite", "int8")
+    load_detector(tmp_path / "detector.tflite")(np.zeros((9, 9, 3), np.uint8))
 
 
 def _stop_at(wanted):

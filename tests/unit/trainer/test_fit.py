@@ -273,6 +273,30 @@ def test_quantization_aware_training_leaves_a_plain_network_with_its_ranges(
     assert read_ranges(whole_run / "best.keras") == {}
 
 
+@pytest.mark.very_slow
+def test_quantization_aware_training_resumed_equals_an_uninterrupted_one(
+    whole_run, tmp_path, monkeypatch
+):
+    recipe = _recipe(weights=str(whole_run / "best.keras"))
+    recipe = recipe.override(**quantization_aware_settings(recipe) | {"epochs": 2})
+    whole = fit.fit(recipe, tmp_path / "whole")
+    run_dir = open_run_dir(tmp_path / "run", recipe)
+    with pytest.raises(KillError):
+        _fit_until(8, recipe, run_dir, monkeypatch)  # within epoch 2, of 6 steps each
+    assert read_progress(run_dir)["epochs_done"] == 1
+
+    fit.fit(read_recipe(run_dir), run_dir)
+
+    # What the rounding layers know of their tensors is among the weights.
+    for resumed, expected in zip(_weights(run_dir), _weights(whole), strict=True):
+        np.testing.assert_allclose(resumed, expected, rtol=1e-5, atol=1e-6)
+    ranges = read_ranges(whole / "best.keras")
+    assert len(ranges) > 10
+    assert read_ranges(run_dir / "best.keras") == {
+        layer: pytest.approx(limits, rel=1e-5) for layer, limits in ranges.items()
+    }
+
+
 def test_quantization_aware_training_from_scratch_is_refused():
     with pytest.raises(ValueError, match="goes on from trained weights"):
         _recipe(quantization_aware=True)
