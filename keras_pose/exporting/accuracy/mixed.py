@@ -95,13 +95,12 @@ class MixedExport:
             if whole[rule].drop <= self.max_drop:
                 break
         best = min(whole, key=lambda rule: whole[rule].drop)
-
-        def attempt(float_ops: tuple[str, ...]) -> Step:
-            if not float_ops:
-                return whole[best]
-            return self._attempt(folder, reference, best, float_ops)
-
-        return best, select_float_ops(lambda: self._errors(best), attempt, self.max_drop)
+        return best, select_float_ops(
+            whole[best],
+            lambda: self._errors(best),
+            lambda float_ops: self._attempt(folder, reference, best, float_ops),
+            self.max_drop,
+        )
 
     def _attempt(self, folder, reference: float, rule: RangeRule, float_ops) -> Step:
         path = self._path(folder, rule, float_ops)

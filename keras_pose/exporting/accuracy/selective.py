@@ -54,6 +54,7 @@ class Selection:
 
 
 def select_float_ops(
+    whole: Step,
     measure_errors: Callable[[], Sequence[LayerError]],
     attempt: Callable[[tuple[str, ...]], Step],
     max_drop: float,
@@ -61,8 +62,8 @@ def select_float_ops(
     """Searches for the fewest operators in float that will do.
 
     Args:
-        measure_errors: returns those of the file that is int8 throughout; not called if
-            that file will do.
+        whole: the file that is int8 throughout.
+        measure_errors: returns that file's; not called if it will do.
         attempt: makes and measures a file with some operators in float.
         max_drop: points that may be lost.
 
@@ -71,9 +72,9 @@ def select_float_ops(
     """
     if max_drop < 0:
         raise ValueError(f"The drop that is allowed must be at least 0, got {max_drop}.")
-    steps = [attempt(())]
-    if steps[0].drop <= max_drop:
-        return Selection(tuple(steps), steps[0], fits=True)
+    if whole.drop <= max_drop:
+        return Selection((whole,), whole, fits=True)
+    steps = [whole]
     errors = measure_errors()
     ranked = [_with_neighbours(each, errors) for each in worst_first(errors)]
     for count in _group_sizes(len(ranked)):

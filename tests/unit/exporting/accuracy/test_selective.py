@@ -32,8 +32,13 @@ def _attempt(bad_ops):
     return attempt
 
 
+def _select(bad_ops, max_drop, errors=None):
+    attempt = _attempt(bad_ops)
+    return select_float_ops(attempt(()), lambda: errors or _errors(), attempt, max_drop)
+
+
 def test_int8_throughout_is_enough_where_it_is():
-    selection = select_float_ops(_errors, _attempt(["op20"]), max_drop=1.0)
+    selection = _select(["op20"], max_drop=1.0)
     assert selection.fits
     assert selection.chosen.float_ops == ()
     assert len(selection.steps) == 1  # an evaluation takes its time
@@ -43,7 +48,7 @@ def test_int8_throughout_is_enough_where_it_is():
 def test_no_more_operators_than_needed_become_float(num_bad):
     ranked = sorted(_errors(), key=lambda each: -each.isolated)
     bad = [each.tensor for each in ranked[:num_bad]]
-    selection = select_float_ops(_errors, _attempt(bad), max_drop=0.5)
+    selection = _select(bad, max_drop=0.5)
     assert selection.fits
     assert set(selection.chosen.float_ops) == set(bad)
     assert len(selection.steps) <= 9
@@ -51,7 +56,7 @@ def test_no_more_operators_than_needed_become_float(num_bad):
 
 def test_where_half_in_float_is_not_enough_the_best_is_returned_and_said_not_to_fit():
     bad = [f"op{i}" for i in range(NUM_OPS)]
-    selection = select_float_ops(_errors, _attempt(bad), max_drop=0.5)
+    selection = _select(bad, max_drop=0.5)
     assert not selection.fits
     assert selection.chosen.drop == min(step.drop for step in selection.steps)
     assert 0 < len(selection.chosen.float_ops) <= NUM_OPS / 2
@@ -69,10 +74,10 @@ def test_what_touches_the_tensor_to_blame_goes_along(cause, expected):
     parts = {} if cause == "weights" else {cause: 0.8}
     bad = _error(5, 0.9, makers=("op4", "elsewhere"), readers=("op6",), **parts)
     errors = [*(_error(i, 0.01) for i in range(40) if i != 5), bad]
-    selection = select_float_ops(lambda: errors, _attempt(["op5"]), max_drop=0.0)
+    selection = _select(["op5"], max_drop=0.0, errors=errors)
     assert selection.chosen.float_ops == expected
 
 
 def test_a_negative_limit_is_refused():
     with pytest.raises(ValueError, match="at least 0, got -1"):
-        select_float_ops(_errors, _attempt([]), max_drop=-1)
+        _select([], max_drop=-1)
