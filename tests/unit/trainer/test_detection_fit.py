@@ -96,37 +96,31 @@ def test_a_resumed_run_ends_as_an_uninterrupted_one(recipe, tmp_path, monkeypatc
 
 
 @pytest.mark.very_slow
-def test_quantization_aware_training_of_a_detector_resumes_and_exports(
-    recipe, tmp_path, monkeypatch
+def test_quantization_aware_training_of_a_detector_gives_the_export_its_ranges(
+    recipe, tmp_path
 ):
     start = create_model("rtmdet_nano", 1, recipe.input_hw)
-    for layer in start.layers:
-        if isinstance(layer, keras.layers.BatchNormalization):
-            layer.momentum = 0.0  # know all at once what others take epochs for
-    start(np.random.default_rng(0).normal(size=(8, *recipe.input_hw, 3)), training=True)
     save_keras_model(start, tmp_path / "start.keras", file_contract_of(start))
     recipe = recipe.override(weights=str(tmp_path / "start.keras"))
-    recipe = recipe.override(**quantization_aware_settings(recipe) | {"epochs": 2})
-    whole = fit_detector(recipe, tmp_path / "whole")
-    with monkeypatch.context() as patch:
-        patch.setattr(callbacks.MeasureDetector, "on_epoch_begin", _stop_at(1))
-        with pytest.raises(KeyboardInterrupt):
-            fit_detector(recipe, tmp_path / "halves")
-    halves = fit_detector(read_recipe(tmp_path / "halves"), tmp_path / "halves")
+    recipe = recipe.override(**quantization_aware_settings(recipe) | {"epochs": 1})
+    run = fit_detector(recipe, tmp_path / "run")
 
-    last = [keras.models.load_model(run / "last.keras") for run in (whole, halves)]
-    kinds = {type(layer).__name__ for layer in last[0].layers}
-    assert {"FakeQuantizedKernel", "FakeQuantizedTensor"} <= kinds
-    for a, b in zip(*(model.get_weights() for model in last), strict=True):
-        np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-5)
-    source = open_source(halves / "best.keras")
+    kinds = {
+        type(layer).__name__ for layer in keras.models.load_model(run / "last.keras").layers
+    }
+    assert {"FakeQuantizedKernel", "FakeQuantizedTensor", "FrozenStatistics"} <= kinds
+    source = open_source(run / "best.keras")
     assert [x.name for x in source.model.layers] == [x.name for x in start.layers]
     crops = np.random.default_rng(0).integers(0, 256, (4, *recipe.input_hw, 3), np.uint8)
     conversion = TFLiteConversion(source.model, source.contract, crops)
-    # The int8 file takes the ranges that training found.
+    # The int8 file takes the ranges that training found. How good it is cannot be told:
+    # noise is beyond the ranges of drawn people.
     assert len(conversion.trained_ranges) > 10
-    conversion.write(tmp_path / "detector.tflite", "int8")
-    load_detector(tmp_path / "detector.tflite")(np.zeros((9, 9, 3), np.uint8))
+    content = conversion.quantized("int8")
+    assert content != conversion.quantized("int8", known_ranges={})
+    (tmp_path / "detector.tflite").write_bytes(content)
+    contract = conversion.describe(tmp_path / "detector.tflite", "int8")
+    assert {spec.dtype for spec in contract.outputs} == {"int8"}
 
 
 def _stop_at(wanted):
