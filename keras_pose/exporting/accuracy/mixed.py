@@ -148,7 +148,7 @@ class MixedExport:
             f"The drop of {self.validation.figure} must be at most {self.max_drop:g} "
             f"points; the best of {len(selection.steps)} files, with "
             f"{len(best.float_ops)} operators in float, loses {best.drop:.2f}. Try "
-            "another --range, or as the last resort training/train.py "
+            "--range mse, or as the last resort training/train.py "
             "--quantization-aware."
         )
 

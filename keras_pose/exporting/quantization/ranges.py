@@ -62,7 +62,7 @@ class RangeRule:
 
 
 EXTREMES = RangeRule()
-# What a search tries, in this order; clipping a whole percent lost more than the last rule.
+# What a search tries, in this order; 99 lost more of an HRNet (docs/results.md).
 RULES = (EXTREMES, *(RangeRule("percentile", share) for share in (99.99, 99.9, 99.5)))
 
 
