@@ -20,6 +20,9 @@ Lite-HRNet's branches meet. For those a convolution of one weight, 1, is put in 
 Means of square blocks have no integer kernel in XNNPACK, either, and keep the scale of
 what they average; as convolutions that divide by the number of pixels they have both.
 
+Keras writes the exact GELU with the complement of the error function, which ONNX has not;
+with the error function itself it is the pattern that ONNX Runtime runs as one operator.
+
 Pads stay: XNNPACK folds them into the convolution that follows (measured: the two take as
 long as the convolution alone), and no "same" convolution with stride 2 is padded alike on
 both sides.
@@ -27,10 +30,11 @@ both sides.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import tensorflow as tf
-from keras import layers
+from keras import activations, layers
 
 from keras_pose.models.own_layers import ResizeAlignedCorners
 
@@ -127,6 +131,17 @@ class BlockMean(layers.Layer):
         return tf.nn.depthwise_conv2d(x, tf.cast(shares, x.dtype), strides, "VALID")
 
 
+class ErfGELU(layers.Layer):
+    """x times the share of a normal distribution that lies below x."""
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
+    def call(self, x):
+        """Maps any shape to the same."""
+        return x * (tf.math.erf(x / math.sqrt(2)) + 1) * 0.5
+
+
 def tflite_twin(layer: layers.Layer) -> layers.Layer | None:
     """Returns a layer that computes the same and costs less in a `.tflite` file.
 
@@ -164,6 +179,8 @@ def _averages_blocks(layer) -> bool:
 
 def onnx_twin(layer: layers.Layer) -> layers.Layer | None:
     """Does for `.onnx` files what `tflite_twin` does for `.tflite`."""
+    if isinstance(layer, layers.Activation) and layer.activation is activations.gelu:
+        return ErfGELU(name=layer.name, dtype="float32")
     return _twin(layer, ResizeUpsampling)
 
 

@@ -13,11 +13,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import onnx
+
 from keras_pose.contract import TensorSpec
 from keras_pose.detector_contract import ModelContract
 from keras_pose.exporting.errors import ExportError, layer_of_scope
 from keras_pose.exporting.float_graph.decoding import decoded_contract
 from keras_pose.exporting.float_graph.lean import onnx_twin
+from keras_pose.exporting.float_graph.onnx_folding import fold_into_convolutions
 from keras_pose.exporting.float_graph.serving import in_float32, serving_function
 from keras_pose.exporting.formats.writing import Draft, Export, runnable, write_export
 from keras_pose.exporting.quantization.onnx_quantizing import (
@@ -203,17 +206,16 @@ def float_onnx_bytes(
             raise ExportError(
                 f"{contract.model} cannot be converted to ONNX: {error}"
             ) from error
-        _check_operators(path, contract.model)
-        return path.read_bytes()
+        converted = onnx.load(path)
+    _check_operators(converted, contract.model)
+    return fold_into_convolutions(converted).SerializeToString()
 
 
-def _check_operators(path: Path, name: str) -> None:
+def _check_operators(converted: onnx.ModelProto, name: str) -> None:
     """Raises ExportError for operators that ONNX has not; tf2onnx leaves them in."""
-    import onnx
-
     strange = {
         f"{node.op_type} (layer {layer_of_scope(node.name)})"
-        for node in onnx.load(path).graph.node
+        for node in converted.graph.node
         if not onnx.defs.has(node.op_type, node.domain)
     }
     if strange:

@@ -70,6 +70,15 @@ def test_a_resize_between_pixel_centres_is_one_operator(size_hw):
     assert twin.compute_output_shape((None, 3, 5, 7)) == (None, *size_hw, 7)
 
 
+def test_a_gelu_for_onnx_is_the_same():
+    layer = layers.Activation("gelu", name="gelu")
+    x = np.linspace(-9, 9, 1001, dtype="float32")
+    twin = onnx_twin(layer)
+    np.testing.assert_allclose(twin(x), layer(x), atol=1e-6)
+    assert (twin.name, twin.compute_output_shape((None, 7))) == ("gelu", (None, 7))
+    assert onnx_twin(layers.Activation("relu")) is None
+
+
 @pytest.mark.parametrize("size", [2, 4, 8])
 def test_a_mean_of_blocks_is_a_convolution(size):
     layer = layers.AveragePooling2D(size, name="pool")

@@ -8,6 +8,7 @@ from exported_files import smooth_crops
 from harness import small_input_hw
 from keras import layers
 
+from keras_pose.exporting.formats.onnx_export import export_onnx
 from keras_pose.exporting.formats.tflite import TFLiteConversion
 from keras_pose.exporting.graphs.batch_norms import batch_norm_names, unfolded_batch_norms
 from keras_pose.exporting.graphs.graph import read_graph
@@ -24,6 +25,8 @@ CONVOLUTIONS = {
 }
 # Larger ones take minutes to convert.
 MOST_PARAMS = 35e6
+# Of a float file's outputs, in their standard deviation.
+MOST_FLOAT_ERROR = 1e-4
 WITHOUT_NORMS = ("cpm", "cpm_mpii", "deep_pose_alexnet")
 TFLITE_KINDS = ("CONV_2D", "DEPTHWISE_CONV_2D", "TRANSPOSE_CONV")
 
@@ -197,3 +200,15 @@ def test_batch_norms_of_a_family(name, tmp_path):
         # Those that nothing can be done about, and no others.
         assert left.keys() == unfoldable(model)
         check_kernels(path, model, left)
+
+
+@pytest.mark.very_slow
+@pytest.mark.parametrize("name", smallest_of_each_family())
+def test_batch_norms_of_a_family_in_onnx(name, tmp_path):
+    model = norms_that_matter(build_model(name, input_hw=small_input_hw(get_spec(name))))
+    contract = file_contract_of(model)
+    path = tmp_path / "a.onnx"
+    export = export_onnx(model, contract, path, smooth_crops(2, contract.input_hw))
+    assert export.error < MOST_FLOAT_ERROR
+    left = unfolded_batch_norms(read_graph(path), batch_norm_names(model))
+    assert left.keys() == unfoldable(model)
