@@ -170,6 +170,27 @@ def with_unique_names(content: bytes) -> bytes:
     return pack(model)
 
 
+def with_names_by_output(content: bytes, float_bytes: bytes) -> bytes:
+    """Calls each output of an operator of several as in the float file.
+
+    TensorFlow's quantizer calls every one of them by the names of all.
+    """
+    graph = parse(float_bytes).subgraphs[0]
+    names_of = {}
+    for operator in graph.operators:
+        names = [graph.tensors[index].name for index in operator.outputs]
+        if len(names) > 1:
+            names_of[b";".join(names)] = names
+    model = parse(content)
+    graph = model.subgraphs[0]
+    for operator in graph.operators:
+        outputs = [graph.tensors[index] for index in operator.outputs]
+        names = names_of.get(outputs[0].name, [each.name for each in outputs])
+        for tensor, name in zip(outputs, names, strict=True):
+            tensor.name = name
+    return pack(model)
+
+
 def output_indices(content: bytes) -> dict[str, int]:
     """Returns the tensors that are outputs, by their names in the signature."""
     (signature,) = parse(content).signatureDefs

@@ -217,6 +217,7 @@ def _int8(network, ranges, float_ops, is_per_channel: bool) -> bytes:
             fully_quantize=True,
             denylisted_nodes=set(float_ops),
         )
+    quantized = edit.with_names_by_output(quantized, content)
     quantized = edit.with_integer_products(quantized, float_ops)
     quantized = with_shuffles_as_convolutions(quantized)
     return edit.with_uint8_pixels(quantized)

@@ -2,10 +2,12 @@
 
 import csv
 
+import keras
 import numpy as np
 import pytest
-from exported_files import BGR, CODEC, SKELETON, smooth_crops
+from exported_files import BGR, CODEC, INPUT_HW, SKELETON, smooth_crops
 from imbalanced_model import BAD_LAYER, READER, imbalanced_model
+from keras import layers
 
 from keras_pose.contract import keras_contract
 from keras_pose.exporting.accuracy.error_report import (
@@ -18,8 +20,18 @@ from keras_pose.exporting.accuracy.layer_errors import (
     worst_first,
 )
 from keras_pose.exporting.formats.tflite import TFLiteConversion
+from keras_pose.exporting.graphs.flatbuffer import tflite_graph
 from keras_pose.exporting.graphs.layer_names import find_layers
+from keras_pose.exporting.quantization.tflite_edit import tensor_names
 from keras_pose.images import read_image
+
+
+class SplitInThree(layers.Layer):
+    """Becomes one operator of three outputs."""
+
+    def call(self, x):
+        return keras.ops.split(x, 3, axis=-1)
+
 
 LAYERS = ("first", "wide", BAD_LAYER, READER, "last")
 
@@ -92,6 +104,29 @@ def test_operators_in_float_have_no_error_of_their_own(conversion, errors):
     assert [each.label for each in mixed if each.is_float] == [READER]
     assert worst_first(mixed)[-1].label == READER
     assert "float" in error_table(mixed)
+
+
+def test_parts_of_a_split_are_found_in_the_float_file(tmp_path):
+    keras.utils.set_random_seed(0)
+    image = keras.Input((*INPUT_HW, 3), name="image")
+    x = layers.Conv2D(9, 4, strides=4, name="conv")(image)
+    first, second, third = SplitInThree(name="parts")(x)
+    x = layers.Concatenate(name="join")([third, layers.Add(name="add")([first, second])])
+    model = keras.Model(image, layers.Conv2D(SKELETON.num_keypoints, 1, name="last")(x))
+    contract = keras_contract(model, CODEC, SKELETON, BGR)
+    conversion = TFLiteConversion(model, contract, smooth_crops(12))
+
+    content = conversion.quantized("int8")
+
+    path = tmp_path / "int8.tflite"
+    path.write_bytes(content)
+    graph = tflite_graph(path)
+    (split,) = [each for each in graph.operators if each.kind.startswith("SPLIT")]
+    parts = {graph.tensors[key].name for key in split.outputs}
+    assert len(parts) == 3
+    assert parts <= set(tensor_names(conversion.float_bytes).values())
+    errors = errors_of(conversion, content, num_images=2)
+    assert "add" in {each.label for each in errors}
 
 
 def test_a_report_holds_table_file_and_chart(conversion, tmp_path):
