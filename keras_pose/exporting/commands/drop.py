@@ -21,8 +21,9 @@ def add_drop_options(parser: argparse.ArgumentParser) -> None:
     title = "selective float, of one int8 format"
     add = parser.add_argument_group(title).add_argument
     add("--max-drop", type=float, metavar="POINTS",
-        help="compute the worst layers in float until no more than this is lost of the "
-        "data set's metric x 100, against float32")  # fmt: skip
+        help="try other ranges (unless --range names one), then the worst layers in float, "
+        "until no more than this is lost of the data set's metric x 100, against "
+        "float32")  # fmt: skip
     add("--validation-dataset", metavar="NAME", help="measured on (default: the run's)")
     add("--validation-dir", metavar="DIR", help="its folder (default: the run's)")
     add("--validation-images", type=positive_int, metavar="N",

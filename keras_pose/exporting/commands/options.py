@@ -56,8 +56,7 @@ def add_range_options(add) -> None:
         add: `add_argument` of a parser or of a group.
     """
     add("--range", choices=RANGE_METHODS, dest="range_method",
-        help="how a range is made of what was met (default: minmax; with --max-drop what "
-        "loses least)")  # fmt: skip
+        help="how a range is made of what was met (default: minmax)")  # fmt: skip
     add("--percentile", type=float, metavar="P",
         help=f"of --range percentile (default: {DEFAULT_PERCENTILE:g})")  # fmt: skip
 

@@ -84,23 +84,23 @@ def _absorb(model, convolution, kind: str, factor: np.ndarray, constants) -> boo
         per_group //= groups
     elif groups > 1:
         return False  # a kernel's axis then counts channels of one group only
-    factor = _per_channel(factor, per_group * groups)
-    if factor is None or kernel.ndim != _RANK:
+    values = _per_channel(factor, per_group * groups)
+    if values is None or kernel.ndim != _RANK:
         return False
-    bias = np.zeros_like(factor)
+    bias = np.zeros_like(values)
     if len(convolution.input) > _BIAS and convolution.input[_BIAS]:
         bias = numpy_helper.to_array(constants[convolution.input[_BIAS]])
     if kind == "Mul":
         shape = [1] * kernel.ndim
         shape[axis] = -1
-        kernel, bias = kernel * factor.reshape(shape), bias * factor
+        kernel, bias = kernel * values.reshape(shape), bias * values
     else:
-        bias = bias + factor if kind == "Add" else bias - factor
+        bias = bias + values if kind == "Add" else bias - values
     # Under names of their own: other convolutions may share the old ones.
     stem = convolution.output[0]
-    values = [(f"{stem}/kernel_{kind}", kernel), (f"{stem}/bias_{kind}", bias)]
     del convolution.input[_KERNEL:]
-    for name, value in values:
+    for part, value in (("kernel", kernel), ("bias", bias)):
+        name = f"{stem}/{part}_{kind}"
         constant = numpy_helper.from_array(value.astype(np.float32), name)
         model.graph.initializer.append(constant)
         constants[name] = constant
