@@ -140,16 +140,11 @@ def detect_people(find, dataset, truth, args):
     folder = image_folder(dataset.records[0], truth)
     images = {image["id"]: folder / image["file_name"] for image in truth["images"]}
     if args.limit is not None:
-        images = {i: images[i] for i in first_images(dataset, args.limit)}
+        images = {i: images[i] for i in dataset.first_images(args.limit)}
     is_scored = dataset.name in DETECTION_DATASETS
     return evaluate_detector(
         find, list(images.values()), list(images), truth, is_scored=is_scored
     )
-
-
-def first_images(dataset, limit):
-    """Returns the ids of the first images in which somebody is labelled."""
-    return list(dict.fromkeys(record.image_id for record in dataset.records))[:limit]
 
 
 def find_people(dataset, truth, args, found=None):
@@ -161,8 +156,8 @@ def find_people(dataset, truth, args, found=None):
 
     labelled, image_ids = dataset.records, None
     if args.limit is not None:
-        image_ids = first_images(dataset, args.limit)
-        labelled = [record for record in labelled if record.image_id in set(image_ids)]
+        image_ids = dataset.first_images(args.limit)
+        labelled = dataset.in_first_images(args.limit).records
     if args.boxes is None and found is None:
         return labelled, labelled, image_ids
     settings = (

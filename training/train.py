@@ -65,6 +65,13 @@ def parse_args(argv=None):
         help="measure the data set's own metric (AP of COCO) on val every N epochs",
     )
     add(
+        "--overfit",
+        type=positive_int,
+        metavar="N",
+        help="learn the people of the first N images of val by heart, unaugmented, and "
+        "validate on them: can this network learn, and does int8 keep it?",
+    )
+    add(
         "--synthetic-images",
         type=positive_int,
         help="scenes to draw if need be",
@@ -98,7 +105,7 @@ def choose_dataset(dataset, data_dir):
 
 def make_recipe(args):
     """Returns the model's recipe with what the command line says otherwise."""
-    from keras_pose.trainer.recipes import quantization_aware_settings
+    from keras_pose.trainer.recipes import overfit_settings, quantization_aware_settings
     from keras_pose.trainer.run_dirs import recipe_for, with_entries_of
 
     recipe_for(args.model)  # an unknown name is to be told before anything else
@@ -107,6 +114,7 @@ def make_recipe(args):
     if args.recipe:
         recipe = with_entries_of(recipe, args.recipe)
     settings = quantization_aware_settings(recipe) if args.quantization_aware else {}
+    settings |= overfit_settings(args.overfit) if args.overfit else {}
     given = dict(
         data_dir=data_dir,
         mix=args.mix,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
 import hashlib
 from dataclasses import dataclass
@@ -54,6 +55,16 @@ class PoseDataset:
             return file_sha256(self.annotation_path)
         hashes = "".join(map(file_sha256, self.annotation_paths))
         return hashlib.sha256(hashes.encode()).hexdigest()
+
+    def first_images(self, count: int | None) -> list[int]:
+        """Returns the ids of the first images in which somebody is labelled, or of all."""
+        return list(dict.fromkeys(record.image_id for record in self.records))[:count]
+
+    def in_first_images(self, count: int | None) -> PoseDataset:
+        """Returns the same with the people of these images only."""
+        chosen = set(self.first_images(count))
+        records = [record for record in self.records if record.image_id in chosen]
+        return dataclasses.replace(self, records=records)
 
 
 def check_dataset_name(name: str) -> str:

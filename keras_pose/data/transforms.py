@@ -53,6 +53,11 @@ class Augmentation:
     color: float = 0.0
 
 
+NO_AUGMENTATION = Augmentation(
+    scale=0.0, rotation_probability=0.0, flip_probability=0.0, half_body_probability=0.0
+)
+
+
 def whole_crop(sample, input_hw):
     """Sets the crop around the box; the TensorFlow twin of `geometry.box_to_crop`."""
     box = tf.cast(sample["box_xywh"], tf.float32)

@@ -118,18 +118,23 @@ def fit(recipe: Recipe, run_dir, devices: str = "auto") -> Path:
 def _open_source(recipe: Recipe, split: str, global_batch: int) -> PersonSource:
     """Opens the people of a split, or draws them."""
     if recipe.dataset == "synthetic" and not (recipe.data_dir or recipe.skeleton):
+        if recipe.overfit_images:
+            return synthetic_source(recipe.overfit_images, recipe.seed, "val")
         share = 1.0 if split == "train" else 0.1
         num_images = max(1, round(share * recipe.synthetic_images))
         if recipe.max_steps:  # a smoke run need not draw what it will not see
             num_images = min(num_images, recipe.max_steps * global_batch)
         return synthetic_source(num_images, recipe.seed, split)
     mix = _mix(recipe)
-    datasets = open_train(mix) if split == "train" else [open_val(mix)]
-    sources = [
-        records_source(dataset.records, dataset.skeleton).without_broken_images()
-        for dataset in datasets
-    ]
-    return mix_sources(sources, mix.shares if split == "train" else ())
+    if recipe.overfit_images:
+        return _readable(open_val(mix).in_first_images(recipe.overfit_images))
+    if split == "val":
+        return _readable(open_val(mix))
+    return mix_sources([_readable(people) for people in open_train(mix)], mix.shares)
+
+
+def _readable(dataset: PoseDataset) -> PersonSource:
+    return records_source(dataset.records, dataset.skeleton).without_broken_images()
 
 
 def _mix(recipe: Recipe) -> Mix:
@@ -242,7 +247,10 @@ def _make_callbacks(recipe, plan, run_dir, contract, network, model):
 
 def _measuring_callback(recipe, plan, contract, model):
     """Measures the first of the data set's metrics: ground-truth boxes, no flip test."""
-    dataset = open_measured(_mix(recipe))
+    whole = open_measured(_mix(recipe))
+    num_images = recipe.overfit_images or None
+    dataset = whole.in_first_images(num_images)
+    image_ids = whole.first_images(num_images) if num_images else None
     metric = measurable_metrics(dataset)[0]
     figure = METRICS[metric].columns[0]
     print(
@@ -250,14 +258,16 @@ def _measuring_callback(recipe, plan, contract, model):
         "epochs"
     )
     return callbacks.MeasureMetric(
-        _measure_function(model, contract, dataset, metric, figure),
+        _measure_function(model, contract, dataset, image_ids, metric, figure),
         recipe.ap_every,
         plan.epochs,
         f"val_{figure.lower()}",
     )
 
 
-def _measure_function(model, contract: Contract, dataset: PoseDataset, metric, figure):
+def _measure_function(
+    model, contract: Contract, dataset: PoseDataset, image_ids, metric, figure
+):
     """Returns a function that measures a figure of the model as it stands."""
     predict = PoseModel.from_keras(model, contract).predict
     truth = coco_ground_truth(dataset)
@@ -272,6 +282,7 @@ def _measure_function(model, contract: Contract, dataset: PoseDataset, metric, f
             skeleton=dataset.skeleton,
             nms="hard" if dataset.skeleton.oks_sigmas else "off",
             progress=False,
+            image_ids=image_ids,
         )
         return result.stats[figure]
 
@@ -286,6 +297,10 @@ def _print_facts(recipe, plan, model, strategy, sources, done):
         kind = "drawn now"
     counts = {split: len(source) for split, source in sources.items()}
     print(f"data set    {recipe.dataset}, {kind}: {counts} people")
+    if recipe.overfit_images:
+        print(
+            "overfit     both are the first images of val: a score is of what was learned"
+        )
     if not mix.is_single:
         quotas = sources["train"].set_quotas.tolist()
         print(f"mix         {dict(zip(mix.names, quotas, strict=True))} samples an epoch")

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from keras_pose.codecs import CODECS
-from keras_pose.data.transforms import Augmentation
+from keras_pose.data.transforms import NO_AUGMENTATION, Augmentation
 from keras_pose.losses import LOSSES
 from keras_pose.trainer.family_recipes import (
     FAMILY_SETTINGS,
@@ -59,6 +59,8 @@ class Recipe:
         synthetic_images: scenes to draw, where people are drawn.
         max_steps: stop after so many steps in all; 0 for no limit.
         ap_every: epochs between measurements of AP on `val`; 0 for never.
+        overfit_images: train and validate on the people of the first so many images of
+            `val`, to see that a network can learn; 0 for `train` and `val` as they are.
         quantization_aware: round weights and tensors to int8 while training, see
             `models.fake_quantization`. Fine-tunes `weights`; the last resort.
         seed: of initial weights, order and augmentation.
@@ -87,6 +89,7 @@ class Recipe:
     synthetic_images: int = 2000
     max_steps: int = 0
     ap_every: int = 0
+    overfit_images: int = 0
     quantization_aware: bool = False
     seed: int = 0
 
@@ -105,6 +108,7 @@ class Recipe:
         for name in (
             "max_steps",
             "ap_every",
+            "overfit_images",
             "warmup_steps",
             "weight_decay",
             "clip_norm",
@@ -201,6 +205,15 @@ def quantization_aware_settings(recipe) -> dict[str, Any]:
         "epochs": max(1, recipe.epochs // 20),
         "learning_rate": recipe.learning_rate / 10,
         "warmup_steps": 0,
+    }
+
+
+def overfit_settings(num_images: int) -> dict[str, Any]:
+    """Returns what learning a few images by heart changes of a pose recipe."""
+    return {
+        "overfit_images": num_images,
+        "augmentation": NO_AUGMENTATION,
+        "weight_decay": 0.0,
     }
 
 

@@ -78,15 +78,13 @@ def _open_boxes(contract, dataset, data_dir, limit) -> Validation:
 def _open_poses(contract, dataset, data_dir, limit) -> Validation:
     people = for_model(open_measured(parse_mix(dataset, data_dir)), contract.skeleton)
     metric = measurable_metrics(people)[0]
-    image_ids = list(dict.fromkeys(record.image_id for record in people.records))[:limit]
-    chosen = set(image_ids)
-    records = [record for record in people.records if record.image_id in chosen]
+    records = people.in_first_images(limit).records
     options: dict[str, Any] = {
         "metrics": (metric,),
         "skeleton": people.skeleton,
         "nms": "hard" if people.skeleton.oks_sigmas else "off",
         "progress": False,
-        "image_ids": image_ids,
+        "image_ids": people.first_images(limit),
     }
     figure = METRICS[metric].columns[0]
     return Validation(

@@ -178,16 +178,15 @@ def _evaluate_pose(path, data, keypoints_path) -> dict[str, Any]:
     model = load_model(path)
     whole = open_dataset(data["dataset"], data["data_dir"], data["split"])
     dataset = for_model(whole, model.contract.skeleton)
-    records, image_ids = _first(dataset.records, data["limit"])
     result = evaluate(
         model.predict,
         model.contract,
-        records,
+        dataset.in_first_images(data["limit"]).records,
         coco_ground_truth(dataset),
         metrics=whole.metrics if dataset is whole else measurable_metrics(dataset),
         skeleton=dataset.skeleton,
         flip_test=data["flip_test"],
-        image_ids=image_ids,
+        image_ids=dataset.first_images(data["limit"]) if data["limit"] else None,
     )
     _save_keypoints(keypoints_path, result.measured, model.contract)
     is_subset = data["limit"] is not None
@@ -200,14 +199,6 @@ def _evaluate_pose(path, data, keypoints_path) -> dict[str, Any]:
         "protocol": stamp.describe_data(protocol),
         "measurement": stamp.Measurement.of(result, protocol).to_dict(),
     }
-
-
-def _first(records, limit):
-    """Keeps the people of the first images in which somebody is labelled."""
-    if limit is None:
-        return records, None
-    image_ids = list(dict.fromkeys(record.image_id for record in records))[:limit]
-    return [record for record in records if record.image_id in set(image_ids)], image_ids
 
 
 def _save_keypoints(path, measured, contract) -> None:

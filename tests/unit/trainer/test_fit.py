@@ -14,11 +14,16 @@ from scipy.io import savemat
 
 from keras_pose.activation_ranges import read_ranges
 from keras_pose.contract import read_contract, save_keras_model
+from keras_pose.data.mixing import open_val, parse_mix
 from keras_pose.normalization import IMAGENET, Normalization
 from keras_pose.runs import read_progress
 from keras_pose.runtime.keras_backend import load_network
 from keras_pose.trainer import fit
-from keras_pose.trainer.recipes import get_recipe, quantization_aware_settings
+from keras_pose.trainer.recipes import (
+    get_recipe,
+    overfit_settings,
+    quantization_aware_settings,
+)
 from keras_pose.trainer.run_dirs import open_run_dir, read_recipe
 from keras_pose.weights.carried import Carried, carry, contract_of
 from keras_pose.weights.creation import create_model
@@ -127,6 +132,39 @@ def test_ap_is_measured_on_the_validation_split(tmp_path, monkeypatch):
     run_dir = fit.fit(recipe, tmp_path / "run")
     rows = list(csv.DictReader((run_dir / "log.csv").open()))
     assert 0 <= float(rows[-1]["val_ap"]) <= 1
+
+
+def test_a_few_images_are_learned_by_heart(tmp_path, capsys):
+    from keras_pose.data.synthetic import write_coco_dataset
+
+    data_dir = _write_val_only(tmp_path / "data", write_coco_dataset)
+    settings = overfit_settings(2) | {"data_dir": str(data_dir), "ap_every": 9}
+    recipe = _recipe(**settings | {"epochs": 9, "learning_rate": 3e-3})
+    people = open_val(parse_mix("synthetic", str(data_dir))).in_first_images(2).records
+    assert 0 < len({person.image_id for person in people}) <= 2
+
+    run_dir = fit.fit(recipe, tmp_path / "run")
+
+    counts = {"train": len(people), "val": len(people)}
+    assert f"{counts} people" in capsys.readouterr().out
+    rows = list(csv.DictReader((run_dir / "log.csv").open()))
+    assert float(rows[-1]["loss"]) < 0.7 * float(rows[0]["loss"])
+    assert 0 <= float(rows[-1]["val_ap"]) <= 1
+
+
+def _write_val_only(folder, write):
+    """Draws a training split that nobody is to read, and a validation split."""
+    write(folder, 1, split="train")
+    write(folder, 4, split="val")
+    (folder / "annotations" / "person_keypoints_train2017.json").write_text("{}")
+    return folder
+
+
+def test_drawn_people_can_be_learned_by_heart(tmp_path):
+    recipe = _recipe(**overfit_settings(3))
+    sources = [fit._open_source(recipe, split, 4) for split in ("train", "val")]
+    np.testing.assert_array_equal(sources[0].keypoints_xy, sources[1].keypoints_xy)
+    assert len(sources[0].images) == 3
 
 
 def _write_mpii(folder, num_people):
