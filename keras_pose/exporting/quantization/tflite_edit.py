@@ -100,6 +100,9 @@ def with_integer_products(content: bytes, float_ops: Collection[str] = ()) -> by
             continue
         product.inputs = np.array(factors, np.int32)
         product.outputs = after[0].outputs
+        # It is still called as in the float file.
+        integers = graph.tensors[product.outputs[0]]
+        integers.name, graph.tensors[result].name = name.encode(), integers.name
         graph.operators.remove(after[0])
     _drop_unread(model)
     return pack(model)

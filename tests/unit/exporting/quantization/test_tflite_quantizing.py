@@ -188,6 +188,7 @@ def test_products_of_what_is_cut_out_are_products_of_integers(weighed, exported,
     path = write(quantize(weighed, exported.crops, INT8), tmp_path)
     counts = op_counts(path)
     assert counts["MUL"] == 1
+    assert set(quantizable_ops(weighed)) <= set(tensor_names(path.read_bytes()).values())
     # The pixels; nothing is brought to another scale, nor into float and back.
     assert counts["QUANTIZE"] == 1
     assert "DEQUANTIZE" not in counts
