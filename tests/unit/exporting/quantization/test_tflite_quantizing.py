@@ -12,6 +12,7 @@ from keras_pose.exporting.graphs.flatbuffer import (
     float_ops,
     num_per_channel_weights,
     op_counts,
+    pack,
 )
 from keras_pose.exporting.quantization.forced_ranges import with_int8_ranges
 from keras_pose.exporting.quantization.ranges import RangeRule
@@ -19,6 +20,7 @@ from keras_pose.exporting.quantization.tflite_edit import (
     output_indices,
     parse,
     tensor_names,
+    with_integer_products,
     without_pixel_cast,
 )
 from keras_pose.exporting.quantization.tflite_quantizing import (
@@ -188,11 +190,25 @@ def test_products_of_what_is_cut_out_are_products_of_integers(weighed, exported,
     path = write(quantize(weighed, exported.crops, INT8), tmp_path)
     counts = op_counts(path)
     assert counts["MUL"] == 1
-    assert set(quantizable_ops(weighed)) <= set(tensor_names(path.read_bytes()).values())
     # The pixels; nothing is brought to another scale, nor into float and back.
     assert counts["QUANTIZE"] == 1
     assert "DEQUANTIZE" not in counts
     assert_close(path, write(weighed, tmp_path, "float.tflite"), exported.crops)
+
+
+def test_products_of_integers_are_called_as_the_float_ones(weighed, exported):
+    (name,) = [name for name in quantizable_ops(weighed) if "weighed" in name]
+    model = parse(quantize(weighed, exported.crops, INT8, [name]))
+    tensors, operators = model.subgraphs[0].tensors, model.subgraphs[0].operators
+    (product,) = [op for op in operators if tensors[op.outputs[0]].name.decode() == name]
+    # So the quantizer calls what it makes of Lite-HRNet's products.
+    (after,) = [op for op in operators if product.outputs[0] in op.inputs]
+    tensors[after.outputs[0]].name = b"tfl.quantize"
+
+    names = tensor_names(with_integer_products(pack(model)))
+
+    assert name in names.values()
+    assert "tfl.quantize" not in names.values()
 
 
 def test_products_that_are_meant_to_be_float_stay_float(weighed, exported, tmp_path):
