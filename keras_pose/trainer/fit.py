@@ -302,8 +302,10 @@ def _print_facts(recipe, plan, model, strategy, sources, done):
             "overfit     both are the first images of val: a score is of what was learned"
         )
     if not mix.is_single:
-        quotas = sources["train"].set_quotas.tolist()
-        print(f"mix         {dict(zip(mix.names, quotas, strict=True))} samples an epoch")
+        if not recipe.overfit_images:  # they are of the validating set alone
+            quotas = sources["train"].set_quotas.tolist()
+            shares = dict(zip(mix.names, quotas, strict=True))
+            print(f"mix         {shares} samples an epoch")
         print(f"validation  on {validating_name(mix)}")
     num_params = f"{count_params(model):,} parameters"
     print(f"model       {recipe.model}, input {recipe.input_hw}, {num_params}")

@@ -167,6 +167,16 @@ def test_drawn_people_can_be_learned_by_heart(tmp_path):
     assert len(sources[0].images) == 3
 
 
+def test_images_to_learn_by_heart_are_of_the_set_that_a_mix_validates_on(
+    mix_recipe, tmp_path, capsys
+):
+    recipe = mix_recipe.override(**overfit_settings(1) | {"epochs": 1})
+    fit.fit(recipe, tmp_path / "run")
+    said = capsys.readouterr().out
+    assert "overfit" in said
+    assert "samples an epoch" not in said
+
+
 def _write_mpii(folder, num_people):
     """People of one joint pattern, on noise, in the form that HRNet's code reads."""
     rng = np.random.default_rng(0)
