@@ -20,8 +20,8 @@ Lite-HRNet's branches meet. For those a convolution of one weight, 1, is put in 
 Means of square blocks have no integer kernel in XNNPACK, either, and keep the scale of
 what they average; as convolutions that divide by the number of pixels they have both.
 
-Keras writes the exact GELU with the complement of the error function, which ONNX has not;
-with the error function itself it is the pattern that ONNX Runtime runs as one operator.
+Keras writes the exact GELU with the complement of the error function, which ONNX has not.
+It has the error function itself.
 
 Pads stay: XNNPACK folds them into the convolution that follows (measured: the two take as
 long as the convolution alone), and no "same" convolution with stride 2 is padded alike on
