@@ -45,7 +45,7 @@ def errors_of(
     with tempfile.TemporaryDirectory() as folder:
         suffix = conversion.suffix
         paths = Path(folder) / f"float32{suffix}", Path(folder) / f"int8{suffix}"
-        for path, content in zip(paths, (conversion.float_bytes, int8), strict=True):
+        for path, content in zip(paths, (conversion.calibrated_bytes, int8), strict=True):
             path.write_bytes(content)
         return measure_layer_errors(*paths, conversion.crops[:num_images], names)
 

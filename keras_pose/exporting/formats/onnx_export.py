@@ -19,10 +19,12 @@ from keras_pose.contract import TensorSpec
 from keras_pose.detector_contract import ModelContract
 from keras_pose.exporting.errors import ExportError, layer_of_scope
 from keras_pose.exporting.float_graph.decoding import decoded_contract
+from keras_pose.exporting.float_graph.equalized import equalized
 from keras_pose.exporting.float_graph.lean import onnx_twin
 from keras_pose.exporting.float_graph.onnx_folding import fold_into_convolutions
 from keras_pose.exporting.float_graph.serving import in_float32, serving_function
 from keras_pose.exporting.formats.writing import Draft, Export, runnable, write_export
+from keras_pose.exporting.quantization.calibration import check_calibration
 from keras_pose.exporting.quantization.onnx_quantizing import (
     collect_onnx_ranges,
     in_float16,
@@ -50,6 +52,8 @@ class OnnxConversion:
         batch: images the files take at a time.
         with_decode: return keypoints instead of what the codec decodes.
         opset: version of the ONNX operators, one of `OPSETS`.
+        equalizes: bring the channels of an int8 file's tensors to like ranges first, see
+            `float_graph.equalized`.
 
     Raises:
         ValueError: for another opset.
@@ -61,6 +65,7 @@ class OnnxConversion:
     batch: int = 1
     with_decode: bool = False
     opset: int = DEFAULT_OPSET
+    equalizes: bool = True
 
     suffix = ".onnx"
 
@@ -77,8 +82,21 @@ class OnnxConversion:
         )
 
     @cached_property
+    def calibrated_bytes(self) -> bytes:
+        """The float32 file that int8 is made of."""
+        check_calibration(self.crops, self.contract.input_hw)
+        network = self.model
+        if self.equalizes:
+            network = equalized(self.model, self.contract, self.crops)
+        if network is self.model:
+            return self.float_bytes
+        return float_onnx_bytes(
+            network, self.contract, self.batch, self.with_decode, self.opset
+        )
+
+    @cached_property
     def collector(self) -> RangeCollector:
-        return collect_onnx_ranges(self.float_bytes, self.crops)
+        return collect_onnx_ranges(self.calibrated_bytes, self.crops)
 
     def quantized(
         self,
@@ -103,7 +121,7 @@ class OnnxConversion:
             # Whatever the method, maxima of the outputs are not clipped.
             extremes = self.collector.ranges()
             ranges |= {name: extremes[name] for name in outputs}
-            return in_int8(self.float_bytes, ranges, outputs, float_ops)
+            return in_int8(self.calibrated_bytes, ranges, outputs, float_ops)
         return self.float_bytes
 
     def describe(

@@ -26,13 +26,17 @@ from keras_pose.contract import Contract, TensorSpec
 from keras_pose.detector_contract import ModelContract
 from keras_pose.exporting.errors import ExportError, layer_of_scope
 from keras_pose.exporting.float_graph.decoding import decoded_contract
+from keras_pose.exporting.float_graph.equalized import equalized
 from keras_pose.exporting.float_graph.lean import tflite_twin
 from keras_pose.exporting.float_graph.serving import SIGNATURE, in_float32, serving_function
 from keras_pose.exporting.formats.writing import Draft, Export, runnable, write_export
 from keras_pose.exporting.graphs.flatbuffer import custom_ops, float_ops
 from keras_pose.exporting.quantization import tflite_edit as edit
 from keras_pose.exporting.quantization.attention import attention_ops
-from keras_pose.exporting.quantization.calibration import NUM_CHECK_CROPS
+from keras_pose.exporting.quantization.calibration import (
+    NUM_CHECK_CROPS,
+    check_calibration,
+)
 from keras_pose.exporting.quantization.known_ranges import ranges_by_tensor
 from keras_pose.exporting.quantization.ranges import (
     EXTREMES,
@@ -67,6 +71,8 @@ class TFLiteConversion:
         with_decode: return keypoints instead of what the codec decodes.
         integers_only: in int8 files compute attention in integers, too, see
             `quantization.attention`; int8_per_tensor and int16x8 always do.
+        equalizes: bring the channels of integer files' tensors to like ranges first, see
+            `float_graph.equalized`.
     """
 
     model: Any
@@ -75,6 +81,7 @@ class TFLiteConversion:
     batch: int = 1
     with_decode: bool = False
     integers_only: bool = False
+    equalizes: bool = True
 
     suffix = ".tflite"
 
@@ -83,13 +90,24 @@ class TFLiteConversion:
         return float_tflite_bytes(self.model, self.contract, self.batch, self.with_decode)
 
     @cached_property
+    def calibrated_bytes(self) -> bytes:
+        """The float32 file that integer files are made of."""
+        check_calibration(self.crops, self.contract.input_hw)
+        network = self.model
+        if self.equalizes:
+            network = equalized(self.model, self.contract, self.crops)
+        if network is self.model:
+            return self.float_bytes
+        return float_tflite_bytes(network, self.contract, self.batch, self.with_decode)
+
+    @cached_property
     def trained_ranges(self) -> dict[str, Range]:
         """Ranges that came with the model from quantization-aware training, by tensor."""
-        return ranges_by_tensor(self.float_bytes, ranges_of(self.model))
+        return ranges_by_tensor(self.calibrated_bytes, ranges_of(self.model))
 
     @cached_property
     def collector(self) -> RangeCollector:
-        return collect_ranges(self.float_bytes, self.crops)
+        return collect_ranges(self.calibrated_bytes, self.crops)
 
     @cached_property
     def _attention(self) -> list[str]:
@@ -121,7 +139,7 @@ class TFLiteConversion:
         float_ops = self.float_ops_of(quantization, float_ops)
         known = self.trained_ranges if known_ranges is None else known_ranges
         return quantize(
-            self.float_bytes, self.crops, settings, float_ops, self.collector, known
+            self.calibrated_bytes, self.crops, settings, float_ops, self.collector, known
         )
 
     def describe(
@@ -151,7 +169,9 @@ class TFLiteConversion:
             temporary.write_bytes(content)
             contract = self.describe(temporary, quantization, float_ops)
             few = self.crops[:NUM_CHECK_CROPS]
-            rounding = weight_error(self.float_bytes, few, quantization)
+            is_integer = quantization in INTEGER_FORMATS
+            network = self.calibrated_bytes if is_integer else self.float_bytes
+            rounding = weight_error(network, few, quantization)
             return Draft(contract, twin, rounding, is_measured)
 
         reference = runnable(self.model, self.contract)

@@ -23,7 +23,7 @@ from keras_pose.runtime.loading import open_model
 def conversion():
     model = imbalanced_model()
     contract = keras_contract(model, CODEC, SKELETON, BGR)
-    return TFLiteConversion(model, contract, smooth_crops(12))
+    return TFLiteConversion(model, contract, smooth_crops(12), equalizes=False)
 
 
 def _agreement(conversion):

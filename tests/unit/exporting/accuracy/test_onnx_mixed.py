@@ -19,7 +19,7 @@ from keras_pose.runtime.loading import open_model
 def conversion():
     model = imbalanced_model()
     contract = keras_contract(model, CODEC, SKELETON, BGR)
-    return OnnxConversion(model, contract, smooth_crops(12))
+    return OnnxConversion(model, contract, smooth_crops(12), equalizes=False)
 
 
 @pytest.fixture(scope="module")

@@ -32,7 +32,10 @@ def kernels(content):
 def imbalanced():
     model = imbalanced_model()
     return TFLiteConversion(
-        model, keras_contract(model, CODEC, SKELETON, BGR), smooth_crops(4)
+        model,
+        keras_contract(model, CODEC, SKELETON, BGR),
+        smooth_crops(4),
+        equalizes=False,
     )
 
 

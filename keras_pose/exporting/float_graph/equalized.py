@@ -1,0 +1,38 @@
+"""The network that integer files are made of: its channels have like ranges."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_pose.activation_ranges import ranges_of
+from keras_pose.detector_contract import ModelContract
+from keras_pose.exporting.float_graph.serving import in_float32
+from keras_pose.models.equalization import equalize_channels
+
+# Crops that channels' ranges are measured on. Calibration starts with those least alike.
+NUM_CROPS = 64
+
+
+def equalized(model, contract: ModelContract, crops) -> Any:
+    """Brings the channels of each tensor to like ranges, see `models.equalization`.
+
+    Args:
+        model: Keras model of normalised images; it stays as it is.
+        contract: that of the model, with its normalisation.
+        crops: (N, H, W, 3) uint8; those that calibrate.
+
+    Returns:
+        A copy that gives what the model gives, to the bit; or the model itself, where no
+        channel changes, and where ranges are known from training: they are of its tensors.
+    """
+    if ranges_of(model) or contract.normalization is None:
+        return model
+    copy = in_float32(model)
+    if copy is model:
+        copy = keras.models.clone_model(model)
+        copy.set_weights(model.get_weights())
+    images = contract.normalization(np.asarray(crops[:NUM_CROPS])).astype(np.float32)
+    return copy if equalize_channels(copy, images) else model

@@ -1,0 +1,75 @@
+"""Integer files of networks whose channels could not share a scale as they are."""
+
+import numpy as np
+import pytest
+from exported_files import BGR, CODEC, SKELETON, smooth_crops
+from imbalanced_model import BAD_LAYER, imbalanced_model
+
+from keras_pose.activation_ranges import carry_ranges
+from keras_pose.contract import keras_contract
+from keras_pose.exporting.comparison import relative_error
+from keras_pose.exporting.float_graph.equalized import equalized
+from keras_pose.exporting.formats.onnx_export import OnnxConversion
+from keras_pose.exporting.formats.tflite import TFLiteConversion
+from keras_pose.runtime.loading import open_model
+
+
+@pytest.fixture
+def model():
+    return imbalanced_model()
+
+
+@pytest.fixture
+def contract(model):
+    return keras_contract(model, CODEC, SKELETON, BGR)
+
+
+def _predict(conversion, content, name, folder):
+    path = folder / f"{name}{conversion.suffix}"
+    path.write_bytes(content)
+    return open_model(path, conversion.describe(path, name)).predict(conversion.crops)
+
+
+@pytest.mark.parametrize("kind", [TFLiteConversion, OnnxConversion])
+def test_int8_keeps_small_channels_beside_large_ones(kind, model, contract, tmp_path):
+    crops = smooth_crops(12)
+    lost = {}
+    for equalizes in (True, False):
+        conversion = kind(model, contract, crops, equalizes=equalizes)
+        expected = _predict(conversion, conversion.float_bytes, "float32", tmp_path)
+        actual = _predict(conversion, conversion.quantized("int8"), "int8", tmp_path)
+        lost[equalizes] = relative_error(actual, expected)
+    assert lost[True] < 0.1
+    assert lost[False] > 0.3
+
+
+@pytest.mark.parametrize("kind", [TFLiteConversion, OnnxConversion])
+def test_float_file_behind_them_gives_what_the_network_gives(
+    kind, model, contract, tmp_path
+):
+    conversion = kind(model, contract, smooth_crops(6))
+    plain, equal = (
+        _predict(conversion, content, "float32", tmp_path)
+        for content in (conversion.float_bytes, conversion.calibrated_bytes)
+    )
+    assert conversion.float_bytes != conversion.calibrated_bytes
+    np.testing.assert_array_equal(plain, equal)
+
+
+def test_the_model_itself_is_not_touched(model, contract):
+    before = model.get_weights()
+    copy = equalized(model, contract, smooth_crops(6))
+    assert copy is not model
+    for old, new in zip(before, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(new, old)
+
+
+def test_ranges_of_training_are_of_the_network_as_it_is(model, contract):
+    carry_ranges(model, {BAD_LAYER: (0.0, 1000.0)})
+    assert equalized(model, contract, smooth_crops(6)) is model
+
+
+def test_crops_that_do_not_fit_are_refused(model, contract):
+    crops = np.zeros((4, 8, 8, 3), np.uint8)
+    with pytest.raises(ValueError, match=r"\(N, 32, 24, 3\) uint8, got \(4, 8, 8, 3\)"):
+        TFLiteConversion(model, contract, crops).quantized("int8")
