@@ -41,6 +41,8 @@ def parse_args(argv=None):
     options.add_calibration_options(parser)
     add("--images", type=positive_int, default=16, metavar="N",
         help="of the crops, how many to measure on (default: 16)")  # fmt: skip
+    add("--unequalized", action="store_true",
+        help="leave the ranges of channels as training left them")  # fmt: skip
     add("--per-tensor", action="store_true", help="one scale for all channels of weights")
     add("--top", type=positive_int, default=20, metavar="N", help="rows to print")
     add("--output", type=Path, metavar="FOLDER")
@@ -66,7 +68,9 @@ def main(argv=None):
     folder = args.output or source.default_output(quantization, ".tflite").parent
     check_writable(folder)
     crops = options.make_crops(args, source, [quantization])
-    conversion = TFLiteConversion(source.model, source.contract, crops)
+    conversion = TFLiteConversion(
+        source.model, source.contract, crops, equalizes=not args.unequalized
+    )
     content = conversion.quantized(quantization, range_rule=rule)
     print(report_layer_errors(conversion, content, folder, args.images, args.top))
 

@@ -34,6 +34,8 @@ _MAX_EXPONENT = 10
 _NORM = 8
 _STEPS = 300
 _BATCH = 8
+# Crops to measure ranges on, for those who have more; the strongest of these count.
+NUM_CROPS = 64
 
 _CONVOLUTIONS = (layers.Conv2D, layers.DepthwiseConv2D, layers.Conv2DTranspose)
 _WITH_KERNEL = (*_CONVOLUTIONS, layers.Dense)
@@ -258,12 +260,13 @@ def fit_exponents(groups: list[np.ndarray], peaks: list[np.ndarray]) -> dict[int
 def _peaks(network, tensors, images) -> list[np.ndarray]:
     """Returns the (C,) highest magnitude of each channel of each tensor, on any image."""
     highest = [_Peaks(name=f"peaks-of-channels-{i}")(x) for i, x in enumerate(tensors)]
-    probe = keras.Model(network.inputs, highest)
+    (image,) = network.inputs
+    probe = keras.Model(image, highest)
     peaks = [np.zeros(x.shape[-1]) for x in tensors]
     for start in range(0, len(images), _BATCH):
-        found = probe.predict_on_batch(images[start : start + _BATCH])
+        found = probe(images[start : start + _BATCH], training=False)
         peaks = [
-            np.maximum(peak, new.max(axis=0))
+            np.maximum(peak, ops.convert_to_numpy(new).max(axis=0))
             for peak, new in zip(peaks, found, strict=True)
         ]
     return peaks

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from keras_pose.codecs import CODECS
@@ -32,6 +33,7 @@ from keras_pose.losses import LOSSES
 from keras_pose.metrics import METRICS, evaluate, measurable_metrics
 from keras_pose.metrics.streaming import StreamingPCK
 from keras_pose.models.complexity import count_params
+from keras_pose.models.equalization import NUM_CROPS, equalize_channels
 from keras_pose.models.fake_quantization import fake_quantized
 from keras_pose.normalization import Normalization
 from keras_pose.runs import (
@@ -101,6 +103,12 @@ def fit(recipe: Recipe, run_dir, devices: str = "auto") -> Path:
     )
     open_run_dir(run_dir, recipe)  # not before all is well: it would stay behind
     _print_facts(recipe, plan, model, strategy, sources, done)
+    if recipe.quantization_aware and not (run_dir / LAST_NAME).exists():
+        _equalize(
+            network,
+            _training_batches(recipe, plan, sources["train"], contract, model, 0),
+            plan.global_batch,
+        )
     model.fit(
         _training_batches(recipe, plan, sources["train"], contract, model, done),
         steps_per_epoch=plan.steps_per_epoch,
@@ -215,6 +223,14 @@ def _training_batches(recipe, plan, source, contract, model, epochs_done):
         start_batch=epochs_done * plan.steps_per_epoch,
         num_outputs=len(model.outputs),
     )
+
+
+def _equalize(network, batches, batch_size: int) -> None:
+    """Lets training with rounding inside start from what calibrated files are made of."""
+    few = batches.take(math.ceil(NUM_CROPS / batch_size))
+    images = np.concatenate([image.numpy() for image, *_ in few])[:NUM_CROPS]
+    count = equalize_channels(network, images)
+    print(f"equalized   {count} channels of weights, see models/equalization.py")
 
 
 def _validation_batches(recipe, plan, source, contract, model):

@@ -10,10 +10,7 @@ import numpy as np
 from keras_pose.activation_ranges import ranges_of
 from keras_pose.detector_contract import ModelContract
 from keras_pose.exporting.float_graph.serving import in_float32
-from keras_pose.models.equalization import equalize_channels
-
-# Crops that channels' ranges are measured on. Calibration starts with those least alike.
-NUM_CROPS = 64
+from keras_pose.models.equalization import NUM_CROPS, equalize_channels
 
 
 def equalized(model, contract: ModelContract, crops) -> Any:
@@ -22,7 +19,8 @@ def equalized(model, contract: ModelContract, crops) -> Any:
     Args:
         model: Keras model of normalised images; it stays as it is.
         contract: that of the model, with its normalisation.
-        crops: (N, H, W, 3) uint8; those that calibrate.
+        crops: (N, H, W, 3) uint8; the first are measured on. Those chosen to calibrate
+            begin with who are least alike.
 
     Returns:
         A copy that gives what the model gives, to the bit; or the model itself, where no
