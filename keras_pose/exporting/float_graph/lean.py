@@ -17,6 +17,10 @@ A rectifier that stands by itself has no integer kernel in XNNPACK; one behind a
 is part of it. Converters put it there unless others read the unrectified sum, as where
 Lite-HRNet's branches meet. For those a convolution of one weight, 1, is put in between.
 
+A batch norm that no convolution takes in, as in pre-activation blocks, becomes a product
+and a sum, with a rounding each in int8, and one scale for the factors of all channels. As a
+convolution of one weight a channel it rounds once, and has a scale for each.
+
 Means of square blocks have no integer kernel in XNNPACK, either, and keep the scale of
 what they average; as convolutions that divide by the number of pixels they have both.
 
@@ -40,6 +44,8 @@ from keras_pose.models.own_layers import ResizeAlignedCorners
 
 # Delegates take few inputs at a concatenation (XNNPACK: 5), so each step doubles.
 BLOCK = 2
+
+_CONVOLUTIONS = (layers.Conv2D, layers.DepthwiseConv2D, layers.Conv2DTranspose)
 
 
 class _Upsampling(layers.Layer):
@@ -109,6 +115,25 @@ class CarriedReLU(layers.Layer):
         return tf.nn.relu(tf.nn.depthwise_conv2d(x, one, [1, 1, 1, 1], "VALID"))
 
 
+class CarriedNorm(layers.BatchNormalization):
+    """A batch norm as a convolution of one weight a channel.
+
+    It goes by the moving statistics. Its weights are those of the norm that it is made of.
+    """
+
+    def call(self, x, training=False, mask=None):
+        """Maps (B, H, W, C) to the same shape."""
+        factor = tf.math.rsqrt(tf.convert_to_tensor(self.moving_variance) + self.epsilon)
+        if self.gamma is not None:
+            factor *= tf.convert_to_tensor(self.gamma)
+        offset = -tf.convert_to_tensor(self.moving_mean) * factor
+        if self.beta is not None:
+            offset += tf.convert_to_tensor(self.beta)
+        kernel = tf.reshape(factor, (1, 1, -1, 1))
+        scaled = tf.nn.depthwise_conv2d(x, kernel, [1, 1, 1, 1], "VALID")
+        return tf.nn.bias_add(scaled, offset)
+
+
 class BlockMean(layers.Layer):
     """Means of square blocks of pixels, by a convolution.
 
@@ -145,9 +170,11 @@ class ErfGELU(layers.Layer):
 def tflite_twin(layer: layers.Layer) -> layers.Layer | None:
     """Returns a layer that computes the same and costs less in a `.tflite` file.
 
-    The twin has the layer's name, and no weights, as the layer has none. None for all
-    layers that are lean.
+    The twin has the layer's name, and weights if the layer has any. None for all layers
+    that are lean.
     """
+    if _is_lone_norm(layer):
+        return CarriedNorm.from_config(layer.get_config() | {"dtype": "float32"})
     if _is_lone_relu(layer):
         return CarriedReLU(name=layer.name, dtype="float32")
     if isinstance(layer, ResizeAlignedCorners):
@@ -168,6 +195,19 @@ def _is_lone_relu(layer) -> bool:
     (source,) = layer._inbound_nodes[0].input_tensors
     readers = source._keras_history.operation._outbound_nodes
     return len(source.shape) == 4 and len(readers) > 1
+
+
+def _is_lone_norm(layer) -> bool:
+    """Tells batch norms of maps that converters leave beside a convolution."""
+    if not isinstance(layer, layers.BatchNormalization) or len(layer._inbound_nodes) != 1:
+        return False
+    (source,) = layer._inbound_nodes[0].input_tensors
+    if len(source.shape) != 4 or layer.axis not in (-1, 3):
+        return False
+    before = source._keras_history.operation
+    is_read_alone = len(before._outbound_nodes) == 1
+    is_linear = getattr(before, "activation", None) in (None, activations.linear)
+    return not (isinstance(before, _CONVOLUTIONS) and is_read_alone and is_linear)
 
 
 def _averages_blocks(layer) -> bool:

@@ -94,8 +94,8 @@ def in_float32(model, twin_of=None):
 
     Args:
         model: the network, which stays as it is.
-        twin_of: layer -> a layer without weights that takes its place in the copy, or
-            None, such as `lean.tflite_twin`.
+        twin_of: layer -> a layer with the same weights, or none as it has none, that
+            takes its place in the copy, or None, such as `lean.tflite_twin`.
     """
     twins = {layer.name: twin_of(layer) for layer in model.layers} if twin_of else {}
     is_changed = any(twin is not None for twin in twins.values())

@@ -14,6 +14,9 @@ from keras_pose.exporting.graphs.layer_names import find_layers
 # What a norm becomes that is not folded, in TFLite and in ONNX.
 _ARITHMETIC = {"MUL", "ADD", "SUB", "DIV", "Mul", "Add", "Sub", "Div"}
 _ARITHMETIC |= {"BatchNormalization"}
+# A norm as a convolution of its own, see `float_graph.lean`: of one pixel and one channel.
+_CARRIER = "DEPTHWISE_CONV_2D"
+_CARRIER_KERNEL = (1, 1, 1)
 _UNPACKING = ("DEQUANTIZE", "DequantizeLinear")
 
 
@@ -38,7 +41,12 @@ def unfolded_batch_norms(
     constants = _constants(graph)
     found: dict[str, tuple[str, ...]] = {}
     for operator in graph.operators:
-        if operator.kind in _ARITHMETIC and constants.intersection(operator.inputs):
+        given = constants.intersection(operator.inputs)
+        is_arithmetic = operator.kind in _ARITHMETIC and given
+        is_carrier = operator.kind == _CARRIER and any(
+            graph.tensors[key].shape[:3] == _CARRIER_KERNEL for key in given
+        )
+        if is_arithmetic or is_carrier:
             (output,) = graph.outputs_of(operator)
             for layer in find_layers(output.name, batch_norms):
                 found[layer] = (*found.get(layer, ()), operator.kind)

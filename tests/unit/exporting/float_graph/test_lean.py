@@ -8,6 +8,7 @@ from keras_pose.contract import keras_contract
 from keras_pose.exporting.float_graph.lean import (
     BlockMean,
     BlockUpsampling,
+    CarriedNorm,
     CarriedReLU,
     onnx_twin,
     tflite_twin,
@@ -113,6 +114,33 @@ def test_a_rectifier_of_what_others_read_is_carried_by_a_convolution():
     # Alone, it becomes part of the sum by itself.
     alone = rectified(is_shared=False)
     assert in_float32(alone, tflite_twin) is alone
+
+
+def normalised(before_norm):
+    """A batch norm with statistics of its own, behind what is asked for."""
+    image = keras.Input((4, 6, 3), name="image")
+    x = layers.Conv2D(5, 3, padding="same", name="conv")(image)
+    x = layers.BatchNormalization(name="norm")(before_norm(x))
+    model = keras.Model(image, layers.Conv2D(2, 1, name="head")(x), name="toy")
+    rng = np.random.default_rng(1)
+    norm = model.get_layer("norm")
+    norm.set_weights([rng.uniform(0.5, 2, weight.shape) for weight in norm.weights])
+    return model
+
+
+def test_a_norm_that_no_convolution_takes_in_is_one_itself():
+    model = normalised(lambda x: layers.Add(name="sum")([x, layers.ReLU()(x)]))
+    images = np.random.default_rng(0).standard_normal((2, 4, 6, 3)).astype("float32")
+
+    lean = in_float32(model, tflite_twin)
+
+    assert isinstance(lean.get_layer("norm"), CarriedNorm)
+    np.testing.assert_allclose(lean(images), model(images), rtol=1e-5, atol=1e-5)
+
+
+def test_a_norm_behind_a_convolution_is_left_to_it():
+    for model in (normalised(lambda x: x), normalised(layers.DepthwiseConv2D(3))):
+        assert in_float32(model, tflite_twin) is model
 
 
 @pytest.mark.slow
