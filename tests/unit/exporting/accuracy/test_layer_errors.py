@@ -138,6 +138,7 @@ def test_a_report_holds_table_file_and_chart(conversion, tmp_path):
         "first", f"wide {BAD_LAYER}", READER, "last",
     ]  # fmt: skip
     assert float(rows[3]["isolated"]) > 0.3
+    assert f"tensor is off by {float(rows[-1]['cumulative']):.2%} in all" in text
     assert read_image(tmp_path / "layer_errors.png").std() > 0
 
 
