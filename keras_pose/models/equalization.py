@@ -153,15 +153,14 @@ class ChannelGroups:
         """
         groups = [self._groups[id(tensor)] for tensor in inputs]
         rule = None if id(layer) in self._repeated else self._rule_of(layer)
-        result = rule(layer, inputs, groups) if rule else None
+        result = rule(layer, inputs, groups, outputs[0]) if rule else None
         if result is None:
             for each in groups:
                 self._join(each, KEPT)
             for tensor in outputs:
                 self._groups[id(tensor)] = _kept(tensor)
         else:
-            (output,) = outputs
-            self._groups[id(output)] = result
+            self._groups[id(outputs[0])] = result
 
     def _rule_of(self, layer) -> Callable | None:
         """Returns what is known of layers of a kind; rules give None for exceptions."""
@@ -177,20 +176,19 @@ class ChannelGroups:
             return self._weighed
         return None
 
-    def _made_anew(self, layer, inputs, groups):
+    def _made_anew(self, layer, inputs, groups, output):
         if groups[0].ndim > 1 or not _can_rescale(layer, inputs[0]):
             return None
-        output = layer.output
         if not _is_linear(getattr(layer, "activation", None)):
             return _kept(output)
         start = len(self._parents)
         self._parents.extend(range(start, start + output.shape[-1]))
         return np.arange(start, len(self._parents))
 
-    def _passed_on(self, layer, inputs, groups):
+    def _passed_on(self, layer, inputs, groups, output):
         return groups[0] if groups[0].ndim == 1 else None
 
-    def _added_up(self, layer, inputs, groups):
+    def _added_up(self, layer, inputs, groups, output):
         first, *others = groups
         if any(other.shape != first.shape for other in others):
             return None
@@ -198,7 +196,7 @@ class ChannelGroups:
             self._join(first, other)
         return first
 
-    def _weighed(self, layer, inputs, groups):
+    def _weighed(self, layer, inputs, groups, output):
         """Of a product, one side may have factors if the other has none."""
         if len(groups) != 2 or any(each.ndim > 1 for each in groups):
             return None
@@ -276,7 +274,8 @@ class _Peaks(layers.Layer):
     """Maps (B, ..., C) to (B, C), the highest magnitude of each channel."""
 
     def call(self, x):
-        return ops.max(ops.abs(x), axis=tuple(range(1, len(x.shape) - 1)))
+        places = tuple(range(1, len(x.shape) - 1))
+        return ops.max(ops.abs(x), axis=places) if places else ops.abs(x)
 
 
 def _calls_of(network):
@@ -288,10 +287,11 @@ def _calls_of(network):
 
 
 def _kept(tensor) -> np.ndarray:
-    return np.full(tensor.shape[-1], KEPT)
+    size = tensor.shape[-1] if tensor.shape else None
+    return np.full(size or 1, KEPT)
 
 
-def _moved(layer, inputs, groups):
+def _moved(layer, inputs, groups, output):
     """Lets a layer that only moves numbers move those of the groups."""
     shapes = [tuple(tensor.shape[1:]) for tensor in inputs]
     if any(size is None for shape in shapes for size in shape):
