@@ -301,12 +301,14 @@ def test_a_run_keeps_the_channel_order_of_its_start(tmp_path):
 
 
 def test_quantization_aware_training_leaves_a_plain_network_with_its_ranges(
-    whole_run, tmp_path
+    whole_run, tmp_path, capsys
 ):
     recipe = _recipe(weights=str(whole_run / "best.keras"), epochs=1)
     settings = quantization_aware_settings(recipe)
     assert settings["learning_rate"] == pytest.approx(recipe.learning_rate / 10)
     run = fit.fit(recipe.override(**settings), tmp_path / "run")
+    assert "equalized   0 " not in (said := capsys.readouterr().out)
+    assert "equalized   " in said
 
     kinds = {
         type(layer).__name__ for layer in keras.models.load_model(run / "last.keras").layers
