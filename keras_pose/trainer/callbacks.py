@@ -17,6 +17,7 @@ from keras_pose.models.fake_quantization import trained_ranges
 from keras_pose.runs import BEST_NAME, LAST_NAME, PROGRESS_NAME, read_progress
 
 BOX_AP = "val_box_ap"
+PCK = "pck"
 
 
 class MeasureMetric(keras.callbacks.Callback):
@@ -43,6 +44,20 @@ class MeasureMetric(keras.callbacks.Callback):
             logs[self._name] = value
 
 
+class PlainMetricNames(keras.callbacks.Callback):
+    """Has the metric of a network of several outputs called `pck`, as that of one output.
+
+    Keras puts the name of the output before it. Comes before all that read or write logs.
+    """
+
+    def on_epoch_end(self, epoch, logs=None):
+        if logs is None:
+            return
+        for name in [name for name in logs if name.endswith(f"_{PCK}")]:
+            split = "val_" if name.startswith("val_") else ""
+            logs[f"{split}{PCK}"] = logs.pop(name)
+
+
 class RunCheckpoint(keras.callbacks.Callback):
     """Saves `last.keras` (with the optimizer, to resume from) and `best.keras` (without).
 
@@ -59,7 +74,7 @@ class RunCheckpoint(keras.callbacks.Callback):
         self._best = read_progress(run_dir)["best_val_pck"]
 
     def on_epoch_end(self, epoch, logs=None):
-        value = float((logs or {}).get("val_pck", 0.0))
+        value = float((logs or {})[f"val_{PCK}"])
         if value > self._best or not (self._run_dir / BEST_NAME).exists():
             self._best = max(value, self._best)
             save_network(

@@ -253,6 +253,7 @@ def _make_callbacks(recipe, plan, run_dir, contract, network, model):
     if recipe.max_steps:
         chosen.append(callbacks.StopAtStep(recipe.max_steps))
     return [
+        callbacks.PlainMetricNames(),
         *chosen,
         keras.callbacks.TerminateOnNaN(),
         keras.callbacks.CSVLogger(str(run_dir / LOG_NAME), append=True),

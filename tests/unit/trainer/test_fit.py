@@ -76,6 +76,38 @@ def test_a_run_leaves_all_its_files(whole_run):
     assert not list(whole_run.glob(".*tmp*"))
 
 
+def test_the_best_of_a_network_of_several_outputs_is_kept(tmp_path, monkeypatch):
+    measured = iter([0.2, 0.6, 0.4])
+    best = {}
+
+    class Measured(keras.callbacks.Callback):
+        """Says how good the epochs were, and remembers the best one's weights."""
+
+        def on_epoch_end(self, epoch, logs=None):
+            (name,) = [name for name in logs if name.startswith("val_") and "pck" in name]
+            assert name != "val_pck"  # Keras puts the output's name before it
+            logs[name] = next(measured)
+            if logs[name] == 0.6:
+                best["weights"] = self.model.get_weights()
+
+    make_callbacks = fit._make_callbacks
+    monkeypatch.setattr(
+        fit, "_make_callbacks", lambda *args: [Measured(), *make_callbacks(*args)]
+    )
+    recipe = get_recipe("hourglass_2", "synthetic").override(
+        input_hw=(64, 64), batch_size=2, synthetic_images=2, epochs=3
+    )
+
+    run = fit.fit(recipe, tmp_path / "run")
+
+    rows = list(csv.DictReader((run / "log.csv").open()))
+    assert [float(row["val_pck"]) for row in rows] == [0.2, 0.6, 0.4]
+    assert "pck" in rows[0]
+    assert read_progress(run)["best_val_pck"] == 0.6
+    for kept, expected in zip(_weights(run, "best.keras"), best["weights"], strict=True):
+        np.testing.assert_array_equal(kept, expected)
+
+
 def test_the_best_model_carries_its_contract_and_no_optimizer(whole_run):
     contract = read_contract(whole_run / "best.keras")
     assert contract.model == "pose_slim"
