@@ -24,6 +24,9 @@ convolution of one weight a channel it rounds once, and has a scale for each.
 Means of square blocks have no integer kernel in XNNPACK, either, and keep the scale of
 what they average; as convolutions that divide by the number of pixels they have both.
 
+Keras adds single pixels, as where an hourglass is narrowest, as if one were the other's
+bias. tf2onnx makes it that of a convolution that has one already, which no runtime takes.
+
 Keras writes the exact GELU with the complement of the error function, which ONNX has not.
 It has the error function itself.
 
@@ -34,6 +37,7 @@ both sides.
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import Any
 
@@ -156,6 +160,17 @@ class BlockMean(layers.Layer):
         return tf.nn.depthwise_conv2d(x, tf.cast(shares, x.dtype), strides, "VALID")
 
 
+class PlainSum(layers.Layer):
+    """A sum of maps of one pixel."""
+
+    def compute_output_shape(self, input_shape):
+        return input_shape[0]
+
+    def call(self, maps):
+        """Maps a list of (B, 1, 1, C) to the same shape."""
+        return functools.reduce(tf.add, maps)
+
+
 class ErfGELU(layers.Layer):
     """x times the share of a normal distribution that lies below x."""
 
@@ -175,6 +190,8 @@ def tflite_twin(layer: layers.Layer) -> layers.Layer | None:
     """
     if _is_lone_norm(layer):
         return CarriedNorm.from_config(layer.get_config() | {"dtype": "float32"})
+    if _adds_pixels(layer):
+        return PlainSum(name=layer.name, dtype="float32")
     if _is_lone_relu(layer):
         return CarriedReLU(name=layer.name, dtype="float32")
     if isinstance(layer, ResizeAlignedCorners):
@@ -210,6 +227,13 @@ def _is_lone_norm(layer) -> bool:
     return not (isinstance(before, _CONVOLUTIONS) and is_read_alone and is_linear)
 
 
+def _adds_pixels(layer) -> bool:
+    if not isinstance(layer, layers.Add) or len(layer._inbound_nodes) != 1:
+        return False
+    shapes = [tuple(x.shape[1:]) for x in layer._inbound_nodes[0].input_tensors]
+    return len(set(shapes)) == 1 and shapes[0][:-1] == (1, 1)
+
+
 def _averages_blocks(layer) -> bool:
     if not isinstance(layer, layers.AveragePooling2D) or layer.padding != "valid":
         return False
@@ -219,6 +243,8 @@ def _averages_blocks(layer) -> bool:
 
 def onnx_twin(layer: layers.Layer) -> layers.Layer | None:
     """Does for `.onnx` files what `tflite_twin` does for `.tflite`."""
+    if _adds_pixels(layer):
+        return PlainSum(name=layer.name, dtype="float32")
     if isinstance(layer, layers.Activation) and layer.activation is activations.gelu:
         return ErfGELU(name=layer.name, dtype="float32")
     return _twin(layer, ResizeUpsampling)

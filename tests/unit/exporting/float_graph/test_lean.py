@@ -144,6 +144,28 @@ def test_a_norm_behind_a_convolution_is_left_to_it():
 
 
 @pytest.mark.slow
+def test_sums_of_single_pixels_are_sums_in_files(tmp_path):
+    image = keras.Input((*INPUT_HW, 3), name="image")
+    start = {"bias_initializer": "random_normal"}
+    x = layers.Conv2D(4, 3, strides=4, padding="same", **start)(image)
+    pixel = layers.MaxPooling2D(x.shape[1:3])(x)
+    first, second = (layers.Conv2D(4, 1, **start)(pixel) for _ in range(2))
+    pixel = layers.Add(name="sum")([first, second])
+    up = layers.UpSampling2D(x.shape[1:3])(pixel)
+    x = layers.Conv2D(SKELETON.num_keypoints, 1)(layers.Concatenate()([x, up]))
+    model = keras.Model(image, x, name="narrow")
+    contract = keras_contract(model, CODEC, SKELETON, BGR)
+    paths = {"float32": tmp_path / "a.tflite", "onnx_float32": tmp_path / "a.onnx"}
+
+    # Writing compares with the Keras model, to a ten-thousandth.
+    export_formats(model, contract, paths, smooth_crops(4))
+
+    assert audit_file(paths["onnx_float32"]).operators["Add"] == 1
+    assert audit_file(paths["float32"]).operators["ADD"] == 1
+    assert "SQUEEZE" not in audit_file(paths["float32"]).operators
+
+
+@pytest.mark.slow
 def test_files_hold_the_lean_operators(tmp_path):
     image = keras.Input((*INPUT_HW, 3), name="image")
     x = layers.Conv2D(8, 3, strides=8, padding="same")(image)
