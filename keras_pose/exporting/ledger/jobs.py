@@ -11,6 +11,7 @@ from typing import Any, cast
 
 import numpy as np
 
+from keras_pose.activation_ranges import carry_ranges, read_ranges
 from keras_pose.detector_contract import read_model_contract
 from keras_pose.files import atomic_path, write_json
 
@@ -129,9 +130,9 @@ def write_formats(
     rule = RangeRule(**range_rule)
     suffix = FORMATS[next(iter(paths))].suffix
     convert = TFLiteConversion if suffix == ".tflite" else OnnxConversion
-    conversion = convert(
-        load_network(source), read_model_contract(source), np.load(crops_path)
-    )
+    network = load_network(source)
+    carry_ranges(network, read_ranges(source))
+    conversion = convert(network, read_model_contract(source), np.load(crops_path))
     done: dict[str, Any] = {}
     for name, path in paths.items():
         start = time.perf_counter()

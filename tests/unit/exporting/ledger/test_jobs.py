@@ -1,10 +1,15 @@
-"""What the ledger measures of a file, with the shipped models on drawn people."""
+"""What the ledger writes, and what it measures: the shipped models on drawn people."""
 
 import numpy as np
 import pytest
+from exported_files import BGR, CODEC, SKELETON, smooth_crops
+from imbalanced_model import imbalanced_model
 
+from keras_pose.activation_ranges import save_with_ranges
+from keras_pose.contract import keras_contract
 from keras_pose.data.synthetic import write_coco_dataset
-from keras_pose.exporting.ledger.jobs import evaluate_file
+from keras_pose.exporting.graphs.flatbuffer import tflite_graph
+from keras_pose.exporting.ledger.jobs import evaluate_file, write_formats
 from keras_pose.shipped import shipped_file
 
 
@@ -45,3 +50,27 @@ def test_a_pose_network_is_measured_by_its_keypoints(data, tmp_path):
         assert keypoints == 17
         assert people >= 3
         assert kept["is_labelled"].any()
+
+
+def test_integer_files_have_the_ranges_that_training_found(tmp_path):
+    model = imbalanced_model(factor=1.0)
+    source, path = tmp_path / "best.keras", tmp_path / "int8.tflite"
+    contract = keras_contract(model, CODEC, SKELETON, BGR)
+    save_with_ranges(model, source, contract, {"first": (0.0, 51.0)})
+    np.save(tmp_path / "crops.npy", smooth_crops(12))
+
+    done = write_formats(
+        str(source),
+        {"int8": str(path)},
+        str(tmp_path / "crops.npy"),
+        {},
+        str(tmp_path / "done.json"),
+    )
+
+    assert "failure" not in done["int8"]
+    scales = [
+        tensor.scale
+        for tensor in tflite_graph(path).tensors.values()
+        if "first" in tensor.name and tensor.dtype == "int8" and not tensor.is_constant
+    ]
+    assert scales == [pytest.approx(51 / 255)]
