@@ -6,12 +6,8 @@ import pytest
 from imbalanced_model import BAD_LAYER, imbalanced_model
 from keras import layers
 
-from keras_pose.models.equalization import (
-    KEPT,
-    ChannelGroups,
-    equalize_channels,
-    fit_exponents,
-)
+from keras_pose.models.channel_groups import KEPT, ChannelGroups
+from keras_pose.models.equalization import equalize_channels, fit_exponents
 from keras_pose.models.own_layers import ChannelSlice
 from keras_pose.weights.creation import create_model
 
