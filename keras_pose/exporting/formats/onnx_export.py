@@ -19,12 +19,11 @@ from keras_pose.contract import TensorSpec
 from keras_pose.detector_contract import ModelContract
 from keras_pose.exporting.errors import ExportError, layer_of_scope
 from keras_pose.exporting.float_graph.decoding import decoded_contract
-from keras_pose.exporting.float_graph.equalized import equalized
 from keras_pose.exporting.float_graph.lean import onnx_twin
 from keras_pose.exporting.float_graph.onnx_folding import fold_into_convolutions
 from keras_pose.exporting.float_graph.serving import in_float32, serving_function
 from keras_pose.exporting.formats.writing import Draft, Export, runnable, write_export
-from keras_pose.exporting.quantization.calibration import check_calibration
+from keras_pose.exporting.quantization.equalized import equalized
 from keras_pose.exporting.quantization.onnx_quantizing import (
     collect_onnx_ranges,
     in_float16,
@@ -53,7 +52,7 @@ class OnnxConversion:
         with_decode: return keypoints instead of what the codec decodes.
         opset: version of the ONNX operators, one of `OPSETS`.
         equalizes: bring the channels of an int8 file's tensors to like ranges first, see
-            `float_graph.equalized`.
+            `quantization.equalized`.
 
     Raises:
         ValueError: for another opset.
@@ -84,11 +83,9 @@ class OnnxConversion:
     @cached_property
     def calibrated_bytes(self) -> bytes:
         """The float32 file that int8 is made of."""
-        check_calibration(self.crops, self.contract.input_hw)
-        network = self.model
-        if self.equalizes:
-            network = equalized(self.model, self.contract, self.crops)
-        if network is self.model:
+        model, crops = self.model, self.crops
+        network = equalized(model, self.contract, crops) if self.equalizes else model
+        if network is model:
             return self.float_bytes
         return float_onnx_bytes(
             network, self.contract, self.batch, self.with_decode, self.opset

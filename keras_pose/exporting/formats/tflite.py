@@ -26,17 +26,14 @@ from keras_pose.contract import Contract, TensorSpec
 from keras_pose.detector_contract import ModelContract
 from keras_pose.exporting.errors import ExportError, layer_of_scope
 from keras_pose.exporting.float_graph.decoding import decoded_contract
-from keras_pose.exporting.float_graph.equalized import equalized
 from keras_pose.exporting.float_graph.lean import tflite_twin
 from keras_pose.exporting.float_graph.serving import SIGNATURE, in_float32, serving_function
 from keras_pose.exporting.formats.writing import Draft, Export, runnable, write_export
 from keras_pose.exporting.graphs.flatbuffer import custom_ops, float_ops
 from keras_pose.exporting.quantization import tflite_edit as edit
 from keras_pose.exporting.quantization.attention import attention_ops
-from keras_pose.exporting.quantization.calibration import (
-    NUM_CHECK_CROPS,
-    check_calibration,
-)
+from keras_pose.exporting.quantization.calibration import NUM_CHECK_CROPS
+from keras_pose.exporting.quantization.equalized import equalized
 from keras_pose.exporting.quantization.known_ranges import ranges_by_tensor
 from keras_pose.exporting.quantization.ranges import (
     EXTREMES,
@@ -72,7 +69,7 @@ class TFLiteConversion:
         integers_only: in int8 files compute attention in integers, too, see
             `quantization.attention`; int8_per_tensor and int16x8 always do.
         equalizes: bring the channels of integer files' tensors to like ranges first, see
-            `float_graph.equalized`.
+            `quantization.equalized`.
     """
 
     model: Any
@@ -92,11 +89,9 @@ class TFLiteConversion:
     @cached_property
     def calibrated_bytes(self) -> bytes:
         """The float32 file that integer files are made of."""
-        check_calibration(self.crops, self.contract.input_hw)
-        network = self.model
-        if self.equalizes:
-            network = equalized(self.model, self.contract, self.crops)
-        if network is self.model:
+        model, crops = self.model, self.crops
+        network = equalized(model, self.contract, crops) if self.equalizes else model
+        if network is model:
             return self.float_bytes
         return float_tflite_bytes(network, self.contract, self.batch, self.with_decode)
 

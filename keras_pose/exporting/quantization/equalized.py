@@ -10,6 +10,7 @@ import numpy as np
 from keras_pose.activation_ranges import ranges_of
 from keras_pose.detector_contract import ModelContract
 from keras_pose.exporting.float_graph.serving import in_float32
+from keras_pose.exporting.quantization.calibration import check_calibration
 from keras_pose.models.equalization import NUM_CROPS, equalize_channels
 
 
@@ -25,7 +26,11 @@ def equalized(model, contract: ModelContract, crops) -> Any:
     Returns:
         A copy that gives what the model gives, to the bit; or the model itself, where no
         channel changes, and where ranges are known from training: they are of its tensors.
+
+    Raises:
+        ValueError: for crops that do not fit the model.
     """
+    check_calibration(crops, contract.input_hw)
     if ranges_of(model) or contract.normalization is None:
         return model
     copy = in_float32(model)

@@ -8,9 +8,9 @@ from imbalanced_model import BAD_LAYER, imbalanced_model
 from keras_pose.activation_ranges import carry_ranges
 from keras_pose.contract import keras_contract
 from keras_pose.exporting.comparison import relative_error
-from keras_pose.exporting.float_graph.equalized import equalized
 from keras_pose.exporting.formats.onnx_export import OnnxConversion
 from keras_pose.exporting.formats.tflite import TFLiteConversion
+from keras_pose.exporting.quantization.equalized import equalized
 from keras_pose.runtime.loading import open_model
 
 
