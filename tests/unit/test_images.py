@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from keras_pose.images import ImageError, read_image, write_image
+from keras_pose.images import ImageError, picture_size, read_image, write_image
 
 ORIENTATION_TAG = 0x0112
 # Four quarters, all different, so that a turn or a mirror shows.
@@ -192,3 +192,59 @@ def test_an_image_is_written_whole_or_not_at_all(tmp_path):
     with pytest.raises(ValueError, match="image format"):
         write_image(tmp_path / "a.xyz", QUARTERS)
     assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".webp", ".tif", ".avif"])
+@pytest.mark.parametrize("orientation", [1, 2, 5, 6, 8])
+def test_the_size_in_the_header_is_that_of_both_readings(tmp_path, suffix, orientation):
+    exif = Image.Exif()
+    exif[ORIENTATION_TAG] = orientation
+    path = tmp_path / f"a{suffix}"
+    Image.fromarray(QUARTERS).save(path, exif=exif, quality=95)
+
+    size = picture_size(path)
+
+    assert (size.orientation, size.is_turned) == (orientation, orientation != 1)
+    assert size.stored_hw == (32, 48)
+    assert size.stored_hw == read_image(path, honour_exif=False).shape[:2]
+    assert size.upright_hw == read_image(path).shape[:2]
+    stored = read_image(path, honour_exif=False)
+    np.testing.assert_array_equal(read_image(path), UPRIGHT[orientation](stored))
+    np.testing.assert_allclose(corners(stored), corners(QUARTERS), atol=12)
+
+
+def test_a_header_is_read_without_the_pixels(tmp_path):
+    path = tmp_path / "a.png"
+    Image.fromarray(QUARTERS).save(path)
+    whole = path.read_bytes()
+    path.write_bytes(whole[: whole.index(b"IDAT") + 8])
+    assert picture_size(path).stored_hw == (32, 48)
+    with pytest.raises(ImageError, match="cannot be read"):
+        read_image(path)
+    with pytest.raises(ImageError, match=r"none\.png does not exist"):
+        picture_size(tmp_path / "none.png")
+
+
+@pytest.mark.parametrize("chunk", [b"eXIf", b"iTXt"])
+def test_an_orientation_behind_the_pixels_of_a_png_counts(tmp_path, chunk):
+    exif = Image.Exif()
+    exif[ORIENTATION_TAG] = 6
+    data = {
+        b"eXIf": exif.tobytes()[6:],
+        b"iTXt": b'XML:com.adobe.xmp\0\0\0\0\0<x tiff:Orientation="6"/>',
+    }[chunk]
+    Image.fromarray(QUARTERS).save(tmp_path / "a.png")
+    whole = (tmp_path / "a.png").read_bytes()
+    end = whole.index(b"IEND") - 4
+    late = struct.pack(">I", len(data)) + chunk + data
+    late += struct.pack(">I", zlib.crc32(chunk + data))
+    (tmp_path / "a.png").write_bytes(whole[:end] + late + whole[end:])
+
+    assert picture_size(tmp_path / "a.png").upright_hw == (48, 32)
+    np.testing.assert_array_equal(read_image(tmp_path / "a.png"), UPRIGHT[6](QUARTERS))
+
+
+def test_damaged_exif_turns_nothing(tmp_path):
+    Image.fromarray(QUARTERS).save(tmp_path / "a.png", exif=b"Exif\0\0MM\0*\0\0\0\xff")
+    assert picture_size(tmp_path / "a.png").orientation == 1
+    np.testing.assert_array_equal(read_image(tmp_path / "a.png"), QUARTERS)
