@@ -39,6 +39,7 @@ class BoxEvaluation:
         num_images: images that were read.
         num_people: people in them, crowds left out.
         seconds: time in the detector, its pre- and post-processing included.
+        left_out: names of images that could not be read; no figure stands on them.
     """
 
     stats: dict[str, float]
@@ -46,6 +47,7 @@ class BoxEvaluation:
     num_images: int
     num_people: int
     seconds: float
+    left_out: tuple[str, ...] = ()
 
 
 def evaluate_detector(

@@ -14,6 +14,7 @@ from keras_pose.detector_contract import DetectorFacts
 from keras_pose.detector_description import is_description, read_description
 from keras_pose.files import file_sha256
 from keras_pose.metrics.box_ap import BoxEvaluation
+from keras_pose.metrics.protocol import count_images
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,8 @@ class BoxProtocol:
         file_sha256: first digits of its hash.
         quantization: "float32", "float16", "dynamic" or "int8".
         keras_pose_version: of the evaluating program.
+        left_out: names of the images of the split that could not be read, and on which
+            no figure stands.
     """
 
     dataset: str
@@ -51,6 +54,7 @@ class BoxProtocol:
     file_sha256: str
     quantization: str
     keras_pose_version: str = keras_pose.__version__
+    left_out: tuple[str, ...] = ()
 
 
 def build_box_protocol(
@@ -88,6 +92,7 @@ def build_box_protocol(
         file_bytes=model_path.stat().st_size,
         file_sha256=file_sha256(model_path)[:16],
         quantization=facts.quantization,
+        left_out=result.left_out,
     )
 
 
@@ -110,12 +115,12 @@ def describe_boxes(result: BoxEvaluation, protocol: BoxProtocol) -> str:
     """Returns box AP and its whole protocol in one line."""
     stats, settings = result.stats, protocol.settings
     height, width = protocol.input_hw
-    subset = "first " if protocol.is_subset else ""
     return " | ".join(
         (
             f"box AP {stats['AP']:.3f}, AP50 {stats['AP50']:.3f}, AR {stats['AR100']:.3f}, "
             f"F1 {stats['F1']:.3f} from score {stats['F1_score']:.2f}",
-            f"{protocol.dataset} {protocol.split}, {subset}{protocol.num_images} images, "
+            f"{protocol.dataset} {protocol.split}, "
+            f"{count_images(protocol.num_images, protocol.is_subset, protocol.left_out)}, "
             f"{protocol.num_people} people",
             f"scores over {settings.score_threshold:g}, NMS {settings.iou_threshold:g}",
             f"{height}x{width} {protocol.model}",

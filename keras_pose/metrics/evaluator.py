@@ -52,6 +52,7 @@ class EvaluationResult:
         flip_test: whether mirrored crops were averaged in.
         predict_seconds: time spent in the model.
         total_seconds: time from the first image to the last keypoint.
+        left_out: names of images that could not be read; no figure stands on them.
     """
 
     stats: dict[str, float]
@@ -64,6 +65,7 @@ class EvaluationResult:
     flip_test: bool
     predict_seconds: float
     total_seconds: float
+    left_out: tuple[str, ...] = ()
 
     @property
     def detections(self) -> list[dict[str, Any]]:

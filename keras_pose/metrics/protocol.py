@@ -23,6 +23,7 @@ from keras_pose.metrics.evaluator import EvaluationResult
 from keras_pose.metrics.official import METRICS
 
 GROUND_TRUTH = "ground truth"
+_NAMED = 3  # images that a line of figures names
 
 
 @dataclass(frozen=True)
@@ -87,6 +88,8 @@ class Protocol:
         file_sha256: first digits of its hash.
         quantization: "float32", "float16", "dynamic" or "int8".
         keras_pose_version: of the evaluating program.
+        left_out: names of the images of the split that could not be read, and on which
+            no figure stands.
     """
 
     dataset: str
@@ -111,6 +114,7 @@ class Protocol:
     file_sha256: str
     quantization: str
     keras_pose_version: str = keras_pose.__version__
+    left_out: tuple[str, ...] = ()
 
 
 # What two measurements must have in common to stand in one table: all but the model.
@@ -127,8 +131,11 @@ _SHARED_FIELDS = (
     "nms",
     "flip_test",
     "num_images",
+    "left_out",
     "num_people",
 )
+# Files of versions before these fields hold figures of what they mean when absent.
+_ADDED_LATER: dict[str, Any] = {"left_out": ()}
 
 
 def build_protocol(
@@ -174,6 +181,7 @@ def build_protocol(
         file_bytes=model_path.stat().st_size,
         file_sha256=file_sha256(model_path)[:16],
         quantization=contract.quantization,
+        left_out=result.left_out,
     )
 
 
@@ -261,6 +269,7 @@ def read_measurement(path) -> Measurement:
     stamp = values.get("protocol") if isinstance(values, dict) else None
     if not isinstance(stamp, dict):
         raise ValueError(f"{path} holds no figures with a protocol.")
+    stamp = _ADDED_LATER | stamp
     known = {field.name for field in dataclasses.fields(Protocol)}
     if set(stamp) != known:
         raise ValueError(
@@ -268,7 +277,7 @@ def read_measurement(path) -> Measurement:
             f"its protocol lacks {sorted(known - set(stamp))} and has "
             f"{sorted(set(stamp) - known)} too much. Measure again."
         )
-    pairs = {name: tuple(stamp[name]) for name in ("metrics", "input_hw")}
+    pairs = {name: tuple(stamp[name]) for name in ("metrics", "input_hw", "left_out")}
     stats = {name: value for name, value in values.items() if name not in _NOT_STATS}
     return Measurement(
         _with_nan(stats),
@@ -289,19 +298,35 @@ def _with_nan(stats):
 
 def describe_data(protocol: Protocol) -> str:
     """Returns the part of the protocol that a whole table shares, in one line."""
-    subset = "first " if protocol.is_subset else ""
     is_truth = protocol.boxes == GROUND_TRUTH
     detector = f"boxes of {protocol.boxes} {protocol.boxes_sha256[:8]}"
     if protocol.boxes_threshold:
         detector += f" from score {protocol.boxes_threshold:g}"
     parts = (
-        f"{protocol.dataset} {protocol.split}, {subset}{protocol.num_images} images, "
+        f"{protocol.dataset} {protocol.split}, "
+        f"{count_images(protocol.num_images, protocol.is_subset, protocol.left_out)}, "
         f"{protocol.num_people} people",
         "GT boxes" if is_truth else detector,
         "flip test" if protocol.flip_test else "no flip",
         f"{protocol.nms} NMS" if protocol.nms != "off" else "no NMS",
     )
     return " | ".join(parts)
+
+
+def count_images(num_images: int, is_subset: bool, left_out: Sequence[str]) -> str:
+    """Returns on how many images figures stand, such as "397 of 398 images".
+
+    Args:
+        num_images: images that were read.
+        is_subset: True when only the first images of the split were used.
+        left_out: names of those that could not be read; the first of them are named.
+    """
+    subset = "first " if is_subset else ""
+    if not left_out:
+        return f"{subset}{num_images} images"
+    names = ", ".join(left_out[:_NAMED]) + ", ..." * (len(left_out) > _NAMED)
+    whole = num_images + len(left_out)
+    return f"{num_images} of {subset}{whole} images (left out: {names})"
 
 
 def columns(protocol: Protocol) -> list[str]:

@@ -221,6 +221,7 @@ def _evaluate_detector(path, data) -> dict[str, Any]:
     from keras_pose.detection.people import open_boxes
     from keras_pose.metrics import box_protocol as stamp
     from keras_pose.metrics.box_ap import evaluate_detector
+    from keras_pose.metrics.protocol import count_images
     from keras_pose.runtime.detector import load_detector
 
     source, annotation_path = open_boxes(data["dataset"], data["data_dir"], data["split"])
@@ -238,13 +239,13 @@ def _evaluate_detector(path, data) -> dict[str, Any]:
         result,
         is_subset,
     )
-    images_words = f"{'first ' if is_subset else ''}{result.num_images} images"
+    counted = count_images(result.num_images, is_subset, result.left_out)
     threshold = detector.facts.settings.score_threshold
     return {
         "metric": "box AP",
         "value": float(result.stats["AP"]),
         "lower_is_better": False,
-        "protocol": f"{data['dataset']} {data['split']}, {images_words}, "
+        "protocol": f"{data['dataset']} {data['split']}, {counted}, "
         f"{result.num_people} people | scores over {threshold:g}",
         "measurement": stamp.box_metrics_dict(result, protocol),
     }
