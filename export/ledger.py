@@ -38,6 +38,8 @@ def parse_args(argv=None):
     add("--split", default="val", help="train or val (default: val)")
     add("--limit", type=positive_int, metavar="N", help="only the first N images")
     add("--flip-test", action="store_true", help="average with mirrored crops")
+    add("--sigmas", choices=("uniform",), help="measure keypoints without OKS sigmas by AP "
+        "with one sigma for all (default: PCK)")  # fmt: skip
     add("--formats", nargs="+", default=list(FORMATS), choices=list(FORMATS),
         metavar="NAME", help=f"default: all of {', '.join(FORMATS)}")  # fmt: skip
     add("--calibration-images", type=positive_int, default=NUM_CALIBRATION_CROPS,
@@ -79,6 +81,7 @@ def main(argv=None):
         split=args.split,
         limit=args.limit,
         flip_test=args.flip_test,
+        sigmas=args.sigmas,
         formats=tuple(args.formats),
         calibration_images=args.calibration_images,
         range_rule=options.range_rule(args) or EXTREMES,

@@ -29,7 +29,8 @@ def parse_args(argv=None):
         help=".keras, .tflite, .onnx, or with --model a word: coco")  # fmt: skip
     add("--model", help="zoo name, for weights that do not say it, and for --training")
     add("--dataset", default="coco", help="name of the data set (default: coco)")
-    add("--skeleton", metavar="FILE", help="keypoints of your own (docs/skeletons.md)")
+    add("--skeleton", metavar="FILE", help="keypoints of your own, with --training or in "
+        "place of the model's (docs/skeletons.md)")  # fmt: skip
     add("--data-dir", help="folder of the data set (default: data/<data set>)")
     add("--split", help="train or val (default: val; with --training, train)")
     what = parser.add_mutually_exclusive_group()
@@ -81,22 +82,36 @@ def draw_people(records, estimator, threshold):
     return draw_poses(image, estimator(image, boxes_xyxy), threshold=threshold)
 
 
-def draw_predictions(dataset, args):
+def open_people(args, skeleton=None):
+    """Opens the data set: with --skeleton, or else with the keypoints of the model."""
+    from keras_pose.data.datasets import open_dataset, open_for_skeleton
+    from keras_pose.data.mixing import load_skeleton
+
+    where = (args.dataset, args.data_dir, args.split)
+    if args.skeleton is None and skeleton is not None:
+        return open_for_skeleton(*where, skeleton)
+    return open_dataset(*where, load_skeleton(args.skeleton) if args.skeleton else None)
+
+
+def draw_predictions(args):
     """Returns pictures of whole images, and no captions."""
     from keras_pose.inference import PoseEstimator
     from keras_pose.runtime import load_model
 
-    estimator = PoseEstimator(load_model(args.weights, args.model))
+    model = load_model(args.weights, args.model)
+    dataset = open_people(args, model.contract.skeleton)
+    estimator = PoseEstimator(model)
     groups = choose_images(dataset.records, args.images, args.seed)
     return [draw_people(group, estimator, args.threshold) for group in groups], None
 
 
-def draw_training(dataset, args):
+def draw_training(args):
     """Returns pictures of training samples, and no captions."""
     from keras_pose.data.sources import records_source
     from keras_pose.trainer.looking import training_pictures
     from keras_pose.trainer.recipes import get_recipe
 
+    dataset = open_people(args)
     input_hw = args.input_hw and tuple(args.input_hw)
     recipe = get_recipe(args.model, args.dataset).override(
         seed=args.seed, input_hw=input_hw
@@ -105,7 +120,7 @@ def draw_training(dataset, args):
     return training_pictures(recipe, source, min(args.images, len(source))), None
 
 
-def draw_ranked(dataset, args):
+def draw_ranked(args):
     """Returns pictures and captions of the people at one end of the ranking."""
     from keras_pose.data.mixing import for_model
     from keras_pose.metrics import evaluate
@@ -113,7 +128,8 @@ def draw_ranked(dataset, args):
     from keras_pose.trainer.looking import ranked_pictures
 
     model = load_model(args.weights, args.model)
-    dataset = for_model(dataset, model.contract.skeleton)
+    skeleton = model.contract.skeleton
+    dataset = for_model(open_people(args, skeleton), skeleton)
     metric = "single_ap" if dataset.skeleton.oks_sigmas else "pixel_error"
     result = evaluate(
         model.predict,
@@ -132,21 +148,17 @@ def draw_ranked(dataset, args):
 def main(argv=None):
     args = parse_args(argv)
     # Imported after parsing: TensorFlow takes seconds, `--help` must not.
-    from keras_pose.data import open_dataset
     from keras_pose.drawing import contact_sheet
     from keras_pose.files import check_writable
     from keras_pose.images import write_image
-    from keras_pose.skeleton.files import read_skeleton
 
     check_writable(args.output.parent)
-    skeleton = read_skeleton(args.skeleton) if args.skeleton else None
-    dataset = open_dataset(args.dataset, args.data_dir, args.split, skeleton)
     draw = draw_predictions
     if args.training:
         draw = draw_training
     elif args.worst or args.best:
         draw = draw_ranked
-    pictures, captions = draw(dataset, args)
+    pictures, captions = draw(args)
     sheet = contact_sheet(pictures, args.columns, captions)
     print(f"written     {write_image(args.output, sheet)}")
 

@@ -40,7 +40,10 @@ def parse_args(argv=None):
     add("--num-keypoints", type=int, help="of .weights.h5, if not the zoo's")
     add("--input-hw", type=int, nargs=2, metavar=("H", "W"), help="likewise, pixels")
     add("--dataset", default="coco", help="name of the data set (default: coco)")
-    add("--skeleton", metavar="FILE", help="keypoints of your own (docs/skeletons.md)")
+    add("--skeleton", metavar="FILE", help="keypoints of your own, in place of the model's "
+        "(docs/skeletons.md)")  # fmt: skip
+    add("--sigmas", choices=("uniform",), help="measure keypoints without OKS sigmas by AP "
+        "with one sigma for all (default: PCK)")  # fmt: skip
     add("--data-dir", help="folder of the data set (default: data/<data set>)")
     add("--split", default="val", help="train or val (default: val)")
     add("--metrics", nargs="+", metavar="NAME",
@@ -248,32 +251,64 @@ def measure_pipeline(find, found, model, records, args):
     return {**({"box": found.stats} if found.stats else {}), **times}
 
 
-def evaluate_file(weights, dataset, truth, people, args, detector=None, found=None):
+def open_data(args, skeleton):
+    """Opens the data set: with --skeleton, or else with the keypoints of the model."""
+    from keras_pose.data import open_dataset
+    from keras_pose.data.datasets import open_for_skeleton
+    from keras_pose.data.mixing import load_skeleton
+
+    where = (args.dataset, args.data_dir, args.split)
+    if args.skeleton is None:
+        return open_for_skeleton(*where, skeleton)
+    return open_dataset(*where, load_skeleton(args.skeleton))
+
+
+def open_people(args, skeleton, detector):
+    """Returns data set, ground truth, people, and what the detector found of them."""
+    from keras_pose.data.datasets import coco_ground_truth
+
+    dataset = open_data(args, skeleton)
+    truth = coco_ground_truth(dataset)
+    found = detect_people(detector[0], dataset, truth, args) if detector else None
+    return dataset, truth, find_people(dataset, truth, args, found), found
+
+
+def choose_metrics(dataset, is_whole, args):
+    """Returns the metrics that were asked for, or those of the data set."""
+    from keras_pose.metrics import default_metrics
+
+    if args.metrics:
+        return args.metrics
+    # A set as it is must have what its metrics need; of a part, what can be is measured.
+    chosen, reason = default_metrics(dataset, is_whole)
+    if reason:
+        print(f"measure     {reason}")
+    return chosen
+
+
+def evaluate_file(model, weights, data, args, detector=None):
     """Evaluates one model file and writes what it found.
 
-    `detector`, `found`: see `open_people_finder` and `detect_people`.
+    `data`: data set, ground truth, people, and what the detector found of them.
     """
+    from keras_pose.data.mixing import with_uniform_sigmas
     from keras_pose.files import write_json
-    from keras_pose.metrics import evaluate, measurable_metrics
+    from keras_pose.metrics import evaluate
     from keras_pose.metrics import protocol as stamp
-    from keras_pose.runtime import load_model
 
-    input_hw = args.input_hw and tuple(args.input_hw)
-    model = load_model(weights, args.model, args.num_keypoints, input_hw)
     warm_up(model)
-    whole = dataset
-    dataset, truth, people = fit_to_model(
-        dataset, truth, people, model.contract, args, found
-    )
-    # A set as it is must have what its metrics need; of a part, what can be is measured.
-    usual = whole.metrics if dataset is whole else measurable_metrics(dataset)
+    whole, truth, people, found = data
+    dataset, truth, people = fit_to_model(whole, truth, people, model.contract, args, found)
+    is_whole = dataset is whole
+    if args.sigmas:
+        dataset = with_uniform_sigmas(dataset)
     records, labelled, image_ids = people
     result = evaluate(
         model.predict,
         model.contract,
         records,
         truth,
-        metrics=args.metrics or usual,
+        metrics=choose_metrics(dataset, is_whole, args),
         labelled=labelled if args.boxes or detector else None,
         skeleton=dataset.skeleton,
         nms=args.nms,
@@ -405,28 +440,24 @@ def main(argv=None):
 
 def measure(args):
     """Evaluates the model files, one after the other."""
-    from keras_pose.data import open_dataset
-    from keras_pose.data.datasets import coco_ground_truth
     from keras_pose.files import check_writable
+    from keras_pose.runtime import load_model
     from keras_pose.runtime.loading import file_type
-    from keras_pose.skeleton.files import read_skeleton
 
     find_official(args)
     for weights in args.weights:
         file_type(weights)  # all of them, before the first takes its minutes
         check_writable(metrics_path(weights, args).parent)
-    skeleton = read_skeleton(args.skeleton) if args.skeleton else None
-    dataset = open_dataset(args.dataset, args.data_dir, args.split, skeleton)
-    truth = coco_ground_truth(dataset)
-    detector, found = None, None
-    if args.detector:
-        detector = open_people_finder(args)
-        found = detect_people(detector[0], dataset, truth, args)
-    people = find_people(dataset, truth, args, found)
-    return [
-        evaluate_file(weights, dataset, truth, people, args, detector, found)
-        for weights in args.weights
-    ]
+    detector = open_people_finder(args) if args.detector else None
+    input_hw = args.input_hw and tuple(args.input_hw)
+    opened, measurements = {}, []
+    for weights in args.weights:
+        model = load_model(weights, args.model, args.num_keypoints, input_hw)
+        skeleton = model.contract.skeleton
+        if skeleton not in opened:  # once for all files of one network
+            opened[skeleton] = open_people(args, skeleton, detector)
+        measurements.append(evaluate_file(model, weights, opened[skeleton], args, detector))
+    return measurements
 
 
 if __name__ == "__main__":

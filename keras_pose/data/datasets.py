@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from keras_pose.data.mapping import map_records
-from keras_pose.data.readers.coco import labelled_skeleton
+from keras_pose.data.readers.coco import keypoint_names, labelled_skeleton
 from keras_pose.data.records import PersonRecord
 from keras_pose.data.specs import SPECS, DatasetSpec
 from keras_pose.data.synthetic import write_coco_dataset
 from keras_pose.files import file_sha256, read_json
-from keras_pose.skeleton import Skeleton
+from keras_pose.skeleton import COCO_17, SKELETONS, Skeleton
 
 DATASETS = tuple(SPECS)
 DEFAULT_DIRS = {name: spec.default_dir for name, spec in SPECS.items()}
@@ -160,6 +160,34 @@ def open_dataset(
         spec.metrics,
         spec.has_coco_file and labelled == wanted,
     )
+
+
+def open_for_skeleton(name: str, data_dir, split: str, skeleton: Skeleton) -> PoseDataset:
+    """Opens a split of a data set for a model that predicts the keypoints of `skeleton`.
+
+    Official sets, and files of COCO's keypoints, are opened with their own keypoints (see
+    `mixing.for_model` for what is measured of them). Files in COCO's format with other
+    keypoints are opened with the model's skeleton, which also has their OKS sigmas and
+    mirror pairs.
+
+    Args:
+        name: one of `DATASETS`.
+        data_dir: folder; None for the usual one.
+        split: such as "train" or "val".
+        skeleton: of the model; its contract has it.
+
+    Raises:
+        ValueError: as `open_dataset`.
+        FileNotFoundError: as `open_dataset`.
+    """
+    spec = SPECS[check_dataset_name(name)]
+    if name != "coco" or skeleton.names == COCO_17.names:
+        return open_dataset(name, data_dir, split)
+    paths, _ = _existing_files(spec, Path(data_dir or spec.default_dir), split)
+    names = keypoint_names(paths[0])
+    # Without names, only the number of keypoints could tell: own models go by their own.
+    is_own = names != COCO_17.names if names else skeleton not in SKELETONS.values()
+    return open_dataset(name, data_dir, split, skeleton if is_own else None)
 
 
 def _existing_files(spec, data_dir, split):

@@ -11,16 +11,18 @@ import dataclasses
 import math
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from keras_pose.data.datasets import (
     SPECS,
     PoseDataset,
     check_dataset_name,
     open_dataset,
+    open_for_skeleton,
 )
 from keras_pose.data.mapping import map_records
-from keras_pose.skeleton import SKELETONS, Skeleton
-from keras_pose.skeleton.files import read_skeleton
+from keras_pose.skeleton import SKELETONS, UNIFORM_SIGMA, Skeleton
+from keras_pose.skeleton.files import read_skeleton, skeleton_from_dict
 
 UNION = "union"
 
@@ -52,7 +54,7 @@ def parse_mix(
     datasets: str,
     data_dir: str | Path | None = None,
     shares: str | None = None,
-    skeleton: str | None = None,
+    skeleton: str | dict[str, Any] | None = None,
 ) -> Mix:
     """Reads the words of the command line.
 
@@ -61,7 +63,7 @@ def parse_mix(
         data_dir: a folder for one set; "coco=FOLDER,mpii=FOLDER" for several, those not
             named having their default.
         shares: "coco=2,lsp_extended=1".
-        skeleton: name of a built-in skeleton, "union", or a file.
+        skeleton: name of a built-in skeleton, "union", a file, or a file's contents.
 
     Raises:
         ValueError: for unknown names, a set that is there twice, shares that are not
@@ -120,8 +122,10 @@ def _share(name, text) -> float:
     return share
 
 
-def load_skeleton(word: str) -> Skeleton:
-    """Returns the built-in skeleton of that name, or that of a file."""
+def load_skeleton(word: str | dict[str, Any]) -> Skeleton:
+    """Returns the built-in skeleton of that name, that of a file, or of its contents."""
+    if isinstance(word, dict):
+        return skeleton_from_dict(word)
     if word in SKELETONS:
         return SKELETONS[word]
     if not Path(word).is_file():
@@ -196,6 +200,17 @@ def for_model(dataset: PoseDataset, skeleton: Skeleton) -> PoseDataset:
     return dataclasses.replace(mapped, name=name)
 
 
+def with_uniform_sigmas(dataset: PoseDataset) -> PoseDataset:
+    """Returns the data set with equal OKS sigmas; its name then says so.
+
+    Raises:
+        ValueError: if it has sigmas of its own.
+    """
+    skeleton = dataset.skeleton.with_uniform_sigmas()
+    name = f"{dataset.name} (sigmas of {UNIFORM_SIGMA:g})"
+    return dataclasses.replace(dataset, name=name, skeleton=skeleton)
+
+
 def target_skeleton(mix: Mix) -> Skeleton:
     """Returns the skeleton that a mix is trained on."""
     return mix.skeleton or union_skeleton(SPECS[name].skeleton for name in mix.names)
@@ -237,6 +252,13 @@ def validating_name(mix: Mix) -> str:
 def open_val(mix: Mix) -> PoseDataset:
     """Opens the split that a mix validates on, see `validating_name`."""
     return map_dataset(_open(mix, validating_name(mix), "val"), target_skeleton(mix))
+
+
+def open_validating(mix: Mix, skeleton: Skeleton) -> PoseDataset:
+    """Opens the same split as a model of that skeleton is measured on it."""
+    name = validating_name(mix)
+    data_dir = mix.data_dirs[mix.names.index(name)]
+    return for_model(open_for_skeleton(name, data_dir, "val", skeleton), skeleton)
 
 
 def open_measured(mix: Mix) -> PoseDataset:

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from keras_pose.activation_ranges import carry_ranges, read_ranges
-from keras_pose.data.datasets import DEFAULT_DIRS
-from keras_pose.data.mixing import open_train, parse_mix
+from keras_pose.data.datasets import DEFAULT_DIRS, open_for_skeleton
+from keras_pose.data.mixing import UNION, open_train, parse_mix
 from keras_pose.data.sources import (
     PersonSource,
     mix_sources,
@@ -24,6 +24,7 @@ from keras_pose.files import read_json
 from keras_pose.runs import RECIPE_NAME, newest_checkpoint
 from keras_pose.runtime.keras_backend import load_network
 from keras_pose.runtime.loading import load_keras
+from keras_pose.skeleton import SKELETONS, Skeleton
 from keras_pose.weights.catalog import is_word
 
 NUM_SYNTHETIC_SCENES = 200
@@ -100,7 +101,10 @@ def _open_detector(path: Path, model, num_keypoints, input_hw):
 
 
 def calibration_source(
-    recipe: dict[str, Any], dataset: str | None = None, data_dir=None
+    recipe: dict[str, Any],
+    dataset: str | None = None,
+    data_dir=None,
+    skeleton: Skeleton | None = None,
 ) -> tuple[PersonSource, str]:
     """Opens the people to calibrate on: those the model was trained on, if they are there.
 
@@ -108,6 +112,8 @@ def calibration_source(
         recipe: of the run; {} where there is none.
         dataset: calibrate on this one instead.
         data_dir: its folder; None for its usual one, or people drawn on the fly.
+        skeleton: of the model, which opens files with keypoints of one's own; None for
+            detectors.
 
     Returns:
         The people, and words for what they are, to be printed.
@@ -119,23 +125,35 @@ def calibration_source(
     """
     if dataset is not None or data_dir is not None:
         dataset = dataset or recipe.get("dataset", "coco")
-        return _open_people(dataset, data_dir, recipe)
+        return _open_people(dataset, data_dir, recipe, skeleton)
     if "dataset" not in recipe:
         people, description = _open_people("synthetic", None, recipe)
         return people, f"{description}, as it is not known what the model was trained on"
     try:
-        return _open_people(recipe["dataset"], recipe.get("data_dir"), recipe)
+        return _open_people(recipe["dataset"], recipe.get("data_dir"), recipe, skeleton)
     except (FileNotFoundError, ValueError) as error:
         people, description = _open_people("synthetic", None, recipe)
         return people, f"{description}, INSTEAD of the training set ({error})"
 
 
-def _open_people(name, data_dir, recipe) -> tuple[PersonSource, str]:
+def skeleton_of(contract: ModelContract) -> Skeleton | None:
+    """Returns the keypoints that a model predicts; None for detectors."""
+    return getattr(contract, "skeleton", None)
+
+
+def _open_people(name, data_dir, recipe, skeleton=None) -> tuple[PersonSource, str]:
     if name == "synthetic" and data_dir is None:
         seed = recipe.get("seed", 0)
         return synthetic_source(NUM_SYNTHETIC_SCENES, seed), "synthetic people, drawn now"
-    mix = parse_mix(name, data_dir, skeleton=recipe.get("skeleton"))
-    datasets = open_train(mix)
+    trained = recipe.get("skeleton")
+    # Runs used to name the file of their skeleton, which need not have come along.
+    if isinstance(trained, str) and trained not in SKELETONS and trained != UNION:
+        trained = trained if Path(trained).is_file() else None
+    mix = parse_mix(name, data_dir, skeleton=trained)
+    if trained is None and skeleton is not None and mix.is_single:
+        datasets = [open_for_skeleton(name, mix.data_dirs[0], "train", skeleton)]
+    else:
+        datasets = open_train(mix)
     source = mix_sources(
         [records_source(dataset.records, dataset.skeleton) for dataset in datasets]
     )

@@ -126,7 +126,7 @@ def evaluate(
     is_ranked = any(METRICS[name].is_ranked for name in metrics)
     nms = nms if is_ranked else "off"
     columns = _choose_keypoints(contract.skeleton, records, skeleton)
-    if skeleton is None or skeleton.names == contract.skeleton.names:
+    if skeleton is None or _lacks_only_sigmas(skeleton, contract.skeleton):
         skeleton = contract.skeleton
     _check_fits(contract, skeleton, metrics, nms, flip_test)
     values = (
@@ -199,6 +199,11 @@ def _choose_keypoints(predicted, records, labelled) -> list[int]:
             "data set first (keras_pose.data.mixing.for_model)."
         )
     return [predicted.index(name) for name in labelled.names]
+
+
+def _lacks_only_sigmas(labelled: Skeleton, predicted: Skeleton) -> bool:
+    """Returns True if the model knows the same keypoints, and their OKS sigmas, too."""
+    return labelled.names == predicted.names and not labelled.oks_sigmas
 
 
 def _check_fits(contract, skeleton, metrics, nms, flip_test):

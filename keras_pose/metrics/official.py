@@ -327,6 +327,29 @@ def measurable_metrics(dataset) -> tuple[str, ...]:
     return tuple(chosen) or (ALWAYS_MEASURABLE,)
 
 
+def default_metrics(dataset, is_whole: bool = True) -> tuple[tuple[str, ...], str]:
+    """Returns the metrics to measure a `data.PoseDataset` by if none are asked for.
+
+    Args:
+        dataset: the set, or the part of it that a model predicts.
+        is_whole: True for a set as it is. Its official metrics are then kept even where
+            a field that they need is absent, so that its absence is told.
+
+    Returns:
+        The metrics, and one line that says why OKS is not among them; "" if it is.
+    """
+    by_oks = [name for name in dataset.metrics if METRICS[name].needs_sigmas]
+    if is_whole and (dataset.skeleton.oks_sigmas or not by_oks):
+        return tuple(dataset.metrics), ""
+    chosen = measurable_metrics(dataset)
+    if dataset.skeleton.oks_sigmas or not by_oks:
+        return chosen, ""
+    return chosen, (
+        f"{', '.join(chosen)}: the skeleton {dataset.skeleton.name!r} has no OKS sigmas, "
+        f"which {', '.join(by_oks)} needs. Add oks_sigmas to it, or --sigmas uniform."
+    )
+
+
 def _is_measurable(name, dataset) -> bool:
     metric, skeleton = METRICS[name], dataset.skeleton
     torso = _torso(skeleton) if name == "pck_torso" else ()

@@ -1,6 +1,6 @@
 """Skeletons: which keypoints a model predicts, and how they belong together."""
 
-from keras_pose.skeleton.base import Skeleton
+from keras_pose.skeleton.base import UNIFORM_SIGMA, Skeleton
 from keras_pose.skeleton.builtin import (
     AIC_14,
     COCO_17,
@@ -26,6 +26,7 @@ __all__ = [
     "MPII_16",
     "POSETRACK_17",
     "SKELETONS",
+    "UNIFORM_SIGMA",
     "Skeleton",
     "default_skeleton",
 ]

@@ -6,9 +6,13 @@ list cannot lie. Left and right are the person's own.
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 
 import numpy as np
+
+# Mean of COCO's 17 sigmas: keypoints that are as hard to place as COCO's are on average.
+UNIFORM_SIGMA = 0.067
 
 
 @dataclass(frozen=True)
@@ -82,3 +86,17 @@ class Skeleton:
 
     def index(self, name: str) -> int:
         return self.names.index(name)
+
+    def with_uniform_sigmas(self) -> Skeleton:
+        """Returns the skeleton with `UNIFORM_SIGMA` for every keypoint, so OKS is defined.
+
+        Raises:
+            ValueError: if it has OKS sigmas of its own.
+        """
+        if self.oks_sigmas:
+            raise ValueError(
+                f"--sigmas uniform is for skeletons without OKS sigmas; {self.name!r} has "
+                f"{list(self.oks_sigmas)}."
+            )
+        sigmas = (UNIFORM_SIGMA,) * self.num_keypoints
+        return dataclasses.replace(self, oks_sigmas=sigmas)

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import json
 import math
 from pathlib import Path
 from typing import Any
@@ -37,18 +38,29 @@ def read_skeleton(path) -> Skeleton:
     path = Path(path)
     values = read_json(path)
     try:
-        return _skeleton(values)
+        return skeleton_from_dict(values)
     except ValueError as error:
         raise ValueError(f"Skeleton file {path}: {error}") from error
 
 
 def write_skeleton(path, skeleton: Skeleton) -> Path:
     """Writes what `read_skeleton` reads; returns the path."""
+    return write_json(path, skeleton_to_dict(skeleton))
+
+
+def skeleton_to_dict(skeleton: Skeleton) -> dict[str, Any]:
+    """Returns the fields as JSON has them (lists, no tuples), without the empty ones."""
     values = dataclasses.asdict(skeleton)
-    return write_json(path, {k: v for k, v in values.items() if v or k in REQUIRED})
+    kept = {key: value for key, value in values.items() if value or key in REQUIRED}
+    return json.loads(json.dumps(kept))
 
 
-def _skeleton(values: Any) -> Skeleton:
+def skeleton_from_dict(values: Any) -> Skeleton:
+    """Reads what `skeleton_to_dict` returns.
+
+    Raises:
+        ValueError: names the field that is missing, unknown or does not fit.
+    """
     if not isinstance(values, dict):
         raise ValueError(f"must hold one object {{...}}, got a {type(values).__name__}.")
     for field in values:

@@ -30,7 +30,7 @@ from keras_pose.data.sources import (
     synthetic_source,
 )
 from keras_pose.losses import LOSSES
-from keras_pose.metrics import METRICS, evaluate, measurable_metrics
+from keras_pose.metrics import METRICS, default_metrics, evaluate
 from keras_pose.metrics.streaming import StreamingPCK
 from keras_pose.models.complexity import count_params
 from keras_pose.models.equalization import NUM_CROPS, equalize_channels
@@ -268,8 +268,11 @@ def _measuring_callback(recipe, plan, contract, model):
     num_images = recipe.overfit_images or None
     dataset = whole.in_first_images(num_images)
     image_ids = whole.first_images(num_images) if num_images else None
-    metric = measurable_metrics(dataset)[0]
+    metrics, reason = default_metrics(dataset, is_whole=False)
+    metric = metrics[0]
     figure = METRICS[metric].columns[0]
+    if reason:
+        print(f"measure     {reason}")
     print(
         f"measure     {figure} on {dataset.name} {dataset.split}, every {recipe.ap_every} "
         "epochs"

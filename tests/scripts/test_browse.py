@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from own_keypoints import ToyModel, write_toys
 from PIL import Image
 
 from keras_pose import runtime
@@ -71,6 +72,15 @@ def test_one_end_of_the_ranking(script, data_dir, tmp_path, monkeypatch, end):
     sheet = draw(script, data_dir, tmp_path / "a.png", "--weights", "a.keras", end, "1")
     assert sheet.shape[1] == 360 + 20
     assert sheet.std() > 10
+
+
+def test_own_keypoints_are_opened_by_the_model(script, tmp_path, monkeypatch):
+    monkeypatch.setattr(runtime, "load_model", lambda *_: ToyModel())
+    data = ["--data-dir", str(write_toys(tmp_path / "toys"))]
+    script.main(
+        [*data, "--weights", "a.keras", "--worst", "1", "--output", str(tmp_path / "a.png")]
+    )
+    assert (tmp_path / "a.png").is_file()
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from own_keypoints import ToyModel, write_toys
 
 from keras_pose import data, detector_contract, runtime
 from keras_pose.boxes import BoxSettings
@@ -96,7 +97,7 @@ def test_a_data_set_is_measured_by_its_official_metrics(
     # As if it were MPII, with its head sizes.
     people = [dataclasses.replace(record, head_size=20.0) for record in opened.records]
     as_mpii = dataclasses.replace(opened, metrics=("pckh",), records=people)
-    monkeypatch.setattr(data, "open_dataset", lambda *_: as_mpii)
+    monkeypatch.setattr(data.datasets, "open_for_skeleton", lambda *_: as_mpii)
 
     script.main(["--weights", weights[0], *options(data_dir)])
 
@@ -166,6 +167,46 @@ def test_a_model_of_fewer_keypoints_is_measured_on_those_and_says_so(
     assert protocol["dataset"] == "synthetic (5 of 17 keypoints)"
     with pytest.raises(SystemExit, match="dataset differs"):
         script.main(["--compare", *map(str, sorted(tmp_path.glob("metrics_*.json")))])
+
+
+@pytest.fixture
+def toys(tmp_path, weights, monkeypatch):
+    monkeypatch.setattr(runtime, "load_model", lambda *_: ToyModel())
+    return ["--weights", weights[0], "--data-dir", str(write_toys(tmp_path / "toys"))]
+
+
+def test_own_keypoints_are_opened_by_the_model_and_measured_by_pck(
+    script, toys, tmp_path, capsys
+):
+    script.main(toys)
+    metrics = json.loads(next(tmp_path.glob("metrics_*.json")).read_text())
+    assert metrics["protocol"]["metrics"] == ["pck_box"]
+    assert metrics["tables"]["PCK_box@0.1"].keys() == set(
+        ToyModel().contract.skeleton.names
+    )
+    reason = "pck_box: the skeleton 'toy' has no OKS sigmas, which coco_ap needs"
+    assert reason in capsys.readouterr().out
+
+
+def test_uniform_sigmas_give_ap_that_is_not_compared_with_other_ap(
+    script, toys, tmp_path, monkeypatch
+):
+    script.main([*toys, "--sigmas", "uniform"])
+    monkeypatch.setattr(
+        runtime,
+        "load_model",
+        lambda *_: ToyModel(ToyModel().contract.skeleton.with_uniform_sigmas()),
+    )
+    weights = str(tmp_path / "int8.tflite")
+    script.main(["--weights", weights, *toys[2:]])
+    paths = sorted(tmp_path.glob("metrics_*.json"))
+    uniform, own = (json.loads(path.read_text()) for path in paths)
+    assert uniform["AP"] == own["AP"]
+    assert uniform["protocol"]["dataset"] == "coco (sigmas of 0.067)"
+    with pytest.raises(SystemExit, match="dataset differs"):
+        script.main(["--compare", *map(str, paths)])
+    with pytest.raises(SystemExit, match="'toy' has"):
+        script.main(["--weights", weights, *toys[2:], "--sigmas", "uniform"])
 
 
 def test_several_files_make_one_table(script, weights, data_dir, capsys):

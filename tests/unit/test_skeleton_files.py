@@ -2,9 +2,10 @@
 
 import json
 
+import numpy as np
 import pytest
 
-from keras_pose.skeleton import COCO_17, SKELETONS, Skeleton
+from keras_pose.skeleton import COCO_17, SKELETONS, UNIFORM_SIGMA, Skeleton
 from keras_pose.skeleton.files import read_skeleton, write_skeleton
 
 GOOD = {
@@ -83,3 +84,12 @@ def test_missing_fields_are_named(field, tmp_path):
 def test_another_kind_of_json_is_refused(tmp_path):
     with pytest.raises(ValueError, match="must hold one object"):
         read_skeleton(write(tmp_path, ["nose"]))
+
+
+def test_uniform_sigmas_are_the_mean_of_cocos():
+    # Digits are those that COCO's own have.
+    assert pytest.approx(np.mean(COCO_17.oks_sigmas), abs=5e-4) == UNIFORM_SIGMA
+    one = Skeleton(name="one", names=("dot", "dash")).with_uniform_sigmas()
+    assert one.oks_sigmas == (UNIFORM_SIGMA, UNIFORM_SIGMA)
+    with pytest.raises(ValueError, match="'coco_17' has"):
+        COCO_17.with_uniform_sigmas()

@@ -89,10 +89,7 @@ def labelled_skeleton(annotation_path, skeleton: Skeleton) -> Skeleton:
     none; and where no name is shared, as `read_coco` then says what is wrong. Keypoints
     of `skeleton` that are not in the file are told in a warning: nothing will teach them.
     """
-    values = read_json(annotation_path)
-    _check_structure(annotation_path, values)
-    categories = [c for c in values["categories"] if c.get("name") == "person"]
-    names = tuple(categories[0].get("keypoints", ())) if categories else ()
+    names = keypoint_names(annotation_path)
     if names == skeleton.names or not set(names) & set(skeleton.names):
         return skeleton
     absent = [name for name in skeleton.names if name not in names]
@@ -103,6 +100,14 @@ def labelled_skeleton(annotation_path, skeleton: Skeleton) -> Skeleton:
             stacklevel=2,
         )
     return Skeleton(f"keypoints of {Path(annotation_path).name}", names)
+
+
+def keypoint_names(annotation_path) -> tuple[str, ...]:
+    """Returns the keypoints that the category of people names; () if it names none."""
+    values = read_json(annotation_path)
+    _check_structure(annotation_path, values)
+    categories = [c for c in values["categories"] if c.get("name") == "person"]
+    return tuple(categories[0].get("keypoints") or ()) if categories else ()
 
 
 def _check_structure(path, values):

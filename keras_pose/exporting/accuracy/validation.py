@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any, cast
 
 from keras_pose.data.datasets import coco_ground_truth
-from keras_pose.data.mixing import for_model, open_measured, parse_mix
+from keras_pose.data.mixing import open_validating, parse_mix
 from keras_pose.detection.people import open_boxes
 from keras_pose.detector_contract import DetectorContract, ModelContract
-from keras_pose.metrics import METRICS, evaluate, measurable_metrics
+from keras_pose.metrics import METRICS, default_metrics, evaluate
 from keras_pose.metrics.box_ap import evaluate_detector
 from keras_pose.runtime.detector import open_detector
 from keras_pose.runtime.loading import open_model
@@ -76,8 +76,11 @@ def _open_boxes(contract, dataset, data_dir, limit) -> Validation:
 
 
 def _open_poses(contract, dataset, data_dir, limit) -> Validation:
-    people = for_model(open_measured(parse_mix(dataset, data_dir)), contract.skeleton)
-    metric = measurable_metrics(people)[0]
+    people = open_validating(parse_mix(dataset, data_dir), contract.skeleton)
+    metrics, reason = default_metrics(people, is_whole=False)
+    if reason:
+        print(f"measure     {reason}")
+    metric = metrics[0]
     records = people.in_first_images(limit).records
     options: dict[str, Any] = {
         "metrics": (metric,),

@@ -142,7 +142,7 @@ def make_crops(args, source, formats: Collection[str]):
         folder_crops,
         warn_if_few,
     )
-    from keras_pose.exporting.sources import calibration_source
+    from keras_pose.exporting.sources import calibration_source, skeleton_of
 
     if not any(FORMATS[name].is_calibrated for name in formats):
         return check_crops(source.contract)
@@ -151,7 +151,9 @@ def make_crops(args, source, formats: Collection[str]):
         crops = folder_crops(args.calibration_data, source.contract, count, seed)
         description = f"{args.calibration_data}"
     else:
-        people, description = calibration_source(source.recipe, args.dataset, args.data_dir)
+        people, description = calibration_source(
+            source.recipe, args.dataset, args.data_dir, skeleton_of(source.contract)
+        )
         crops = calibration_crops(people, source.contract, count, seed, choice)
     print(f"Calibrating on {len(crops)} crops of {description}.")
     warn_if_few(len(crops))

@@ -78,25 +78,29 @@ def cut_calibration(
         path: `.npy` file to write them to.
     """
     from keras_pose.exporting.quantization.calibration import calibration_crops
+    from keras_pose.exporting.sources import skeleton_of
 
-    people, description = _calibration_people(recipe, data)
-    crops = calibration_crops(people, read_model_contract(source), count, SEED)
+    contract = read_model_contract(source)
+    people, description = _calibration_people(recipe, data, skeleton_of(contract))
+    crops = calibration_crops(people, contract, count, SEED)
     with atomic_path(path) as temporary:
         np.save(temporary, crops)
     return {"count": len(crops), "description": description}
 
 
-def _calibration_people(recipe, data):
+def _calibration_people(recipe, data, skeleton):
     """Opens what the model was trained on, what it is measured on, or drawn people."""
     from keras_pose.exporting.sources import calibration_source
 
     for known in (recipe, data or {}):
         if "dataset" in known:
             try:
-                return calibration_source(recipe, known["dataset"], known.get("data_dir"))
+                return calibration_source(
+                    recipe, known["dataset"], known.get("data_dir"), skeleton
+                )
             except (FileNotFoundError, ValueError):
                 continue  # not on this machine
-    return calibration_source(recipe)
+    return calibration_source(recipe, skeleton=skeleton)
 
 
 def write_formats(
@@ -157,7 +161,8 @@ def evaluate_file(path: str, data: dict[str, Any], keypoints_path: str) -> dict[
             model's; detectors leave none.
 
     Returns:
-        "metric" (its name), "value", "lower_is_better", "protocol" (one line), and what
+        "metric" (its name), "value", "lower_is_better", "protocol" (one line), "reason"
+        (why it is not the set's official metric; absent or "" if it is), and what
         `training/evaluate.py` writes, as "measurement".
     """
     from keras_pose.detector_contract import is_detector
@@ -168,23 +173,26 @@ def evaluate_file(path: str, data: dict[str, Any], keypoints_path: str) -> dict[
 
 
 def _evaluate_pose(path, data, keypoints_path) -> dict[str, Any]:
-    from keras_pose.data import open_dataset
-    from keras_pose.data.datasets import coco_ground_truth
-    from keras_pose.data.mixing import for_model
-    from keras_pose.metrics import evaluate, measurable_metrics
+    from keras_pose.data.datasets import coco_ground_truth, open_for_skeleton
+    from keras_pose.data.mixing import for_model, with_uniform_sigmas
+    from keras_pose.metrics import default_metrics, evaluate
     from keras_pose.metrics import protocol as stamp
     from keras_pose.metrics.official import METRICS
     from keras_pose.runtime import load_model
 
     model = load_model(path)
-    whole = open_dataset(data["dataset"], data["data_dir"], data["split"])
-    dataset = for_model(whole, model.contract.skeleton)
+    skeleton = model.contract.skeleton
+    whole = open_for_skeleton(data["dataset"], data["data_dir"], data["split"], skeleton)
+    dataset = for_model(whole, skeleton)
+    if data.get("sigmas") == "uniform":
+        dataset = with_uniform_sigmas(dataset)
+    metrics, reason = default_metrics(dataset, dataset is whole)
     result = evaluate(
         model.predict,
         model.contract,
         dataset.in_first_images(data["limit"]).records,
         coco_ground_truth(dataset),
-        metrics=whole.metrics if dataset is whole else measurable_metrics(dataset),
+        metrics=metrics,
         skeleton=dataset.skeleton,
         flip_test=data["flip_test"],
         image_ids=dataset.first_images(data["limit"]) if data["limit"] else None,
@@ -198,6 +206,7 @@ def _evaluate_pose(path, data, keypoints_path) -> dict[str, Any]:
         "value": float(result.stats[metric.columns[0]]),
         "lower_is_better": metric.lower_is_better,
         "protocol": stamp.describe_data(protocol),
+        "reason": reason,
         "measurement": stamp.Measurement.of(result, protocol).to_dict(),
     }
 

@@ -66,6 +66,8 @@ def _evaluated(settings, path, folder: Path, made_of, say: Say) -> dict[str, Any
         )
         seconds = time.perf_counter() - start
         say(f"  {found['metric']} {found['value']:.4f} ({seconds:.0f} s)")
+        if found.get("reason"):
+            say(f"  {found['reason']}")
         return found
 
     key = {"file": made_of, "data": settings.data}

@@ -34,6 +34,7 @@ class LedgerSettings:
         split: of the data set.
         limit: images to measure on; None for all.
         flip_test: whether mirrored crops are averaged in.
+        sigmas: "uniform" for AP of keypoints without OKS sigmas; None for PCK.
         formats: keys of `formats.table.FORMATS`.
         calibration_images: crops to calibrate integer files on.
         range_rule: of integer files.
@@ -51,6 +52,7 @@ class LedgerSettings:
     split: str = "val"
     limit: int | None = None
     flip_test: bool = False
+    sigmas: str | None = None
     formats: tuple[str, ...] = tuple(FORMATS)
     calibration_images: int = NUM_CALIBRATION_CROPS
     range_rule: RangeRule = EXTREMES
@@ -74,7 +76,9 @@ class LedgerSettings:
         if self.dataset is None:
             return None
         names = ("dataset", "data_dir", "split", "limit", "flip_test")
-        return {name: getattr(self, name) for name in names}
+        values = {name: getattr(self, name) for name in names}
+        # Not an entry where it is not given: what was measured before stays valid.
+        return values | ({"sigmas": self.sigmas} if self.sigmas else {})
 
     def path_of(self, name: str) -> Path:
         """Returns where the file of a format goes."""

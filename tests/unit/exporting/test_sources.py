@@ -3,6 +3,7 @@ import os
 
 import keras
 import pytest
+from own_keypoints import TOY, write_toys
 
 from keras_pose.contract import save_keras_model
 from keras_pose.detector_contract import detector_contract
@@ -81,6 +82,19 @@ def test_synthetic_people_are_drawn_as_the_run_drew_them():
     )
     assert isinstance(people.images[0], bytes)  # drawn, not files
     assert words == "synthetic people, drawn now"
+
+
+@pytest.mark.parametrize(
+    "recipe",
+    [
+        pytest.param({}, id="of_no_run"),
+        pytest.param({"dataset": "coco", "skeleton": "gone.json"}, id="file_is_gone"),
+    ],
+)
+def test_own_keypoints_are_opened_with_the_models_skeleton(recipe, tmp_path):
+    people, words = calibration_source(recipe, "coco", write_toys(tmp_path / "a"), TOY)
+    assert people.skeleton == TOY
+    assert words.startswith("the train split of coco")
 
 
 def test_unknown_training_set_is_said_aloud():

@@ -13,6 +13,7 @@ from keras_pose.metrics.official import (
     Measured,
     check_metrics,
     compute_metrics,
+    default_metrics,
     measurable_metrics,
 )
 from keras_pose.skeleton import COCO_17, MPII_16, Skeleton
@@ -134,6 +135,26 @@ def test_what_can_be_measured_of_a_data_set(metrics, skeleton, changes, expected
     records = make_measured(**changes).records
     dataset = PoseDataset("a", "val", skeleton, records, Path("a.json"), (), metrics, False)
     assert measurable_metrics(dataset) == expected
+
+
+@pytest.mark.parametrize(
+    ("metrics", "skeleton", "expected", "reason"),
+    [
+        (("coco_ap",), COCO_17, ("coco_ap",), ""),
+        (("coco_ap",), MPII_16, ("pck_box",), "'mpii_16' has no OKS sigmas, which coco_ap"),
+        # Its absent head sizes are told by the metric itself.
+        (("pckh",), MPII_16, ("pckh",), ""),
+    ],
+)
+def test_a_set_without_sigmas_is_measured_by_pck_and_says_why(
+    metrics, skeleton, expected, reason
+):
+    records = make_measured(skeleton, head_size=None).records
+    dataset = PoseDataset("a", "val", skeleton, records, Path("a.json"), (), metrics, False)
+    chosen, why = default_metrics(dataset)
+    assert chosen == expected
+    assert reason in why
+    assert bool(reason) == bool(why)
 
 
 def test_crowdpose_ap_needs_the_sets_own_file():

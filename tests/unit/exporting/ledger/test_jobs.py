@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 from exported_files import BGR, CODEC, SKELETON, smooth_crops
 from imbalanced_model import imbalanced_model
+from own_keypoints import ToyModel, write_toys
 
+from keras_pose import detector_contract, runtime
 from keras_pose.activation_ranges import save_with_ranges
 from keras_pose.contract import keras_contract
 from keras_pose.data.synthetic import write_coco_dataset
@@ -50,6 +52,22 @@ def test_a_pose_network_is_measured_by_its_keypoints(data, tmp_path):
         assert keypoints == 17
         assert people >= 3
         assert kept["is_labelled"].any()
+
+
+@pytest.mark.parametrize(
+    ("more", "metric"), [({}, "PCK_box@0.1"), ({"sigmas": "uniform"}, "AP")]
+)
+def test_own_keypoints_are_opened_by_the_model(more, metric, tmp_path, monkeypatch):
+    monkeypatch.setattr(runtime, "load_model", lambda *_: ToyModel())
+    monkeypatch.setattr(detector_contract, "is_detector", lambda *_: False)
+    (tmp_path / "toy.tflite").write_bytes(b"a model")
+    data = {"dataset": "coco", "data_dir": str(write_toys(tmp_path / "toys")), **more}
+    data |= {"split": "val", "limit": None, "flip_test": False}
+
+    found = evaluate_file(str(tmp_path / "toy.tflite"), data, str(tmp_path / "k.npz"))
+
+    assert found["metric"] == metric
+    assert ("no OKS sigmas" in found["reason"]) == (not more)
 
 
 def test_integer_files_have_the_ranges_that_training_found(tmp_path):
