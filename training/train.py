@@ -39,6 +39,8 @@ def parse_args(argv=None):
         "(default: everybody once an epoch)")  # fmt: skip
     add("--skeleton", metavar="NAME|FILE", help="keypoints to train: built in (coco_17), "
         "'union' of several sets (default), or your own (docs/skeletons.md)")  # fmt: skip
+    add("--sigmas", choices=("uniform",), help="give keypoints without OKS sigmas one for "
+        "all, so that AP is measured (default: PCK)")  # fmt: skip
     add("--recipe", metavar="FILE", help="take what it says in place of the model's own "
         "recipe: a run's recipe.json, or some entries; options go first")  # fmt: skip
     add("--output-dir", default="runs", help="where run folders go (default: runs)")
@@ -49,6 +51,8 @@ def parse_args(argv=None):
     add("--batch-size", type=positive_int, help="per replica")
     add("--learning-rate", type=float)
     add("--loss", help="joints_mse, focused_mse, ohkm; simcc_kl; smooth_l1, l1, l2")
+    add("--ohkm-top-k", type=positive_int, metavar="N",
+        help="the hardest keypoints, of --loss ohkm (default: 8)")  # fmt: skip
     add("--codec", help="targets: gaussian, dark, udp, udp_offset; simcc; regression")
     add("--weights", help="start from: coco, imagenet, ... (see keras_pose models), "
         "or a .keras, .weights.h5 or .pth file")  # fmt: skip
@@ -103,6 +107,17 @@ def choose_dataset(dataset, data_dir):
     return "synthetic", None
 
 
+def choose_skeleton(args, dataset, data_dir):
+    """Returns --skeleton, or the contents of one with the sigmas of --sigmas."""
+    if args.sigmas is None:
+        return args.skeleton
+    from keras_pose.data.mixing import parse_mix, target_skeleton
+    from keras_pose.skeleton.files import skeleton_to_dict
+
+    mix = parse_mix(dataset, data_dir, args.mix, args.skeleton)
+    return skeleton_to_dict(target_skeleton(mix).with_uniform_sigmas())
+
+
 def make_recipe(args):
     """Returns the model's recipe with what the command line says otherwise."""
     from keras_pose.trainer.recipes import overfit_settings, quantization_aware_settings
@@ -118,13 +133,14 @@ def make_recipe(args):
     given = dict(
         data_dir=data_dir,
         mix=args.mix,
-        skeleton=args.skeleton,
+        skeleton=choose_skeleton(args, dataset, data_dir),
         input_hw=args.input_hw and tuple(args.input_hw),
         epochs=args.epochs,
         max_steps=args.max_steps,
         batch_size=args.batch_size,
         learning_rate=args.learning_rate,
         loss=args.loss,
+        ohkm_top_k=args.ohkm_top_k,
         codec=args.codec,
         weights=args.weights,
         mixed_precision=args.mixed_precision,
@@ -133,7 +149,13 @@ def make_recipe(args):
         seed=args.seed,
     )
     given = {name: value for name, value in given.items() if value is not None}
-    return recipe.override(**settings | given)
+    recipe = recipe.override(**settings | given)
+    if args.ohkm_top_k and recipe.loss != "ohkm":
+        raise ValueError(
+            "--ohkm-top-k is for --loss ohkm; the loss is "
+            f"{recipe.loss or 'the usual one'}."
+        )
+    return recipe
 
 
 @plain_errors()

@@ -29,7 +29,6 @@ from keras_pose.data.sources import (
     records_source,
     synthetic_source,
 )
-from keras_pose.losses import LOSSES
 from keras_pose.metrics import METRICS, default_metrics, evaluate
 from keras_pose.metrics.streaming import StreamingPCK
 from keras_pose.models.complexity import count_params
@@ -46,7 +45,7 @@ from keras_pose.runs import (
 from keras_pose.runtime import PoseModel
 from keras_pose.trainer import callbacks
 from keras_pose.trainer.devices import make_strategy
-from keras_pose.trainer.optimization import make_optimizer
+from keras_pose.trainer.optimization import make_loss, make_optimizer
 from keras_pose.trainer.recipes import Recipe
 from keras_pose.trainer.run_dirs import AnyRecipe, open_run_dir
 from keras_pose.weights.carried import normalization_of
@@ -173,10 +172,9 @@ def _make_models(recipe, plan, run_dir, skeleton, codec):
     synchronize_batch_norm(network)
     model = fake_quantized(network) if recipe.quantization_aware else network
     num_outputs = len(model.outputs)
-    loss = recipe.loss or codec.default_loss
     model.compile(
         optimizer=make_optimizer(recipe, plan.total_steps),
-        loss=[LOSSES[loss](**codec.loss_settings) for _ in range(num_outputs)],
+        loss=[make_loss(recipe, codec, skeleton.num_keypoints) for _ in range(num_outputs)],
         weighted_metrics=[[]] * (num_outputs - 1) + [[StreamingPCK(codec)]],
     )
     if last.exists():

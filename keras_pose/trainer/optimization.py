@@ -1,10 +1,14 @@
-"""Optimizers and learning rate schedules of the recipes."""
+"""Losses, optimizers and learning rate schedules of the recipes."""
 
 from __future__ import annotations
+
+import warnings
 
 import keras
 from keras import ops
 
+from keras_pose.codecs import Codec
+from keras_pose.losses import LOSSES
 from keras_pose.trainer.recipes import Recipe
 
 
@@ -36,6 +40,26 @@ class WarmUpThen(keras.optimizers.schedules.LearningRateSchedule):
     def from_config(cls, config):
         schedule = keras.saving.deserialize_keras_object(config["schedule"])
         return cls(schedule, config["warmup_steps"])
+
+
+def make_loss(recipe: Recipe, codec: Codec, num_keypoints: int) -> keras.losses.Loss:
+    """Builds the recipe's loss, or the usual one of the codec.
+
+    "ohkm" mines 8 of COCO's 17 keypoints; of a skeleton with fewer it takes all, and a
+    warning says so.
+    """
+    name = recipe.loss or codec.default_loss
+    settings = dict(codec.loss_settings)
+    if name == "ohkm":
+        settings["top_k"] = min(recipe.ohkm_top_k, num_keypoints)
+        if recipe.ohkm_top_k > num_keypoints:
+            warnings.warn(
+                f"The loss ohkm would learn from the hardest {recipe.ohkm_top_k} keypoints "
+                f"of a person, but there are {num_keypoints}: it takes all of them, and is "
+                f"plain joints_mse (--ohkm-top-k, below {num_keypoints}, mines them).",
+                stacklevel=2,
+            )
+    return LOSSES[name](**settings)
 
 
 def make_schedule(recipe: Recipe, total_steps: int):

@@ -36,8 +36,9 @@ class Recipe:
             default folders. None for people drawn when the run starts ("synthetic").
         mix: of several, how much of the stream comes from each: "coco=2,mpii=1"; None
             for as much as each has people.
-        skeleton: name of a built-in skeleton, or file with keypoints of your own, see
-            `skeleton.files`; None for the data set's, and the union of several sets'.
+        skeleton: name of a built-in skeleton, or keypoints of your own, as contents of a
+            skeleton file or its path (see `skeleton.files`; a run's own recipe has the
+            contents); None for the data set's, and the union of several sets'.
         input_hw: model input (height, width), pixels.
         epochs: passes over the data.
         batch_size: samples per replica and step.
@@ -51,6 +52,8 @@ class Recipe:
         clip_norm: the gradients of all weights together are made no longer than this;
             0 for no limit.
         loss: key of `keras_pose.losses.LOSSES`; None for the codec's usual one.
+        ohkm_top_k: keypoints of a person that the loss "ohkm" learns from, its hardest;
+            all of them if there are fewer, see `trainer.optimization`.
         codec: key of `keras_pose.codecs.CODECS`: what targets look like.
         augmentation: how much samples vary.
         weights: what the network starts from, see `create_model`: a word such as
@@ -70,7 +73,7 @@ class Recipe:
     dataset: str = "coco"
     data_dir: str | None = None
     mix: str | None = None
-    skeleton: str | None = None
+    skeleton: str | dict[str, Any] | None = None
     input_hw: tuple[int, int] = (256, 192)
     epochs: int = 210
     batch_size: int = 32
@@ -82,6 +85,7 @@ class Recipe:
     weight_decay: float = 0.0
     clip_norm: float = 0.0
     loss: str | None = None
+    ohkm_top_k: int = 8
     codec: str = "gaussian"
     augmentation: Augmentation = field(default_factory=Augmentation)
     weights: str | None = None
@@ -102,7 +106,13 @@ class Recipe:
             _check_choice(name, getattr(self, name), known)
         _check_fits(self.model, self.codec, self.loss)
         check_fine_tuning(self.quantization_aware, self.weights)
-        for name in ("epochs", "batch_size", "learning_rate", "synthetic_images"):
+        for name in (
+            "epochs",
+            "batch_size",
+            "learning_rate",
+            "synthetic_images",
+            "ohkm_top_k",
+        ):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} must be positive, got {getattr(self, name)}.")
         for name in (

@@ -7,6 +7,8 @@ from typing import Any
 
 from keras_pose.files import check_writable, read_json, write_json
 from keras_pose.runs import RECIPE_NAME
+from keras_pose.skeleton import SKELETONS
+from keras_pose.skeleton.files import read_skeleton, skeleton_to_dict
 from keras_pose.trainer.detection_recipes import DetectionRecipe, get_detection_recipe
 from keras_pose.trainer.recipes import Recipe, get_recipe
 from keras_pose.zoo import get_spec
@@ -23,10 +25,11 @@ def open_run_dir(run_dir, recipe: AnyRecipe) -> Path:
     """
     run_dir = Path(run_dir)
     check_writable(run_dir)
+    wanted = _with_skeleton(recipe.to_dict())
     if not (run_dir / RECIPE_NAME).exists():
-        write_json(run_dir / RECIPE_NAME, recipe.to_dict())
+        write_json(run_dir / RECIPE_NAME, wanted)
         return run_dir
-    there, wanted = read_recipe(run_dir).to_dict(), recipe.to_dict()
+    there = _with_skeleton(read_recipe(run_dir).to_dict())
     differing = [name for name in wanted if there.get(name) != wanted[name]]
     if differing:
         changes = "; ".join(
@@ -34,6 +37,14 @@ def open_run_dir(run_dir, recipe: AnyRecipe) -> Path:
         )
         raise ValueError(f"{run_dir} holds a run of another recipe ({changes}).")
     return run_dir
+
+
+def _with_skeleton(entries: dict[str, Any]) -> dict[str, Any]:
+    """Puts the contents of a skeleton file in place of its path, which may not last."""
+    word = entries.get("skeleton")
+    if isinstance(word, str) and word not in SKELETONS and Path(word).is_file():
+        return entries | {"skeleton": skeleton_to_dict(read_skeleton(word))}
+    return entries
 
 
 def read_recipe(run_dir) -> AnyRecipe:

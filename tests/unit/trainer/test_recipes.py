@@ -1,17 +1,28 @@
 """Recipes: defaults of the families, and what is refused."""
 
+import importlib.util
 import json
 from pathlib import Path
 
 import keras
 import pytest
+from own_keypoints import TOY
 
-from keras_pose.trainer.optimization import make_optimizer, make_schedule
+from keras_pose.codecs import CODECS
+from keras_pose.data.mixing import parse_mix
+from keras_pose.skeleton.files import skeleton_from_dict, write_skeleton
+from keras_pose.trainer.optimization import make_loss, make_optimizer, make_schedule
 from keras_pose.trainer.recipes import Recipe, get_recipe
-from keras_pose.trainer.run_dirs import recipe_for, with_entries_of
+from keras_pose.trainer.run_dirs import (
+    open_run_dir,
+    read_recipe,
+    recipe_for,
+    with_entries_of,
+)
 from keras_pose.zoo import ZOO
 
 SHORT_RUN = Path(__file__).parents[3] / "training" / "short_run.json"
+TRAIN = Path(__file__).parents[3] / "training" / "train.py"
 TOP_DOWN = [name for name, spec in ZOO.items() if spec.task == "top_down"]
 
 
@@ -141,3 +152,59 @@ def test_a_file_that_is_no_recipe_is_named(model, text, message, tmp_path):
     with pytest.raises(ValueError, match=message) as caught:
         with_entries_of(recipe_for(model), path)
     assert str(path) in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("settings", "num_keypoints", "top_k", "warns"),
+    [
+        ({}, 17, 8, False),
+        ({}, 8, 8, False),
+        ({}, 5, 5, True),
+        ({"ohkm_top_k": 3}, 5, 3, False),
+    ],
+)
+def test_hard_keypoints_are_no_more_than_there_are(
+    settings, num_keypoints, top_k, warns, recwarn
+):
+    recipe = get_recipe("pose_slim").override(loss="ohkm", **settings)
+    codec = CODECS[recipe.codec].for_input(recipe.input_hw)
+    assert make_loss(recipe, codec, num_keypoints).top_k == top_k
+    told = [str(warning.message) for warning in recwarn]
+    assert told == [] if not warns else "but there are 5: it takes all" in told[0]
+
+
+def test_a_run_keeps_its_skeleton_when_the_file_goes(tmp_path):
+    path = write_skeleton(tmp_path / "toy.json", TOY.with_uniform_sigmas())
+    recipe = get_recipe("pose_slim").override(skeleton=str(path))
+    run = open_run_dir(tmp_path / "run", recipe)
+    assert open_run_dir(run, recipe) == run  # the same recipe still
+    path.unlink()
+
+    kept = read_recipe(run)
+
+    mix = parse_mix(kept.dataset, "somewhere", skeleton=kept.skeleton)
+    assert mix.skeleton == TOY.with_uniform_sigmas()
+    assert open_run_dir(run, kept) == run
+
+
+def recipe_of(*options):
+    """The recipe that `training/train.py` makes of its options."""
+    spec = importlib.util.spec_from_file_location("train_script", TRAIN)
+    script = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(script)
+    return script.make_recipe(script.parse_args(["--model", "pose_slim", *options]))
+
+
+def test_uniform_sigmas_go_into_the_recipe_with_the_skeleton(tmp_path):
+    path = write_skeleton(tmp_path / "toy.json", TOY)
+    data = ["--dataset", "coco", "--data-dir", str(tmp_path), "--skeleton", str(path)]
+    recipe = recipe_of(*data, "--sigmas", "uniform", "--loss", "ohkm", "--ohkm-top-k", "3")
+    assert recipe.ohkm_top_k == 3
+    assert skeleton_from_dict(recipe.skeleton) == TOY.with_uniform_sigmas()
+    with pytest.raises(ValueError, match="'coco_17' has"):
+        recipe_of(*data[:4], "--sigmas", "uniform")
+
+
+def test_mining_is_of_one_loss():
+    with pytest.raises(ValueError, match="is for --loss ohkm; the loss is the usual one"):
+        recipe_of("--dataset", "synthetic", "--ohkm-top-k", "3")
