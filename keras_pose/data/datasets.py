@@ -11,7 +11,7 @@ from typing import Any
 
 from keras_pose.data.mapping import map_records
 from keras_pose.data.readers.coco import keypoint_names, labelled_skeleton
-from keras_pose.data.records import PersonRecord
+from keras_pose.data.records import Id, PersonRecord
 from keras_pose.data.specs import SPECS, DatasetSpec
 from keras_pose.data.synthetic import write_coco_dataset
 from keras_pose.files import file_sha256, read_json
@@ -56,7 +56,7 @@ class PoseDataset:
         hashes = "".join(map(file_sha256, self.annotation_paths))
         return hashlib.sha256(hashes.encode()).hexdigest()
 
-    def first_images(self, count: int | None) -> list[int]:
+    def first_images(self, count: int | None) -> list[Id]:
         """Returns the ids of the first images in which somebody is labelled, or of all."""
         return list(dict.fromkeys(record.image_id for record in self.records))[:count]
 

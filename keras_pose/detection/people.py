@@ -18,6 +18,7 @@ from keras_pose.data.datasets import (
     find_coco,
     open_dataset,
 )
+from keras_pose.data.records import Id
 from keras_pose.data.sources import PersonSource, broken_images
 from keras_pose.detection.losses import IGNORED, PADDING
 from keras_pose.files import read_json
@@ -35,14 +36,14 @@ class BoxSource:
 
     Attributes:
         images: N paths, or N encoded images.
-        image_ids: the data set's numbers of the images.
+        image_ids: what the data set calls the images.
         boxes: (N, M, 5) float32: x1, y1, x2, y2 in image pixels, and a label: a class,
             or `PADDING` or `IGNORED` of `detection.losses`.
         num_skipped_images: images that were left out because they are broken.
     """
 
     images: list[Path] | list[bytes]
-    image_ids: list[int]
+    image_ids: list[Id]
     boxes: np.ndarray
     num_skipped_images: int = 0
 
@@ -107,7 +108,7 @@ def read_coco_boxes(annotation_path, image_folder) -> BoxSource:
         raise FileNotFoundError(f"Image folder {image_folder} does not exist.")
     images = {entry["id"]: entry for entry in _section(annotation_path, values, "images")}
     person = _person(annotation_path, values)
-    rows: dict[int, list[list[float]]] = {image_id: [] for image_id in images}
+    rows: dict[Id, list[list[float]]] = {image_id: [] for image_id in images}
     for annotation in _section(annotation_path, values, "annotations"):
         if annotation["category_id"] != person:
             continue

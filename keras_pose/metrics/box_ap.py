@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -14,9 +12,12 @@ import numpy as np
 from tqdm import tqdm
 
 from keras_pose.boxes import box_iou
+from keras_pose.data.records import Id
 from keras_pose.files import read_json
 from keras_pose.images import read_image
 from keras_pose.metrics.coco_ap import person_category_id
+from keras_pose.metrics.coco_truth import CocoTruth, run_silently
+from keras_pose.metrics.numbering import check_known_images
 from keras_pose.structures import Detections
 
 # In the order of `COCOeval.stats` for boxes.
@@ -53,7 +54,7 @@ class BoxEvaluation:
 def evaluate_detector(
     detect: Detect,
     images: Sequence[Path],
-    image_ids: Sequence[int],
+    image_ids: Sequence[Id],
     annotations: str | Path | dict[str, Any],
     progress: bool = True,
     is_scored: bool = True,
@@ -63,7 +64,7 @@ def evaluate_detector(
     Args:
         detect: the detector; of its classes, 0 must be "person".
         images: image files.
-        image_ids: their numbers in the annotations; no other images count.
+        image_ids: their ids in the annotations; no other images count.
         annotations: file in COCO's format, or what it holds.
         progress: whether to show a bar, on a terminal.
         is_scored: False where not everybody is labelled, and AP would be of no meaning.
@@ -94,7 +95,7 @@ def evaluate_detector(
 
 
 def coco_results(
-    detections: Detections, image_id: int, category_id: int
+    detections: Detections, image_id: Id, category_id: Id
 ) -> list[dict[str, Any]]:
     """Writes the people among detections in COCO's result format."""
     people = detections[detections.labels == 0]
@@ -102,8 +103,8 @@ def coco_results(
     boxes_xywh = np.concatenate([corners[:, :2], corners[:, 2:] - corners[:, :2]], axis=1)
     return [
         {
-            "image_id": int(image_id),
-            "category_id": int(category_id),
+            "image_id": image_id,
+            "category_id": category_id,
             "bbox": [round(float(value), 3) for value in box],
             "score": round(float(score), 6),
         }
@@ -114,7 +115,7 @@ def coco_results(
 def box_stats(
     ground_truth: dict[str, Any],
     detections: Sequence[dict[str, Any]],
-    image_ids: Sequence[int] | None = None,
+    image_ids: Sequence[Id] | None = None,
 ) -> dict[str, float]:
     """Scores boxes of people against COCO annotations.
 
@@ -127,38 +128,28 @@ def box_stats(
         The values of `BOX_STATS` by name.
 
     Raises:
-        ValueError: when detections name images that the ground truth lacks, or the
-            ground truth lacks a field.
+        ValueError: when detections name images that the ground truth lacks, when all of
+            them are of another category, or when the ground truth lacks a field.
     """
-    from pycocotools.cocoeval import COCOeval
-
-    truth = _index(ground_truth, [_complete(a) for a in ground_truth["annotations"]])
-    unknown = {detection["image_id"] for detection in detections} - set(truth.imgs)
-    if unknown:
-        raise ValueError(
-            "Detections name images that are not in the ground truth: "
-            f"{sorted(unknown)[:5]} ({len(unknown)} in all)."
-        )
-    with contextlib.redirect_stdout(io.StringIO()):  # pycocotools prints its progress
-        results = (
-            truth.loadRes([dict(detection) for detection in detections])
-            if detections
-            else _index(ground_truth, [])  # loadRes looks into the first, and there is none
-        )
-        evaluation = COCOeval(truth, results, "bbox")
-        evaluation.params.catIds = [person_category_id(ground_truth)]
-        if image_ids is not None:
-            evaluation.params.imgIds = sorted(image_ids)
-        evaluation.evaluate()
-        evaluation.accumulate()
-        evaluation.summarize()
+    try:
+        person = person_category_id(ground_truth)
+        people = [
+            _complete(annotation)
+            for annotation in ground_truth["annotations"]
+            if annotation["category_id"] == person
+        ]
+        truth = CocoTruth(ground_truth["images"], people, person)
+    except KeyError as error:
+        raise ValueError(f"The ground truth lacks the COCO field {error}.") from error
+    check_known_images(detections, truth.images)
+    evaluation = run_silently(truth.evaluation(detections, "bbox", image_ids))
     return dict(zip(BOX_STATS, map(float, evaluation.stats), strict=True))
 
 
 def best_f1(
     ground_truth: dict[str, Any],
     detections: Sequence[dict[str, Any]],
-    image_ids: Sequence[int],
+    image_ids: Sequence[Id],
     iou_threshold: float = 0.5,
 ) -> dict[str, float]:
     """Finds the score from which boxes are best taken for people.
@@ -187,7 +178,7 @@ def best_f1(
 def _matches(ground_truth, detections, image_ids, iou_threshold):
     """Returns (N,) scores, whether each box is somebody's first, and how many there are."""
     person, counted = person_category_id(ground_truth), set(image_ids)
-    people: dict[int, list] = {image_id: [] for image_id in counted}
+    people: dict[Id, list] = {image_id: [] for image_id in counted}
     for annotation in ground_truth["annotations"]:
         is_one = annotation["category_id"] == person and not annotation.get("iscrowd", 0)
         if is_one and annotation["image_id"] in counted:
@@ -212,21 +203,8 @@ def _corners(box_xywh):
     return [x, y, x + width, y + height]
 
 
-def _index(ground_truth, annotations):
-    from pycocotools.coco import COCO
-
-    coco = COCO()
-    coco.dataset = {**ground_truth, "annotations": annotations}
-    try:
-        with contextlib.redirect_stdout(io.StringIO()):
-            coco.createIndex()
-    except KeyError as error:
-        raise ValueError(f"The ground truth lacks the COCO field {error}.") from error
-    return coco
-
-
 def _complete(annotation):
-    """Copies an annotation (COCOeval writes into it) and adds what can be derived."""
+    """Copies an annotation and adds what can be derived."""
     derived = {"area": annotation["bbox"][2] * annotation["bbox"][3], "iscrowd": 0}
     return derived | annotation
 

@@ -10,6 +10,9 @@ import numpy as np
 from keras_pose.data.records import PersonRecord
 from keras_pose.files import read_json
 from keras_pose.metrics.coco_ap import person_category_id
+from keras_pose.metrics.numbering import check_known_images, sorted_ids
+
+_NAMED = 5  # categories that an error names
 
 
 def read_boxes(
@@ -28,7 +31,7 @@ def read_boxes(
     Args:
         path: COCO detection results: a list of `image_id`, `category_id`, `bbox`
             (x, y, width, height) and `score`; those of a tracker, for MOTA, also have
-            the whole number `track_id`.
+            the `track_id`, a whole number or text.
         ground_truth: the contents of the annotation file; names the images.
         image_folder: where the images lie.
         num_keypoints: of the data set.
@@ -67,46 +70,64 @@ def box_records(
     """
     person = person_category_id(ground_truth)
     images = {image["id"]: image for image in ground_truth["images"]}
-    records = []
     for index, entry in enumerate(entries):
-        _check_entry(path, index, entry, images)
-        if entry["category_id"] == person and entry["score"] >= score_threshold:
-            file_name = images[entry["image_id"]]["file_name"]
-            records.append(
-                _record(index, entry, Path(image_folder) / file_name, num_keypoints)
-            )
+        _check_entry(path, index, entry)
+    check_known_images(entries, images, str(path))
+    records = [
+        _record(index, entry, images[entry["image_id"]], image_folder, num_keypoints)
+        for index, entry in enumerate(entries)
+        if entry["category_id"] == person and entry["score"] >= score_threshold
+    ]
     if not records:
-        raise ValueError(
-            f"{path} has no box to predict in: {len(entries)} entries, none of a person "
-            f"(category {person}) with a score of at least {score_threshold:g}."
-        )
+        reason = _why_none(entries, person, score_threshold)
+        raise ValueError(f"{path} has no box to predict in: {reason}")
     return records
 
 
-def _check_entry(path, index, entry, images):
+def _why_none(entries, person, score_threshold) -> str:
+    if not entries:
+        return "it is an empty list."
+    scores = [entry["score"] for entry in entries if entry["category_id"] == person]
+    if scores:
+        return (
+            f"the best score of its {len(scores)} people is {max(scores):g}, the threshold "
+            f"{score_threshold:g}."
+        )
+    found = sorted_ids(entry["category_id"] for entry in entries)
+    more = ", ..." if len(found) > _NAMED else ""
+    return (
+        f"the ground truth's people are of category {person!r}, its {len(entries)} entries "
+        f"of {', '.join(map(repr, found[:_NAMED]))}{more}."
+    )
+
+
+def _check_entry(path, index, entry):
     where = f"{path}, entry {index}"
     for field in ("image_id", "category_id", "bbox", "score"):
         if not isinstance(entry, dict) or field not in entry:
             raise ValueError(f"{where} lacks the field {field!r}.")
-    if entry["image_id"] not in images:
-        raise ValueError(
-            f"{where}: image id {entry['image_id']} is not in the ground truth."
-        )
-    numbers = np.asarray([*entry["bbox"], entry["score"]], float)
+    for field in ("image_id", "category_id", "track_id"):
+        if not isinstance(entry.get(field, 0), int | str):
+            raise ValueError(
+                f"{where}: the {field} must be a whole number or text, got "
+                f"{entry[field]!r}."
+            )
+    try:
+        numbers = np.asarray([*entry["bbox"], entry["score"]], float)
+    except (TypeError, ValueError):
+        numbers = np.zeros(0)
     if numbers.shape != (5,) or not np.isfinite(numbers).all() or (numbers[2:4] <= 0).any():
         raise ValueError(
             f"{where} needs a bbox (x, y, width, height) with an area, and a score; got "
             f"{entry['bbox']} and {entry['score']}."
         )
-    if not isinstance(entry.get("track_id", 0), int):
-        raise ValueError(f"{where}: the track_id {entry['track_id']!r} is no whole number.")
 
 
-def _record(index, entry, image_path, num_keypoints) -> PersonRecord:
+def _record(index, entry, image, image_folder, num_keypoints) -> PersonRecord:
     box_xywh = np.asarray(entry["bbox"], np.float64)
     return PersonRecord(
-        image_path=image_path,
-        image_id=entry["image_id"],
+        image_path=Path(image_folder) / image["file_name"],
+        image_id=image["id"],
         annotation_id=index,
         box_xywh=box_xywh,
         keypoints_xy=np.zeros((num_keypoints, 2), np.float32),

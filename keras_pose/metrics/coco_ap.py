@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from keras_pose.data.records import Id
 from keras_pose.files import read_json
+from keras_pose.metrics.coco_truth import CocoTruth, run_silently
+from keras_pose.metrics.numbering import check_known_images
 
 # In the order of `COCOeval.stats` for keypoints.
 COCO_STATS = ("AP", "AP50", "AP75", "APM", "APL", "AR", "AR50", "AR75", "ARM", "ARL")
@@ -24,7 +25,7 @@ def evaluate_coco(
     ground_truth: str | Path | dict[str, Any],
     detections: Sequence[dict[str, Any]],
     oks_sigmas: Sequence[float] | None = None,
-    image_ids: Sequence[int] | None = None,
+    image_ids: Sequence[Id] | None = None,
 ) -> dict[str, float]:
     """Scores detections against COCO annotations.
 
@@ -71,26 +72,24 @@ def coco_result(ground_truth, detections, oks_sigmas=None, image_ids=None):
     }
 
 
-def check_detections(truth, detections, oks_sigmas=None) -> None:
+def check_detections(truth: CocoTruth, detections, oks_sigmas=None) -> None:
     """Refuses detections of unknown images, or of another number of keypoints."""
-    unknown = {detection["image_id"] for detection in detections} - set(truth.imgs)
-    if unknown:
-        raise ValueError(
-            f"Detections name images that are not in the ground truth: "
-            f"{sorted(unknown)[:5]} ({len(unknown)} in all)."
-        )
+    check_known_images(detections, truth.images)
     expected = 17 if oks_sigmas is None else len(oks_sigmas)
-    for entry in (*detections, *truth.anns.values()):
-        count = len(entry["keypoints"]) / 3
-        if count != expected:
-            kind = "Annotation" if "bbox" in entry else "A detection"
-            raise ValueError(
-                f"{kind} of image id {entry['image_id']} has {count:g} keypoints (three "
-                f"numbers each), there are OKS sigmas for {expected}."
-            )
+    for kind, entries in (
+        ("A detection", detections),
+        ("Annotation", truth.annotations),
+    ):
+        for entry in entries:
+            count = len(entry["keypoints"]) / 3
+            if count != expected:
+                raise ValueError(
+                    f"{kind} of image id {entry['image_id']} has {count:g} keypoints "
+                    f"(three numbers each), there are OKS sigmas for {expected}."
+                )
 
 
-def run_coco_eval(truth, detections, oks_sigmas=None, image_ids=None):
+def run_coco_eval(truth: CocoTruth, detections, oks_sigmas=None, image_ids=None):
     """Runs `COCOeval` of pycocotools to its end, without its printing.
 
     A detection whose score is not a number ranks below all others.
@@ -100,39 +99,31 @@ def run_coco_eval(truth, detections, oks_sigmas=None, image_ids=None):
         detections: COCO results; there may be none.
         oks_sigmas: as of `evaluate_coco`; so are `image_ids`.
     """
-    from pycocotools.cocoeval import COCOeval
-
-    evaluation = COCOeval(truth, _load_detections(truth, detections), "keypoints")
+    found = [_ranked(detection) for detection in detections]
+    evaluation = truth.evaluation(found, "keypoints", image_ids)
     if oks_sigmas is not None:
         evaluation.params.kpt_oks_sigmas = np.asarray(oks_sigmas, float)
-    if image_ids is not None:
-        evaluation.params.imgIds = sorted(image_ids)
-    with _silence():
-        evaluation.evaluate()
-        evaluation.accumulate()
-        evaluation.summarize()
-    return evaluation
+    return run_silently(evaluation)
 
 
-def load_coco(ground_truth):
-    """Returns a `pycocotools.coco.COCO` of a file or of a dict, which stays unchanged."""
-    from pycocotools.coco import COCO
-
+def load_coco(ground_truth) -> CocoTruth:
+    """Returns the ground truth of a file or of a dict, which stays unchanged."""
     values = ground_truth if isinstance(ground_truth, dict) else read_json(ground_truth)
-    coco = COCO()
     try:
-        annotations = [_complete(annotation) for annotation in values["annotations"]]
-        coco.dataset = {**values, "annotations": annotations}
-        with _silence():
-            coco.createIndex()
+        person = person_category_id(values)
+        annotations = [
+            _complete(annotation)
+            for annotation in values["annotations"]
+            if annotation["category_id"] == person
+        ]
+        return CocoTruth(values["images"], annotations, person)
     except (KeyError, TypeError) as error:
         where = "The ground truth" if isinstance(ground_truth, dict) else ground_truth
         raise ValueError(f"{where} lacks the COCO field {error}.") from error
-    return coco
 
 
 def _complete(annotation):
-    """Copies an annotation (COCOeval writes into it) and adds what can be derived."""
+    """Copies an annotation and adds what can be derived."""
     derived = {
         "area": annotation["bbox"][2] * annotation["bbox"][3],
         "iscrowd": 0,
@@ -150,19 +141,6 @@ def person_category_id(values: dict[str, Any]) -> int:
     raise ValueError(f"The ground truth needs a category named 'person', it has {names}.")
 
 
-def _load_detections(truth, detections):
-    if detections:
-        with _silence():
-            return truth.loadRes([_ranked(detection) for detection in detections])
-    from pycocotools.coco import COCO
-
-    empty = COCO()  # loadRes looks into the first detection, and there is none
-    empty.dataset = {**truth.dataset, "annotations": []}
-    with _silence():
-        empty.createIndex()
-    return empty
-
-
 def _ranked(detection):
     """Copies a detection (loadRes writes into it) without values that are no numbers.
 
@@ -172,8 +150,3 @@ def _ranked(detection):
     keypoints = np.where(np.isfinite(keypoints), keypoints, _FAR_AWAY)
     score = -np.inf if np.isnan(score) else score
     return detection | {"score": score, "keypoints": keypoints.tolist()}
-
-
-def _silence():
-    """pycocotools prints its progress and its table to standard output."""
-    return contextlib.redirect_stdout(io.StringIO())

@@ -50,14 +50,14 @@ def evaluate_crowdpose(
     """
     truth = load_coco(ground_truth)
     check_detections(truth, detections, oks_sigmas)
-    for annotation in truth.anns.values():
+    for annotation in truth.annotations:
         _, _, width, height = annotation["bbox"]
         annotation["area"] = AREA_OF_BOX * width * height
-    chosen = sorted(truth.imgs) if image_ids is None else sorted(image_ids)
+    chosen = list(truth.images) if image_ids is None else list(image_ids)
     whole = run_coco_eval(truth, detections, oks_sigmas, chosen)
     ap, ap50, ap75, _, _, ar, ar50, ar75, _, _ = map(float, whole.stats)
     stats = {"AP": ap, "AP50": ap50, "AP75": ap75, "AR": ar, "AR50": ar50, "AR75": ar75}
-    for name, members in _by_crowding(truth.imgs, chosen).items():
+    for name, members in _by_crowding(truth.images, chosen).items():
         stats[f"AP_{name}"] = _mean_precision(truth, detections, oks_sigmas, members)
     return stats
 

@@ -17,7 +17,7 @@ import numpy as np
 from tqdm import tqdm
 
 from keras_pose.contract import Contract
-from keras_pose.data.records import PersonRecord
+from keras_pose.data.records import Id, PersonRecord
 from keras_pose.files import read_json
 from keras_pose.images import read_image
 from keras_pose.metrics.coco_ap import person_category_id
@@ -93,7 +93,7 @@ def evaluate(
     flip_test: bool = False,
     batch_size: int = 32,
     progress: bool = True,
-    image_ids: Sequence[int] | None = None,
+    image_ids: Sequence[Id] | None = None,
 ) -> EvaluationResult:
     """Predicts every person from their box and measures how well.
 

@@ -7,6 +7,7 @@ from itertools import groupby
 
 import numpy as np
 
+from keras_pose.metrics.numbering import number_ids
 from keras_pose.metrics.pck import weighted_mean
 from keras_pose.metrics.posetrack import (
     PoseTrackFrame,
@@ -63,6 +64,8 @@ def _count_errors(frames, skeleton, as_poseval):
     accumulators = [
         motmetrics.MOTAccumulator(auto_id=True) for _ in range(skeleton.num_keypoints)
     ]
+    labelled = number_ids(track for frame in frames for track in frame.track_ids)
+    tracked = number_ids(track for frame in frames for track in frame.predicted_track_ids)
     for frame in frames:
         distances = match_frame(frame).distances
         counts, is_predicted = frame.counts, frame.is_predicted
@@ -74,8 +77,8 @@ def _count_errors(frames, skeleton, as_poseval):
                 continue
             there, found = counts[:, k], is_predicted[:, k]
             accumulator.update(
-                frame.track_ids[there].tolist(),
-                frame.predicted_track_ids[found].tolist(),
+                [labelled[track] for track in frame.track_ids[there]],
+                [tracked[track] for track in frame.predicted_track_ids[found]],
                 distances[found][:, there, k].T,
             )
     host = motmetrics.metrics.create()

@@ -198,11 +198,11 @@ def _frame(measured, labelled, found) -> PoseTrackFrame:
         labelled_xy=np.stack([record.keypoints_xy for record in labelled]),
         is_labelled=np.stack([record.visibility for record in labelled]) > 0,
         head_sizes=np.array([_given(r, "head_size", "PoseTrack AP") for r in labelled]),
-        track_ids=np.array([_given(r, "track_id", "PoseTrack AP") for r in labelled]),
+        track_ids=[_given(r, "track_id", "PoseTrack AP") for r in labelled],
         predicted_xy=measured.keypoints_xy[found],
         keypoint_scores=measured.keypoint_scores[found],
         # AP asks for no tracks; any distinct numbers will do.
-        predicted_track_ids=np.arange(len(found)) if None in tracks else np.array(tracks),
+        predicted_track_ids=np.arange(len(found)) if None in tracks else tracks,
         ignore_regions=labelled[0].ignore_regions,
     )
 

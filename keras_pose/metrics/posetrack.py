@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from keras_pose.data.records import Id
 from keras_pose.metrics.pck import weighted_mean
 from keras_pose.metrics.single_ap import average_precision
 from keras_pose.skeleton import Skeleton
@@ -18,6 +19,7 @@ from keras_pose.skeleton import Skeleton
 # Of the 17 keypoints that PoseTrack18 lists, these two are never labelled.
 NOT_SCORED = ("left_ear", "right_ear")
 NEAR = 0.5  # head sizes
+_IDS = ("track_ids", "predicted_track_ids")
 
 
 @dataclass(frozen=True)
@@ -29,10 +31,10 @@ class PoseTrackFrame:
         labelled_xy: (G, K, 2) image pixels.
         is_labelled: (G, K) bool.
         head_sizes: (G,) pixels, see `pckh.head_sizes`.
-        track_ids: (G,) int, the same for one person throughout the video.
+        track_ids: (G,) numbers or text, the same for one person throughout the video.
         predicted_xy: (P, K, 2) image pixels; not finite where nothing is predicted.
         keypoint_scores: (P, K); NaN where nothing is predicted.
-        predicted_track_ids: (P,) int.
+        predicted_track_ids: (P,) numbers or text.
         ignore_regions: (V, 2) outlines in which people are not labelled; what is
             predicted or labelled inside does not count.
 
@@ -44,10 +46,10 @@ class PoseTrackFrame:
     labelled_xy: np.ndarray
     is_labelled: np.ndarray
     head_sizes: np.ndarray
-    track_ids: np.ndarray
+    track_ids: Sequence[Id] | np.ndarray
     predicted_xy: np.ndarray
     keypoint_scores: np.ndarray
-    predicted_track_ids: np.ndarray
+    predicted_track_ids: Sequence[Id] | np.ndarray
     ignore_regions: Sequence[np.ndarray] = ()
 
     def __post_init__(self) -> None:
@@ -65,7 +67,8 @@ class PoseTrackFrame:
             "predicted_track_ids": (predicted,),
         }
         for name, shape in expected.items():
-            values = np.asarray(getattr(self, name))
+            values = getattr(self, name)
+            values = _as_ids(values) if name in _IDS else np.asarray(values)
             if values.size == 0 == np.prod(shape):
                 values = values.reshape(shape)
             if values.shape != shape:
@@ -73,11 +76,12 @@ class PoseTrackFrame:
                     f"PoseTrackFrame.{name} must be {shape}, got {values.shape}."
                 )
             object.__setattr__(self, name, values)
-        for name in ("track_ids", "predicted_track_ids"):
+        for name in _IDS:
             ids = getattr(self, name)
             if len(set(ids.tolist())) < len(ids):
                 raise ValueError(
-                    f"A track is in a frame once; {self.sequence!r} has {name}={ids}."
+                    f"A track is in a frame once; {self.sequence!r} has "
+                    f"{name}={ids.tolist()}."
                 )
 
     @property
@@ -110,6 +114,14 @@ class FrameMatch:
     def is_near(self) -> np.ndarray:
         """(P, G, K) bool."""
         return self.distances <= NEAR
+
+
+def _as_ids(values) -> np.ndarray:
+    """Keeps ids as they are: NumPy would make text of numbers beside text."""
+    values = list(values)
+    ids = np.empty(len(values), object)
+    ids[:] = values
+    return ids
 
 
 def is_inside(points_xy, outlines) -> np.ndarray:

@@ -322,10 +322,13 @@ def test_boxes_of_a_detector(script, weights, data_dir, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        pytest.param({"image_id": 999}, "entry 0: image id 999", id="unknown_image"),
+        pytest.param({"image_id": 999}, "not in the ground truth: 999", id="unknown_image"),
+        pytest.param({"image_id": "1"}, "these ids as text", id="image_as_text"),
+        pytest.param({"image_id": [1]}, "entry 0: the image_id must be", id="no_id"),
+        pytest.param({"bbox": "none"}, "entry 0 needs a bbox", id="no_numbers"),
         pytest.param({"bbox": [1, 2, 0, 5]}, "entry 0 needs a bbox", id="empty_box"),
         pytest.param({"score": float("nan")}, "entry 0 needs a bbox", id="no_score"),
-        pytest.param({"category_id": 2}, "no box to predict in", id="no_person"),
+        pytest.param({"category_id": 2}, "are of category 1, .* of 2", id="no_person"),
     ],
 )
 def test_bad_boxes_are_named(script, weights, data_dir, tmp_path, change, message):

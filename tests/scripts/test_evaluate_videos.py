@@ -132,9 +132,16 @@ def test_people_in_their_own_boxes_are_all_found(measure):
     assert numbers["mAP"] == 1
 
 
-def test_a_trackers_boxes_have_the_map_and_mota_counted_by_hand(measure, data_dir):
-    boxes = str(data_dir / "boxes.json")
-    numbers = measure("--boxes", boxes, "--metrics", "posetrack_ap", "mota")
+@pytest.mark.parametrize("track", [int, str, lambda number: number - 8])
+def test_a_trackers_boxes_have_the_map_and_mota_counted_by_hand(
+    measure, data_dir, tmp_path, track
+):
+    boxes = json.loads((data_dir / "boxes.json").read_text())
+    path = tmp_path / "boxes.json"
+    for each in boxes:
+        each["track_id"] = track(each["track_id"])
+    path.write_text(json.dumps(boxes))
+    numbers = measure("--boxes", str(path), "--metrics", "posetrack_ap", "mota")
     # The stranger scores least, so precision is 1 up to the last hit.
     assert numbers["mAP"] == pytest.approx(HITS / LABELS, abs=1e-3)
     assert numbers["MOTA"] == pytest.approx(1 - MOTA_ERRORS / MOTA_LABELS, abs=1e-3)
@@ -144,7 +151,10 @@ def test_a_trackers_boxes_have_the_map_and_mota_counted_by_hand(measure, data_di
 def test_mota_refuses_boxes_without_tracks(measure, data_dir, tmp_path):
     boxes = json.loads((data_dir / "boxes.json").read_text())
     path = tmp_path / "boxes.json"
-    for track, message in ((None, "MOTA needs the field 'track_id'"), ("a", "no whole")):
+    for track, message in (
+        (None, "MOTA needs the field 'track_id'"),
+        (1.5, "number or text"),
+    ):
         del boxes[0]["track_id"]
         boxes[0] |= {} if track is None else {"track_id": track}
         path.write_text(json.dumps(boxes))
