@@ -5,6 +5,7 @@ import numpy as np
 import tensorflow as tf
 from ai_edge_litert.interpreter import Interpreter
 
+from keras_pose.exporting.float_graph.saved import builtin_converter
 from keras_pose.models.complexity import count_macs, count_params
 from keras_pose.weights.creation import create_model
 from keras_pose.zoo import build_model, get_spec
@@ -38,7 +39,7 @@ def outputs_of(model, images):
 
 def check_model(name, folder):
     """Runs all checks below at a small input; `folder` takes files."""
-    check_tflite(check_network(name, folder), folder)
+    check_tflite(check_network(name, folder))
 
 
 def check_network(name, folder):
@@ -79,13 +80,13 @@ def check_interface(model, spec):
 
 def check_complexity(model, spec):
     """The table tells the truth, for the default input."""
-    if not spec.is_convolutional:
-        model = build_model(spec.name)
-    assert count_params(model) == spec.params
     areas = [height * width for height, width in (spec.input_hw, small_input_hw(spec))]
-    if spec.is_convolutional and count_macs(model) * areas[0] == spec.macs * areas[1]:
-        return  # all layers convolve, so work grows with the area
-    assert count_macs(build_model(spec.name)) == spec.macs
+    is_scaled = count_macs(model) * areas[0] == spec.macs * areas[1]
+    if not (spec.is_convolutional and is_scaled):
+        # Not all layers convolve: work does not grow with the area.
+        model = build_model(spec.name)
+        assert count_macs(model) == spec.macs
+    assert count_params(model) == spec.params
 
 
 def check_mixed_precision(name):
@@ -134,12 +135,12 @@ def check_round_trip(model, spec, folder):
         np.testing.assert_array_equal(actual, expected)
 
 
-def check_tflite(model, folder):
+def check_tflite(model):
     """TFLite takes every operator without TensorFlow's help, and computes the same."""
     _spread_activations(model)
     images = random_images(model, 1, seed=3)
     expected = outputs_of(model, images)
-    runner = Interpreter(model_content=_to_tflite(model, folder)).get_signature_runner()
+    runner = Interpreter(model_content=_to_tflite(model)).get_signature_runner()
     actual = runner(image=images)
     signs = np.sign(random_images(model, 1, seed=5))
     noisy = outputs_of(model, images * (1 + INPUT_NOISE * signs))
@@ -155,7 +156,7 @@ def _deviation(actual, expected) -> float:
     return float(np.abs(actual - expected).max() / max(float(expected.std()), 1e-6))
 
 
-def _to_tflite(model, folder) -> bytes:
+def _to_tflite(model) -> bytes:
     """Converts all outputs of a model, for one image at a time."""
     image_spec = tf.TensorSpec((1, *model.inputs[0].shape[1:]), tf.float32, name="image")
 
@@ -164,13 +165,8 @@ def _to_tflite(model, folder) -> bytes:
         outputs = keras.tree.flatten(model(image, training=False))
         return {f"output_{i}": output for i, output in enumerate(outputs)}
 
-    archive = keras.export.ExportArchive()
-    archive.track(model)
-    archive.add_endpoint("serve", serve)
-    archive.write_out(str(folder / "saved_model"), verbose=False)
-    return tf.lite.TFLiteConverter.from_saved_model(
-        str(folder / "saved_model"), signature_keys=["serve"]
-    ).convert()
+    with builtin_converter(model, serve) as converter:
+        return converter.convert()
 
 
 def _spread_activations(model):

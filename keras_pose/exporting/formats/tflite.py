@@ -10,15 +10,11 @@ from __future__ import annotations
 
 import dataclasses
 import re
-import tempfile
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
-
-import keras
-import tensorflow as tf
 
 from keras_pose.activation_ranges import ranges_of
 from keras_pose.codecs.heatmaps import HeatmapCodec
@@ -27,6 +23,7 @@ from keras_pose.detector_contract import ModelContract
 from keras_pose.exporting.errors import ExportError, layer_of_scope
 from keras_pose.exporting.float_graph.decoding import decoded_contract
 from keras_pose.exporting.float_graph.lean import tflite_twin
+from keras_pose.exporting.float_graph.saved import builtin_converter
 from keras_pose.exporting.float_graph.serving import SIGNATURE, in_float32, serving_function
 from keras_pose.exporting.formats.writing import Draft, Export, runnable, write_export
 from keras_pose.exporting.graphs.flatbuffer import custom_ops, float_ops
@@ -220,15 +217,7 @@ def float_tflite_bytes(
     """
     network = in_float32(model, tflite_twin)
     serve = serving_function(network, contract, batch, with_decode)
-    with tempfile.TemporaryDirectory() as folder, quiet_stderr():
-        archive = keras.export.ExportArchive()
-        archive.track(network)
-        archive.add_endpoint(SIGNATURE, serve)
-        archive.write_out(folder, verbose=False)
-        converter = tf.lite.TFLiteConverter.from_saved_model(
-            folder, signature_keys=[SIGNATURE]
-        )
-        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
+    with quiet_stderr(), builtin_converter(network, serve) as converter:
         try:
             return edit.with_unique_names(converter.convert())
         except Exception as error:  # the converter's errors have no common base

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import tempfile
-
 import keras
 import tensorflow as tf
 
 from keras_pose.contract import INPUT_NAME
-from keras_pose.exporting.float_graph.serving import SIGNATURE
+from keras_pose.exporting.float_graph.saved import builtin_converter
 from keras_pose.quiet import quiet_stderr
 from keras_pose.weights.carried import normalization_of
 from keras_pose.zoo import build_model
@@ -43,15 +41,7 @@ def any_tflite_bytes(model, is_float16: bool = False) -> bytes:
         outputs = model(normalization(tf.cast(image, tf.float32)), training=False)
         return {f"output_{i}": x for i, x in enumerate(keras.tree.flatten(outputs))}
 
-    with tempfile.TemporaryDirectory() as folder, quiet_stderr():
-        archive = keras.export.ExportArchive()
-        archive.track(model)
-        archive.add_endpoint(SIGNATURE, serve)
-        archive.write_out(folder, verbose=False)
-        converter = tf.lite.TFLiteConverter.from_saved_model(
-            folder, signature_keys=[SIGNATURE]
-        )
-        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
+    with quiet_stderr(), builtin_converter(model, serve) as converter:
         if is_float16:
             converter.optimizations = [tf.lite.Optimize.DEFAULT]
             converter.target_spec.supported_types = [tf.float16]
