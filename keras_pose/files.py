@@ -56,7 +56,7 @@ def write_json(path, values) -> Path:
 
 
 def read_json(path):
-    """Reads a JSON file.
+    """Reads a JSON file: UTF-8, or what a byte order mark says, as tools on Windows write.
 
     Raises:
         FileNotFoundError: names the file.
@@ -66,7 +66,7 @@ def read_json(path):
     if not path.is_file():
         raise FileNotFoundError(f"File {path} does not exist.")
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(path.read_bytes())
     except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ValueError(f"File {path} is not valid JSON: {error}.") from error
 

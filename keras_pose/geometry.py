@@ -133,6 +133,6 @@ def clean_boxes_xywh(boxes_xywh, image_hw):
     """
     boxes = np.asarray(boxes_xywh, np.float64).reshape(-1, 4)
     corner = np.maximum(0, boxes[:, :2])
-    limit = np.array([image_hw[1] - 1, image_hw[0] - 1])
+    limit = np.stack([image_hw[1], image_hw[0]], axis=-1) - 1
     far = np.minimum(limit, corner + np.maximum(0, boxes[:, 2:] - 1))
     return np.concatenate([corner, far - corner], axis=1), (far >= corner).all(axis=1)

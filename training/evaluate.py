@@ -364,7 +364,7 @@ def are_detectors(args):
 
 def evaluate_detectors(args):
     """Measures box AP of detector files, and writes what it found."""
-    from keras_pose.detection.people import open_boxes
+    from keras_pose.detection.people import open_boxes, read_box_truth
     from keras_pose.files import check_writable, write_json
     from keras_pose.metrics import box_protocol as stamp
     from keras_pose.metrics.box_ap import evaluate_detector
@@ -377,13 +377,12 @@ def evaluate_detectors(args):
     source, annotation_path = open_boxes(args.dataset, args.data_dir, args.split)
     is_subset = args.limit is not None
     source = source[list(range(min(len(source), args.limit)))] if is_subset else source
+    truth = read_box_truth(annotation_path)
     measured = []
     for weights in args.weights:
         check_writable(metrics_path(weights, args).parent)
         detector = load_detector(weights)
-        result = evaluate_detector(
-            detector, source.images, source.image_ids, annotation_path
-        )
+        result = evaluate_detector(detector, source.images, source.image_ids, truth)
         data = (args.dataset, args.split)
         protocol = stamp.build_box_protocol(
             data, annotation_path, detector.facts, weights, result, is_subset

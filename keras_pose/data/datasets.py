@@ -5,16 +5,25 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from keras_pose.data.mapping import map_records
-from keras_pose.data.readers.coco import keypoint_names, labelled_skeleton
-from keras_pose.data.records import Id, PersonRecord
+from keras_pose.data.readers.coco import (
+    AS_WRITTEN,
+    Reading,
+    keypoint_names,
+    labelled_skeleton,
+    read_coco_truth,
+)
+from keras_pose.data.records import Id, PersonRecord, PersonTable
 from keras_pose.data.specs import SPECS, DatasetSpec
 from keras_pose.data.synthetic import write_coco_dataset
-from keras_pose.files import file_sha256, read_json
+from keras_pose.files import file_sha256
 from keras_pose.skeleton import COCO_17, SKELETONS, Skeleton
 
 DATASETS = tuple(SPECS)
@@ -36,17 +45,21 @@ class PoseDataset:
             many (PoseTrack).
         annotation_paths: all of them.
         metrics: keys of `metrics.METRICS` that the set is officially measured by.
-        has_coco_file: whether `annotation_path` is ground truth for COCO AP as it is.
+        has_coco_file: whether `annotation_path` is ground truth for COCO AP.
+        image_folder: where the images lie, as the annotations were read with it.
+        reading: what the user said of the annotations.
     """
 
     name: str
     split: str
     skeleton: Skeleton
-    records: list[PersonRecord]
+    records: Sequence[PersonRecord]
     annotation_path: Path
     annotation_paths: tuple[Path, ...] = ()
     metrics: tuple[str, ...] = ("coco_ap",)
     has_coco_file: bool = True
+    image_folder: Path | None = None
+    reading: Reading = AS_WRITTEN
 
     @property
     def annotation_sha256(self) -> str:
@@ -58,10 +71,17 @@ class PoseDataset:
 
     def first_images(self, count: int | None) -> list[Id]:
         """Returns the ids of the first images in which somebody is labelled, or of all."""
+        if isinstance(self.records, PersonTable):
+            images = self.records.used_images[:count].tolist()
+            return [self.records.image_ids[i] for i in images]
         return list(dict.fromkeys(record.image_id for record in self.records))[:count]
 
     def in_first_images(self, count: int | None) -> PoseDataset:
         """Returns the same with the people of these images only."""
+        if isinstance(self.records, PersonTable):
+            first = self.records.used_images[:count]
+            table = self.records.take(np.isin(self.records.image_index, first))
+            return dataclasses.replace(self, records=table)
         chosen = set(self.first_images(count))
         records = [record for record in self.records if record.image_id in chosen]
         return dataclasses.replace(self, records=records)
@@ -114,7 +134,11 @@ def check_split(spec: DatasetSpec, split: str) -> str:
 
 
 def open_dataset(
-    name: str, data_dir=None, split: str = "val", skeleton: Skeleton | None = None
+    name: str,
+    data_dir=None,
+    split: str = "val",
+    skeleton: Skeleton | None = None,
+    reading: Reading = AS_WRITTEN,
 ) -> PoseDataset:
     """Opens a split of a data set.
 
@@ -146,8 +170,10 @@ def open_dataset(
         write_coco_dataset(data_dir, SYNTHETIC_VAL_IMAGES, split="val")
     paths, images = _existing_files(spec, data_dir, split)
     wanted = skeleton or spec.skeleton
-    labelled = labelled_skeleton(paths[0], skeleton) if skeleton else spec.skeleton
-    records = spec.read(paths, images, split, labelled)
+    labelled = spec.skeleton
+    if skeleton:
+        labelled = labelled_skeleton(paths[0], skeleton, reading.category)
+    records = spec.read(paths, images, split, labelled, **_options(spec, reading))
     if labelled != wanted:
         records = map_records(records, labelled, wanted, str(paths[0]))
     return PoseDataset(
@@ -159,10 +185,30 @@ def open_dataset(
         tuple(paths),
         spec.metrics,
         spec.has_coco_file and labelled == wanted,
+        images,
+        reading,
     )
 
 
-def open_for_skeleton(name: str, data_dir, split: str, skeleton: Skeleton) -> PoseDataset:
+def _options(spec, reading) -> dict[str, Any]:
+    """Returns what a reader is to be told besides the usual; only COCO's format has it."""
+    if reading == AS_WRITTEN:
+        return {}
+    if not spec.has_coco_file:
+        raise ValueError(
+            f"--category and --rescale-labels are of files in COCO's format, which "
+            f"{spec.name} is not."
+        )
+    return {"reading": reading}
+
+
+def open_for_skeleton(
+    name: str,
+    data_dir,
+    split: str,
+    skeleton: Skeleton,
+    reading: Reading = AS_WRITTEN,
+) -> PoseDataset:
     """Opens a split of a data set for a model that predicts the keypoints of `skeleton`.
 
     Official sets, and files of COCO's keypoints, are opened with their own keypoints (see
@@ -175,6 +221,7 @@ def open_for_skeleton(name: str, data_dir, split: str, skeleton: Skeleton) -> Po
         data_dir: folder; None for the usual one.
         split: such as "train" or "val".
         skeleton: of the model; its contract has it.
+        reading: see `open_dataset`.
 
     Raises:
         ValueError: as `open_dataset`.
@@ -182,12 +229,12 @@ def open_for_skeleton(name: str, data_dir, split: str, skeleton: Skeleton) -> Po
     """
     spec = SPECS[check_dataset_name(name)]
     if name != "coco" or skeleton.names == COCO_17.names:
-        return open_dataset(name, data_dir, split)
+        return open_dataset(name, data_dir, split, reading=reading)
     paths, _ = _existing_files(spec, Path(data_dir or spec.default_dir), split)
-    names = keypoint_names(paths[0])
+    names = keypoint_names(paths[0], reading.category)
     # Without names, only the number of keypoints could tell: own models go by their own.
     is_own = names != COCO_17.names if names else skeleton not in SKELETONS.values()
-    return open_dataset(name, data_dir, split, skeleton if is_own else None)
+    return open_dataset(name, data_dir, split, skeleton if is_own else None, reading)
 
 
 def _existing_files(spec, data_dir, split):
@@ -205,11 +252,19 @@ def _existing_files(spec, data_dir, split):
 def coco_ground_truth(dataset: PoseDataset) -> dict[str, Any]:
     """Returns what a COCO annotation file of the people would hold.
 
-    For sets in COCO's format that is the file, with its crowds; else it is made of the
-    records, so that AP can be computed for any skeleton with OKS sigmas.
+    For sets in COCO's format that is the file, with its crowds, and with what the reader
+    made good; else it is made of the records, so that AP can be computed for any
+    skeleton with OKS sigmas.
     """
     if dataset.has_coco_file:
-        return read_json(dataset.annotation_path)
+        is_mended = getattr(dataset.records, "is_mended", True)
+        return read_coco_truth(
+            dataset.annotation_path,
+            dataset.image_folder,
+            dataset.skeleton,
+            dataset.reading,
+            is_mended,
+        )
     records = dataset.records
     names = {record.image_id: str(record.image_path) for record in records}
     return {

@@ -1,9 +1,12 @@
-"""`PersonRecord`: one labelled person, whatever data set they come from."""
+"""`PersonRecord`: one labelled person, whatever data set they come from; and many."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import weakref
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any, overload
 
 import numpy as np
 
@@ -29,6 +32,8 @@ class PersonRecord:
         video: name of the video the image is a frame of.
         ignore_regions: (P, 2) outlines in the image, pixels, in which people are not
             labelled.
+        image_hw: (height, width) of the picture that the labels are on: as it is stored,
+            or as EXIF turns it. None where the data set does not say.
     """
 
     image_path: Path
@@ -43,3 +48,107 @@ class PersonRecord:
     track_id: Id | None = None
     video: str | None = None
     ignore_regions: tuple[np.ndarray, ...] = ()
+    image_hw: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class PersonTable(Sequence[PersonRecord]):
+    """N labelled people of M images as arrays; a record is made when it is asked for.
+
+    A million people take 300 MB so. Records that somebody holds are the same objects
+    whenever they are asked for.
+
+    Attributes:
+        folder: what image names start from.
+        image_names: (M,) file names, with forward slashes.
+        image_ids: (M,) what the data set calls the images.
+        image_sizes_hw: (M, 2) of the pictures that labels are on; 0 where not known.
+        videos: (M,) names of the videos that images are frames of; None without any.
+        image_index: (N,) int32, the image that each person is in.
+        annotation_ids: (N,) what the data set calls the people.
+        boxes_xywh: (N, 4) float64, image pixels.
+        keypoints_xy: (N, K, 2) float32, image pixels; (0, 0) where not labelled.
+        visibility: (N, K) uint8 COCO flags.
+        areas: (N,) float64 square pixels.
+        track_ids: (N,) what names the people within a video; None without any.
+        is_mended: whether anything of the file had to be made good, so that the file is
+            no ground truth as it is.
+    """
+
+    folder: Path
+    image_names: list[str]
+    image_ids: list[Id]
+    image_sizes_hw: np.ndarray
+    videos: list[Any] | None
+    image_index: np.ndarray
+    annotation_ids: np.ndarray
+    boxes_xywh: np.ndarray
+    keypoints_xy: np.ndarray
+    visibility: np.ndarray
+    areas: np.ndarray
+    track_ids: np.ndarray | None
+    is_mended: bool = False
+    _made: weakref.WeakValueDictionary[int, PersonRecord] = field(
+        default_factory=weakref.WeakValueDictionary, repr=False
+    )
+
+    def __len__(self) -> int:
+        return len(self.image_index)
+
+    @overload
+    def __getitem__(self, index: int) -> PersonRecord: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> PersonTable: ...
+
+    def __getitem__(self, index):
+        if isinstance(index, slice):
+            return self.take(np.arange(len(self))[index])
+        place = range(len(self))[index]  # negative ones, and IndexError
+        record = self._made.get(place)
+        if record is None:
+            record = self._made[place] = self._record(place)
+        return record
+
+    def __iter__(self) -> Iterator[PersonRecord]:
+        return (self[i] for i in range(len(self)))
+
+    def _record(self, i: int) -> PersonRecord:
+        image = int(self.image_index[i])
+        height, width = self.image_sizes_hw[image].tolist()
+        return PersonRecord(
+            image_path=self.image_path(image),
+            image_id=self.image_ids[image],
+            annotation_id=self.annotation_ids[i],
+            box_xywh=self.boxes_xywh[i],
+            keypoints_xy=self.keypoints_xy[i],
+            visibility=self.visibility[i],
+            area=float(self.areas[i]),
+            track_id=None if self.track_ids is None else self.track_ids[i],
+            video=None if self.videos is None else self.videos[image],
+            image_hw=(int(height), int(width)) if height and width else None,
+        )
+
+    def image_path(self, image: int) -> Path:
+        """Returns the file of an image, by its place in the table."""
+        return self.folder / self.image_names[image]
+
+    def take(self, indices) -> PersonTable:
+        """Picks people by an array of indices or of truth values; images stay."""
+        return replace(
+            self,
+            image_index=self.image_index[indices],
+            annotation_ids=self.annotation_ids[indices],
+            boxes_xywh=self.boxes_xywh[indices],
+            keypoints_xy=self.keypoints_xy[indices],
+            visibility=self.visibility[indices],
+            areas=self.areas[indices],
+            track_ids=None if self.track_ids is None else self.track_ids[indices],
+            _made=weakref.WeakValueDictionary(),
+        )
+
+    @property
+    def used_images(self) -> np.ndarray:
+        """(I,) places of the images in which somebody is, in order of first appearance."""
+        images, first = np.unique(self.image_index, return_index=True)
+        return images[np.argsort(first)]

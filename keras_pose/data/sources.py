@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from keras_pose.data.records import PersonRecord
+from keras_pose.data.records import PersonRecord, PersonTable
 from keras_pose.data.synthetic import draw_scenes, scene_seed
 from keras_pose.images import ImageError, check_image, read_image
 from keras_pose.skeleton import COCO_17, Skeleton
@@ -157,8 +157,10 @@ def _warn(problem) -> bool:
     return problem is not None
 
 
-def records_source(records: list[PersonRecord], skeleton: Skeleton) -> PersonSource:
+def records_source(records: Sequence[PersonRecord], skeleton: Skeleton) -> PersonSource:
     """Makes a source of the people that a reader found."""
+    if isinstance(records, PersonTable):
+        return _table_source(records, skeleton)
     paths = list(dict.fromkeys(record.image_path for record in records))
     numbers = {path: i for i, path in enumerate(paths)}
     return PersonSource(
@@ -168,6 +170,24 @@ def records_source(records: list[PersonRecord], skeleton: Skeleton) -> PersonSou
         np.array([record.box_xywh for record in records], np.float32),
         np.array([record.keypoints_xy for record in records], np.float32),
         np.array([record.visibility for record in records], np.int32),
+    )
+
+
+def _table_source(table: PersonTable, skeleton: Skeleton) -> PersonSource:
+    """Makes a source of a table, without making its records."""
+    used = table.used_images
+    names = [table.image_names[i] for i in used.tolist()]
+    # Two images of a file may be of one name.
+    numbers = {name: i for i, name in enumerate(dict.fromkeys(names))}
+    places = np.zeros(len(table.image_names), np.int32)
+    places[used] = [numbers[name] for name in names]
+    return PersonSource(
+        skeleton,
+        [table.folder / name for name in numbers],
+        places[table.image_index],
+        table.boxes_xywh.astype(np.float32),
+        table.keypoints_xy,
+        table.visibility.astype(np.int32),
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -28,7 +28,7 @@ from keras_pose.skeleton import (
     Skeleton,
 )
 
-Reader = Callable[[list[Path], Path | None, str, Skeleton], list[PersonRecord]]
+Reader = Callable[..., Sequence[PersonRecord]]
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,8 @@ class DatasetSpec:
         name: as given to --dataset.
         skeleton: its keypoints.
         read: (annotation files, image folder, split, skeleton) -> records; without an
-            image folder (None) of the annotations alone.
+            image folder (None) of the annotations alone. Sets in COCO's format also take
+            `reading`, see `readers.coco.Reading`.
         layouts: (annotation files, image folder), relative to the data set's folder, as
             archives unpack; a pattern with `*` finds many. {split} is our word for the
             split and {word} the set's own. The first that is there is read.
@@ -260,7 +261,7 @@ _ROWS = (
     DatasetSpec(
         "crowdpose",
         CROWDPOSE_14,
-        partial(_read_coco_like, check_names=False, area_of_box=0.53),
+        partial(_read_coco_like, check_names=False, area_of_box=0.53, expects_area=False),
         (
             ("json/crowdpose_{split}.json", "images"),
             ("annotations/crowdpose_{split}.json", "images"),
@@ -277,7 +278,7 @@ _ROWS = (
     DatasetSpec(
         "jhmdb",
         JHMDB_15,
-        partial(_read_coco_like, first_pixel=1, area_of_box=0.53),
+        partial(_read_coco_like, first_pixel=1, area_of_box=0.53, expects_area=False),
         (("annotations/Sub1_{word}.json", "."),),
         {"train": "train", "val": "test"},
         ("pck_torso",),

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -18,10 +19,19 @@ from keras_pose.data.datasets import (
     find_coco,
     open_dataset,
 )
+from keras_pose.data.readers.checks import Notes
+from keras_pose.data.readers.coco import (
+    AS_WRITTEN,
+    Reading,
+    locate_images,
+    read_coco_truth,
+)
+from keras_pose.data.readers.coco_categories import choose_box_category
+from keras_pose.data.readers.coco_people import CocoPeople, ReadingRules, read_people
+from keras_pose.data.readers.coco_sizes import settle_sizes
 from keras_pose.data.records import Id
 from keras_pose.data.sources import PersonSource, broken_images
 from keras_pose.detection.losses import IGNORED, PADDING
-from keras_pose.files import read_json
 from keras_pose.images import ImageError
 
 PERSON = 0
@@ -88,46 +98,75 @@ class BoxSource:
         return self[found.tolist()]
 
 
-def read_coco_boxes(annotation_path, image_folder) -> BoxSource:
+def read_coco_boxes(
+    annotation_path, image_folder, reading: Reading = AS_WRITTEN
+) -> BoxSource:
     """Reads all images of a COCO file with the boxes of their people.
 
     Crowds, and annotations whose box has no area within its image, train nobody: the
-    former become ignored regions, the latter go.
+    former become ignored regions, the latter go. What is made good of the files that
+    tools write stands in `data.readers.coco_people`.
 
     Args:
-        annotation_path: file in COCO's format with a category "person".
-        image_folder: where the images lie. They are not opened here.
+        annotation_path: file in COCO's format with a category "person", or one that has
+            keypoints.
+        image_folder: where the images lie. Only headers are read here.
+        reading: what the user says of the file.
 
     Raises:
         FileNotFoundError: for a missing annotation file or image folder.
         ValueError: names file, annotation id and field of what is malformed.
     """
-    annotation_path, image_folder = Path(annotation_path), Path(image_folder)
-    values = read_json(annotation_path)
-    if not image_folder.is_dir():
-        raise FileNotFoundError(f"Image folder {image_folder} does not exist.")
-    images = {entry["id"]: entry for entry in _section(annotation_path, values, "images")}
-    person = _person(annotation_path, values)
-    rows: dict[Id, list[list[float]]] = {image_id: [] for image_id in images}
-    for annotation in _section(annotation_path, values, "annotations"):
-        if annotation["category_id"] != person:
-            continue
-        image = images.get(annotation["image_id"])
-        box = _box(annotation_path, annotation, image)
-        if box[0] < box[2] and box[1] < box[3]:
-            label = IGNORED if annotation.get("iscrowd", 0) else PERSON
-            rows[annotation["image_id"]].append([*box, label])
-    paths = [_path(annotation_path, image, image_folder) for image in images.values()]
-    return BoxSource(paths, list(images), pad_boxes(list(rows.values())))
+    path, folder = Path(annotation_path), Path(image_folder)
+    category = choose_box_category(path, reading.category)
+    if not folder.is_dir():
+        raise FileNotFoundError(f"Image folder {folder} does not exist.")
+    notes = Notes(path)
+    people = read_people(path, category, ReadingRules(expects_area=False), notes)
+    everything = range(len(people.images.ids))
+    found, root = locate_images(people, folder, everything)
+    people = settle_sizes(people, found, notes, reading.rescale_labels)
+    notes.warn()
+    paths = [found.get(i) or root / people.images.names[i] for i in everything]
+    return BoxSource(paths, people.images.ids, _boxes(people))
 
 
-def open_boxes(name: str, data_dir=None, split: str = "val") -> tuple[BoxSource, Path]:
+def read_box_truth(annotation_path, reading: Reading = AS_WRITTEN) -> dict[str, Any]:
+    """Returns the ground truth of boxes: the file's people, with liberties made good.
+
+    Args:
+        annotation_path: see `read_coco_boxes`.
+        reading: see there; pictures are not looked at.
+    """
+    category = choose_box_category(annotation_path, reading.category)
+    return read_coco_truth(annotation_path, category=category)
+
+
+def _boxes(people: CocoPeople) -> np.ndarray:
+    """Returns (M, P, 5) boxes by image, clipped to it, with labels."""
+    sizes_hw = people.images.sizes_hw[people.image_index]
+    limits = np.where(sizes_hw > 0, sizes_hw, np.inf)[:, ::-1]
+    near = np.maximum(0, people.boxes_xywh[:, :2])
+    far = np.minimum(limits, people.boxes_xywh[:, :2] + people.boxes_xywh[:, 2:])
+    labels = np.where(people.is_crowd, IGNORED, PERSON)
+    boxes = np.column_stack([near, far, labels])
+    rows: list[list[list[float]]] = [[] for _ in people.images.ids]
+    kept = np.flatnonzero((near < far).all(axis=1))
+    for image, box in zip(people.image_index[kept], boxes[kept].tolist(), strict=True):
+        rows[image].append(box)
+    return pad_boxes(rows)
+
+
+def open_boxes(
+    name: str, data_dir=None, split: str = "val", reading: Reading = AS_WRITTEN
+) -> tuple[BoxSource, Path]:
     """Opens a split of a data set for detectors.
 
     Args:
         name: "coco" or "synthetic", whose files label everybody in a picture.
         data_dir: its folder; None for its usual one.
         split: "train" or "val". The synthetic validation split is drawn on first use.
+        reading: what the user says of the file.
 
     Returns:
         The boxes, and the file they are from.
@@ -148,67 +187,7 @@ def open_boxes(name: str, data_dir=None, split: str = "val") -> tuple[BoxSource,
         found = find_coco(data_dir, split)
     if found is None:
         raise FileNotFoundError(f"No {split} split of {name} in {data_dir}.")
-    return read_coco_boxes(*found), found[0]
-
-
-_FIELDS = {
-    "images": ("id", "file_name", "width", "height"),
-    "annotations": ("id", "image_id", "category_id", "bbox"),
-    "categories": ("id", "name"),
-}
-
-
-def _section(path, values, section):
-    entries = values.get(section) if isinstance(values, dict) else None
-    if not isinstance(entries, list):
-        raise ValueError(f"{path} is not a COCO file: no list {section!r}.")
-    for i, entry in enumerate(entries):
-        for field in _FIELDS[section]:
-            if field not in entry:
-                name = f"{section} entry {i}, id {entry.get('id')}"
-                raise ValueError(f"{path}: {name} lacks the field {field!r}.")
-    return entries
-
-
-def _person(path, values):
-    """Returns the id of the category "person"."""
-    for category in _section(path, values, "categories"):
-        if category["name"] == "person":
-            return category["id"]
-    raise ValueError(f"{path} has no category named 'person'.")
-
-
-def _box(path, annotation, image):
-    """Returns x1, y1, x2, y2 of an annotation, clipped to its image."""
-    where = f"{path}: annotation id {annotation['id']}, field"
-    if image is None:
-        raise ValueError(
-            f"{where} 'image_id' names no image of the file: {annotation['image_id']}."
-        )
-    try:
-        x, y, width, height = (float(value) for value in annotation["bbox"])
-    except (TypeError, ValueError) as error:
-        raise ValueError(
-            f"{where} 'bbox' must hold 4 numbers, got {annotation['bbox']!r}."
-        ) from error
-    if not np.isfinite([x, y, width, height]).all():
-        raise ValueError(f"{where} 'bbox' holds NaN or infinite values.")
-    return (
-        max(0.0, x),
-        max(0.0, y),
-        min(float(image["width"]), x + width),
-        min(float(image["height"]), y + height),
-    )
-
-
-def _path(annotation_path, image, image_folder):
-    path = Path(image["file_name"])
-    if path.is_absolute() or ".." in path.parts:
-        raise ValueError(
-            f"{annotation_path}: image id {image['id']}, field 'file_name' points outside "
-            f"the image folder: {image['file_name']!r}."
-        )
-    return image_folder / path
+    return read_coco_boxes(*found, reading), found[0]
 
 
 def pad_boxes(rows: list[list[list[float]]]) -> np.ndarray:

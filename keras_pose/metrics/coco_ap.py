@@ -133,12 +133,16 @@ def _complete(annotation):
 
 
 def person_category_id(values: dict[str, Any]) -> int:
-    """Returns the id of the category "person" of COCO annotations."""
+    """Returns the id of the only category of COCO annotations, or of "person"."""
+    if len(values["categories"]) == 1:
+        return values["categories"][0]["id"]
     for category in values["categories"]:
-        if category["name"] == "person":
+        if category.get("name") == "person":
             return category["id"]
-    names = [category["name"] for category in values["categories"]]
-    raise ValueError(f"The ground truth needs a category named 'person', it has {names}.")
+    names = [category.get("name") for category in values["categories"]]
+    raise ValueError(
+        f"Ground truth of several categories needs one named 'person', it has {names}."
+    )
 
 
 def _ranked(detection):

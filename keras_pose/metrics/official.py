@@ -355,8 +355,8 @@ def _is_measurable(name, dataset) -> bool:
     torso = _torso(skeleton) if name == "pck_torso" else ()
     has_fields = all(
         getattr(record, field) is not None
-        for record in dataset.records
         for field in metric.needs
+        for record in dataset.records
     )
     return (
         (bool(skeleton.oks_sigmas) or not metric.needs_sigmas)

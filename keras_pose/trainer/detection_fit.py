@@ -17,7 +17,12 @@ from keras import layers, ops
 
 from keras_pose.data.sources import synthetic_source
 from keras_pose.detection.losses import BoxLoss
-from keras_pose.detection.people import BoxSource, boxes_of_people, open_boxes
+from keras_pose.detection.people import (
+    BoxSource,
+    boxes_of_people,
+    open_boxes,
+    read_box_truth,
+)
 from keras_pose.detection.pipeline import training_boxes
 from keras_pose.detector_contract import (
     DetectorContract,
@@ -193,13 +198,12 @@ def _ap_function(recipe: DetectionRecipe, network, contract: DetectorContract):
     source, annotation_path = open_boxes(recipe.dataset, recipe.data_dir, "val")
     if recipe.max_steps:  # a smoke run of a few steps must not validate for minutes
         source = source[list(range(min(len(source), recipe.max_steps)))]
+    truth = read_box_truth(annotation_path)
     images = cast(list[Path], source.images)
     detector = Detector.from_keras(network, contract)
 
     def measure():
-        found = evaluate_detector(
-            detector, images, source.image_ids, annotation_path, progress=False
-        )
+        found = evaluate_detector(detector, images, source.image_ids, truth, progress=False)
         return found.stats["AP"]
 
     return measure

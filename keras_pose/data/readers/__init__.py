@@ -10,7 +10,9 @@ What all of them hold to:
   file says how many, why, and names some. People without labelled keypoints are left
   out silently: most sets have them.
 - Labelled keypoints outside the image stay as they are: no set's rules drop them.
-- Image files lie inside the image folder, whatever names or links say.
+- Names of images never lead out of their folder. Links in it may: trees of links are read.
+- Liberties of tools in COCO's format are made good, with one warning a kind
+  (`coco_people`).
 - Without an image folder (None) the annotations alone are read: everybody in them, with
   the image's name as its path.
 """

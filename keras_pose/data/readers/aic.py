@@ -6,6 +6,7 @@ OKS is scaled by the whole area of the person's box (the challenge's own script)
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +28,7 @@ _TO_COCO_FLAG = np.array([0, 2, 1, 0])
 IMAGE_SUFFIX = ".jpg"
 
 
-def read_aic(annotation_path, image_folder) -> list[PersonRecord]:
+def read_aic(annotation_path, image_folder) -> Sequence[PersonRecord]:
     """Reads `keypoint_*_annotations_*.json`, or the same in COCO's format.
 
     Raises:
@@ -37,7 +38,7 @@ def read_aic(annotation_path, image_folder) -> list[PersonRecord]:
     path = Path(annotation_path)
     images = read_json(path)
     if isinstance(images, dict):  # COCO's format; it spells the names in its own way
-        return read_coco(path, image_folder, AIC_14, check_names=False)
+        return read_coco(path, image_folder, AIC_14, check_names=False, expects_area=False)
     if not isinstance(images, list):
         raise ValueError(f"{path} is not AI Challenger's JSON: expected a list at the top.")
     folder, left_out = ImageFolder(image_folder), LeftOut(path)

@@ -58,85 +58,106 @@ class Entry:
         return values
 
 
-class LeftOut:
-    """Counts the people of one file who cannot be used, for one warning at the end."""
+class Notes:
+    """Counts what a file made necessary, for one warning of each kind at the end."""
 
     def __init__(self, path):
         self._path = path
+        self._counts: dict[str, int] = {}
         self._names: dict[str, list[str]] = {}
 
-    def add(self, reason: str, name: str) -> None:
-        self._names.setdefault(reason, []).append(name)
+    def add(self, kind: str, names: Iterable[Any]) -> None:
+        """Counts entries of a kind: words with {} in place of their number."""
+        kept = self._names.setdefault(kind, [])
+        for name in names:
+            self._counts[kind] = self._counts.get(kind, 0) + 1
+            if len(kept) < _NAMED:
+                kept.append(str(name))
 
     def warn(self) -> None:
-        for reason, names in self._names.items():
-            more = ", ..." if len(names) > _NAMED else ""
+        for kind, count in self._counts.items():
+            names = self._names[kind]
+            more = ", ..." if count > len(names) else ""
             warnings.warn(
-                f"{self._path}: left out {len(names)} people: {reason} "
-                f"({', '.join(names[:_NAMED])}{more})",
+                f"{self._path}: {kind.format(count)} ({', '.join(names)}{more})",
                 stacklevel=3,
             )
 
 
-class ImageFolder:
-    """The images of a data set; nothing outside of it is ever read.
+class LeftOut(Notes):
+    """Counts the people of one file who cannot be used, for one warning at the end."""
 
-    The folder itself may be a link, as its owner laid it; links inside of it may not
-    lead out. Without a folder (None) nothing is looked up: every image counts as there,
-    and its path is its name.
+    def add(self, reason: str, names) -> None:
+        names = [names] if isinstance(names, str) else names
+        super().add(f"left out {{}} people: {reason}", names)
+
+
+class ImageFolder:
+    """The images of a data set; names never lead out of its folder.
+
+    The folder, and what lies in it, may be links, as their owner laid them: trees of
+    links are common. Without a folder (None) nothing is looked up: every image counts
+    as there, and its path is its name.
 
     Raises:
         FileNotFoundError: when there is no such folder.
     """
 
     def __init__(self, folder):
-        self._is_real = folder is not None
-        self.path = Path(folder) if self._is_real else Path()
+        self.is_real = folder is not None
+        self.path = Path(folder) if self.is_real else Path()
         if not self.path.is_dir():
             raise FileNotFoundError(f"Image folder {self.path} does not exist.")
-        self._root = self.path.resolve()
-        self._listings: dict[Path, dict[str, bool]] = {}
+        self._listings: dict[str, frozenset[str]] = {}
 
     def locate(self, file_name: Any, entry: Entry, field: str = "image_id") -> Path | None:
         """Returns the image's path, or None when there is no such file.
 
         Raises:
-            ValueError: for names and links that lead outside, naming the entry.
+            ValueError: for names that lead outside, naming the entry.
         """
-        if not isinstance(file_name, str) or not file_name or "\0" in file_name:
-            entry.fail(field, f"is no file name: {file_name!r}")
-        name = PurePosixPath(file_name.replace("\\", "/"))
-        if name.is_absolute() or ".." in name.parts or ":" in name.parts[0]:
-            entry.fail(field, f"points outside the image folder: {file_name!r}")
-        path = self.path / name
-        if not self._is_real:
-            return path
-        is_link = self._listing(path.parent, entry, field).get(path.name)
-        if is_link:
-            self._check_inside(path, entry, field)
-        return None if is_link is None else path
+        name = inner_name(file_name, entry, field)
+        return self.path / name if self.has(name) else None
 
-    def _listing(self, folder: Path, entry, field) -> dict[str, bool]:
-        """Lists a folder once: file name -> whether it is a link."""
-        if folder not in self._listings:
-            self._check_inside(folder, entry, field)
-            try:
-                with os.scandir(folder) as files:
-                    listing = {file.name: file.is_symlink() for file in files}
-            except (FileNotFoundError, NotADirectoryError):
-                listing = {}
-            self._listings[folder] = listing
-        return self._listings[folder]
+    def has(self, name: str) -> bool:
+        """Tells whether a file is there, by its name as of `inner_name`."""
+        if not self.is_real:
+            return True
+        parent, _, last = name.rpartition("/")
+        if parent not in self._listings:
+            self._listings[parent] = _files_of(self.path / parent)
+        return last in self._listings[parent]
 
-    def _check_inside(self, path: Path, entry, field):
-        if not path.resolve().is_relative_to(self._root):
-            entry.fail(field, f"leads through a link outside the image folder: {path}")
+
+def inner_name(file_name: Any, entry: Entry, field: str) -> str:
+    """Returns a file name below a folder, with forward slashes.
+
+    Raises:
+        ValueError: for names that are none or lead outside, naming the entry.
+    """
+    if not isinstance(file_name, str) or not file_name or "\0" in file_name:
+        entry.fail(field, f"is no file name: {file_name!r}")
+    name = PurePosixPath(file_name.replace("\\", "/"))
+    if name.is_absolute() or ".." in name.parts or ":" in (name.parts or (":",))[0]:
+        entry.fail(field, f"points outside the image folder: {file_name!r}")
+    return str(name)
+
+
+def _files_of(folder: Path) -> frozenset[str]:
+    """Returns the names of a folder's files, and of links to files."""
+    try:
+        with os.scandir(folder) as files:
+            return frozenset(file.name for file in files if file.is_file())
+    except (FileNotFoundError, NotADirectoryError):
+        return frozenset()
 
 
 def check_unique(path, what: str, ids: Iterable[Any]) -> None:
     """Raises ValueError when an id is there twice: scores would count people double."""
     seen: set[Any] = set()
     for value in ids:
+        if isinstance(value, list | dict):
+            raise ValueError(f"{path}: {what} id {value!r} is neither number nor text.")
         if value in seen:
             raise ValueError(f"{path}: {what} id {value!r} is there twice.")
         seen.add(value)

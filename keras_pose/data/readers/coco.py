@@ -2,13 +2,17 @@
 
 What counts as a person to train and evaluate on is the HRNet code's rule
 (`lib/dataset/coco.py`): not a crowd, at least one labelled keypoint, and a box of
-which something is left after clipping it to the image.
+which something is left after clipping it to the image. What is made good of the files
+that tools write stands in `coco_people`.
 """
 
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -16,17 +20,36 @@ from keras_pose.data.readers.checks import (
     Entry,
     ImageFolder,
     LeftOut,
-    check_unique,
-    make_record,
+    Notes,
+    inner_name,
 )
-from keras_pose.data.records import PersonRecord
+from keras_pose.data.readers.coco_categories import choose_category, names_of
+from keras_pose.data.readers.coco_checks import check_boxes
+from keras_pose.data.readers.coco_people import CocoPeople, ReadingRules, read_people
+from keras_pose.data.readers.coco_sizes import settle_sizes
+from keras_pose.data.records import PersonTable
 from keras_pose.files import read_json
+from keras_pose.geometry import clean_boxes_xywh
 from keras_pose.skeleton import COCO_17, Skeleton
 
-_FIELDS = {
-    "images": ("id", "file_name", "width", "height"),
-    "annotations": ("id", "image_id", "category_id", "bbox", "keypoints"),
-}
+
+@dataclass(frozen=True)
+class Reading:
+    """What a user says of a file in COCO's format.
+
+    Attributes:
+        category: name or id of the category to read, of several that have keypoints;
+            None where one can be told.
+        rescale_labels: True to scale labels to pictures that were made smaller or larger;
+            such pictures are an error otherwise.
+    """
+
+    category: str | None = None
+    rescale_labels: bool = False
+
+
+AS_WRITTEN = Reading()
+_LOOKED_AT = 32  # images by which the folder that names start from is found
 
 
 def read_coco(
@@ -37,59 +60,123 @@ def read_coco(
     check_names: bool = True,
     first_pixel: int = 0,
     area_of_box: float = 1.0,
-) -> list[PersonRecord]:
+    expects_area: bool = True,
+    reading: Reading = AS_WRITTEN,
+) -> PersonTable:
     """Reads the people of a COCO keypoint file, in the file's order of images.
 
     Args:
         annotation_path: such as `person_keypoints_train2017.json`.
-        image_folder: where the images lie. They are not opened here.
+        image_folder: where the images lie; file names may also start from the folder
+            above, or from the file's. Only headers of images are read.
         skeleton: the keypoints the file must have; its category says which.
         check_names: False where the file is known to spell them in its own way.
         first_pixel: coordinates of the first pixel: 1 in files made from MATLAB's.
         area_of_box: a person's share of the box, where the file gives no area.
+        expects_area: False where files of that kind give none, and it is not told.
+        reading: what the user says of the file.
 
     Raises:
         FileNotFoundError: for a missing annotation file or image folder.
         ValueError: names file, annotation id and field of what is malformed, or
             says that nobody is left.
     """
-    annotation_path = Path(annotation_path)
-    values = read_json(annotation_path)
-    _check_structure(annotation_path, values)
-    folder = ImageFolder(image_folder)
-    person = _person_category(annotation_path, values, skeleton, check_names)
-    images = {image["id"]: image for image in values["images"]}
-    people: dict[int, list[PersonRecord]] = {image_id: [] for image_id in images}
-    left_out = LeftOut(annotation_path)
-    for annotation in values["annotations"]:
-        if annotation["category_id"] != person or annotation.get("iscrowd", 0):
-            continue
-        entry = Entry(annotation_path, f"annotation id {annotation['id']}", annotation)
-        if annotation["image_id"] not in images:
-            entry.fail("image_id", f"names no image of the file: {annotation['image_id']}")
-        image = images[annotation["image_id"]]
-        record = _record(entry, left_out, image, folder, skeleton, first_pixel, area_of_box)
-        if record is not None:
-            people[record.image_id].append(record)
+    path = Path(annotation_path)
+    if image_folder is not None:
+        ImageFolder(image_folder)  # said before a long file is read
+    rules = ReadingRules(skeleton.num_keypoints, first_pixel, area_of_box, expects_area)
+    notes = Notes(path)
+    chosen = _checked_category(path, reading.category, skeleton, check_names)
+    people = read_people(path, chosen, rules, notes)
+    left_out = LeftOut(path)
+    table = _table(people, image_folder, reading.rescale_labels, notes, left_out)
+    notes.warn()
     left_out.warn()
-    records = [record for image_people in people.values() for record in image_people]
-    if not records:
-        raise ValueError(
-            f"{annotation_path} has no person to train or evaluate on: "
-            f"{len(images)} images, {len(values['annotations'])} annotations, none with a "
-            "labelled keypoint, a box inside its image, and an image that is there."
-        )
-    return records
+    return table
 
 
-def labelled_skeleton(annotation_path, skeleton: Skeleton) -> Skeleton:
+def read_coco_truth(
+    annotation_path,
+    image_folder=None,
+    skeleton: Skeleton | None = None,
+    reading: Reading = AS_WRITTEN,
+    is_mended: bool = True,
+    category: dict[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Returns what a COCO file holds of one category, with its liberties made good.
+
+    What was all right stays as it is in the file. Warnings are those of the readers,
+    and are not said again.
+
+    Args:
+        annotation_path: see `read_coco`.
+        image_folder: see `read_coco`; None to leave the pictures' sizes as stated.
+        skeleton: the keypoints that the file must have; None for any number.
+        reading: see `read_coco`.
+        is_mended: False where it is known that nothing had to be made good.
+        category: as in the file; None for that of `choose_category`.
+    """
+    path = Path(annotation_path)
+    chosen = category or choose_category(path, reading.category)
+    names = names_of(chosen) or (skeleton.names if skeleton else ())
+    people = None
+    if is_mended:
+        count = None if skeleton is None else skeleton.num_keypoints
+        people = read_people(path, chosen, ReadingRules(count), Notes(path))
+        if image_folder is not None:
+            used = np.unique(people.image_index[people.is_labelled & ~people.is_crowd])
+            paths, _ = locate_images(people, image_folder, used)
+            people = settle_sizes(people, paths, Notes(path), reading.rescale_labels)
+    return _mended_file(path, chosen, names, people)
+
+
+def _mended_file(path, category, names, people: CocoPeople | None) -> dict[str, Any]:
+    """Returns the contents of a file with what was mended, and one category only."""
+    values = read_json(path)
+    wanted = str(category["id"])
+    rows = [row for row in values["annotations"] if str(row["category_id"]) == wanted]
+    images = values["images"]
+    if people is not None:
+        for i in np.flatnonzero(people.is_mended):
+            rows[i] = rows[i] | _mended(people, i)
+        images = list(map(_resized, images, people.images.sizes_hw.tolist()))
+    if names:
+        category = category | {"keypoints": list(names)}
+    return values | {"images": images, "annotations": rows, "categories": [category]}
+
+
+def _resized(image, size_hw):
+    """Puts the settled size into an image, where that is known and another."""
+    height, width = size_hw
+    if not height or (image.get("height"), image.get("width")) == (height, width):
+        return image
+    return image | {"height": int(height), "width": int(width)}
+
+
+def _mended(people, i) -> dict[str, Any]:
+    flags = people.visibility[i].astype(np.float64)
+    keypoints = np.concatenate([people.keypoints_xy[i], flags[:, None]], axis=1)
+    return {
+        "image_id": people.images.ids[people.image_index[i]],
+        "category_id": people.category["id"],
+        "bbox": people.boxes_xywh[i].tolist(),
+        "area": float(people.areas[i]),
+        "iscrowd": int(people.is_crowd[i]),
+        "keypoints": [round(value, 4) for value in keypoints.ravel().tolist()],
+        "num_keypoints": int((flags > 0).sum()),
+    }
+
+
+def labelled_skeleton(
+    annotation_path, skeleton: Skeleton, category: str | None = None
+) -> Skeleton:
     """Returns the keypoints that a file has, by the names in its category.
 
     That is `skeleton` itself where names and order are the same, or the file names
     none; and where no name is shared, as `read_coco` then says what is wrong. Keypoints
     of `skeleton` that are not in the file are told in a warning: nothing will teach them.
     """
-    names = keypoint_names(annotation_path)
+    names = keypoint_names(annotation_path, category)
     if names == skeleton.names or not set(names) & set(skeleton.names):
         return skeleton
     absent = [name for name in skeleton.names if name not in names]
@@ -102,71 +189,140 @@ def labelled_skeleton(annotation_path, skeleton: Skeleton) -> Skeleton:
     return Skeleton(f"keypoints of {Path(annotation_path).name}", names)
 
 
-def keypoint_names(annotation_path) -> tuple[str, ...]:
-    """Returns the keypoints that the category of people names; () if it names none."""
-    values = read_json(annotation_path)
-    _check_structure(annotation_path, values)
-    categories = [c for c in values["categories"] if c.get("name") == "person"]
-    return tuple(categories[0].get("keypoints") or ()) if categories else ()
+def keypoint_names(annotation_path, category: str | None = None) -> tuple[str, ...]:
+    """Returns the keypoints that a file's category names; () if it names none."""
+    return names_of(choose_category(annotation_path, category))
 
 
-def _check_structure(path, values):
-    if not isinstance(values, dict):
-        raise ValueError(f"{path} is not a COCO file: expected an object at the top.")
-    for section in ("images", "annotations", "categories"):
-        if not isinstance(values.get(section), list):
-            raise ValueError(f"{path} is not a COCO keypoint file: no list {section!r}.")
-    for section, fields in _FIELDS.items():
-        for i, entry in enumerate(values[section]):
-            if not isinstance(entry, dict):
-                raise ValueError(f"{path}: {section[:-1]} (entry {i}) is no object {{}}.")
-            missing = [field for field in fields if field not in entry]
-            if missing:
-                raise ValueError(
-                    f"{path}: {section[:-1]} id {entry.get('id', f'(entry {i})')} lacks "
-                    f"the field {missing[0]!r}."
-                )
-        check_unique(path, section[:-1], (entry["id"] for entry in values[section]))
+def locate_images(
+    people: CocoPeople, image_folder, images: Iterable[int]
+) -> tuple[dict[int, Path], Path]:
+    """Finds the pictures of a COCO file, whichever folder its names start from.
+
+    Args:
+        people: of the file.
+        image_folder: first place to look; then the folder above, and that of the file
+            with its `images`. None to take names for paths.
+        images: image indices.
+
+    Returns:
+        Paths by image index of those that are there, and the folder that names start
+        from: the one in which most are found.
+
+    Raises:
+        ValueError: for names that lead out of their folder, naming file and image.
+    """
+    names = {int(i): _image_name(people, int(i)) for i in images}
+    root = ImageFolder(image_folder)
+    if root.is_real and not all(map(root.has, names.values())):
+        sample = list(names.values())[:: max(1, len(names) // _LOOKED_AT)]
+        beside = people.path.parent
+        tried = (root.path.parent, beside, beside / "images", beside.parent)
+        others = [ImageFolder(folder) for folder in tried if folder.is_dir()]
+        # Of those with equally many, max takes the first.
+        root = max([root, *others], key=lambda folder: sum(map(folder.has, sample)))
+    found = {i: root.path / name for i, name in names.items() if root.has(name)}
+    return found, root.path
 
 
-def _person_category(path, values, skeleton, check_names):
-    """Returns the id of the category that has keypoints, checked against `skeleton`."""
-    categories = [c for c in values["categories"] if c.get("name") == "person"]
-    if not categories:
-        raise ValueError(f"{path} has no category named 'person'.")
-    names = tuple(categories[0].get("keypoints", skeleton.names))
+def _image_name(people, image) -> str:
+    entry = Entry(people.path, f"image id {people.images.ids[image]}")
+    return inner_name(people.images.names[image], entry, "file_name")
+
+
+def _checked_category(path, name, skeleton, check_names):
+    """Returns the category that is read, checked against `skeleton`."""
+    chosen = choose_category(path, name)
+    names = names_of(chosen)
+    if not names:
+        warnings.warn(
+            f"{path}: category {chosen.get('name')!r} does not name its keypoints: they "
+            f"are taken for the {skeleton.num_keypoints} of {skeleton.name!r}, "
+            f"{', '.join(skeleton.names[:3])}, ...",
+            stacklevel=3,
+        )
+        return chosen
     if (names != skeleton.names) if check_names else (len(names) != len(skeleton.names)):
         raise ValueError(
-            f"{path}: category 'person' has {len(names)} keypoints {names}, expected the "
-            f"{skeleton.num_keypoints} of {skeleton.name!r}: {skeleton.names}."
+            f"{path}: category {chosen.get('name')!r} has {len(names)} keypoints {names}, "
+            f"expected the {skeleton.num_keypoints} of {skeleton.name!r}: "
+            f"{skeleton.names}."
         )
-    return categories[0]["id"]
+    return chosen
 
 
-def _record(entry, left_out, image, folder, skeleton, first_pixel, area_of_box):
-    """Returns the record, or None for a person that is not used."""
-    keypoints = entry.numbers("keypoints", 3 * skeleton.num_keypoints).reshape(-1, 3)
-    visibility = keypoints[:, 2]
-    if not np.isin(visibility, (0, 1, 2)).all():
-        entry.fail("keypoints", f"has flags other than 0, 1, 2: {set(visibility)}")
-    box_xywh = entry.numbers("bbox", 4)
-    box_xywh[:2] -= first_pixel
-    image_hw = Entry(entry.path, f"image id {image['id']}").check_numbers(
-        "height and width", (image["height"], image["width"]), 2
+def _table(people: CocoPeople, image_folder, rescale, notes, left_out) -> PersonTable:
+    """Makes the table of the people who can be used."""
+    used = people.is_labelled & ~people.is_crowd
+    images = np.unique(people.image_index[used])
+    paths, root = locate_images(people, image_folder, images)
+    stated_hw = people.images.sizes_hw
+    if image_folder is not None:
+        people = settle_sizes(people, paths, notes, rescale)
+    is_there = np.zeros(len(people.images.ids), bool)
+    is_there[list(paths)] = True
+    has_image = is_there[people.image_index]
+    left_out.add("their image is missing", _names(people, used & ~has_image))
+    used &= has_image
+    boxes, has_extent = _clean_boxes(people)
+    left_out.add("nothing of their box, or no area", _names(people, used & ~has_extent))
+    rows = np.flatnonzero(used & has_extent)
+    if not len(rows):
+        raise ValueError(
+            f"{people.path} has no person to train or evaluate on: "
+            f"{len(people.images.ids)} images, {len(people)} annotations, none with a "
+            "labelled keypoint, a box inside its image, and an image that is there."
+        )
+    check_boxes(people, rows, boxes, notes)
+    # In the file's order of images, and of annotations within each.
+    rows = rows[np.argsort(people.image_index[rows], kind="stable")]
+    is_mended = bool(people.is_mended.any() or (stated_hw != people.images.sizes_hw).any())
+    return _records(people, rows, boxes, root, is_mended)
+
+
+def _names(people, chosen):
+    return (f"annotation id {people.ids[i]}" for i in np.flatnonzero(chosen))
+
+
+def _clean_boxes(people):
+    """Clips boxes to their images; returns them, and whose have an extent and an area."""
+    sizes_hw = people.images.sizes_hw[people.image_index]
+    is_known = sizes_hw.all(axis=1)
+    limits = np.where(is_known[:, None], sizes_hw, np.inf)
+    clean, is_valid = clean_boxes_xywh(people.boxes_xywh, limits.T)
+    boxes = np.where(is_known[:, None], clean, people.boxes_xywh)
+    has_extent = (people.boxes_xywh[:, 2:] >= 0).all(axis=1) & (is_valid | ~is_known)
+    # A box of one pixel is left by the reference's rule, and cannot be cropped.
+    return boxes, has_extent & boxes[:, 2:].any(axis=1) & (people.areas > 0)
+
+
+def _records(people: CocoPeople, rows, boxes, root, is_mended) -> PersonTable:
+    images, places = np.unique(people.image_index[rows], return_inverse=True)
+    numbers, videos = images.tolist(), people.images.videos
+    names = [_image_name(people, i) for i in numbers]
+    ids, tracks = (
+        None if values is None else _objects(values)[rows]
+        for values in (people.ids, people.track_ids)
     )
-    path = folder.locate(image["file_name"], entry)
-    whole_box = float(np.prod(np.maximum(box_xywh[2:], 0)))
-    return make_record(
-        entry,
-        left_out,
-        path,
-        box_xywh,
-        keypoints[:, :2] - first_pixel,
-        visibility,
-        image_hw=image_hw,
-        area=float(entry.values.get("area", area_of_box * whole_box)),
-        image_id=image["id"],
-        annotation_id=entry.values["id"],
-        track_id=entry.values.get("track_id"),
-        video=image.get("vid_id"),
+    return PersonTable(
+        folder=root,
+        image_names=names,
+        image_ids=[people.images.ids[i] for i in numbers],
+        image_sizes_hw=people.images.sizes_hw[images],
+        videos=None if videos is None else [videos[i] for i in numbers],
+        image_index=places.astype(np.int32),
+        annotation_ids=_objects([]) if ids is None else ids,
+        boxes_xywh=boxes[rows],
+        keypoints_xy=people.keypoints_xy[rows],
+        visibility=people.visibility[rows],
+        areas=people.areas[rows],
+        track_ids=tracks,
+        is_mended=is_mended,
     )
+
+
+def _objects(values) -> np.ndarray:
+    """Puts values of any type into an array, each as it is."""
+    array = np.empty(len(values), object)
+    array[:] = values
+    return array

@@ -10,7 +10,7 @@ from typing import Any, cast
 
 from keras_pose.data.datasets import coco_ground_truth
 from keras_pose.data.mixing import open_validating, parse_mix
-from keras_pose.detection.people import open_boxes
+from keras_pose.detection.people import open_boxes, read_box_truth
 from keras_pose.detector_contract import DetectorContract, ModelContract
 from keras_pose.metrics import METRICS, default_metrics, evaluate
 from keras_pose.metrics.box_ap import evaluate_detector
@@ -63,13 +63,14 @@ def open_validation(
 
 
 def _open_boxes(contract, dataset, data_dir, limit) -> Validation:
-    source, annotations = open_boxes(dataset, data_dir, "val")
+    source, annotation_path = open_boxes(dataset, data_dir, "val")
+    truth = read_box_truth(annotation_path)
     images = cast(list[Path], source.images[:limit])
     image_ids = source.image_ids[:limit]
 
     def measure(path, contract):
         detector = open_detector(path, contract)
-        found = evaluate_detector(detector, images, image_ids, annotations, progress=False)
+        found = evaluate_detector(detector, images, image_ids, truth, progress=False)
         return found.stats["AP"]
 
     return Validation("AP", f"boxes in {len(images)} images of {dataset} val", measure)

@@ -227,7 +227,7 @@ def _save_keypoints(path, measured, contract) -> None:
 
 
 def _evaluate_detector(path, data) -> dict[str, Any]:
-    from keras_pose.detection.people import open_boxes
+    from keras_pose.detection.people import open_boxes, read_box_truth
     from keras_pose.metrics import box_protocol as stamp
     from keras_pose.metrics.box_ap import evaluate_detector
     from keras_pose.metrics.protocol import count_images
@@ -239,7 +239,8 @@ def _evaluate_detector(path, data) -> dict[str, Any]:
         source = source[list(range(min(len(source), data["limit"])))]
     detector = load_detector(path)
     images = cast(list[Path], source.images)  # a training split may be held in memory
-    result = evaluate_detector(detector, images, source.image_ids, annotation_path)
+    truth = read_box_truth(annotation_path)
+    result = evaluate_detector(detector, images, source.image_ids, truth)
     protocol = stamp.build_box_protocol(
         (data["dataset"], data["split"]),
         annotation_path,

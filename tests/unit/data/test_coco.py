@@ -64,7 +64,6 @@ def test_boxes_are_clipped_to_the_image(tmp_path):
         pytest.param({"keypoints": [0] * 51}, id="no_labelled_keypoint"),
         pytest.param({"bbox": [200, 6, 30, 40]}, id="box_outside_the_image"),
         pytest.param({"category_id": 2}, id="not_a_person"),
-        pytest.param({"area": 0}, id="no_area"),
         pytest.param({"bbox": [5, 6, 1, 1]}, id="box_of_one_pixel"),
     ],
 )

@@ -295,14 +295,22 @@ def test_missing_images_are_counted_and_named(tmp_path):
         assert len(lsp.read_lsp(*files, "train")) == 1
 
 
-def test_links_out_of_the_image_folder_are_refused(tmp_path):
-    secret = _image(tmp_path, "secret/a.jpg")
-    (tmp_path / "images").mkdir()
-    (tmp_path / "images" / "a.jpg").symlink_to(secret)
-    (tmp_path / "images" / "sub").symlink_to(secret.parent)
-    for name in ("a.jpg", "sub/a.jpg"):
-        with pytest.raises(ValueError, match="link outside the image folder"):
-            ImageFolder(tmp_path / "images").locate(name, Entry("x.json", "image 1"))
+def test_trees_of_links_are_read(tmp_path):
+    elsewhere = _image(tmp_path, "elsewhere/a.jpg")
+    folder = tmp_path / "images"
+    folder.mkdir()
+    (folder / "a.jpg").symlink_to(elsewhere)
+    (folder / "sub").symlink_to(elsewhere.parent)
+    (folder / "gone.jpg").symlink_to(tmp_path / "nothing.jpg")
+    (tmp_path / "linked").symlink_to(folder)
+    entry = Entry("x.json", "image 1")
+    for root in (folder, tmp_path / "linked"):
+        for name in ("a.jpg", "sub/a.jpg", "sub\\a.jpg"):
+            assert ImageFolder(root).locate(name, entry).is_file()
+        assert ImageFolder(root).locate("gone.jpg", entry) is None
+    for name in ("../a.jpg", "sub/../../a.jpg", "/a.jpg", "C:/a.jpg"):
+        with pytest.raises(ValueError, match="outside the image folder"):
+            ImageFolder(folder).locate(name, entry)
 
 
 def test_people_without_area_are_counted():
