@@ -18,7 +18,7 @@ from keras_pose.images import ImageError, PictureSize, picture_size
 
 # Headers that are read of a file whose stated sizes are all there; if one of them is
 # wrong, all are read. Half a minute for 100,000 pictures would be lost at every start.
-SAMPLE = 2000
+SAMPLE = 500
 _TOLERANCE = 1.5  # pixels that rounding may make of a scaled size
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 _SPACE = re.compile(r"[ \t\n\r]*")
+_COMMA = re.compile(r"[ \t\n\r]*,[ \t\n\r]*")
 _PIECE = 1 << 22  # characters read at a time
 BATCH = 2048  # entries of a list that are handed over at a time
 
@@ -149,11 +150,28 @@ class _Text:
         batch: list[Any] = []
         is_last = False
         while not is_last:
+            self._take_complete(batch)
             batch.append(self.value())
             is_last = self.take(",", "]") == "]"
-            if len(batch) == BATCH or is_last:
+            if len(batch) >= BATCH or is_last:
                 yield batch
                 batch = []
+
+    def _take_complete(self, batch):
+        """Parses entries as long as they, and a comma after each, are in the text."""
+        self.peek()  # to where the next begins
+        scan, text, at, after = self._scan, self._text, self._at, _COMMA.match
+        try:
+            while len(batch) < BATCH:
+                value, end = scan(text, at)
+                comma = after(text, end)
+                if comma is None:
+                    break
+                batch.append(value)
+                at = comma.end()
+        except (StopIteration, ValueError, RecursionError):
+            pass  # half an entry, or none: `value` goes on or says so
+        self._at = at
 
     def end(self):
         if self.peek():
