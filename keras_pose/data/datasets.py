@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import hashlib
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from keras_pose.data.layouts import Located, find_unpacked, has_split, share_of
 from keras_pose.data.mapping import map_records
 from keras_pose.data.readers.coco import (
     AS_WRITTEN,
@@ -48,6 +50,7 @@ class PoseDataset:
         has_coco_file: whether `annotation_path` is ground truth for COCO AP.
         image_folder: where the images lie, as the annotations were read with it.
         reading: what the user said of the annotations.
+        part: "train" or "val" where the file is the only split; None where it is this.
     """
 
     name: str
@@ -60,6 +63,7 @@ class PoseDataset:
     has_coco_file: bool = True
     image_folder: Path | None = None
     reading: Reading = AS_WRITTEN
+    part: str | None = None
 
     @property
     def annotation_sha256(self) -> str:
@@ -119,8 +123,24 @@ def _layouts(spec, split):
 
 def find_coco(data_dir, split: str) -> tuple[Path, Path] | None:
     """Returns (annotation file, image folder) of a COCO split, or None if absent."""
-    found = find_files(SPECS["coco"], data_dir, split)
-    return found and (found[0][0], found[1])
+    found = locate_split(SPECS["coco"], data_dir, split)
+    return None if found is None else (found.paths[0], found.images)
+
+
+def locate_split(spec: DatasetSpec, data_dir, split: str) -> Located | None:
+    """Finds a split: where archives unpack to, and of COCO's format where tools do.
+
+    Raises:
+        ValueError: lists the annotation files where several might be the split.
+    """
+    found = find_files(spec, data_dir, split)
+    if spec.name != "coco":
+        return found and Located(tuple(found[0]), found[1])
+    if found is None:
+        return find_unpacked(data_dir, split)
+    has_val = split != "train" or find_files(spec, data_dir, "val")
+    part = None if has_val or has_split(data_dir, "val") else "train"
+    return Located(tuple(found[0]), found[1], part)
 
 
 def check_split(spec: DatasetSpec, split: str) -> str:
@@ -139,6 +159,7 @@ def open_dataset(
     split: str = "val",
     skeleton: Skeleton | None = None,
     reading: Reading = AS_WRITTEN,
+    is_whole: bool = False,
 ) -> PoseDataset:
     """Opens a split of a data set.
 
@@ -153,6 +174,9 @@ def open_dataset(
         skeleton: keypoints of your own, of files in COCO's format; None for the data
             set's. Where the file names others, or in another order, they are sorted by
             name.
+        reading: what the user says of a file in COCO's format; of others it is refused.
+        is_whole: True to train on all of a set that has one split only; a tenth of its
+            pictures are `val` otherwise.
 
     Raises:
         ValueError: for an unknown name, malformed annotations or other keypoints.
@@ -168,7 +192,9 @@ def open_dataset(
     data_dir = Path(data_dir or spec.default_dir)
     if name == "synthetic" and split == "val" and not find_files(spec, data_dir, split):
         write_coco_dataset(data_dir, SYNTHETIC_VAL_IMAGES, split="val")
-    paths, images = _existing_files(spec, data_dir, split)
+    found = _existing_files(spec, data_dir, split)
+    paths, images = list(found.paths), found.images
+    part = None if is_whole and split == "train" else found.part
     wanted = skeleton or spec.skeleton
     labelled = spec.skeleton
     if skeleton:
@@ -176,6 +202,8 @@ def open_dataset(
     records = spec.read(paths, images, split, labelled, **_options(spec, reading))
     if labelled != wanted:
         records = map_records(records, labelled, wanted, str(paths[0]))
+    if part is not None:
+        records = _part_of(records, part, paths[0])
     return PoseDataset(
         name,
         split,
@@ -187,7 +215,27 @@ def open_dataset(
         spec.has_coco_file and labelled == wanted,
         images,
         reading,
+        part,
     )
+
+
+def _part_of(records, part, path) -> PersonTable:
+    """Returns the people of a file's `train` or `val` pictures, and says how many."""
+    used = records.used_images
+    names = [records.image_names[i] for i in used.tolist()]
+    chosen = share_of(names, part)
+    if not chosen:
+        raise ValueError(
+            f"{path} has one picture with people, which is for val: none is left to train "
+            "on."
+        )
+    warnings.warn(
+        f"{path} is the only split: {part} is {len(chosen)} of its {len(set(names))} "
+        "pictures, val being a tenth that is always the same",
+        stacklevel=3,
+    )
+    members = [i for i, name in zip(used.tolist(), names, strict=True) if name in chosen]
+    return records.take(np.isin(records.image_index, members))
 
 
 def _options(spec, reading) -> dict[str, Any]:
@@ -230,15 +278,15 @@ def open_for_skeleton(
     spec = SPECS[check_dataset_name(name)]
     if name != "coco" or skeleton.names == COCO_17.names:
         return open_dataset(name, data_dir, split, reading=reading)
-    paths, _ = _existing_files(spec, Path(data_dir or spec.default_dir), split)
-    names = keypoint_names(paths[0], reading.category)
+    found = _existing_files(spec, Path(data_dir or spec.default_dir), split)
+    names = keypoint_names(found.paths[0], reading.category)
     # Without names, only the number of keypoints could tell: own models go by their own.
     is_own = names != COCO_17.names if names else skeleton not in SKELETONS.values()
     return open_dataset(name, data_dir, split, skeleton if is_own else None, reading)
 
 
-def _existing_files(spec, data_dir, split):
-    found = find_files(spec, data_dir, split)
+def _existing_files(spec, data_dir, split) -> Located:
+    found = locate_split(spec, data_dir, split)
     if found is None:
         tried = [str(data_dir / path) for path, _ in _layouts(spec, split)]
         raise FileNotFoundError(
@@ -258,12 +306,17 @@ def coco_ground_truth(dataset: PoseDataset) -> dict[str, Any]:
     """
     if dataset.has_coco_file:
         is_mended = getattr(dataset.records, "is_mended", True)
-        return read_coco_truth(
+        truth = read_coco_truth(
             dataset.annotation_path,
             dataset.image_folder,
             dataset.skeleton,
             dataset.reading,
             is_mended,
+        )
+        return (
+            truth
+            if dataset.part is None
+            else only_images(truth, dataset.first_images(None))
         )
     records = dataset.records
     names = {record.image_id: str(record.image_path) for record in records}
@@ -271,6 +324,15 @@ def coco_ground_truth(dataset: PoseDataset) -> dict[str, Any]:
         "images": [{"id": i, "file_name": name} for i, name in names.items()],
         "annotations": [_annotation(record) for record in records],
         "categories": [_category(dataset.skeleton)],
+    }
+
+
+def only_images(truth: dict[str, Any], image_ids: Sequence[Id]) -> dict[str, Any]:
+    """Returns COCO annotations of some images only."""
+    chosen = set(image_ids)
+    return truth | {
+        "images": [image for image in truth["images"] if image["id"] in chosen],
+        "annotations": [a for a in truth["annotations"] if a["image_id"] in chosen],
     }
 
 

@@ -7,6 +7,7 @@ Python.
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,10 +16,12 @@ import numpy as np
 
 from keras_pose.data.datasets import (
     DEFAULT_DIRS,
+    SPECS,
     check_dataset_name,
-    find_coco,
+    locate_split,
     open_dataset,
 )
+from keras_pose.data.layouts import share_of
 from keras_pose.data.readers.checks import Notes
 from keras_pose.data.readers.coco import (
     AS_WRITTEN,
@@ -181,13 +184,18 @@ def open_boxes(
             f"{' or '.join(DETECTION_DATASETS)}, got {name!r}."
         )
     data_dir = Path(data_dir or DEFAULT_DIRS[name])
-    found = find_coco(data_dir, split)
+    found = locate_split(SPECS["coco"], data_dir, split)
     if found is None:
         open_dataset(name, data_dir, split)  # draws it, or says where it looked
-        found = find_coco(data_dir, split)
+        found = locate_split(SPECS["coco"], data_dir, split)
     if found is None:
         raise FileNotFoundError(f"No {split} split of {name} in {data_dir}.")
-    return read_coco_boxes(*found, reading), found[0]
+    source = read_coco_boxes(found.paths[0], found.images, reading)
+    if found.part is not None:
+        names = [os.path.relpath(str(path), found.images) for path in source.images]
+        chosen = share_of(names, found.part)
+        source = source[[i for i, name in enumerate(names) if name in chosen]]
+    return source, found.paths[0]
 
 
 def pad_boxes(rows: list[list[list[float]]]) -> np.ndarray:
