@@ -27,7 +27,9 @@ TENSORBOARD_NAME = "tensorboard"
 def new_run_dir(output_dir, model: str, dataset: str) -> Path:
     """Names a new folder below `output_dir`, by model, data set and time."""
     time = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
-    first = run_dir = Path(output_dir) / f"{model}_{dataset.replace(',', '+')}_{time}"
+    # A data set of one's own comes with its folder, "mine=FOLDER".
+    names = "+".join(word.partition("=")[0].strip() for word in dataset.split(","))
+    first = run_dir = Path(output_dir) / f"{model}_{names}_{time}"
     number = 2
     while run_dir.exists():
         run_dir = first.with_name(f"{first.name}-{number}")

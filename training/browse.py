@@ -32,6 +32,10 @@ def parse_args(argv=None):
     add("--skeleton", metavar="FILE", help="keypoints of your own, with --training or in "
         "place of the model's (docs/skeletons.md)")  # fmt: skip
     add("--data-dir", help="folder of the data set (default: data/<data set>)")
+    add("--category", metavar="NAME", help="of files in COCO's format with several "
+        "categories that have keypoints: the one to read")  # fmt: skip
+    add("--rescale-labels", action="store_true", help="scale labels to pictures that were "
+        "made smaller or larger after they were labelled")  # fmt: skip
     add("--split", help="train or val (default: val; with --training, train)")
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--training", action="store_true", help="draw what training sees")
@@ -86,11 +90,14 @@ def open_people(args, skeleton=None):
     """Opens the data set: with --skeleton, or else with the keypoints of the model."""
     from keras_pose.data.datasets import open_dataset, open_for_skeleton
     from keras_pose.data.mixing import load_skeleton
+    from keras_pose.data.readers.coco import Reading
 
     where = (args.dataset, args.data_dir, args.split)
+    reading = Reading(args.category, args.rescale_labels)
     if args.skeleton is None and skeleton is not None:
-        return open_for_skeleton(*where, skeleton)
-    return open_dataset(*where, load_skeleton(args.skeleton) if args.skeleton else None)
+        return open_for_skeleton(*where, skeleton, reading)
+    skeleton = load_skeleton(args.skeleton) if args.skeleton else None
+    return open_dataset(*where, skeleton, reading)
 
 
 def draw_predictions(args):

@@ -46,6 +46,10 @@ def parse_args(argv=None):
         "with one sigma for all (default: PCK)")  # fmt: skip
     add("--data-dir", help="folder of the data set (default: data/<data set>)")
     add("--split", default="val", help="train or val (default: val)")
+    add("--category", metavar="NAME", help="of files in COCO's format with several "
+        "categories that have keypoints: the one to read")  # fmt: skip
+    add("--rescale-labels", action="store_true", help="scale labels to pictures that were "
+        "made smaller or larger after they were labelled")  # fmt: skip
     add("--metrics", nargs="+", metavar="NAME",
         help="in place of the data set's own: coco_ap, crowdpose_ap, single_ap, apk, pckh, "
         "pck_torso, pck_box, pixel_error, posetrack_ap, mota")  # fmt: skip
@@ -259,8 +263,15 @@ def open_data(args, skeleton):
 
     where = (args.dataset, args.data_dir, args.split)
     if args.skeleton is None:
-        return open_for_skeleton(*where, skeleton)
-    return open_dataset(*where, load_skeleton(args.skeleton))
+        return open_for_skeleton(*where, skeleton, reading_of(args))
+    return open_dataset(*where, load_skeleton(args.skeleton), reading_of(args))
+
+
+def reading_of(args):
+    """Returns what the command line says of a file in COCO's format."""
+    from keras_pose.data.readers.coco import Reading
+
+    return Reading(args.category, args.rescale_labels)
 
 
 def open_people(args, skeleton, detector):
@@ -374,10 +385,12 @@ def evaluate_detectors(args):
     refused = [name for name in pose_only if getattr(args, name)]
     if refused:
         raise ValueError(f"--{refused[0].replace('_', '-')} is not for detectors.")
-    source, annotation_path = open_boxes(args.dataset, args.data_dir, args.split)
+    source, annotation_path = open_boxes(
+        args.dataset, args.data_dir, args.split, reading_of(args)
+    )
     is_subset = args.limit is not None
     source = source[list(range(min(len(source), args.limit)))] if is_subset else source
-    truth = read_box_truth(annotation_path)
+    truth = read_box_truth(annotation_path, reading_of(args))
     measured = []
     for weights in args.weights:
         check_writable(metrics_path(weights, args).parent)

@@ -11,6 +11,9 @@ r"""Trains one pose model, or a person detector.
     python training/train.py --model pose_slim --weights runs/NAME/best.keras \
         --quantization-aware --dataset coco --data-dir ~/coco
 
+Sets in COCO's format of any name go along: --dataset mine=FOLDER,coco trains on the
+keypoints of both, matched by name.
+
 Without --dataset it trains on COCO if that lies at --data-dir (default data/coco),
 and else on synthetic people, which need no download.
 """
@@ -32,7 +35,8 @@ def parse_args(argv=None):
     add = parser.add_argument
     add("--model", help="zoo name, such as hrnet_w32 or pose_slim")
     add("--dataset", metavar="NAME[,NAME...]",
-        help="one or several of prepare_data.py --list (default: see above)")  # fmt: skip
+        help="one or several of prepare_data.py --list (default: see above); mine=FOLDER "
+        "for a set of your own in COCO's format")  # fmt: skip
     add("--data-dir", metavar="FOLDER", help="of the data set (default: data/NAME); of "
         "several: NAME=FOLDER,NAME=FOLDER")  # fmt: skip
     add("--mix", metavar="NAME=SHARE,...", help="of several: how much of each is seen "
@@ -41,6 +45,10 @@ def parse_args(argv=None):
         "'union' of several sets (default), or your own (docs/skeletons.md)")  # fmt: skip
     add("--sigmas", choices=("uniform",), help="give keypoints without OKS sigmas one for "
         "all, so that AP is measured (default: PCK)")  # fmt: skip
+    add("--category", metavar="NAME", help="of files in COCO's format with several "
+        "categories that have keypoints: the one to read")  # fmt: skip
+    add("--rescale-labels", action="store_true", help="scale labels to pictures that were "
+        "made smaller or larger after they were labelled")  # fmt: skip
     add("--recipe", metavar="FILE", help="take what it says in place of the model's own "
         "recipe: a run's recipe.json, or some entries; options go first")  # fmt: skip
     add("--output-dir", default="runs", help="where run folders go (default: runs)")
@@ -134,6 +142,8 @@ def make_recipe(args):
         data_dir=data_dir,
         mix=args.mix,
         skeleton=choose_skeleton(args, dataset, data_dir),
+        category=args.category,
+        rescale_labels=args.rescale_labels or None,
         input_hw=args.input_hw and tuple(args.input_hw),
         epochs=args.epochs,
         max_steps=args.max_steps,

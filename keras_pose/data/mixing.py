@@ -21,6 +21,8 @@ from keras_pose.data.datasets import (
     open_for_skeleton,
 )
 from keras_pose.data.mapping import map_records
+from keras_pose.data.own import check_own_name, is_own, open_own, own_skeleton
+from keras_pose.data.readers.coco import AS_WRITTEN, Reading
 from keras_pose.skeleton import SKELETONS, UNIFORM_SIGMA, Skeleton
 from keras_pose.skeleton.files import read_skeleton, skeleton_from_dict
 
@@ -38,12 +40,14 @@ class Mix:
             samples as each has people.
         skeleton: what all are mapped to; None for the set's own, and for the union of
             several.
+        reading: what the user says of the sets in COCO's format.
     """
 
     names: tuple[str, ...]
     data_dirs: tuple[str | None, ...]
     shares: tuple[float, ...] = ()
     skeleton: Skeleton | None = None
+    reading: Reading = AS_WRITTEN
 
     @property
     def is_single(self) -> bool:
@@ -55,21 +59,25 @@ def parse_mix(
     data_dir: str | Path | None = None,
     shares: str | None = None,
     skeleton: str | dict[str, Any] | None = None,
+    reading: Reading = AS_WRITTEN,
 ) -> Mix:
     """Reads the words of the command line.
 
     Args:
-        datasets: "coco" or "coco,lsp_extended".
+        datasets: "coco" or "coco,lsp_extended"; "mine=FOLDER" for a set of one's own in
+            COCO's format, alone or among others.
         data_dir: a folder for one set; "coco=FOLDER,mpii=FOLDER" for several, those not
             named having their default.
         shares: "coco=2,lsp_extended=1".
         skeleton: name of a built-in skeleton, "union", a file, or a file's contents.
+        reading: what the user says of the sets in COCO's format.
 
     Raises:
         ValueError: for unknown names, a set that is there twice, shares that are not
             above 0 or not of all sets.
     """
-    names = tuple(check_dataset_name(name.strip()) for name in datasets.split(","))
+    inline = dict(map(_named_folder, datasets.split(",")))
+    names = tuple(_named_folder(word)[0] for word in datasets.split(","))
     folders = None if data_dir is None else str(data_dir)
     if len(set(names)) < len(names):
         raise ValueError(f"Each data set goes into a mix once, got {', '.join(names)}.")
@@ -77,6 +85,7 @@ def parse_mix(
         data_dirs: dict[str, str] = {} if folders is None else {names[0]: folders}
     else:
         data_dirs = _assignments("--data-dir", folders, names)
+    data_dirs |= {name: folder for name, folder in inline.items() if folder}
     values = _assignments("--mix", shares, names)
     if values and set(values) != set(names):
         missing = sorted(set(names) - set(values))
@@ -88,7 +97,18 @@ def parse_mix(
         tuple(_home(data_dirs.get(name)) for name in names),
         tuple(_share(name, values[name]) for name in names) if values else (),
         load_skeleton(skeleton) if skeleton and skeleton != UNION else None,
+        reading,
     )
+
+
+def _named_folder(word: str) -> tuple[str, str]:
+    """Reads "coco" or "mine=FOLDER"; a folder makes a name of one's own a data set."""
+    name, equals, folder = word.strip().partition("=")
+    if not equals:
+        return check_dataset_name(name), ""
+    if not folder:
+        raise ValueError(f"The data set {name!r} needs its folder: {name}=FOLDER.")
+    return check_own_name(name), folder
 
 
 def _home(folder: str | None) -> str | None:
@@ -213,17 +233,24 @@ def with_uniform_sigmas(dataset: PoseDataset) -> PoseDataset:
 
 def target_skeleton(mix: Mix) -> Skeleton:
     """Returns the skeleton that a mix is trained on."""
-    return mix.skeleton or union_skeleton(SPECS[name].skeleton for name in mix.names)
+    return mix.skeleton or union_skeleton(
+        own_skeleton(name, data_dir, mix.reading) if is_own(name) else SPECS[name].skeleton
+        for name, data_dir in zip(mix.names, mix.data_dirs, strict=True)
+    )
 
 
-def _open(mix: Mix, name: str, split: str) -> PoseDataset:
+def _open(mix: Mix, name: str, split: str, is_whole: bool = False) -> PoseDataset:
     """Opens one set of a mix, with its own keypoints."""
+    reading = mix.reading if is_own(name) or SPECS[name].has_coco_file else AS_WRITTEN
     data_dir = mix.data_dirs[mix.names.index(name)]
     is_builtin = mix.skeleton is None or mix.skeleton in SKELETONS.values()
+    if is_own(name):
+        return open_own(name, data_dir, split, reading, is_whole)
     # Files in COCO's format may hold keypoints of one's own.
+    skeleton = None
     if name == "coco" and mix.is_single and not is_builtin:
-        return open_dataset(name, data_dir, split, mix.skeleton)
-    return open_dataset(name, data_dir, split)
+        skeleton = mix.skeleton
+    return open_dataset(name, data_dir, split, skeleton, reading, is_whole)
 
 
 def open_train(mix: Mix) -> list[PoseDataset]:
@@ -234,18 +261,26 @@ def open_train(mix: Mix) -> list[PoseDataset]:
     """
     validating = None if mix.is_single else validating_name(mix)
     splits = {
-        name: "all" if name != validating and "all" in SPECS[name].splits else "train"
+        name: "all" if name != validating and _has_all(name) else "train"
         for name in mix.names
     }
     if mix.is_single:
         splits = {mix.names[0]: "train"}
     target = target_skeleton(mix)
-    return [map_dataset(_open(mix, name, split), target) for name, split in splits.items()]
+    return [
+        map_dataset(_open(mix, name, split, validating not in (None, name)), target)
+        for name, split in splits.items()
+    ]
+
+
+def _has_all(name: str) -> bool:
+    """Tells whether a set is given out without a split for validation."""
+    return not is_own(name) and "all" in SPECS[name].splits
 
 
 def validating_name(mix: Mix) -> str:
     """Returns the first set with an official validation or test split, else the first."""
-    own = [name for name in mix.names if "all" not in SPECS[name].splits]
+    own = [name for name in mix.names if not _has_all(name)]
     return (own or list(mix.names))[0]
 
 
@@ -257,8 +292,12 @@ def open_val(mix: Mix) -> PoseDataset:
 def open_validating(mix: Mix, skeleton: Skeleton) -> PoseDataset:
     """Opens the same split as a model of that skeleton is measured on it."""
     name = validating_name(mix)
+    if is_own(name):
+        return for_model(_open(mix, name, "val"), skeleton)
     data_dir = mix.data_dirs[mix.names.index(name)]
-    return for_model(open_for_skeleton(name, data_dir, "val", skeleton), skeleton)
+    reading = mix.reading if SPECS[name].has_coco_file else AS_WRITTEN
+    opened = open_for_skeleton(name, data_dir, "val", skeleton, reading)
+    return for_model(opened, skeleton)
 
 
 def open_measured(mix: Mix) -> PoseDataset:

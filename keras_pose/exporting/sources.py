@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from keras_pose.activation_ranges import carry_ranges, read_ranges
-from keras_pose.data.datasets import DEFAULT_DIRS, open_for_skeleton
+from keras_pose.data.datasets import DEFAULT_DIRS, SPECS, open_for_skeleton
 from keras_pose.data.mixing import UNION, open_train, parse_mix
+from keras_pose.data.own import is_own
+from keras_pose.data.readers.coco import AS_WRITTEN, Reading
 from keras_pose.data.sources import (
     PersonSource,
     mix_sources,
@@ -149,13 +151,20 @@ def _open_people(name, data_dir, recipe, skeleton=None) -> tuple[PersonSource, s
     # Runs used to name the file of their skeleton, which need not have come along.
     if isinstance(trained, str) and trained not in SKELETONS and trained != UNION:
         trained = trained if Path(trained).is_file() else None
-    mix = parse_mix(name, data_dir, skeleton=trained)
-    if trained is None and skeleton is not None and mix.is_single:
-        datasets = [open_for_skeleton(name, mix.data_dirs[0], "train", skeleton)]
+    reading = Reading(recipe.get("category"), recipe.get("rescale_labels", False))
+    mix = parse_mix(name, data_dir, skeleton=trained, reading=reading)
+    has_own_name = is_own(mix.names[0])
+    if trained is None and skeleton is not None and mix.is_single and not has_own_name:
+        if not SPECS[name].has_coco_file:
+            reading = AS_WRITTEN
+        datasets = [open_for_skeleton(name, mix.data_dirs[0], "train", skeleton, reading)]
     else:
         datasets = open_train(mix)
     source = mix_sources(
         [records_source(dataset.records, dataset.skeleton) for dataset in datasets]
     )
-    folder = data_dir or ", ".join(str(DEFAULT_DIRS[name]) for name in mix.names)
+    folder = data_dir or ", ".join(
+        str(given or DEFAULT_DIRS[name])
+        for name, given in zip(mix.names, mix.data_dirs, strict=True)
+    )
     return source, f"the train split of {name} in {folder}"

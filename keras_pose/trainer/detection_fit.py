@@ -15,6 +15,7 @@ from typing import cast
 import keras
 from keras import layers, ops
 
+from keras_pose.data.readers.coco import Reading
 from keras_pose.data.sources import synthetic_source
 from keras_pose.detection.losses import BoxLoss
 from keras_pose.detection.people import (
@@ -118,7 +119,7 @@ def _training_source(recipe: DetectionRecipe, global_batch: int) -> BoxSource:
         if recipe.max_steps:  # a smoke run need not draw what it will not see
             num_images = min(num_images, recipe.max_steps * global_batch)
         return boxes_of_people(synthetic_source(num_images, recipe.seed, "train"))
-    source, _ = open_boxes(recipe.dataset, recipe.data_dir, "train")
+    source, _ = open_boxes(recipe.dataset, recipe.data_dir, "train", _reading(recipe))
     return source.with_people().without_broken_images()
 
 
@@ -193,12 +194,18 @@ def _normalization(network, run_dir) -> Normalization:
     return found or normalization_of(network)
 
 
+def _reading(recipe: DetectionRecipe) -> Reading:
+    return Reading(recipe.category, recipe.rescale_labels)
+
+
 def _ap_function(recipe: DetectionRecipe, network, contract: DetectorContract):
     """Returns a function that measures the box AP of the network as it stands."""
-    source, annotation_path = open_boxes(recipe.dataset, recipe.data_dir, "val")
+    source, annotation_path = open_boxes(
+        recipe.dataset, recipe.data_dir, "val", _reading(recipe)
+    )
     if recipe.max_steps:  # a smoke run of a few steps must not validate for minutes
         source = source[list(range(min(len(source), recipe.max_steps)))]
-    truth = read_box_truth(annotation_path)
+    truth = read_box_truth(annotation_path, _reading(recipe))
     images = cast(list[Path], source.images)
     detector = Detector.from_keras(network, contract)
 

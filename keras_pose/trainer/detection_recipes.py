@@ -23,6 +23,8 @@ class DetectionRecipe:
         model: zoo name, of a detector.
         dataset: name, see `keras_pose.data.datasets`.
         data_dir: its folder; None for people drawn when the run starts.
+        category: see `recipes.Recipe`.
+        rescale_labels: see `recipes.Recipe`.
         input_hw: model input (height, width), pixels.
         epochs: passes over the data.
         batch_size: images per replica and step.
@@ -45,6 +47,8 @@ class DetectionRecipe:
     model: str
     dataset: str = "coco"
     data_dir: str | None = None
+    category: str | None = None
+    rescale_labels: bool = False
     input_hw: tuple[int, int] = (320, 320)
     epochs: int = 60
     batch_size: int = 16

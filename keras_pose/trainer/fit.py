@@ -23,6 +23,8 @@ from keras_pose.data.mixing import (
     validating_name,
 )
 from keras_pose.data.pipeline import training_dataset, validation_dataset
+from keras_pose.data.readers.coco import Reading
+from keras_pose.data.remarks import label_remarks
 from keras_pose.data.sources import (
     PersonSource,
     mix_sources,
@@ -145,7 +147,13 @@ def _readable(dataset: PoseDataset) -> PersonSource:
 
 
 def _mix(recipe: Recipe) -> Mix:
-    return parse_mix(recipe.dataset, recipe.data_dir, recipe.mix, recipe.skeleton)
+    return parse_mix(
+        recipe.dataset,
+        recipe.data_dir,
+        recipe.mix,
+        recipe.skeleton,
+        Reading(recipe.category, recipe.rescale_labels),
+    )
 
 
 def make_plan(recipe: AnyRecipe, num_samples: int, global_batch: int) -> Plan:
@@ -325,6 +333,8 @@ def _print_facts(recipe, plan, model, strategy, sources, done):
             shares = dict(zip(mix.names, quotas, strict=True))
             print(f"mix         {shares} samples an epoch")
         print(f"validation  on {validating_name(mix)}")
+    for line in label_remarks(sources["train"].skeleton, sources["train"].visibility):
+        print(f"keypoints   {line}")
     num_params = f"{count_params(model):,} parameters"
     print(f"model       {recipe.model}, input {recipe.input_hw}, {num_params}")
     devices = strategy.extended.worker_devices

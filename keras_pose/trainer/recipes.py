@@ -31,7 +31,8 @@ class Recipe:
 
     Attributes:
         model: zoo name.
-        dataset: name, see `keras_pose.data.datasets`; several with commas between.
+        dataset: name, see `keras_pose.data.datasets`, or "mine=FOLDER" for a set of one's
+            own in COCO's format; several with commas between.
         data_dir: its folder; of several "coco=FOLDER,mpii=FOLDER", or None for their
             default folders. None for people drawn when the run starts ("synthetic").
         mix: of several, how much of the stream comes from each: "coco=2,mpii=1"; None
@@ -39,6 +40,9 @@ class Recipe:
         skeleton: name of a built-in skeleton, or keypoints of your own, as contents of a
             skeleton file or its path (see `skeleton.files`; a run's own recipe has the
             contents); None for the data set's, and the union of several sets'.
+        category: name of the category to read of files in COCO's format that have several
+            with keypoints; None for the only one, or "person".
+        rescale_labels: scale labels to pictures that were made smaller or larger.
         input_hw: model input (height, width), pixels.
         epochs: passes over the data.
         batch_size: samples per replica and step.
@@ -74,6 +78,8 @@ class Recipe:
     data_dir: str | None = None
     mix: str | None = None
     skeleton: str | dict[str, Any] | None = None
+    category: str | None = None
+    rescale_labels: bool = False
     input_hw: tuple[int, int] = (256, 192)
     epochs: int = 210
     batch_size: int = 32

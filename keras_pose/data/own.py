@@ -1,0 +1,127 @@
+"""Data sets of one's own: any name, a folder in COCO's format, keypoints as its file says.
+
+    --dataset mine=FOLDER,coco
+
+Keypoints are matched by name, so a `left_knee` of one's own is COCO's `left_knee`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from typing import Any
+
+from keras_pose.data.datasets import PoseDataset, locate_split, open_dataset
+from keras_pose.data.readers.coco import AS_WRITTEN, Reading
+from keras_pose.data.readers.coco_categories import choose_category, names_of
+from keras_pose.data.specs import SPECS
+from keras_pose.skeleton import SKELETONS, Skeleton
+
+_NAME = re.compile(r"[A-Za-z0-9_-]+")
+_SIDES = ("left", "right")
+
+
+def check_own_name(name: str) -> str:
+    """Returns the name of a data set of one's own, or raises ValueError."""
+    if not _NAME.fullmatch(name):
+        raise ValueError(
+            f"The name of a data set is of letters, digits, _ and -, got {name!r}."
+        )
+    return name
+
+
+def own_skeleton(name: str, data_dir, reading: Reading = AS_WRITTEN) -> Skeleton:
+    """Returns the keypoints that a folder's file names.
+
+    A built-in skeleton of the same names in the same order is taken whole. Else mirror
+    pairs are of names that differ in left and right, limbs are the category's.
+
+    Args:
+        name: what the user calls the set, and its skeleton.
+        data_dir: folder in COCO's format.
+        reading: what the user says of the file.
+
+    Raises:
+        FileNotFoundError: when there is no annotation file.
+        ValueError: when it names no keypoints.
+    """
+    found = locate_split(SPECS["coco"], data_dir, "train") or locate_split(
+        SPECS["coco"], data_dir, "val"
+    )
+    if found is None:
+        raise FileNotFoundError(f"No annotation file in COCO's format in {data_dir}.")
+    category = choose_category(found.paths[0], reading.category)
+    names = names_of(category)
+    if not names:
+        raise ValueError(
+            f"{found.paths[0]}: category {category.get('name')!r} does not name its "
+            "keypoints, so they cannot be matched with those of other sets. Add "
+            "'keypoints' to the category."
+        )
+    for known in SKELETONS.values():
+        if known.names == names:
+            return known
+    return Skeleton(name, names, mirror_pairs_of(names), _limbs(category, names))
+
+
+def mirror_pairs_of(names: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
+    """Returns the pairs of names that differ in left and right alone."""
+    pairs = ((name, other_side(name)) for name in names)
+    return tuple(
+        (name, other)
+        for name, other in pairs
+        if other in names and side_of(name) == "left" and other is not None
+    )
+
+
+def side_of(name: str) -> str | None:
+    """Returns "left" or "right" for a name that starts or ends with it as a word."""
+    parts = re.split(r"[_\-. ]|(?<=[a-z])(?=[A-Z])", name)  # also "leftKnee"
+    words = [part.lower() for part in parts]
+    found = [side for side in _SIDES if side in (words[0], words[-1])]
+    return found[0] if len(found) == 1 else None
+
+
+def other_side(name: str) -> str | None:
+    """Returns the name of the keypoint on the other side; None for those of the middle."""
+    side = side_of(name)
+    if side is None:
+        return None
+    other = _SIDES[1 - _SIDES.index(side)]
+
+    def turned(match):
+        found = match.group()
+        if found.isupper():
+            return other.upper()
+        return other.capitalize() if found[0].isupper() else other
+
+    return re.sub(side, turned, name, count=1, flags=re.IGNORECASE)
+
+
+def _limbs(category: dict[str, Any], names) -> tuple[tuple[str, str], ...]:
+    """Returns the category's limbs: pairs of places that count from 1."""
+    limbs = []
+    for pair in category.get("skeleton") or ():
+        if isinstance(pair, list) and len(pair) == 2 and pair[0] != pair[1]:
+            places = [int(place) - 1 for place in pair if str(place).isdecimal()]
+            if len(places) == 2 and all(0 <= place < len(names) for place in places):
+                limbs.append((names[places[0]], names[places[1]]))
+    return tuple(dict.fromkeys(limbs))
+
+
+def open_own(
+    name: str,
+    data_dir,
+    split: str,
+    reading: Reading = AS_WRITTEN,
+    is_whole: bool = False,
+) -> PoseDataset:
+    """Opens a split of a data set of one's own; else as `open_dataset`."""
+    skeleton = own_skeleton(name, data_dir, reading)
+    dataset = open_dataset("coco", data_dir, split, skeleton, reading, is_whole)
+    return dataclasses.replace(dataset, name=name)
+
+
+def is_own(name: str) -> bool:
+    """Tells whether a name is of no built-in data set."""
+    return name not in SPECS
