@@ -128,9 +128,10 @@ def read_coco_boxes(
     people = read_people(path, category, ReadingRules(expects_area=False), notes)
     everything = range(len(people.images.ids))
     found, root = locate_images(people, folder, everything)
-    people = settle_sizes(people, found, notes, reading.rescale_labels)
+    people = settle_sizes(people, found, root, notes, reading.rescale_labels)
     notes.warn()
-    paths = [found.get(i) or root / people.images.names[i] for i in everything]
+    names = people.images.names
+    paths = [root / found.get(i, names[i]) for i in everything]
     return BoxSource(paths, people.images.ids, _boxes(people))
 
 

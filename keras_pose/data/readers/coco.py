@@ -125,8 +125,8 @@ def read_coco_truth(
         people = read_people(path, chosen, ReadingRules(count), Notes(path))
         if image_folder is not None:
             used = np.unique(people.image_index[people.is_labelled & ~people.is_crowd])
-            paths, _ = locate_images(people, image_folder, used)
-            people = settle_sizes(people, paths, Notes(path), reading.rescale_labels)
+            found, root = locate_images(people, image_folder, used)
+            people = settle_sizes(people, found, root, Notes(path), reading.rescale_labels)
     return _mended_file(path, chosen, names, people)
 
 
@@ -196,7 +196,7 @@ def keypoint_names(annotation_path, category: str | None = None) -> tuple[str, .
 
 def locate_images(
     people: CocoPeople, image_folder, images: Iterable[int]
-) -> tuple[dict[int, Path], Path]:
+) -> tuple[dict[int, str], Path]:
     """Finds the pictures of a COCO file, whichever folder its names start from.
 
     Args:
@@ -206,7 +206,7 @@ def locate_images(
         images: image indices.
 
     Returns:
-        Paths by image index of those that are there, and the folder that names start
+        Names by image index of those that are there, and the folder that names start
         from: the one in which most are found.
 
     Raises:
@@ -221,8 +221,7 @@ def locate_images(
         others = [ImageFolder(folder) for folder in tried if folder.is_dir()]
         # Of those with equally many, max takes the first.
         root = max([root, *others], key=lambda folder: sum(map(folder.has, sample)))
-    found = {i: root.path / name for i, name in names.items() if root.has(name)}
-    return found, root.path
+    return {i: name for i, name in names.items() if root.has(name)}, root.path
 
 
 def _image_name(people, image) -> str:
@@ -255,12 +254,12 @@ def _table(people: CocoPeople, image_folder, rescale, notes, left_out) -> Person
     """Makes the table of the people who can be used."""
     used = people.is_labelled & ~people.is_crowd
     images = np.unique(people.image_index[used])
-    paths, root = locate_images(people, image_folder, images)
+    found, root = locate_images(people, image_folder, images)
     stated_hw = people.images.sizes_hw
     if image_folder is not None:
-        people = settle_sizes(people, paths, notes, rescale)
+        people = settle_sizes(people, found, root, notes, rescale)
     is_there = np.zeros(len(people.images.ids), bool)
-    is_there[list(paths)] = True
+    is_there[list(found)] = True
     has_image = is_there[people.image_index]
     left_out.add("their image is missing", _names(people, used & ~has_image))
     used &= has_image
@@ -276,7 +275,11 @@ def _table(people: CocoPeople, image_folder, rescale, notes, left_out) -> Person
     check_boxes(people, rows, boxes, notes)
     # In the file's order of images, and of annotations within each.
     rows = rows[np.argsort(people.image_index[rows], kind="stable")]
-    is_mended = bool(people.is_mended.any() or (stated_hw != people.images.sizes_hw).any())
+    is_mended = bool(
+        people.is_mended.any()
+        or (stated_hw != people.images.sizes_hw).any()
+        or any("\\" in str(name) for name in people.images.names)
+    )
     return _records(people, rows, boxes, root, is_mended)
 
 

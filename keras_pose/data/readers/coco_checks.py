@@ -11,6 +11,7 @@ from keras_pose.geometry import box_to_crop
 _USUAL_HW = (256, 192)  # the shape of most models' crops
 _INSIDE = 0.1  # with fewer of their keypoints in the crop, people lie outside of it
 _TOO_MANY = 0.1  # as a share of the people
+_AT_ONCE = 1 << 15  # people: arrays of all their keypoints would be half a gigabyte
 _NEARER = 3  # how much nearer to the last keypoints corners must end than sizes do
 
 
@@ -26,7 +27,8 @@ def check_boxes(people: CocoPeople, rows: np.ndarray, boxes, notes: Notes) -> No
     Raises:
         ValueError: when over a tenth of the people lie outside their crops.
     """
-    outside = rows[_is_outside(people, rows, boxes)]
+    parts = np.array_split(rows, -(-len(rows) // _AT_ONCE))
+    outside = rows[np.concatenate([_is_outside(people, part, boxes) for part in parts])]
     names = [f"annotation id {people.ids[i]}" for i in outside]
     if len(outside) > _TOO_MANY * len(rows):
         raise ValueError(
@@ -37,7 +39,8 @@ def check_boxes(people: CocoPeople, rows: np.ndarray, boxes, notes: Notes) -> No
             "likely of a picture of another size, or of somebody else."
         )
     notes.add("{} people whose keypoints lie outside the crop around their box", names)
-    past, corners = _is_past_the_picture(people, rows), _looks_like_corners(people, rows)
+    past = _is_past_the_picture(people, rows)
+    corners = np.concatenate([_looks_like_corners(people, part) for part in parts])
     if max(past.sum(), corners.sum()) * 2 > len(rows):
         suspects = rows[corners if corners.sum() > past.sum() else past]
         notes.add(

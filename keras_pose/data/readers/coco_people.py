@@ -190,6 +190,7 @@ class _PersonRows:
         self._rules = rules
         self._notes = notes
         self._num_seen = 0
+        self._has_text_category = False
         self._num_keypoints = rules.num_keypoints
         self._ids: list[Any] = []
         self._image_ids: list[Any] = []
@@ -226,22 +227,25 @@ class _PersonRows:
             ]
             if others:
                 self._notes.add(_TEXT_CATEGORY, map(_name, others))
+                self._has_text_category = True
                 rows = [row for row in annotations if str(row["category_id"]) == as_text]
         return rows
 
     def _columns(self, rows):
         """Returns the columns of a batch, in the order of `CocoPeople`."""
-        is_crowd = np.array([_is_true(row.get("iscrowd")) for row in rows])
+        crowds = [row.get("iscrowd") for row in rows]
+        is_crowd = np.zeros(len(rows), bool)
+        if crowds.count(0) < len(rows):
+            is_crowd = np.array([_is_true(crowd) for crowd in crowds])
         boxes, is_mended = self._numbers(rows, "bbox", _NO_BOX)
         boxes[:, :2] -= self._rules.first_pixel
         xy, visibility, is_odd = self._keypoints(rows, is_crowd)
         is_mended |= is_odd
         labelled = visibility > 0
         is_mended |= self._check_counts(rows, labelled, is_crowd)
-        is_mended |= np.array([
-            type(row.get("iscrowd")) is not int or row["category_id"] != self._category_id
-            for row in rows
-        ])  # fmt: skip
+        is_mended |= _are_no_ints(crowds)
+        if self._has_text_category:
+            is_mended |= [row["category_id"] != self._category_id for row in rows]
         is_mended |= self._mend_boxes(rows, boxes, xy, labelled, is_crowd)
         areas, is_derived = self._areas(rows, boxes, is_crowd)
         return (
@@ -261,6 +265,10 @@ class _PersonRows:
             is_mended: (N,) bool, True where `missing` took the place of null or empty,
                 or where numbers were text.
         """
+        given = [row[field] for row in rows]
+        values, is_plain = _table(given, (len(missing),))
+        if values is not None and np.isfinite(values).all():
+            return values, ~np.array(is_plain)
         is_missing = np.array([_is_empty(row[field]) for row in rows])
         given = [
             missing if gone else row[field]
@@ -279,7 +287,7 @@ class _PersonRows:
 
     def _keypoints(self, rows, is_crowd):
         """Returns xy (N, K, 2) float64, flags (N, K) uint8 and what was mended (N,)."""
-        has_any = np.array([not _is_empty(row.get("keypoints")) for row in rows])
+        has_any = np.array([bool(row.get("keypoints")) for row in rows])
         chosen = np.flatnonzero(has_any & ~is_crowd)
         given = [rows[i]["keypoints"] for i in chosen]
         if self._num_keypoints is None and given:
@@ -345,8 +353,12 @@ class _PersonRows:
     def _check_counts(self, rows, labelled, is_crowd):
         """Returns (N,) bool: whose `num_keypoints` does not say what the flags say."""
         given = [row.get("num_keypoints") for row in rows]
-        is_plain = np.array([type(count) is int for count in given])
-        stated = np.array([count if type(count) is int else 0 for count in given])
+        is_plain = ~_are_no_ints(given)
+        stated = (
+            np.array(given)
+            if is_plain.all()
+            else np.array([count if type(count) is int else 0 for count in given])
+        )
         differs = is_plain & ~is_crowd & ((stated > 0) != labelled.any(axis=1))
         self._notes.add(_COUNTS, (_name(rows[i]) for i in np.flatnonzero(differs)))
         return differs | (~is_plain & ~is_crowd)
@@ -367,8 +379,12 @@ class _PersonRows:
     def _areas(self, rows, boxes, is_crowd):
         """Returns areas (N,), and whose are derived of their box (N,)."""
         given = [row.get("area") for row in rows]
-        is_absent = np.array([_is_empty(area) for area in given])
-        values, is_plain = _table([0 if _is_empty(area) else area for area in given], ())
+        values, is_plain = _table(given, ())
+        is_absent = (
+            np.isnan(values)
+            if values is not None
+            else np.array([_is_empty(area) for area in given])
+        )
         if values is None:
             values = np.array([
                 0.0 if _is_empty(area) else self._entry(row).check_numbers("area", area, ())
@@ -476,6 +492,13 @@ _LARGE_AREAS = (
 
 def _name(row) -> str:
     return f"annotation id {row['id']}"
+
+
+def _are_no_ints(values) -> np.ndarray:
+    """Tells which values (N,) are absent, text, or of another type than whole numbers."""
+    if set(map(type, values)) == {int}:
+        return np.zeros(len(values), bool)
+    return np.array([type(value) is not int for value in values])
 
 
 def _is_true(value) -> bool:

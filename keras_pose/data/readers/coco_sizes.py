@@ -24,7 +24,8 @@ _TOLERANCE = 1.5  # pixels that rounding may make of a scaled size
 
 def settle_sizes(
     people: CocoPeople,
-    paths: dict[int, Path],
+    names: dict[int, str],
+    root: Path,
     notes: Notes,
     rescale: bool = False,
 ) -> CocoPeople:
@@ -38,7 +39,8 @@ def settle_sizes(
 
     Args:
         people: of one file.
-        paths: pictures by image index; those that are there and have labels.
+        names: file names by image index of the pictures that are there and have labels.
+        root: folder that names start from.
         notes: what was settled is counted here.
         rescale: True to scale labels where one factor fits both sides.
 
@@ -48,7 +50,7 @@ def settle_sizes(
     sizes = people.images.sizes_hw.copy()
     factors: dict[int, tuple[float, float]] = {}
     misfits: dict[int, PictureSize] = {}
-    for image, actual in _pictures(paths, sizes):
+    for image, actual in _pictures(names, root, sizes):
         stated = tuple(sizes[image])
         if not all(stated):
             sizes[image] = actual.stored_hw
@@ -61,7 +63,8 @@ def settle_sizes(
     for image, actual in misfits.items():
         scaled_hw = _scaled_from(sizes[image], actual)
         if scaled_hw is None or not rescale:
-            raise ValueError(_misfit(people, paths, image, sizes[image], misfits))
+            path = root / names[image]
+            raise ValueError(_misfit(people, path, image, sizes[image], misfits))
         factors[image] = (scaled_hw[1] / sizes[image][1], scaled_hw[0] / sizes[image][0])
         sizes[image] = scaled_hw
         notes.add(_SCALED, [_name(people, image)])
@@ -74,16 +77,16 @@ _EXCHANGED = "{} pictures with width and height exchanged: the picture's are tak
 _SCALED = "{} pictures of another size than their labels, which are scaled to the picture"
 
 
-def _pictures(paths, sizes):
+def _pictures(names, root, sizes):
     """Yields (image index, size) of the pictures that do not have the stated size."""
-    chosen = list(paths)
+    chosen = list(names)
     if len(chosen) > SAMPLE and all(sizes[i].all() for i in chosen):
         spread = np.linspace(0, len(chosen) - 1, SAMPLE).astype(int)
         sample = [chosen[i] for i in spread]
-        if not any(_misfitting(paths[i], sizes[i]) for i in sample):
+        if not any(_misfitting(root / names[i], sizes[i]) for i in sample):
             return
     for image in chosen:
-        actual = _misfitting(paths[image], sizes[image])
+        actual = _misfitting(root / names[image], sizes[image])
         if actual is not None:
             yield image, actual
 
@@ -108,7 +111,7 @@ def _scaled_from(stated_hw, actual: PictureSize) -> tuple[int, int] | None:
     return None
 
 
-def _misfit(people, paths, image, stated_hw, misfits) -> str:
+def _misfit(people, path, image, stated_hw, misfits) -> str:
     """Returns the words of the error about a picture of another size."""
     actual = misfits[image]
     is_scaled = _scaled_from(stated_hw, actual) is not None
@@ -122,7 +125,7 @@ def _misfit(people, paths, image, stated_hw, misfits) -> str:
     count = f" ({len(misfits)} pictures in all do not fit)" if len(misfits) > 1 else ""
     return (
         f"{people.path}: {_name(people, image)}, fields 'width' and 'height' say "
-        f"{_words(stated_hw)}, but {paths[image]} is {_words(actual.stored_hw)}{count}. "
+        f"{_words(stated_hw)}, but {path} is {_words(actual.stored_hw)}{count}. "
         f"{advice}."
     )
 
