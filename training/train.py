@@ -8,6 +8,7 @@ r"""Trains one pose model, or a person detector.
         --data-dir coco=~/coco,lsp_extended=~/lspet --mix coco=2,lsp_extended=1
     python training/train.py --model hrnet_w18 --recipe training/short_run.json --epochs 8
     python training/train.py --resume runs/pose_slim_coco_20260101-120000
+    python training/train.py --resume runs/pose_slim_coco_20260101-120000 --epochs 300
     python training/train.py --model pose_slim --weights runs/NAME/best.keras \
         --quantization-aware --dataset coco --data-dir ~/coco
 
@@ -51,7 +52,7 @@ def parse_args(argv=None):
         "made smaller or larger after they were labelled")  # fmt: skip
     add("--recipe", metavar="FILE", help="take what it says in place of the model's own "
         "recipe: a run's recipe.json, or some entries; options go first")  # fmt: skip
-    add("--output-dir", default="runs", help="where run folders go (default: runs)")
+    add("--output-dir", help="where run folders go (default: runs)")
     add("--run-dir", help="use this run folder; goes on if it holds the same run")
     add("--input-hw", type=int, nargs=2, metavar=("H", "W"), help="model input, pixels")
     add("--epochs", type=positive_int)
@@ -67,7 +68,8 @@ def parse_args(argv=None):
     add("--quantization-aware", action="store_true",
         help="fine-tune --weights with int8's rounding inside: the last resort, where "
         "export/to_tflite.py --int8 --max-drop does not do")  # fmt: skip
-    add("--resume", metavar="RUN", help="go on with an interrupted run folder")
+    add("--resume", metavar="RUN", help="go on with an interrupted run folder, or with "
+        "more --epochs; its recipe decides all else")  # fmt: skip
     add("--devices", default="auto", help="auto, a GPU count, a list, or cpu:N")
     add("--mixed-precision", action="store_true", default=None)
     add(
@@ -92,8 +94,13 @@ def parse_args(argv=None):
     args = parser.parse_args(argv)
     if not args.model and not args.resume:
         parser.error("--model NAME is needed (or --resume RUN)")
-    if args.recipe and args.resume:
-        parser.error("--resume goes on with the run's own recipe: leave --recipe out")
+    for name in ("recipe", "output_dir", "run_dir", "sigmas"):
+        if args.resume and getattr(args, name):
+            option = f"--{name.replace('_', '-')}"
+            parser.error(
+                f"--resume goes on with the run's own recipe, in its folder: leave "
+                f"{option} out"
+            )
     return args
 
 
@@ -113,6 +120,33 @@ def choose_dataset(dataset, data_dir):
         return "coco", str(folder)
     print(f"COCO is not in {folder}: training on synthetic people, drawn on the fly.")
     return "synthetic", None
+
+
+def given_entries(args):
+    """Returns the entries of a recipe that options name as they are."""
+    given = dict(
+        model=args.model,
+        dataset=args.dataset,
+        data_dir=args.data_dir,
+        mix=args.mix,
+        skeleton=args.skeleton,
+        category=args.category,
+        rescale_labels=args.rescale_labels or None,
+        input_hw=args.input_hw and tuple(args.input_hw),
+        epochs=args.epochs,
+        max_steps=args.max_steps,
+        batch_size=args.batch_size,
+        learning_rate=args.learning_rate,
+        loss=args.loss,
+        ohkm_top_k=args.ohkm_top_k,
+        codec=args.codec,
+        weights=args.weights,
+        mixed_precision=args.mixed_precision,
+        ap_every=args.ap_every,
+        synthetic_images=args.synthetic_images,
+        seed=args.seed,
+    )
+    return {name: value for name, value in given.items() if value is not None}
 
 
 def choose_skeleton(args, dataset, data_dir):
@@ -138,28 +172,10 @@ def make_recipe(args):
         recipe = with_entries_of(recipe, args.recipe)
     settings = quantization_aware_settings(recipe) if args.quantization_aware else {}
     settings |= overfit_settings(args.overfit) if args.overfit else {}
-    given = dict(
-        data_dir=data_dir,
-        mix=args.mix,
-        skeleton=choose_skeleton(args, dataset, data_dir),
-        category=args.category,
-        rescale_labels=args.rescale_labels or None,
-        input_hw=args.input_hw and tuple(args.input_hw),
-        epochs=args.epochs,
-        max_steps=args.max_steps,
-        batch_size=args.batch_size,
-        learning_rate=args.learning_rate,
-        loss=args.loss,
-        ohkm_top_k=args.ohkm_top_k,
-        codec=args.codec,
-        weights=args.weights,
-        mixed_precision=args.mixed_precision,
-        ap_every=args.ap_every,
-        synthetic_images=args.synthetic_images,
-        seed=args.seed,
-    )
-    given = {name: value for name, value in given.items() if value is not None}
-    recipe = recipe.override(**settings | given)
+    skeleton = choose_skeleton(args, dataset, data_dir)
+    chosen = {"data_dir": data_dir, "skeleton": skeleton}
+    chosen = {name: value for name, value in chosen.items() if value is not None}
+    recipe = recipe.override(**settings | given_entries(args) | chosen)
     if args.ohkm_top_k and recipe.loss != "ohkm":
         raise ValueError(
             "--ohkm-top-k is for --loss ohkm; the loss is "
@@ -168,18 +184,30 @@ def make_recipe(args):
     return recipe
 
 
+def resumed(args):
+    """Returns the recipe of the run to go on with, refusing what cannot be changed."""
+    from keras_pose.trainer.run_dirs import recipe_to_resume
+
+    given = given_entries(args)
+    if args.overfit:
+        given["overfit_images"] = args.overfit
+    if args.quantization_aware:
+        given["quantization_aware"] = True
+    return recipe_to_resume(args.resume, given)
+
+
 @plain_errors()
 def main(argv=None):
     args = parse_args(argv)
     # Imported after parsing: TensorFlow takes seconds, `--help` must not.
     import_tensorflow()
     from keras_pose.runs import new_run_dir
-    from keras_pose.trainer.run_dirs import read_recipe
 
     if args.resume:
-        return train(read_recipe(args.resume), args.resume, args.devices)
+        return train(resumed(args), args.resume, args.devices)
     recipe = make_recipe(args)
-    run_dir = args.run_dir or new_run_dir(args.output_dir, recipe.model, recipe.dataset)
+    output_dir = args.output_dir or "runs"
+    run_dir = args.run_dir or new_run_dir(output_dir, recipe.model, recipe.dataset)
     return train(recipe, run_dir, args.devices)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from keras_pose.files import check_writable, read_json, write_json
-from keras_pose.runs import RECIPE_NAME
+from keras_pose.runs import BEST_NAME, RECIPE_NAME
 from keras_pose.skeleton import SKELETONS
 from keras_pose.skeleton.files import read_skeleton, skeleton_to_dict
 from keras_pose.trainer.detection_recipes import DetectionRecipe, get_detection_recipe
@@ -56,6 +56,63 @@ def read_recipe(run_dir) -> AnyRecipe:
     """
     values: dict[str, Any] = read_json(Path(run_dir) / RECIPE_NAME)
     return recipe_class(values.get("model", "")).from_dict(values)
+
+
+def recipe_to_resume(run_dir, given: dict[str, Any]) -> AnyRecipe:
+    """Returns the recipe by which a run goes on: its own, or with more epochs.
+
+    The longer recipe is written into the folder: it is now the run's.
+
+    Args:
+        run_dir: folder of the run.
+        given: entries that are asked for; those that the run has anyway change nothing.
+
+    Raises:
+        ValueError: for any other change, and for fewer epochs; says why.
+        FileNotFoundError: for a folder that is not a run.
+    """
+    recipe = read_recipe(run_dir)
+    there, given = _with_skeleton(recipe.to_dict()), _with_skeleton(given)
+    changed = {name: value for name, value in given.items() if there.get(name) != value}
+    for name, value in changed.items():
+        if name != "epochs":
+            raise ValueError(
+                f"{run_dir} cannot go on with {name} {value} in place of "
+                f"{there.get(name)}: {_WHY_FIXED.get(name, _WHY_FIXED[''])}. For a new run "
+                f"from its weights: --weights {Path(run_dir) / BEST_NAME}."
+            )
+    if not changed:
+        return recipe
+    _check_longer(run_dir, recipe, changed["epochs"])
+    longer = recipe.override(epochs=changed["epochs"])
+    write_json(Path(run_dir) / RECIPE_NAME, _with_skeleton(longer.to_dict()))
+    print(
+        f"epochs      {longer.epochs} in place of {recipe.epochs}: the learning rate goes "
+        f"on as that of a run of {longer.epochs}"
+    )
+    return longer
+
+
+# Why a run that has begun cannot take another value; the last for all others.
+_WHY_FIXED = {
+    "batch_size": "its order of samples, its schedule and the optimizer's state count in "
+    "batches of the run",
+    "learning_rate": "its schedule and the optimizer's state are those of this rate",
+    "": "a run is what its recipe says, from the first step on",
+}
+
+
+def _check_longer(run_dir, recipe, epochs):
+    if recipe.max_steps:
+        raise ValueError(
+            f"{run_dir} ends after {recipe.max_steps} steps, whatever its epochs: more "
+            "epochs would change nothing. Start a new run."
+        )
+    if epochs < recipe.epochs:
+        raise ValueError(
+            f"{run_dir} is a run of {recipe.epochs} epochs and can be given more of them, "
+            f"not {epochs}. To end it early, stop it: {BEST_NAME} is its best so far."
+        )
 
 
 def recipe_for(model: str, dataset: str = "coco") -> AnyRecipe:

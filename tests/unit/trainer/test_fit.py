@@ -19,12 +19,13 @@ from keras_pose.normalization import IMAGENET, Normalization
 from keras_pose.runs import read_progress
 from keras_pose.runtime.keras_backend import load_network
 from keras_pose.trainer import fit
+from keras_pose.trainer.optimization import make_optimizer
 from keras_pose.trainer.recipes import (
     get_recipe,
     overfit_settings,
     quantization_aware_settings,
 )
-from keras_pose.trainer.run_dirs import open_run_dir, read_recipe
+from keras_pose.trainer.run_dirs import open_run_dir, read_recipe, recipe_to_resume
 from keras_pose.weights.carried import Carried, carry, contract_of
 from keras_pose.weights.creation import create_model
 
@@ -130,6 +131,17 @@ def test_an_interrupted_run_resumed_equals_an_uninterrupted_one(
     for resumed, whole in zip(_weights(run_dir), _weights(whole_run), strict=True):
         np.testing.assert_allclose(resumed, whole, rtol=1e-5, atol=1e-6)
     assert len((run_dir / "log.csv").read_text().splitlines()) == 3
+
+
+def test_a_run_that_ended_goes_on_with_more_epochs(tmp_path):
+    run_dir = fit.fit(_recipe(epochs=1, synthetic_images=4), tmp_path / "run")
+    fit.fit(recipe_to_resume(run_dir, {"epochs": 3}), run_dir)
+    rows = list(csv.DictReader((run_dir / "log.csv").open()))
+    assert [row["epoch"] for row in rows] == ["0", "1", "2"]
+    optimizer = keras.models.load_model(run_dir / "last.keras").optimizer
+    assert int(optimizer.iterations) == 3
+    schedule = make_optimizer(_recipe(epochs=3), total_steps=3)._learning_rate
+    assert float(optimizer.learning_rate) == pytest.approx(float(schedule(3)))
 
 
 def test_a_run_folder_of_another_recipe_is_refused(whole_run, tmp_path):

@@ -17,6 +17,7 @@ from keras_pose.trainer.run_dirs import (
     open_run_dir,
     read_recipe,
     recipe_for,
+    recipe_to_resume,
     with_entries_of,
 )
 from keras_pose.zoo import ZOO
@@ -187,11 +188,69 @@ def test_a_run_keeps_its_skeleton_when_the_file_goes(tmp_path):
     assert open_run_dir(run, kept) == run
 
 
-def recipe_of(*options):
-    """The recipe that `training/train.py` makes of its options."""
+@pytest.fixture
+def run_of_ten_epochs(tmp_path):
+    return open_run_dir(tmp_path / "run", get_recipe("pose_slim").override(epochs=10))
+
+
+def test_a_run_goes_on_with_more_epochs(run_of_ten_epochs, capsys):
+    longer = recipe_to_resume(run_of_ten_epochs, {"epochs": 12})
+    assert longer == get_recipe("pose_slim").override(epochs=12)
+    assert read_recipe(run_of_ten_epochs) == longer
+    assert "12 in place of 10: the learning rate goes on" in capsys.readouterr().out
+
+
+def test_what_a_run_has_anyway_changes_nothing(run_of_ten_epochs, capsys):
+    recipe = get_recipe("pose_slim").override(epochs=10)
+    same = {name: getattr(recipe, name) for name in ("model", "input_hw", "batch_size")}
+    assert recipe_to_resume(run_of_ten_epochs, {"epochs": 10} | same) == recipe
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"learning_rate": 0.5}, "learning_rate 0.5 in place of .*: its schedule and the"),
+        ({"batch_size": 7, "epochs": 12}, "batch_size 7 .* count in batches of the run"),
+        ({"loss": "ohkm"}, r"in place of None: .*--weights .*best\.keras"),
+        ({"epochs": 9}, "of 10 epochs and can be given more of them, not 9"),
+    ],
+)
+def test_what_a_run_cannot_go_on_with_is_refused(run_of_ten_epochs, given, message):
+    with pytest.raises(ValueError, match=message):
+        recipe_to_resume(run_of_ten_epochs, given)
+    assert read_recipe(run_of_ten_epochs).epochs == 10
+
+
+def test_more_epochs_do_not_lengthen_a_run_of_so_many_steps(tmp_path):
+    run = open_run_dir(tmp_path / "run", get_recipe("pose_slim").override(max_steps=3))
+    with pytest.raises(ValueError, match="ends after 3 steps"):
+        recipe_to_resume(run, {"epochs": 999})
+
+
+def test_options_that_a_resumed_run_ignored_are_refused(run_of_ten_epochs, capsys):
+    script = train_script()
+    run = str(run_of_ten_epochs)
+    args = script.parse_args(["--resume", run, "--batch-size", "7", "--epochs", "20"])
+    with pytest.raises(ValueError, match="batch_size 7"):
+        script.resumed(args)
+    args = script.parse_args(["--resume", run, "--model", "pose_slim", "--epochs", "20"])
+    assert script.resumed(args).epochs == 20
+    with pytest.raises(SystemExit):
+        script.parse_args(["--resume", run, "--output-dir", "elsewhere"])
+    assert "leave --output-dir out" in capsys.readouterr().err
+
+
+def train_script():
     spec = importlib.util.spec_from_file_location("train_script", TRAIN)
     script = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(script)
+    return script
+
+
+def recipe_of(*options):
+    """The recipe that `training/train.py` makes of its options."""
+    script = train_script()
     return script.make_recipe(script.parse_args(["--model", "pose_slim", *options]))
 
 
