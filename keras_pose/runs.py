@@ -43,6 +43,26 @@ def read_progress(run_dir: Path) -> dict:
     return read_json(path) if path.exists() else {"epochs_done": 0, "best_val_pck": 0.0}
 
 
+# Files of a run lie in its folder, in export/KIND or in ledger/FORMAT.
+_DEPTH = 3
+RESULTS_NAME = "results"
+
+
+def lies_in_run(path) -> bool:
+    """Returns True for a file in the folder of a run, or in one of its subfolders."""
+    folders = Path(path).absolute().parents[:_DEPTH]
+    return any((folder / RECIPE_NAME).is_file() for folder in folders)
+
+
+def results_folder(weights) -> Path:
+    """Returns where figures of a weights file go when no folder is named.
+
+    In a run that is beside the weights. Any other file may lie among what belongs to
+    others, an installed package included: then it is `results` in the working folder.
+    """
+    return Path(weights).parent if lies_in_run(weights) else Path(RESULTS_NAME)
+
+
 def newest_checkpoint(runs_dir) -> Path:
     """Returns the best checkpoint of the run that was written to last.
 

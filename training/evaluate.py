@@ -11,9 +11,9 @@
 People are found by their ground-truth boxes, by those that a detector found before
 (--boxes, COCO results of all persons), or by a detector itself (--detector), which is then
 measured too: box AP, and milliseconds an image with 1, 5 and 20 people. Writes
-metrics_<file>_<data set>_<split>.json beside each file, with the protocol the number was
-measured under. Several files are also printed as one table; numbers of two protocols are
-not.
+metrics_<file>_<data set>_<split>.json, with the protocol the number was measured under:
+beside files of a training run; of others into `results` in the working folder. Several
+files are also printed as one table; numbers of two protocols are not.
 """
 
 import argparse
@@ -90,24 +90,23 @@ def metrics_path(weights, args):
     In a folder for several, the name tells the file by folder and hash: exports of one
     network are all called pose_model.tflite.
     """
+    from keras_pose.files import file_sha256
+    from keras_pose.runs import lies_in_run, results_folder
+
     if is_file_name(args.output):
         return args.output
     parts = ["metrics", weights.name.replace(".", "_")]
-    if args.output:
-        from keras_pose.files import file_sha256
-
+    if args.output or not lies_in_run(weights):
         parts[1:1] = [weights.resolve().parent.name]
         parts.append(file_sha256(weights)[:8])
     parts += [args.dataset, args.split, *(args.metrics or ())]
     parts += [args.boxes.stem] if args.boxes else []
     if args.detector:
-        from keras_pose.files import file_sha256
-
         parts += [f"by-{args.detector.stem}-{file_sha256(args.detector)[:8]}"]
     parts += [f"from{args.box_threshold:g}"] * bool(args.box_threshold)
     parts += [f"nms-{args.nms}"] * (args.nms != "hard")
     parts += ["flip"] * args.flip_test + [f"first{args.limit}"] * bool(args.limit)
-    return (args.output or weights.parent) / ("_".join(parts) + ".json")
+    return (args.output or results_folder(weights)) / ("_".join(parts) + ".json")
 
 
 def find_official(args):
@@ -120,7 +119,6 @@ def find_official(args):
             if args.model is None:
                 raise ValueError(f"The weights {weights} need a model: add --model NAME.")
             args.weights[i] = converted_file(get_entry(args.model, str(weights)))
-            args.output = args.output or Path()  # not into the cache
 
 
 def open_people_finder(args):

@@ -191,6 +191,7 @@ def open_dataset(
         )
     data_dir = Path(data_dir or spec.default_dir)
     if name == "synthetic" and split == "val" and not find_files(spec, data_dir, split):
+        print(f"drawing     {SYNTHETIC_VAL_IMAGES} images of people into {data_dir}")
         write_coco_dataset(data_dir, SYNTHETIC_VAL_IMAGES, split="val")
     found = _existing_files(spec, data_dir, split)
     paths, images = list(found.paths), found.images

@@ -65,6 +65,7 @@ def weights(tmp_path, monkeypatch):
     paths = [tmp_path / "float.tflite", tmp_path / "int8.tflite"]
     for path in paths:
         path.write_bytes(b"a model")
+    (tmp_path / "recipe.json").write_text("{}")  # a run, where figures stay beside files
     return list(map(str, paths))
 
 
@@ -317,6 +318,20 @@ def test_boxes_of_a_detector(script, weights, data_dir, tmp_path, capsys):
     assert len(protocol["boxes_sha256"]) == 16
     assert protocol["num_people"] == num_people
     assert "boxes of boxes.json" in capsys.readouterr().out
+
+
+def test_figures_of_files_outside_a_run_go_into_the_working_folder(
+    script, weights, data_dir, tmp_path, capsys, monkeypatch
+):
+    (tmp_path / "recipe.json").unlink()
+    working = tmp_path / "working"
+    working.mkdir()
+    monkeypatch.chdir(working)
+    script.main(["--weights", weights[0], *options(data_dir, "--limit", "1")])
+    (path,) = working.rglob("metrics_*.json")
+    assert path.parent == working / "results"
+    assert f"written     {path.relative_to(working)}" in capsys.readouterr().out
+    assert not list(tmp_path.glob("*.json"))
 
 
 @pytest.mark.parametrize(

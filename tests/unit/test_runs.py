@@ -1,5 +1,8 @@
+from pathlib import Path
+
+import keras_pose
 from keras_pose.files import write_json
-from keras_pose.runs import training_history
+from keras_pose.runs import lies_in_run, results_folder, training_history
 
 
 def write_run(folder, weights=None):
@@ -29,3 +32,16 @@ def test_runs_that_name_each_other_are_told_once(tmp_path):
     write_run(tmp_path / "first", str(tmp_path / "second" / "best.keras"))
     second = write_run(tmp_path / "second", str(tmp_path / "first" / "best.keras"))
     assert len(training_history(second)) == 2
+
+
+def test_figures_stay_with_their_run_or_go_into_the_working_folder(tmp_path):
+    best = Path(write_run(tmp_path / "run"))
+    for inside in (best, best.parent / "export" / "int8" / "pose_model.tflite"):
+        assert lies_in_run(inside)
+        assert results_folder(inside) == inside.parent
+    for outside in (
+        tmp_path / "downloaded.keras",
+        Path(keras_pose.__file__).parent / "shipped" / "pose.tflite",
+    ):
+        assert not lies_in_run(outside)
+        assert results_folder(outside) == Path("results")

@@ -181,7 +181,7 @@ def test_scripts_take_the_word_and_write_here(published, tmp_path, monkeypatch, 
     run_script("training/evaluate.py", *weights, *data)
     run_script("export/to_tflite.py", *weights, "--float16")
 
-    assert list(tmp_path.glob("metrics_*.json"))
+    assert list(tmp_path.glob("results/metrics_*.json"))
     exported = tmp_path / "export" / "float16" / "pose_model.tflite"
     assert read_contract(exported).skeleton == COCO_17
     cached = [path.suffix for path in (tmp_path / "cache" / "converted").iterdir()]
