@@ -6,6 +6,7 @@ estimator takes of them are the boxes of people that have an area and meet the i
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -51,20 +52,42 @@ class DetectionFile:
                 f"{type(entries).__name__}."
             )
         found: dict[Any, list[np.ndarray]] = {}
+        categories = set()
         for i, entry in enumerate(entries):
             image_id, category, row = self._read(i, entry)
+            categories.add(category)
             people = found.setdefault(image_id, [])
             if category == COCO_PERSON and row[4] > score_threshold:
                 people.append(row)
+        if categories and COCO_PERSON not in categories:
+            raise ValueError(
+                f"{self.path} has no box of a person, whose category_id is {COCO_PERSON} "
+                f"as in COCO; it has {_first_few(sorted(categories, key=str))}."
+            )
         self._boxes = {image_id: np.array(rows) for image_id, rows in found.items()}
+        self._has_matched = False
 
     def find(self, image_id: int | str | Path) -> Detections:
-        """Returns the people of an image; none if the file does not speak of it."""
+        """Returns the people of an image; none if the file does not speak of it.
+
+        Files leave out images without anybody. But if this one has not been of any image
+        so far, a warning says so, once: its ids may be of other images.
+        """
         for name in _names(image_id):
             rows = self._boxes.get(name)
-            if rows is not None and len(rows):
+            if rows is None:
+                continue
+            self._has_matched = True
+            if len(rows):
                 corners = np.concatenate([rows[:, :2], rows[:, :2] + rows[:, 2:4]], axis=1)
                 return Detections(corners, rows[:, 4], np.full(len(rows), PERSON))
+        if self._boxes and not self._has_matched:
+            self._has_matched = True
+            warnings.warn(
+                f"{self.path} has no boxes of {str(image_id)!r}: it speaks of the images "
+                f"{_first_few(self._boxes)}.",
+                stacklevel=2,
+            )
         return Detections.none()
 
     def _read(self, index, entry):
@@ -84,13 +107,25 @@ class DetectionFile:
                 f"{where}: bbox must be four finite numbers and score one, got bbox="
                 f"{entry['bbox']!r}, score={entry['score']!r}."
             )
+        for field in ("image_id", "category_id"):
+            if not isinstance(entry.get(field, COCO_PERSON), int | str):
+                raise ValueError(
+                    f"{where}: {field} must be a whole number or text, got "
+                    f"{entry[field]!r}."
+                )
         return entry["image_id"], entry.get("category_id", COCO_PERSON), row
+
+
+def _first_few(ids) -> str:
+    some = list(ids)[:3]
+    return ", ".join(map(repr, some)) + ", ..." * (len(ids) > len(some))
 
 
 def _names(image_id):
     """Yields what an image may be called in a file of detections."""
     yield image_id
     if isinstance(image_id, int):
+        yield str(image_id)
         return
     path = Path(image_id)
     yield from (str(path), path.name, path.stem)

@@ -1,4 +1,5 @@
 import json
+import warnings
 
 import numpy as np
 import pytest
@@ -38,9 +39,33 @@ def test_weak_boxes_are_left_out(write):
     assert len(DetectionFile(path, score_threshold=0.5).find(139)) == 1
 
 
+def test_a_file_of_other_images_is_told_once(write):
+    path = write([PERSON, PERSON | {"image_id": "b"}])
+    found = DetectionFile(path)
+    with pytest.warns(UserWarning, match=r"no boxes of 'a\.png': it speaks of .* 139, 'b'"):
+        assert len(found.find("a.png")) == 0
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found.find("c.png")
+        matched = DetectionFile(path)
+        assert len(matched.find(139)) == 1
+        matched.find("a.png")  # nobody is there, as in files that list people only
+        assert len(DetectionFile(write([])).find("a.png")) == 0
+
+
+def test_frames_may_be_numbered_by_text(write):
+    assert len(DetectionFile(write([PERSON | {"image_id": "5"}])).find(5)) == 1
+
+
 @pytest.mark.parametrize(
     ("entries", "message"),
     [
+        (
+            [CAR, CAR | {"category_id": "dog"}],
+            "category_id is 1 as in COCO; it has 3, 'dog'",
+        ),
+        ([PERSON | {"image_id": [139]}], "image_id must be a whole number or text"),
+        ([PERSON | {"category_id": 1.5}], r"category_id must be .*, got 1\.5"),
         ({"annotations": []}, r"found\.json: .* is a list, got dict"),
         ([PERSON, 5], "entry 1 must be an object, got 5"),
         ([{"image_id": 1}], r"entry 0 lacks \['bbox', 'score'\]"),
