@@ -57,12 +57,13 @@ def evaluate_crowdpose(
     whole = run_coco_eval(truth, detections, oks_sigmas, chosen)
     ap, ap50, ap75, _, _, ar, ar50, ar75, _, _ = map(float, whole.stats)
     stats = {"AP": ap, "AP50": ap50, "AP75": ap75, "AR": ar, "AR50": ar50, "AR75": ar75}
-    for name, members in _by_crowding(truth.images, chosen).items():
+    for name, members in group_by_crowding(truth.images, chosen).items():
         stats[f"AP_{name}"] = _mean_precision(truth, detections, oks_sigmas, members)
     return stats
 
 
-def _by_crowding(images, image_ids) -> dict[str, list[Any]]:
+def group_by_crowding(images, image_ids) -> dict[str, list[Any]]:
+    """Sorts image ids into "easy", "medium" and "hard"; errors as `evaluate_crowdpose`."""
     groups: dict[str, list[Any]] = {"easy": [], "medium": [], "hard": []}
     for image_id in image_ids:
         if "crowdIndex" not in images[image_id]:

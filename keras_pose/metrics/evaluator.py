@@ -21,7 +21,13 @@ from keras_pose.data.records import Id, PersonRecord
 from keras_pose.files import read_json
 from keras_pose.images import read_image
 from keras_pose.metrics.coco_ap import person_category_id
-from keras_pose.metrics.official import METRICS, Measured, check_metrics, compute_metrics
+from keras_pose.metrics.official import (
+    METRICS,
+    Measured,
+    check_metrics,
+    check_needs,
+    compute_metrics,
+)
 from keras_pose.oks import oks_nms, soft_oks_nms
 from keras_pose.skeleton import Skeleton
 from keras_pose.topdown import (
@@ -118,8 +124,8 @@ def evaluate(
 
     Raises:
         ValueError: when there are no records, or the model's keypoints are not
-            those of the data set, or it has not what a metric needs; the first two
-            before anything is predicted.
+            those of the data set, or it has not what a metric needs; before anything
+            is predicted.
         ImageError: for a missing or truncated image, which it names.
     """
     metrics = check_metrics(metrics)
@@ -133,6 +139,7 @@ def evaluate(
         read_json(ground_truth) if isinstance(ground_truth, str | Path) else ground_truth
     )
     category_id = person_category_id(values) if values else 1
+    check_needs(metrics, _unpredicted(skeleton, records, labelled, values, image_ids))
     timed = _Timed(predict)
     started = time.perf_counter()
     ordered = _in_order(records)
@@ -172,6 +179,22 @@ def evaluate(
         flip_test=flip_test,
         predict_seconds=timed.seconds,
         total_seconds=total_seconds,
+    )
+
+
+def _unpredicted(skeleton, records, labelled, ground_truth, image_ids) -> Measured:
+    """Returns what is known of an evaluation before the first prediction."""
+    count = skeleton.num_keypoints
+    return Measured(
+        skeleton=skeleton,
+        records=records,
+        labelled=records if labelled is None else labelled,
+        keypoints_xy=np.zeros((0, count, 2)),
+        keypoint_scores=np.zeros((0, count)),
+        kept=[],
+        detections=[],
+        ground_truth=ground_truth,
+        image_ids=image_ids,
     )
 
 

@@ -13,13 +13,15 @@ from typing import Any
 import numpy as np
 
 from keras_pose.data.records import PersonRecord
-from keras_pose.metrics.coco_ap import coco_result
-from keras_pose.metrics.crowdpose import evaluate_crowdpose
+from keras_pose.metrics.coco_ap import check_detections, coco_result, load_coco
+from keras_pose.metrics.coco_truth import CocoTruth
+from keras_pose.metrics.crowdpose import evaluate_crowdpose, group_by_crowding
 from keras_pose.metrics.mota import posetrack_mota
 from keras_pose.metrics.pck import (
     FLIC_TORSO,
     LSP_TORSO,
     by_part,
+    check_torso,
     normalized_distances,
     pck,
     torso_sizes,
@@ -65,20 +67,25 @@ class Measured:
     @property
     def is_one_to_one(self) -> bool:
         """True when every labelled person was predicted once, in their own box."""
+        if self.records is self.labelled:
+            return True
         return len(self.records) == len(self.labelled) and all(
             a is b for a, b in zip(self.records, self.labelled, strict=True)
         )
 
     def labels(self) -> tuple[np.ndarray, np.ndarray]:
         """Returns labelled_xy (N, K, 2) and is_labelled (N, K), for one-to-one metrics."""
+        self.check_one_to_one()
+        labelled_xy = np.stack([record.keypoints_xy for record in self.records])
+        visibility = np.stack([record.visibility for record in self.records])
+        return labelled_xy.astype(float), visibility > 0
+
+    def check_one_to_one(self) -> None:
         if not self.is_one_to_one:
             raise ValueError(
                 "This metric compares each labelled person with the prediction in their "
                 "own box; with a detector's boxes there is none. Measure COCO AP."
             )
-        labelled_xy = np.stack([record.keypoints_xy for record in self.records])
-        visibility = np.stack([record.visibility for record in self.records])
-        return labelled_xy.astype(float), visibility > 0
 
 
 def _coco_ap(measured: Measured) -> tuple[Stats, Tables]:
@@ -174,10 +181,49 @@ def _posetrack_ap(measured: Measured) -> tuple[Stats, Tables]:
 
 
 def _mota(measured: Measured) -> tuple[Stats, Tables]:
-    for record in measured.records:
-        _given(record, "track_id", "MOTA")
+    _check_tracked(measured)
     values = posetrack_mota(_frames(measured), measured.skeleton)
     return {"MOTA": values.pop("MOTA")}, {"MOTA by keypoint": values}
+
+
+def _check_tracked(measured: Measured) -> None:
+    for record in measured.records:
+        _given(record, "track_id", "MOTA")
+    _check_tracks(measured)
+
+
+def _check_tracks(measured: Measured) -> None:
+    """Refuses a track that is in a frame twice."""
+    for people in (measured.labelled, measured.records):
+        seen = set()
+        for person in people:
+            if person.track_id is None:
+                continue
+            key = person.image_path, person.track_id
+            if key in seen:
+                raise ValueError(
+                    f"A track is in a frame once; image id {person.image_id!r} has the "
+                    f"track {person.track_id!r} twice."
+                )
+            seen.add(key)
+
+
+def _check_truth(measured: Measured) -> CocoTruth:
+    if measured.ground_truth is None:
+        raise ValueError("COCO AP needs annotations in COCO's form, and there are none.")
+    truth = load_coco(measured.ground_truth)
+    check_detections(truth, [], measured.skeleton.oks_sigmas)
+    return truth
+
+
+def _check_crowding(measured: Measured) -> None:
+    images = _check_truth(measured).images
+    chosen = images if measured.image_ids is None else measured.image_ids
+    group_by_crowding(images, chosen)
+
+
+def _check_torso(measured: Measured) -> None:
+    check_torso(measured.skeleton, _torso(measured.skeleton))
 
 
 def _frames(measured: Measured) -> list[PoseTrackFrame]:
@@ -266,6 +312,7 @@ class Metric:
         needs: fields of `PersonRecord` that everybody must have.
         needs_file: whether it needs what only the set's own annotation file holds.
         lower_is_better: of the first figure.
+        check: refuses what lacks more than `needs` says, before anything is predicted.
     """
 
     compute: Callable[[Measured], tuple[Stats, Tables]]
@@ -275,30 +322,46 @@ class Metric:
     needs: tuple[str, ...] = ()
     needs_file: bool = False
     lower_is_better: bool = False
+    check: Callable[[Measured], object] = lambda measured: None
 
 
 METRICS = {
-    "coco_ap": Metric(_coco_ap, ("AP", "AP50", "AP75", "AR"), True, True),
+    "coco_ap": Metric(
+        _coco_ap, ("AP", "AP50", "AP75", "AR"), True, True, check=_check_truth
+    ),
     "crowdpose_ap": Metric(
         _crowdpose_ap,
         ("AP", "AP_easy", "AP_medium", "AP_hard"),
         is_ranked=True,
         needs_sigmas=True,
         needs_file=True,
+        check=_check_crowding,
     ),
     "single_ap": Metric(_single_ap, ("AP_single",), needs_sigmas=True),
     "pckh": Metric(
         _pckh, ("PCKh@0.5", "PCKh@0.1", "PCKh@0.11", "PCKh_AUC"), needs=("head_size",)
     ),
-    "pck_torso": Metric(_pck_torso, ("PCK@0.2", "PCK@0.1")),
+    "pck_torso": Metric(_pck_torso, ("PCK@0.2", "PCK@0.1"), check=_check_torso),
     "pck_box": Metric(_pck_box, ("PCK_box@0.1", "PCK_box@0.05", "PCK_box@0.2")),
     "apk": Metric(_apk, ("APK@0.1",)),
     "pixel_error": Metric(_pixel_error, ("pixel_error",), lower_is_better=True),
     "posetrack_ap": Metric(
-        _posetrack_ap, ("mAP",), is_ranked=True, needs=("head_size", "track_id")
+        _posetrack_ap,
+        ("mAP",),
+        is_ranked=True,
+        needs=("head_size", "track_id"),
+        check=_check_tracks,
     ),
-    "mota": Metric(_mota, ("MOTA",), is_ranked=True, needs=("head_size", "track_id")),
+    "mota": Metric(
+        _mota,
+        ("MOTA",),
+        is_ranked=True,
+        needs=("head_size", "track_id"),
+        check=_check_tracked,
+    ),
 }
+# What errors call metrics that are known by other names.
+_TITLES = {"pckh": "PCKh", "posetrack_ap": "PoseTrack AP", "mota": "MOTA"}
 # Needs no more than people in boxes.
 ALWAYS_MEASURABLE = "pck_box"
 
@@ -364,6 +427,27 @@ def _is_measurable(name, dataset) -> bool:
         and set(torso) <= set(skeleton.names)
         and has_fields
     )
+
+
+def check_needs(names, expected: Measured) -> None:
+    """Refuses metrics that cannot be computed of a data set, before minutes of predicting.
+
+    Args:
+        names: keys of `METRICS`.
+        expected: who is to be predicted and what is labelled, without any prediction.
+
+    Raises:
+        ValueError: names the metric and the first person, or the file, that lacks
+            something.
+    """
+    for name in check_metrics(names):
+        metric = METRICS[name]
+        for field in metric.needs:
+            for record in expected.labelled:
+                _given(record, field, _TITLES.get(name, name))
+        if not metric.is_ranked:
+            expected.check_one_to_one()
+        metric.check(expected)
 
 
 def compute_metrics(names, measured: Measured) -> tuple[Stats, Tables]:

@@ -154,12 +154,7 @@ def torso_sizes(labelled_xy, is_labelled, skeleton: Skeleton, torso=LSP_TORSO):
     Raises:
         ValueError: for a skeleton without these keypoints.
     """
-    missing = [name for name in torso if name not in skeleton.names]
-    if missing:
-        raise ValueError(
-            f"PCK by the torso needs the keypoints {torso}, skeleton {skeleton.name!r} "
-            f"lacks {missing}."
-        )
+    check_torso(skeleton, torso)
     a, b = (skeleton.index(name) for name in torso)
     labelled_xy = np.asarray(labelled_xy, np.float64)
     lengths = np.linalg.norm(labelled_xy[:, a] - labelled_xy[:, b], axis=-1)
@@ -167,10 +162,28 @@ def torso_sizes(labelled_xy, is_labelled, skeleton: Skeleton, torso=LSP_TORSO):
     return np.where(is_labelled[:, a] & is_labelled[:, b], lengths, 0.0)
 
 
+def check_torso(skeleton: Skeleton, torso) -> None:
+    """Raises ValueError for a skeleton without the two keypoints of a torso."""
+    missing = [name for name in torso if name not in skeleton.names]
+    if missing:
+        raise ValueError(
+            f"PCK by the torso needs the keypoints {torso}, skeleton {skeleton.name!r} "
+            f"lacks {missing}."
+        )
+
+
 def by_part(per_keypoint, skeleton: Skeleton) -> dict[str, float]:
-    """Averages left and right: {"nose": ..., "shoulder": ...}, as tables print it."""
+    """Averages left and right: {"nose": ..., "shoulder": ...}, as tables print it.
+
+    A side that is NaN does not count; NaN where there is no other.
+    """
     sides: dict[str, list[float]] = {}
     for name, value in zip(skeleton.names, per_keypoint, strict=True):
         part = name.removeprefix("left_").removeprefix("right_")
         sides.setdefault(part, []).append(float(value))
-    return {part: sum(values) / len(values) for part, values in sides.items()}
+    return {part: _mean_of_known(values) for part, values in sides.items()}
+
+
+def _mean_of_known(values: list[float]) -> float:
+    known = [value for value in values if value == value]
+    return sum(known) / len(known) if known else float("nan")

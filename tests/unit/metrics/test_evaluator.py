@@ -283,3 +283,38 @@ def test_what_cannot_be_measured_is_refused_before_predicting(
     records = make_records(tmp_path, num_images=1)
     with pytest.raises(ValueError, match=message):
         evaluate(must_not_run, make_contract(skeleton), records, {}, **options)
+
+
+@pytest.mark.parametrize(
+    ("metric", "changes", "message"),
+    [
+        ("pckh", {"head_size": None}, "PCKh needs the field 'head_size' of every person"),
+        ("posetrack_ap", {"head_size": None}, "PoseTrack AP needs the field 'head_size'"),
+        ("mota", {"track_id": None}, "MOTA needs the field 'track_id'"),
+        ("mota", {"track_id": 7}, "image id 0 has the track 7 twice"),
+        ("crowdpose_ap", {}, "needs a crowdIndex for every image; image id 0"),
+    ],
+)
+def test_what_people_lack_is_told_before_predicting(tmp_path, metric, changes, message):
+    fields = {"head_size": 10.0} | changes
+    records = [
+        dataclasses.replace(record, **({"track_id": i} | fields))
+        for i, record in enumerate(make_records(tmp_path, num_images=1))
+    ]
+    with pytest.raises(ValueError, match=message):
+        evaluate(must_not_run, CONTRACT, records, make_truth(records), metrics=[metric])
+
+
+def test_labels_of_other_keypoints_are_told_before_predicting(tmp_path):
+    records = make_records(tmp_path, num_images=1)
+    truth = make_truth(records)
+    truth["annotations"][0]["keypoints"] = [1, 2, 2] * 5
+    with pytest.raises(ValueError, match="Annotation of image id 0 has 5 keypoints"):
+        evaluate(must_not_run, CONTRACT, records, truth)
+
+
+def test_a_detectors_boxes_are_told_before_predicting(tmp_path):
+    records = make_records(tmp_path, num_images=1)
+    detected = [dataclasses.replace(record, score=0.5) for record in records]
+    with pytest.raises(ValueError, match="with a detector's boxes there is none"):
+        evaluate(must_not_run, CONTRACT, detected, metrics=["pck_box"], labelled=records)

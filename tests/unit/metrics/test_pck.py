@@ -113,6 +113,14 @@ def test_parts_average_both_sides():
     assert len(parts) == 9
 
 
+def test_a_side_that_is_not_labelled_leaves_the_other():
+    values = np.full(17, np.nan)
+    values[COCO_17.index("left_knee")] = 0.25
+    parts = by_part(values, COCO_17)
+    assert parts["knee"] == 0.25
+    assert np.isnan(parts["nose"])
+
+
 def test_the_head_is_six_tenths_of_its_boxs_diagonal():
     np.testing.assert_allclose(head_sizes([[10, 10, 40, 50]]), [30])
 
