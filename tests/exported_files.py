@@ -65,8 +65,10 @@ def tiny_model(name="tiny", seed=0):
     x = layers.BatchNormalization(name="bn")(x)
     x = layers.ReLU()(x)
     x = layers.Conv2D(8, 3, strides=2, padding="same", activation="relu")(x)
-    first = layers.Conv2D(SKELETON.num_keypoints, 1, name="stack1")(x)
-    second = layers.Conv2D(SKELETON.num_keypoints, 3, padding="same", name="stack2")(x)
+    # As all heads of the zoo, in float32 even where the rest is not.
+    head = {"filters": SKELETON.num_keypoints, "padding": "same", "dtype": "float32"}
+    first = layers.Conv2D(kernel_size=1, name="stack1", **head)(x)
+    second = layers.Conv2D(kernel_size=3, name="stack2", **head)(x)
     model = keras.Model(image, [first, second], name=name)
     rng = np.random.default_rng(seed)
     statistics = [(1, 0.2), (0, 0.2), (0, 0.2)]

@@ -21,6 +21,7 @@ from keras_pose.contract import Contract, contracts_beside, write_contract
 from keras_pose.detector_contract import DetectorContract, ModelContract
 from keras_pose.exporting.comparison import relative_error
 from keras_pose.exporting.errors import ExportError
+from keras_pose.exporting.float_graph.serving import in_float32
 from keras_pose.exporting.formats.embedding import embed_contract
 from keras_pose.exporting.quantization.calibration import NUM_CHECK_CROPS
 from keras_pose.files import atomic_path
@@ -293,7 +294,12 @@ def _limited_error(actual, expected, draft: Draft) -> float:
 
 
 def runnable(model, contract: ModelContract) -> Runnable:
-    """Wraps a Keras model in memory so that it takes pixels."""
+    """Wraps a Keras model in memory so that it takes pixels.
+
+    Files are compared with it in float32: in mixed precision, as it may have been trained
+    in, it rounds more than a float file may.
+    """
+    model = in_float32(model)
     if isinstance(contract, DetectorContract):
         return Detector.from_keras(model, contract)
     return PoseModel.from_keras(model, contract)

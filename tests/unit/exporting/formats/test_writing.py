@@ -1,10 +1,13 @@
 import errno
 import shutil
 
+import keras
 import pytest
 import tensorflow as tf
+from exported_files import BGR, tiny_model
 
 from keras_pose.contract import CONTRACT_NAME, read_contract
+from keras_pose.exporting.comparison import relative_error
 from keras_pose.exporting.formats import writing
 from keras_pose.exporting.formats.table import FORMATS, export_formats, get_format
 from keras_pose.exporting.formats.writing import Draft, write_export
@@ -83,6 +86,21 @@ def test_every_format_says_how_its_file_is_called():
     kinds = [(row.suffix, row.quantization) for row in FORMATS.values()]
     assert len(set(kinds)) == len(kinds)
     assert all(row.quantization in writing.MAX_ERROR for row in FORMATS.values())
+
+
+def test_a_network_trained_in_mixed_precision_is_compared_in_float32(exported, tmp_path):
+    keras.mixed_precision.set_global_policy("mixed_float16")
+    try:
+        model = tiny_model()
+    finally:
+        keras.mixed_precision.set_global_policy("float32")
+    rounded = model(BGR(exported.crops))[-1].numpy()
+    limit = writing.MAX_ERROR["float32"]
+    # In half precision it is no measure of a float32 file.
+    assert relative_error(rounded, exported.heatmaps(exported.crops)) > limit
+    paths = {"float32": tmp_path / "a.tflite", "onnx_float32": tmp_path / "a.onnx"}
+    exports = export_formats(model, exported.contract, paths, exported.crops)
+    assert all(export.error < limit for export in exports.values())
 
 
 def test_unknown_format_is_refused():
