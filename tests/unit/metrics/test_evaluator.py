@@ -4,6 +4,7 @@ import json
 import numpy as np
 import pytest
 from PIL import Image
+from says import Says
 
 from keras_pose.codecs import GaussianHeatmapCodec
 from keras_pose.contract import Contract, TensorSpec
@@ -288,11 +289,46 @@ def test_what_cannot_be_measured_is_refused_before_predicting(
 @pytest.mark.parametrize(
     ("metric", "changes", "message"),
     [
-        ("pckh", {"head_size": None}, "PCKh needs the field 'head_size' of every person"),
-        ("posetrack_ap", {"head_size": None}, "PoseTrack AP needs the field 'head_size'"),
-        ("mota", {"track_id": None}, "MOTA needs the field 'track_id'"),
-        ("mota", {"track_id": 7}, "image id 0 has the track 7 twice"),
-        ("crowdpose_ap", {}, "needs a crowdIndex for every image; image id 0"),
+        (
+            "pckh",
+            {"head_size": None},
+            Says(
+                "PCKh needs the field 'head_size' of every person",
+                do="Measure a set with head boxes (MPII, PoseTrack), or by pck_box.",
+            ),
+        ),
+        (
+            "posetrack_ap",
+            {"head_size": None},
+            Says(
+                "PoseTrack AP needs the field",
+                do="Measure PoseTrack's own files, or by coco_ap.",
+            ),
+        ),
+        (
+            "mota",
+            {"track_id": None},
+            Says(
+                "MOTA needs the field 'track_id'",
+                do="Give people, and each of a tracker's --boxes, a track_id.",
+            ),
+        ),
+        (
+            "mota",
+            {"track_id": 7},
+            Says(
+                "A track is in a frame once; image id",
+                do="Give two people of one frame two track_ids.",
+            ),
+        ),
+        (
+            "crowdpose_ap",
+            {},
+            Says(
+                "needs a crowdIndex for every image; image id",
+                do="Measure CrowdPose's own files, or by coco_ap.",
+            ),
+        ),
     ],
 )
 def test_what_people_lack_is_told_before_predicting(tmp_path, metric, changes, message):
@@ -301,7 +337,7 @@ def test_what_people_lack_is_told_before_predicting(tmp_path, metric, changes, m
         dataclasses.replace(record, **({"track_id": i} | fields))
         for i, record in enumerate(make_records(tmp_path, num_images=1))
     ]
-    with pytest.raises(ValueError, match=message):
+    with message.refuses(ValueError):
         evaluate(must_not_run, CONTRACT, records, make_truth(records), metrics=[metric])
 
 
@@ -309,12 +345,20 @@ def test_labels_of_other_keypoints_are_told_before_predicting(tmp_path):
     records = make_records(tmp_path, num_images=1)
     truth = make_truth(records)
     truth["annotations"][0]["keypoints"] = [1, 2, 2] * 5
-    with pytest.raises(ValueError, match="Annotation of image id 0 has 5 keypoints"):
+    says = Says(
+        "Annotation of image id ... keypoints (three numbers each), there are OKS sigmas",
+        do="Give the skeleton of these annotations: --skeleton FILE.",
+    )
+    with says.refuses(ValueError):
         evaluate(must_not_run, CONTRACT, records, truth)
 
 
 def test_a_detectors_boxes_are_told_before_predicting(tmp_path):
     records = make_records(tmp_path, num_images=1)
     detected = [dataclasses.replace(record, score=0.5) for record in records]
-    with pytest.raises(ValueError, match="with a detector's boxes there is none"):
+    says = Says(
+        "in their own box; with a detector's boxes there is none",
+        do="Leave --boxes or --detector out, or measure by coco_ap.",
+    )
+    with says.refuses(ValueError):
         evaluate(must_not_run, CONTRACT, detected, metrics=["pck_box"], labelled=records)

@@ -7,6 +7,7 @@ from pathlib import Path
 import keras
 import pytest
 from own_keypoints import TOY
+from says import Says
 
 from keras_pose.codecs import CODECS
 from keras_pose.data.mixing import parse_mix
@@ -210,21 +211,50 @@ def test_what_a_run_has_anyway_changes_nothing(run_of_ten_epochs, capsys):
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"learning_rate": 0.5}, "learning_rate 0.5 in place of .*: its schedule and the"),
-        ({"batch_size": 7, "epochs": 12}, "batch_size 7 .* count in batches of the run"),
-        ({"loss": "ohkm"}, r"in place of None: .*--weights .*best\.keras"),
-        ({"epochs": 9}, "of 10 epochs and can be given more of them, not 9"),
+        (
+            {"learning_rate": 0.5},
+            Says(
+                "cannot go on with learning_rate ...: its schedule and the optimizer",
+                do="Leave the option out, or start a new run: --weights RUN/best.keras.",
+            ),
+        ),
+        (
+            {"batch_size": 7, "epochs": 12},
+            Says(
+                "cannot go on with batch_size ...: its order of samples",
+                do="Leave the option out, or start a new run: --weights RUN/best.keras.",
+            ),
+        ),
+        (
+            {"loss": "ohkm"},
+            Says(
+                "cannot go on with ... a run is what its recipe says, from the first step",
+                do="--resume takes more --epochs and --devices; for all else start a new "
+                "run: --weights RUN/best.keras.",
+            ),
+        ),
+        (
+            {"epochs": 9},
+            Says(
+                "can be given more of them, not",
+                do="To end a run early, stop it: best.keras is its best so far.",
+            ),
+        ),
     ],
 )
 def test_what_a_run_cannot_go_on_with_is_refused(run_of_ten_epochs, given, message):
-    with pytest.raises(ValueError, match=message):
+    with message.refuses(ValueError):
         recipe_to_resume(run_of_ten_epochs, given)
     assert read_recipe(run_of_ten_epochs).epochs == 10
 
 
 def test_more_epochs_do_not_lengthen_a_run_of_so_many_steps(tmp_path):
     run = open_run_dir(tmp_path / "run", get_recipe("pose_slim").override(max_steps=3))
-    with pytest.raises(ValueError, match="ends after 3 steps"):
+    says = Says(
+        "ends after ... steps, whatever its epochs",
+        do="Start a new run without --max-steps: --weights RUN/best.keras.",
+    )
+    with says.refuses(ValueError):
         recipe_to_resume(run, {"epochs": 999})
 
 
