@@ -135,13 +135,18 @@ def test_an_interrupted_run_resumed_equals_an_uninterrupted_one(
 
 def test_a_run_that_ended_goes_on_with_more_epochs(tmp_path):
     run_dir = fit.fit(_recipe(epochs=1, synthetic_images=4), tmp_path / "run")
+    first = keras.models.load_model(run_dir / "last.keras").optimizer
+    steps = int(first.iterations)
     fit.fit(recipe_to_resume(run_dir, {"epochs": 3}), run_dir)
     rows = list(csv.DictReader((run_dir / "log.csv").open()))
     assert [row["epoch"] for row in rows] == ["0", "1", "2"]
     optimizer = keras.models.load_model(run_dir / "last.keras").optimizer
-    assert int(optimizer.iterations) == 3
-    schedule = make_optimizer(_recipe(epochs=3), total_steps=3)._learning_rate
-    assert float(optimizer.learning_rate) == pytest.approx(float(schedule(3)))
+    assert int(optimizer.iterations) == 3 * steps
+    # Where the first recipe's rate had reached its end, the longer one's has not.
+    expected = float(make_optimizer(_recipe(epochs=3), 3 * steps)._learning_rate(steps))
+    ended = float(make_optimizer(_recipe(epochs=1), steps)._learning_rate(steps))
+    assert float(optimizer._learning_rate(steps)) == pytest.approx(expected)
+    assert expected > 10 * ended
 
 
 def test_a_run_folder_of_another_recipe_is_refused(whole_run, tmp_path):
