@@ -173,7 +173,7 @@ def make_recipe(args):
     settings = quantization_aware_settings(recipe) if args.quantization_aware else {}
     settings |= overfit_settings(args.overfit) if args.overfit else {}
     skeleton = choose_skeleton(args, dataset, data_dir)
-    chosen = {"data_dir": data_dir, "skeleton": skeleton}
+    chosen = {"dataset": dataset, "data_dir": data_dir, "skeleton": skeleton}
     chosen = {name: value for name, value in chosen.items() if value is not None}
     recipe = recipe.override(**settings | given_entries(args) | chosen)
     if args.ohkm_top_k and recipe.loss != "ohkm":
