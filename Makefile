@@ -3,14 +3,15 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 DEMO := demo
-# A portrait that matplotlib brings, in the public domain; make demo PHOTO=me.jpg
-PHOTO ?= $$($(BIN)/python -c "import matplotlib as m; print(m.get_data_path())")/sample_data/grace_hopper.jpg
+# Your own photos, drawn before the others: make demo PHOTO=me.jpg
+PHOTO ?=
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
-.PHONY: help demo test test-all lint clean
+.PHONY: help demo docs test test-all lint clean
 
 help:
-	@echo "make demo   train, quantize, measure and draw a pose model on synthetic people"
+	@echo "make demo   skeletons on photographs; then train, quantize and measure a small model"
+	@echo "make docs   the documentation site, in build/site"
 	@echo "make test   format check, lint, types, tests"
 	@echo "make lint   format check, lint, types only"
 	@echo "make clean  remove .venv and demo/"
@@ -24,20 +25,18 @@ $(VENV)/.installed: requirements.txt
 	@touch $@
 
 demo: $(VENV)/.installed
-	$(BIN)/python training/make_synthetic.py --output $(DEMO)/data --images 3000 --val-images 300
-	$(BIN)/python training/train.py --model pose_slim --input-hw 128 96 --epochs 24 \
-	  --dataset synthetic --data-dir $(DEMO)/data --run-dir $(DEMO)/run
-	$(BIN)/python export/to_tflite.py --int8 --weights $(DEMO)/run/best.keras
-	$(BIN)/python training/evaluate.py --dataset synthetic --data-dir $(DEMO)/data \
-	  --weights $(DEMO)/run/best.keras $(DEMO)/run/export/int8/pose_model.tflite
-	$(BIN)/python training/evaluate.py --dataset synthetic --data-dir $(DEMO)/data --flip-test \
-	  --weights $(DEMO)/run/best.keras $(DEMO)/run/export/int8/pose_model.tflite
-	$(BIN)/python training/browse.py --dataset synthetic --data-dir $(DEMO)/data \
-	  --weights $(DEMO)/run/export/int8/pose_model.tflite --output $(DEMO)/people.png
-	@echo "Done: look at $(DEMO)/people.png (drawn people, the model just trained)"
-	@if [ -f keras_pose/shipped/shipped.json ]; then \
-	  $(BIN)/python -m keras_pose "$(PHOTO)" --output $(DEMO)/photo.png && \
-	  echo "and at $(DEMO)/photo.png (a photograph, the models that come with the package)"; fi
+	$(BIN)/python training/demo.py $(PHOTO) --output $(DEMO)
+
+# In an environment of its own: none of it is needed for anything else.
+DOCS_VENV := build/docs_venv
+$(DOCS_VENV)/.installed: requirements-docs.txt
+	$(PYTHON) -m venv $(DOCS_VENV)
+	$(DOCS_VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-docs.txt
+	@touch $@
+
+docs: $(DOCS_VENV)/.installed
+	NO_MKDOCS_2_WARNING=1 $(DOCS_VENV)/bin/mkdocs build --strict --quiet
+	@echo "open build/site/index.html"
 
 lint: $(VENV)/.installed
 	$(BIN)/ruff format --check .

@@ -65,7 +65,7 @@ class Plan:
     epochs: int
 
 
-def fit(recipe: Recipe, run_dir, devices: str = "auto") -> Path:
+def fit(recipe: Recipe, run_dir, devices: str = "auto", watchers=()) -> Path:
     """Trains a model, or goes on where an interrupted run stopped.
 
     Args:
@@ -73,6 +73,7 @@ def fit(recipe: Recipe, run_dir, devices: str = "auto") -> Path:
         run_dir: folder of the run, made if need be; if it holds the same run,
             training goes on after its last whole epoch.
         devices: see `trainer.devices.make_strategy`.
+        watchers: Keras callbacks that are called besides those of every run.
 
     Returns:
         The run folder.
@@ -116,7 +117,10 @@ def fit(recipe: Recipe, run_dir, devices: str = "auto") -> Path:
         epochs=plan.epochs,
         initial_epoch=done,
         validation_data=_validation_batches(recipe, plan, sources["val"], contract, model),
-        callbacks=_make_callbacks(recipe, plan, run_dir, contract, network, model),
+        callbacks=[
+            *_make_callbacks(recipe, plan, run_dir, contract, network, model),
+            *watchers,
+        ],
         verbose=1 if sys.stdout.isatty() else 2,
         shuffle=False,  # the data set has its own order; Keras would only warn
     )
