@@ -7,7 +7,6 @@ import zlib
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 
 _BAD_ZIP = (zipfile.BadZipFile, zlib.error)
@@ -40,6 +39,9 @@ def read_h5(path, variables: tuple[str, ...]) -> dict[str, np.ndarray]:
         ValueError: names the file that is broken, or the variable that is not there
             or has another length.
     """
+    # Imported here: following people in videos comes by, and is installed without it.
+    import h5py
+
     path = _existing(path)
     try:
         with h5py.File(path) as file:
