@@ -13,6 +13,11 @@ People are found, and their keypoints, by the models that come with the package 
 --detector and --weights name others. People of a video keep their numbers.
 
     python -m keras_pose models            # what there is: `models --help`
+
+Where the package is installed, `keras-pose` is short for `python -m keras_pose`, and
+`predict` may stand before the inputs. Other subcommands, each with its own --help:
+
+{subcommands}
 """
 
 from __future__ import annotations
@@ -22,12 +27,13 @@ import sys
 from pathlib import Path
 
 from keras_pose.commandline import plain_errors, positive_int
+from keras_pose.subcommands import SUBCOMMANDS, list_subcommands, run
 
 
 def parse_args(argv=None):
     parser = argparse.ArgumentParser(
         prog="python -m keras_pose",
-        description=__doc__,
+        description=str(__doc__).replace("{subcommands}", list_subcommands()),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
@@ -76,7 +82,12 @@ def parse_models_args(argv):
     add = parser.add_argument
     add("--task", help="only those for top_down, bottom_up, detection, ...")
     add("--markdown", action="store_true", help="as a Markdown table")
-    add("--update-readme", type=Path, metavar="FILE", help="write it into a README")
+    add(
+        "--update-readme",
+        type=Path,
+        metavar="FILE",
+        help="write it between the markers of a page (docs/models.md)",
+    )
     args = parser.parse_args(argv)
     if args.update_readme and (args.task or args.markdown):
         parser.error("--update-readme writes the whole table: no --task, no --markdown")
@@ -340,7 +351,9 @@ def main(argv=None):
     argv = sys.argv[1:] if argv is None else list(argv)
     if argv[:1] == ["models"]:
         return list_networks(parse_models_args(argv[1:]))
-    args = parse_args(argv)
+    if argv and argv[0] in SUBCOMMANDS:
+        return run(argv[0], argv[1:])
+    args = parse_args(argv[1:] if argv[:1] == ["predict"] else argv)
     # What they need is imported after parsing: `--help` must not wait for OpenCV, nor
     # for TensorFlow.
     draw = draw_video if is_video(args.inputs, args.output) else draw_photos

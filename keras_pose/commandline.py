@@ -27,7 +27,19 @@ def plain_errors() -> Iterator[None]:
     except (OSError, ValueError, ImportError) as error:
         if os.environ.get(TRACEBACK_VARIABLE):
             raise
-        sys.exit(f"error: {error}\n({TRACEBACK_VARIABLE}=1 shows where it was raised)")
+        sys.exit(
+            f"error: {error}{_advice(error)}\n"
+            f"({TRACEBACK_VARIABLE}=1 shows where it was raised)"
+        )
+
+
+def _advice(error: Exception) -> str:
+    """Says how to get a package that training and export need, and running does not."""
+    if not isinstance(error, ModuleNotFoundError):
+        return ""
+    if str(error.name).startswith("keras_pose"):
+        return ""
+    return ". Training and export need: pip install 'keras-pose[train]'"
 
 
 def positive_int(text: str) -> int:
