@@ -100,7 +100,7 @@ def train(recipe: Recipe, run_dir) -> Path:
 
 def quantize(weights: Path, people: PoseDataset, size: Size) -> Path:
     """Makes an int8 `.tflite` file of trained weights, and returns its path."""
-    source = open_source(weights)
+    source = open_source(str(weights))
     crops = calibration_crops(
         records_source(people.records, people.skeleton),
         source.contract,
