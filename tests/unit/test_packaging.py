@@ -45,7 +45,8 @@ def test_readme_fits_one_screen():
     assert len(lines) <= 70
 
 
-def test_every_page_is_in_the_site():
+def test_site_names_pages_that_are_there_and_the_front_page_all_ways_on():
     text = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
     named = set(re.findall(r"(\w+\.md)$", text, re.M))
-    assert named == {path.name for path in (ROOT / "docs").glob("*.md")}
+    assert named <= {path.name for path in (ROOT / "docs").glob("*.md")}
+    assert {"index.md", "train.md", "export.md", "see.md", "models.md", "api.md"} <= named
