@@ -76,7 +76,7 @@ class _Text:
             f"{self._dropped + at})."
         )
 
-    def _more(self, size=_PIECE):
+    def _more(self, size):
         try:
             piece = self._file.read(size)
         except UnicodeError as error:
@@ -94,7 +94,7 @@ class _Text:
                 return self._text[self._at]
             if self._is_whole:
                 return ""
-            self._more()
+            self._more(_PIECE)
 
     def take(self, *wanted) -> str:
         found = self.peek()
@@ -162,7 +162,7 @@ class _Text:
         self.peek()  # to where the next begins
         scan, text, at, after = self._scan, self._text, self._at, _COMMA.match
         try:
-            while len(batch) < BATCH:
+            while len(batch) < BATCH - 1:
                 value, end = scan(text, at)
                 comma = after(text, end)
                 if comma is None:
