@@ -267,10 +267,12 @@ def _table(people: CocoPeople, image_folder, rescale, notes, left_out) -> Person
     left_out.add("nothing of their box, or no area", _names(people, used & ~has_extent))
     rows = np.flatnonzero(used & has_extent)
     if not len(rows):
+        is_share = used.any() and people.keypoints_xy[used].max() <= 1
+        hint = " All coordinates are within 1: COCO's are pixels." if is_share else ""
         raise ValueError(
             f"{people.path} has no person to train or evaluate on: "
             f"{len(people.images.ids)} images, {len(people)} annotations, none with a "
-            "labelled keypoint, a box inside its image, and an image that is there."
+            f"labelled keypoint, a box inside its image, and an image that is there.{hint}"
         )
     check_boxes(people, rows, boxes, notes)
     # In the file's order of images, and of annotations within each.

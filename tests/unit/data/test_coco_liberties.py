@@ -330,6 +330,18 @@ def test_boxes_of_another_resolution_are_refused(tmp_path):
         open_dataset("coco", tmp_path)
 
 
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_coordinates_as_shares_of_the_picture_are_named(tmp_path):
+    row = person(1)
+    row["keypoints"] = [
+        v if i % 3 == 2 else v / 320 for i, v in enumerate(row["keypoints"])
+    ]
+    row["bbox"] = [value / 320 for value in row["bbox"]]
+    write(tmp_path, [row])
+    with pytest.raises(ValueError, match="All coordinates are within 1: COCO's are pixels"):
+        open_dataset("coco", tmp_path)
+
+
 def test_one_box_in_many_that_is_elsewhere_is_told(tmp_path):
     wrong = person(99, bbox=[240.0, 150.0, 60.0, 80.0])
     write(tmp_path, [wrong, *(person(i) for i in range(20))])
