@@ -295,7 +295,11 @@ class _PersonRows:
         count = self._num_keypoints or 0
         xy = np.zeros((len(rows), count, 2))
         visibility = np.zeros((len(rows), count), np.uint8)
-        is_mended = ~has_any & ~is_crowd
+        is_mended = ~has_any
+        for i in np.flatnonzero(
+            is_crowd
+        ):  # none of theirs count, but they must be readable
+            is_mended[i] = not _is_flat(rows[i].get("keypoints"), 3 * count)
         if given:
             values, is_plain = _table(given, (3 * count,))
             if values is None:
@@ -407,6 +411,7 @@ class _PersonRows:
             chosen = np.flatnonzero(members & can_derive)
             self._notes.add(kind, (_name(rows[i]) for i in chosen))
         is_derived = (is_none | is_small | is_large) & can_derive
+        is_derived |= is_none & is_crowd & (whole > 0)
         areas = np.where(is_derived, self._rules.area_of_box * whole, values)
         return np.nan_to_num(areas), is_derived | ~np.array(is_plain)
 
@@ -535,7 +540,8 @@ def _table(values, shape) -> tuple[np.ndarray | None, bool | list[bool]]:
     try:
         table = np.array(values)
         if table.dtype.kind in "ifu":
-            is_plain: bool | list[bool] = [True] * len(values)
+            # A list of triples is a table of numbers, too, but no flat list as in COCO.
+            is_plain: bool | list[bool] = [table.shape[1:] == shape] * len(values)
             numbers = table.astype(np.float64)
         else:
             numbers = np.array(values, np.float64)
@@ -544,6 +550,11 @@ def _table(values, shape) -> tuple[np.ndarray | None, bool | list[bool]]:
         return None, [_is_plain(value) for value in values]
     is_table = numbers.shape == (len(values), *shape)
     return (numbers if is_table else None), is_plain
+
+
+def _is_flat(value, length) -> bool:
+    """Tells whether a value is a list of so many numbers and nothing else."""
+    return isinstance(value, list) and len(value) == length and _is_plain(value)
 
 
 def _is_plain(value) -> bool:

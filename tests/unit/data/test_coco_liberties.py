@@ -152,6 +152,30 @@ def test_a_liberty_is_made_good_and_told_once(tmp_path, changes, message):
     assert second.area == pytest.approx(3600 * 1.44)
 
 
+def test_a_file_may_write_all_keypoints_as_triples(tmp_path):
+    people = [person(1, keypoints=TRIPLES), person(2, keypoints=TRIPLES)]
+    dataset = quietly(open_dataset, "coco", write(tmp_path, people))
+    assert perfect_ap(dataset) == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"keypoints": TRIPLES},
+        {"keypoints": [None] * 51},
+        {"keypoints": ["1"] * 51},
+        {"keypoints": ABSENT},
+        {"area": None},
+        {"area": ABSENT, "keypoints": None},
+    ],
+)
+def test_what_a_crowd_lacks_does_not_matter(tmp_path, changes):
+    people = [person(1), person(2, place=PLACES[1], iscrowd=1, **changes)]
+    dataset = quietly(open_dataset, "coco", write(tmp_path, people))
+    assert [record.annotation_id for record in dataset.records] == [1]
+    assert perfect_ap(dataset) == pytest.approx(1.0)
+
+
 def test_a_flat_box_is_put_around_the_keypoints(tmp_path):
     write(tmp_path, [person(1, bbox=[0, 0, 0, 0], area=0)])
     with pytest.warns(UserWarning, match=r"1\.2 times as large"):
