@@ -17,7 +17,7 @@ def describe_seconds(seconds: float) -> str:
 
 
 class Steps:
-    """Numbers the steps of a program, times them, and tells."""
+    """Numbers and times the steps of a program, and prints both."""
 
     def __init__(self, titles: list[str]):
         self._titles = titles
