@@ -39,26 +39,45 @@ def build_lite_hrnet(num_keypoints, input_hw, num_modules, name="lite_hrnet"):
     Returns:
         A model from (B, H, W, 3) to (B, H / 4, W / 4, K).
     """
+    return build_of_blocks(_weighting_blocks, num_keypoints, input_hw, num_modules, name)
+
+
+def build_of_blocks(add_blocks, num_keypoints, input_hw, num_modules, name):
+    """Builds the branches, fusions and head of a Lite-HRNet around other blocks.
+
+    Args:
+        add_blocks: function of a module's branches and a prefix of layer names; returns
+            branches of the same shapes.
+        num_keypoints: see `build_lite_hrnet`, as the other arguments.
+        input_hw: model input (height, width), pixels, multiples of 32.
+        num_modules: modules of the stages with 2, 3 and 4 branches.
+        name: model name.
+
+    Returns:
+        A model from (B, H, W, 3) to (B, H / 4, W / 4, K).
+    """
     image = image_input(input_hw)
     branches = [_stem(image)]
     for stage, count in enumerate(num_modules):
         branches = _transition(branches, f"transition{stage}")
         for module in range(count):
-            branches = _module(branches, f"stage{stage}-{module}")
+            prefix = f"stage{stage}-{module}"
+            branches = add_blocks(branches, f"{prefix}-layers")
+            branches = _fuse(branches, f"{prefix}-fuse_layers")
     x = _iterative_head(branches)
     return keras.Model(image, heatmap_conv(x, num_keypoints, "final_layer"), name=name)
 
 
 def _stem(image):
     """Quarters the resolution: (B, H / 4, W / 4, STEM_CHANNELS)."""
-    x = _conv_bn(image, STEM_CHANNELS, 3, "stem-conv1", strides=2, activation="relu")
-    first, second = _halves(x, "stem")
-    first = _depthwise_bn(first, "stem-branch1-0", strides=2)
-    first = _conv_bn(first, STEM_CHANNELS // 2, 1, "stem-branch1-1", activation="relu")
-    second = _conv_bn(second, STEM_CHANNELS, 1, "stem-expand_conv", activation="relu")
-    second = _depthwise_bn(second, "stem-depthwise_conv", strides=2)
-    second = _conv_bn(second, STEM_CHANNELS // 2, 1, "stem-linear_conv", activation="relu")
-    return _shuffle(first, second, "stem-shuffle")
+    x = conv_bn(image, STEM_CHANNELS, 3, "stem-conv1", strides=2, activation="relu")
+    first, second = halves(x, "stem")
+    first = depthwise_bn(first, "stem-branch1-0", strides=2)
+    first = conv_bn(first, STEM_CHANNELS // 2, 1, "stem-branch1-1", activation="relu")
+    second = conv_bn(second, STEM_CHANNELS, 1, "stem-expand_conv", activation="relu")
+    second = depthwise_bn(second, "stem-depthwise_conv", strides=2)
+    second = conv_bn(second, STEM_CHANNELS // 2, 1, "stem-linear_conv", activation="relu")
+    return shuffle(first, second, "stem-shuffle")
 
 
 def _transition(branches, name):
@@ -74,11 +93,11 @@ def _transition(branches, name):
     ]
 
 
-def _module(branches, name):
-    """Weighs the channels of every branch, then fuses the branches."""
+def _weighting_blocks(branches, name):
+    """Weighs the channels of every branch by what all branches see, twice."""
     for block in range(BLOCKS_PER_MODULE):
-        branches = _weighting_block(branches, f"{name}-layers-{block}")
-    return _fuse(branches, f"{name}-fuse_layers")
+        branches = _weighting_block(branches, f"{name}-{block}")
+    return branches
 
 
 def _weighting_block(branches, name):
@@ -93,15 +112,15 @@ def _weighting_block(branches, name):
     Returns:
         A list of tensors with the shapes of `branches`.
     """
-    halves = [_halves(x, f"{name}-{i}") for i, x in enumerate(branches)]
+    cut = [halves(x, f"{name}-{i}") for i, x in enumerate(branches)]
     weighed = _cross_resolution_weighting(
-        [second for _, second in halves], f"{name}-cross_resolution_weighting"
+        [second for _, second in cut], f"{name}-cross_resolution_weighting"
     )
     outputs = []
-    for i, ((first, _), x) in enumerate(zip(halves, weighed, strict=True)):
-        x = _depthwise_bn(x, f"{name}-depthwise_convs-{i}")
+    for i, ((first, _), x) in enumerate(zip(cut, weighed, strict=True)):
+        x = depthwise_bn(x, f"{name}-depthwise_convs-{i}")
         x = _spatial_weighting(x, f"{name}-spatial_weighting-{i}")
-        outputs.append(_shuffle(first, x, f"{name}-shuffle-{i}"))
+        outputs.append(shuffle(first, x, f"{name}-shuffle-{i}"))
     return outputs
 
 
@@ -114,8 +133,8 @@ def _cross_resolution_weighting(branches, name):
     ]
     x = layers.Concatenate(name=f"{name}-concat")([*pooled, branches[-1]])
     channels = x.shape[-1]
-    x = _conv_bn(x, channels // CROSS_RATIO, 1, f"{name}-conv1", activation="relu")
-    x = _conv_bn(x, channels, 1, f"{name}-conv2", activation="sigmoid")
+    x = conv_bn(x, channels // CROSS_RATIO, 1, f"{name}-conv1", activation="relu")
+    x = conv_bn(x, channels, 1, f"{name}-conv2", activation="sigmoid")
     outputs, start = [], 0
     for i, branch in enumerate(branches):
         stop = start + branch.shape[-1]
@@ -202,8 +221,8 @@ def _iterative_head(branches):
         else:
             x = branch
         channels = branches[max(len(branches) - 2 - index, 0)].shape[-1]
-        x = _depthwise_bn(x, f"{name}-depthwise_conv")
-        x = _conv_bn(x, channels, 1, f"{name}-pointwise_conv", activation="relu")
+        x = depthwise_bn(x, f"{name}-depthwise_conv")
+        x = conv_bn(x, channels, 1, f"{name}-pointwise_conv", activation="relu")
     return x
 
 
@@ -216,13 +235,15 @@ def _separable(x, filters, name, strides, activation):
     return layers.Activation(activation, name=f"{name}-4")(x) if activation else x
 
 
-def _conv_bn(x, filters, kernel_size, name, strides=1, activation=None):
+def conv_bn(x, filters, kernel_size, name, strides=1, activation=None):
+    """Convolves and normalises; `activation` follows, if there is one."""
     x = _conv(x, filters, kernel_size, f"{name}-conv", strides)
     x = batch_norm(x, f"{name}-bn")
     return layers.Activation(activation, name=f"{name}-activate")(x) if activation else x
 
 
-def _depthwise_bn(x, name, strides=1):
+def depthwise_bn(x, name, strides=1):
+    """Convolves each channel with a 3x3 kernel, and normalises."""
     return batch_norm(_depthwise(x, f"{name}-conv", strides), f"{name}-bn")
 
 
@@ -234,7 +255,7 @@ def _depthwise(x, name, strides):
     return depthwise_conv(x, 3, name, strides, depthwise_initializer=small_normal())
 
 
-def _halves(x, name):
+def halves(x, name):
     """Cuts the channels in two."""
     half = x.shape[-1] // 2
     return [
@@ -243,7 +264,7 @@ def _halves(x, name):
     ]
 
 
-def _shuffle(first, second, name):
+def shuffle(first, second, name):
     """Joins two tensors so that their channels take turns."""
     height, width, half = first.shape[1:]
     x = layers.Concatenate(name=f"{name}-concat")([first, second])

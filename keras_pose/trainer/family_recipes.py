@@ -105,6 +105,16 @@ FAMILY_SETTINGS: dict[str, dict[str, Any]] = {
         "warmup_steps": 500,
         "augmentation": Augmentation(scale=0.25, rotation_degrees=30),
     },
+    # tinypose_256x192.yml of PaddleDetection, with a batch on each of 4 GPUs. They also cut
+    # squares out of half of the pictures, and train on AI Challenger's people besides.
+    "tiny_pose": {
+        "epochs": 420,
+        "batch_size": 128,
+        "learning_rate": 2e-3,
+        "milestones": (380 / 420, 410 / 420),
+        "warmup_steps": 500,
+        "augmentation": Augmentation(scale=0.25, rotation_degrees=30),
+    },
     # td-hm_ViTPose-*_8xb64-210e_coco-256x192.py of mmpose. There lower layers have lower
     # rates, and whole residuals are dropped; here all have one rate, and none is dropped.
     "vitpose": {
@@ -152,4 +162,6 @@ FAMILY_SETTINGS: dict[str, dict[str, Any]] = {
 MODEL_SETTINGS: dict[str, dict[str, Any]] = {
     "rtmpose_t": {"weight_decay": 0.0},
     "rtmpose_s": {"weight_decay": 0.0},
+    # tinypose_128x96.yml.
+    "tiny_pose_128x96": {"batch_size": 512, "learning_rate": 8e-3},
 }

@@ -8,7 +8,7 @@ mmpose.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -50,6 +50,14 @@ VITAE_NAMES = (
     (re.compile(r"^backbone\.last_norm\."), "backbone.ln1."),
 )
 VITAE_MARK, VITAE_POSITIONS = "backbone.last_norm.weight", "backbone.pos_embed"
+# Words of PaddleDetection, and what mmpose has in their places.
+PADDLE_WORDS = (
+    (re.compile(r"\._mean$"), ".running_mean"),
+    (re.compile(r"\._variance$"), ".running_var"),
+    (re.compile(r"\.norm\."), ".bn."),
+    (re.compile(r"^final_conv\."), "final_layer."),
+)
+PADDLE_MARK = "._variance"
 # Of mmpose's heatmap heads, where they end in a sequence of layers.
 LAST_OF_SEQUENCE = re.compile(r"^final_layer\.(\d+)\.")
 # Of lightweight OpenPose, one of its refinements.
@@ -112,10 +120,17 @@ MMPOSE = Layout(
         "cpm": IMAGENET,
         "deep_pose_resnet": IMAGENET,
         "lite_hrnet": IMAGENET,
+        "tiny_pose": IMAGENET,
         "rtmpose": IMAGENET,
         "vitpose": IMAGENET,
         "rtmdet": RTMDET,
     },
+)
+# PaddleDetection's names are mmpose's but for these words.
+PADDLE = Layout(
+    name="paddle",
+    prefixes=("backbone.",),
+    normalizations={"tiny_pose": IMAGENET},
 )
 # Networks that were Caffe's first, under the names of its layers.
 CAFFE = Layout(
@@ -147,6 +162,8 @@ def recognize(
     if VITAE_MARK in stripped:
         stripped = _from_vitae(stripped)
     layout = _layout(stripped)
+    if layout is PADDLE:
+        stripped = _from_paddle(stripped)
     renamed = {layout.strip(name): tensor for name, tensor in stripped.items()}
     if layout is MMPOSE:
         renamed = _without_sequence(renamed)
@@ -188,7 +205,19 @@ def _from_vitae(tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     return renamed
 
 
-def _layout(names: Iterable[str]) -> Layout:
+def _from_paddle(tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Gives PaddleDetection's tensors mmpose's names."""
+    renamed = {}
+    for name, tensor in tensors.items():
+        for pattern, replacement in PADDLE_WORDS:
+            name = pattern.sub(replacement, name)
+        renamed[name] = tensor
+    return renamed
+
+
+def _layout(names: Collection[str]) -> Layout:
+    if any(name.endswith(PADDLE_MARK) for name in names):
+        return PADDLE
     if any(name.startswith("backbone.") for name in names):
         return MMPOSE
     if any(CAFFE.strip(name) in CAFFE_FIRST_LAYERS for name in names):
@@ -237,7 +266,9 @@ def final_layer(spec: ModelSpec) -> str:
             layer in it.
     """
     match spec.family:
-        case "hrnet" | "simple_baseline" | "lite_hrnet" | "rtmpose" | "vitpose":
+        case (
+            "hrnet" | "simple_baseline" | "lite_hrnet" | "tiny_pose" | "rtmpose" | "vitpose"
+        ):
             return "final_layer"
         case "rtmdet":
             return "bbox_head.rtm_cls.0"

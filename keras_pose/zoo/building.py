@@ -116,6 +116,8 @@ def _builder(spec: ModelSpec) -> Callable[..., Any]:
             from keras_pose.models.openpose_light import build_openpose_light as build
         case "lite_hrnet":
             from keras_pose.models.lite_hrnet import build_lite_hrnet as build
+        case "tiny_pose":
+            from keras_pose.models.tiny_pose import build_tiny_pose as build
         case "vitpose":
             from keras_pose.models.vitpose import build_vitpose as build
         case "rtmpose":

@@ -1,4 +1,4 @@
-"""RTMPose, RTMDet, Lite-HRNet and ViTPose compute what mmpose and mmdet do."""
+"""RTMPose, RTMDet, Lite-HRNet, ViTPose and PP-TinyPose compute what their references do."""
 
 from types import SimpleNamespace
 
@@ -69,6 +69,16 @@ def _macs_of_reference(model):
         if any(f"fuse_layers-{to}-0-" in layer.name for to in (1, 2, 3))
     ]
     return count_macs(model) + count_macs(SimpleNamespace(layers=repeated))
+
+
+@pytest.mark.slow
+def test_tiny_pose_equals_paddle_detections():
+    reference = load_reference("tiny_pose_128x96")
+
+    layout = check_parity(build_model("tiny_pose_128x96"), reference)
+
+    assert layout.name == "paddle"
+    assert layout.normalizations["tiny_pose"] == get_spec("tiny_pose").normalization
 
 
 def test_larger_sizes_have_the_references_counts():

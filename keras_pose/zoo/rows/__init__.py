@@ -13,6 +13,7 @@ from keras_pose.zoo.rows import (
     rtmpose,
     simple_baseline,
     slim,
+    tiny_pose,
     vitpose,
 )
 
@@ -25,6 +26,7 @@ ROWS = tuple(
         deep_pose.ROWS,
         vitpose.ROWS,
         lite_hrnet.ROWS,
+        tiny_pose.ROWS,
         rtmpose.ROWS,
         slim.ROWS,
         openpose.ROWS,
