@@ -2,7 +2,7 @@
 
 A `.pth` file is a pickle: a program for a stack machine that may call any function of
 Python. Here the program is not run. Its instructions are decoded (`pickletools`), and
-`_PickleMachine` carries out only those that build dictionaries, lists, tuples, numbers
+`PickleMachine` carries out only those that build dictionaries, lists, tuples, numbers
 and strings, plus the three calls by which PyTorch writes a tensor. What frameworks keep
 beside the tensors (NumPy's arrays, mmengine's histories, dates) is passed over: it
 becomes a token that nothing can be done with. All else is refused by name. Storages are
@@ -23,7 +23,7 @@ import pickletools
 import struct
 import zipfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, NoReturn, cast
@@ -97,7 +97,7 @@ def read_state_dict(path: str | Path) -> dict[str, np.ndarray]:
 
 
 @dataclass(frozen=True)
-class _Global:
+class Global:
     """A class or function by name; never looked up."""
 
     module: str
@@ -222,23 +222,25 @@ PASSED_OVER_PACKAGES = (
     "numpy", "pathlib", "yacs",
 )  # fmt: skip
 # All that a pickle may call, and what is done instead.
-ALLOWED_CALLS: dict[_Global, Callable[..., Any]] = {
-    _Global("_codecs", "encode"): _pass_over,
-    _Global("collections", "OrderedDict"): _ordered_dict,
-    _Global("torch._utils", "_rebuild_tensor"): _rebuild_tensor,
-    _Global("torch._utils", "_rebuild_tensor_v2"): _rebuild_tensor,
-    _Global("torch._utils", "_rebuild_parameter"): _rebuild_parameter,
+ALLOWED_CALLS: dict[Global, Callable[..., Any]] = {
+    Global("_codecs", "encode"): _pass_over,
+    Global("collections", "OrderedDict"): _ordered_dict,
+    Global("torch._utils", "_rebuild_tensor"): _rebuild_tensor,
+    Global("torch._utils", "_rebuild_tensor_v2"): _rebuild_tensor,
+    Global("torch._utils", "_rebuild_parameter"): _rebuild_parameter,
 }
 _MARK = object()
 
 
-class _PickleMachine:
+class PickleMachine:
     """Carries out the harmless instructions of one pickle, in plain Python.
 
     Differs from `pickle.Unpickler` with a restricted `find_class` in that nothing is
     ever imported, called by name, or given attributes. What it builds may still be
     nested so that printing, comparing or hashing it never ends: do none of that.
     """
+
+    calls: Mapping[Global, Callable[..., Any]] = ALLOWED_CALLS
 
     def __init__(self) -> None:
         self.stack: list[Any] = []
@@ -315,17 +317,17 @@ class _PickleMachine:
                 stack.append(self.memo[int(argument)])
             case "GLOBAL":
                 module, _, qualified_name = argument.partition(" ")
-                stack.append(self._allowed(_Global(module, qualified_name)))
+                stack.append(self._allowed(Global(module, qualified_name)))
             case "STACK_GLOBAL":
                 qualified_name, module = stack.pop(), stack.pop()
                 if not isinstance(module, str) or not isinstance(qualified_name, str):
                     raise ValueError("a pickle names a function by something else.")
-                stack.append(self._allowed(_Global(module, qualified_name)))
+                stack.append(self._allowed(Global(module, qualified_name)))
             case "BINPERSID":
                 stack.append(self._storage(stack.pop()))
             case "NEWOBJ":
                 _arguments, kind = stack.pop(), stack.pop()
-                if not isinstance(kind, _Global) or not _is_passed_over(kind):
+                if not isinstance(kind, Global) or not _is_passed_over(kind):
                     raise UnsafeCheckpointError("its pickle makes an object of a class.")
                 stack.append(_Unread())
             case "REDUCE":
@@ -360,33 +362,32 @@ class _PickleMachine:
             raise ValueError(f"storage {storage.key} is declared twice, and differently.")
         return storage
 
-    @staticmethod
-    def _allowed(reference: _Global) -> _Global:
+    def _allowed(self, reference: Global) -> Global:
         is_storage = reference.module == "torch" and reference.name in STORAGE_DTYPES
-        if not (reference in ALLOWED_CALLS or is_storage or _is_passed_over(reference)):
+        if not (reference in self.calls or is_storage or _is_passed_over(reference)):
             _refuse(reference)
         return reference
 
     def _call(self, function: Any, arguments: Any) -> Any:
-        if not isinstance(function, _Global):
+        if not isinstance(function, Global):
             raise ValueError(f"a pickle calls a {type(function).__name__}.")
         if not isinstance(arguments, tuple):
             raise ValueError(f"{function} is called without arguments.")
-        if _is_passed_over(function):
-            return _Unread()
-        if function not in ALLOWED_CALLS:
+        if function not in self.calls:
+            if _is_passed_over(function):
+                return _Unread()
             _refuse(function)
         # A list is written once, and may be given to a million calls.
         sizes = [len(part) for part in arguments if isinstance(part, list | dict | tuple)]
         self._spend(len(arguments) + sum(sizes))
-        return ALLOWED_CALLS[function](*arguments)
+        return self.calls[function](*arguments)
 
 
-def _is_passed_over(reference: _Global) -> bool:
+def _is_passed_over(reference: Global) -> bool:
     return reference.module.partition(".")[0] in PASSED_OVER_PACKAGES
 
 
-def _refuse(what: _Global) -> NoReturn:
+def _refuse(what: Global) -> NoReturn:
     raise UnsafeCheckpointError(
         f"it asks for {what}. Only tensors, dictionaries, lists, numbers and strings are "
         "read; with PyTorch at hand, save the bare state dict: "
@@ -399,7 +400,7 @@ def _storage_of(reference: Any) -> _Storage:
     if not isinstance(reference, tuple) or len(reference) not in (5, 6):
         raise ValueError("a pickle refers to something that is no storage.")
     tag, kind, key, _device, num_elements, *view = reference
-    if tag != "storage" or not isinstance(kind, _Global):
+    if tag != "storage" or not isinstance(kind, Global):
         raise ValueError("a pickle refers to something that is no storage.")
     if not isinstance(key, str | int):
         raise ValueError(f"the key of a storage is a {type(key).__name__}.")
@@ -436,7 +437,7 @@ def _read_zip(content: mmap.mmap):
         return _widened(storage.kind, np.frombuffer(stored, dtype))
 
     pickle = _member_bytes(content, members[pickles[0]])
-    return _PickleMachine().run(io.BytesIO(pickle)), elements_of
+    return PickleMachine().run(io.BytesIO(pickle)), elements_of
 
 
 def _member_bytes(content: mmap.mmap, info: zipfile.ZipInfo) -> memoryview:
@@ -463,15 +464,15 @@ def _read_legacy(content: mmap.mmap):
         What was saved, and a function from its storages to their elements.
     """
     file = cast("IO[bytes]", content)
-    if _PickleMachine().run(file) != LEGACY_MAGIC_NUMBER:
+    if PickleMachine().run(file) != LEGACY_MAGIC_NUMBER:
         raise ValueError("it does not begin as PyTorch's files do.")
-    if _PickleMachine().run(file) != LEGACY_PROTOCOL_VERSION:
+    if PickleMachine().run(file) != LEGACY_PROTOCOL_VERSION:
         raise ValueError(f"its version is not {LEGACY_PROTOCOL_VERSION}.")
-    system = _PickleMachine().run(file)
+    system = PickleMachine().run(file)
     byte_order = "<" if system.get("little_endian", True) else ">"
-    machine = _PickleMachine()
+    machine = PickleMachine()
     saved = machine.run(file)
-    keys = _PickleMachine().run(file)
+    keys = PickleMachine().run(file)
 
     elements: dict[str, np.ndarray] = {}
     position = content.tell()
