@@ -16,10 +16,11 @@ from typing import Any
 from keras_pose.codecs import CODECS
 from keras_pose.files import read_json
 from keras_pose.normalization import Normalization
+from keras_pose.weights.network_files import NETWORK_ENDINGS
 from keras_pose.zoo import ZOO, get_spec
 
 # Files of other frameworks that are converted.
-CHECKPOINT_ENDINGS = (".pth", ".pth.tar", ".pt", ".npz")
+CHECKPOINT_ENDINGS = (".pth", ".pth.tar", ".pt", ".npz", ".pdparams")
 CATALOG_PATH = Path(__file__).with_name("catalog.json")
 
 
@@ -122,7 +123,8 @@ def get_entry(model: str, weights: str) -> CatalogEntry:
     words = ", ".join(map(repr, known)) or "none"
     raise ValueError(
         f"There are no weights {weights!r} for {model}.{hint} Known words: {words}. "
-        "A file is told by its ending (.keras, .weights.h5, .pth, .pt, .npz)."
+        f"A file is told by its ending (.keras, .weights.h5, "
+        f"{', '.join((*CHECKPOINT_ENDINGS, *NETWORK_ENDINGS))})."
     )
 
 

@@ -19,33 +19,41 @@ from keras_pose.weights.input_size import (
 )
 from keras_pose.weights.layouts import (
     COUNTER,
+    EXPORTED,
     count_keypoints,
     final_layer,
     is_idle,
     module_name,
     recognize,
 )
+from keras_pose.weights.network_files import is_network_file, read_network
 from keras_pose.weights.npz_reader import read_npz
+from keras_pose.weights.paddle_reader import read_pdparams
+from keras_pose.weights.structure import num_outputs, tensors_by_structure
 from keras_pose.weights.torch_reader import read_state_dict
 from keras_pose.zoo import ModelSpec, build_model, get_spec
 
 NUM_NAMES_SHOWN = 5
+_READERS = {".npz": read_npz, ".pdparams": read_pdparams}
 BATCH_NORM_TENSORS = ("weight", "bias", "running_mean", "running_var")
 
 
 def import_weights(name, source, num_keypoints=None, input_hw=None):
     """Builds a model with the weights of a reference checkpoint.
 
-    Known are the checkpoints that `layouts` tells apart. A Simple Baseline in Caffe style
+    Known are the checkpoints that `layouts` tells apart, and networks as files of operators
+    with any names, see `structure`. A Simple Baseline in Caffe style
     (stride on a bottleneck's first convolution) has the names and shapes of the other
     style and another function. Nothing in the file tells: bring each to its own model.
 
     Args:
         name: one of `zoo.list_models()`.
-        source: `.npz` file, or PyTorch file under any other ending.
+        source: `.npz` or `.pdparams` file, `.onnx` file, `.xml` of OpenVINO with its `.bin`
+            beside it, or PyTorch file under any other ending.
         num_keypoints: None, or what the checkpoint must have.
-        input_hw: model input (height, width), pixels; None for the model's default. The
-            positions of a ViTPose are interpolated for it, with a printed line.
+        input_hw: model input (height, width), pixels; None for that of a file of operators,
+            if it is fixed there, or the model's default. The positions of a ViTPose are
+            interpolated for it, with a printed line.
 
     Returns:
         The `keras.Model`; `carried.normalization_of` gives what it was trained with.
@@ -57,16 +65,32 @@ def import_weights(name, source, num_keypoints=None, input_hw=None):
     """
     spec = get_spec(name)
     final_layer(spec)  # refuses models without a reference before the file is read
+    if is_network_file(source):
+        return _import_network(spec, source, num_keypoints, input_hw)
     layout, tensors = recognize(read_checkpoint(source))
     found = _num_keypoints(spec, tensors, source)
+    _check_keypoints(found, num_keypoints, source)
+    model = build_model(name, num_keypoints=found, input_hw=input_hw)
+    fill(model, _at_size_of(model, tensors, source), source)
+    return carry(model, Carried(str(source), layout.normalizations.get(spec.family)))
+
+
+def _import_network(spec: ModelSpec, source, num_keypoints, input_hw):
+    """Builds a model with the weights of a file of operators."""
+    network = read_network(source)
+    found = count_keypoints(spec, num_outputs(network, source))
+    _check_keypoints(found, num_keypoints, source)
+    model = build_model(spec.name, found, input_hw or network.input_hw)
+    fill(model, tensors_by_structure(model, network, source), source)
+    return carry(model, Carried(str(source), EXPORTED.normalizations.get(spec.family)))
+
+
+def _check_keypoints(found: int, num_keypoints: int | None, source) -> None:
     if num_keypoints is not None and num_keypoints != found:
         raise ValueError(
             f"{source} predicts {found} keypoints, but {num_keypoints} were asked for. "
             "Leave the number out, or bring another file."
         )
-    model = build_model(name, num_keypoints=found, input_hw=input_hw)
-    fill(model, _at_size_of(model, tensors, source), source)
-    return carry(model, Carried(str(source), layout.normalizations.get(spec.family)))
 
 
 def _at_size_of(model, tensors, source) -> dict[str, np.ndarray]:
@@ -154,7 +178,7 @@ def check_output(output) -> Path:
 
 
 def read_checkpoint(source) -> dict[str, np.ndarray]:
-    """Reads the tensors of an `.npz` file, or of a PyTorch file under any other ending.
+    """Reads the tensors of an `.npz`, `.pdparams` or, under any other ending, PyTorch file.
 
     Raises:
         FileNotFoundError: if there is no such file.
@@ -163,7 +187,8 @@ def read_checkpoint(source) -> dict[str, np.ndarray]:
     source = Path(source)
     if not source.is_file():
         raise FileNotFoundError(f"Checkpoint {source} does not exist.")
-    return read_npz(source) if source.suffix == ".npz" else read_state_dict(source)
+    read = _READERS.get(source.suffix, read_state_dict)
+    return read(source)
 
 
 def _num_keypoints(spec: ModelSpec, tensors, source) -> int:

@@ -132,6 +132,12 @@ PADDLE = Layout(
     prefixes=("backbone.",),
     normalizations={"tiny_pose": IMAGENET},
 )
+# Networks as files of operators: what all who publish them train a family with.
+EXPORTED = Layout(
+    name="exported",
+    prefixes=(),
+    normalizations={"lite_hrnet": IMAGENET, "tiny_pose": IMAGENET},
+)
 # Networks that were Caffe's first, under the names of its layers.
 CAFFE = Layout(
     name="caffe",

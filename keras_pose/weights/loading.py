@@ -21,6 +21,7 @@ from keras_pose.weights.layouts import (
     layer_name,
     recognize,
 )
+from keras_pose.weights.network_files import NETWORK_ENDINGS, is_network_file
 from keras_pose.zoo import ModelSpec, build_model, get_spec
 
 KERAS_ENDINGS = (".keras", ".weights.h5")
@@ -33,10 +34,11 @@ def model_from_file(name: str, num_keypoints, input_hw, path):
     path = Path(path)
     if path.name.endswith(KERAS_ENDINGS):
         return _from_keras_file(name, num_keypoints, input_hw, path)
-    if not is_checkpoint(path):
+    if not is_checkpoint(path) and not is_network_file(path):
+        endings = (*KERAS_ENDINGS, *CHECKPOINT_ENDINGS, *NETWORK_ENDINGS)
         raise ValueError(
-            f"Weights must be a {', '.join((*KERAS_ENDINGS, *CHECKPOINT_ENDINGS))} file, "
-            f"or a word of the catalogue, got {path}."
+            f"Weights must be a {', '.join(endings)} file, or a word of the catalogue, "
+            f"got {path}."
         )
     return _with_keypoints(import_weights(name, path, input_hw=input_hw), num_keypoints)
 
