@@ -10,7 +10,11 @@ deviation is the size, and the tenth never counts.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
+
+from keras_pose.boxes import sigmoid
 
 SHARE_OF_SIZE = 0.1
 # Keeps a tensor of zeros from a division by 0; nothing else is as small.
@@ -23,6 +27,48 @@ def relative_error(actual, expected) -> float:
     difference = np.asarray(actual, np.float64) - wanted
     unit = unit_of(float(wanted.mean()), float(np.mean(wanted**2)))
     return float(np.sqrt(np.mean(difference**2))) / unit
+
+
+def boxes_error(actual: Sequence, expected: Sequence) -> float:
+    """Returns the error of what a detector's boxes are made of; NaN if any number is NaN.
+
+    Nearly all cells of a detector see nobody. Their logits, far below zero, make no
+    difference to a confidence, and their distances belong to no box; but by far the most
+    of `relative_error` is theirs. So scores are compared as confidences, and a distance
+    counts by the square of its cell's confidence.
+
+    Args:
+        actual: score maps of all levels, (..., C) logits, then distance maps, (..., 4).
+        expected: arrays of the same shapes.
+
+    Returns:
+        The larger of the errors of confidences and of distances, in the unit of the module.
+    """
+    num_levels = len(expected) // 2
+    found, wanted = (
+        _joined([sigmoid(np.asarray(x, np.float64)) for x in maps[:num_levels]])
+        for maps in (actual, expected)
+    )
+    sides, wanted_sides = (
+        _joined([np.asarray(x, np.float64) for x in maps[num_levels:]])
+        for maps in (actual, expected)
+    )
+    # Squared: thousands of cells that are sure of nobody weigh nothing together, either.
+    shares = wanted.max(axis=1, keepdims=True) ** 2
+    shares = shares / shares.sum() / sides.shape[1]
+    mean, mean_square = (float((shares * wanted_sides**k).sum()) for k in (1, 2))
+    difference = float((shares * (sides - wanted_sides) ** 2).sum())
+    distances = np.sqrt(difference) / unit_of(mean, mean_square)
+    return max(relative_error(found, wanted), float(distances), key=_nan_last)
+
+
+def _joined(maps) -> np.ndarray:
+    """Puts the cells of all maps below one another, (N, C)."""
+    return np.concatenate([x.reshape(-1, x.shape[-1]) for x in maps])
+
+
+def _nan_last(value: float) -> float:
+    return np.inf if np.isnan(value) else value
 
 
 def unit_of(mean: float, mean_square: float) -> float:

@@ -19,7 +19,7 @@ import numpy as np
 
 from keras_pose.contract import Contract, contracts_beside, write_contract
 from keras_pose.detector_contract import DetectorContract, ModelContract
-from keras_pose.exporting.comparison import relative_error
+from keras_pose.exporting.comparison import boxes_error, relative_error
 from keras_pose.exporting.errors import ExportError
 from keras_pose.exporting.float_graph.serving import in_float32
 from keras_pose.exporting.formats.embedding import embed_contract
@@ -67,7 +67,8 @@ class Export:
     Attributes:
         path: the file; its contract lies beside it.
         contract: what the file takes and gives.
-        error: see `relative_error`, against the Keras model.
+        error: see `relative_error`, against the Keras model; `boxes_error`, of a detector
+            whose outputs are further off than its boxes.
     """
 
     path: Path
@@ -274,12 +275,15 @@ def error_limit(quantization: str, weight_error: float = 0.0) -> float:
 
 
 def _limited_error(actual, expected, draft: Draft) -> float:
-    """Returns the largest error of some outputs.
+    """Returns the largest error of some outputs; of a detector, where that is beyond the
+    limit, the error of what boxes are made of.
 
     Raises:
         ExportError: if it is larger than rounding can be.
     """
     error = max(map(relative_error, actual, expected))
+    if isinstance(draft.contract, DetectorContract) and not error <= draft.error_limit:
+        error = boxes_error(actual, expected)
     if not error <= draft.error_limit:  # NaN must not pass
         kind, of_weights = draft.contract.quantization, ""
         if draft.weight_error:

@@ -90,7 +90,7 @@ def write_onnx(path, steps, numbers):
         steps,
         "net",
         [helper.make_tensor_value_info("image", TensorProto.FLOAT, (1, 3, *HW))],
-        [helper.make_tensor_value_info("maps", TensorProto.FLOAT, None)],
+        [helper.make_tensor_value_info("maps", TensorProto.FLOAT, (1, 5, 8, 6))],
         [numpy_helper.from_array(array, name) for name, array in numbers.items()],
     )
     opset = [helper.make_opsetid("", 18)]

@@ -2,12 +2,15 @@ import errno
 import shutil
 
 import keras
+import numpy as np
 import pytest
 import tensorflow as tf
 from exported_files import BGR, tiny_model
 
-from keras_pose.contract import CONTRACT_NAME, read_contract
+from keras_pose.contract import CONTRACT_NAME, TensorSpec, read_contract
+from keras_pose.detector_contract import DetectorContract
 from keras_pose.exporting.comparison import relative_error
+from keras_pose.exporting.errors import ExportError
 from keras_pose.exporting.formats import writing
 from keras_pose.exporting.formats.table import FORMATS, export_formats, get_format
 from keras_pose.exporting.formats.writing import Draft, write_export
@@ -116,3 +119,31 @@ def test_format_and_file_name_must_fit(exported, tmp_path):
             {"onnx_int8": tmp_path / "a.tflite"},
             exported.crops,
         )
+
+
+def detector_draft():
+    def spec(name, side, channels):
+        return TensorSpec(name, (1, side, side, channels), "float32")
+
+    contract = DetectorContract(
+        "detector", spec("image", 64, 3), (spec("s", 8, 1),), (spec("d", 8, 4),), (8,),
+        quantization="float16",
+    )  # fmt: skip
+    return Draft(contract)
+
+
+def test_detector_is_held_to_its_boxes_where_its_background_is_off():
+    rng = np.random.default_rng(0)
+    scores, distances = rng.normal(-9, 1, (1, 8, 8, 1)), rng.uniform(1, 64, (1, 8, 8, 4))
+    scores[:, 3, 3] = 1.0
+    elsewhere, here = distances * 1.1, distances.copy()
+    elsewhere[:, 3, 3] = distances[:, 3, 3]
+    here[:, 3, 3] *= 1.1
+
+    error = writing._limited_error(
+        [scores, elsewhere], [scores, distances], detector_draft()
+    )
+
+    assert error < 1e-3
+    with pytest.raises(ExportError, match=r"must be at most 0.01, got 0\.\d"):
+        writing._limited_error([scores, here], [scores, distances], detector_draft())
