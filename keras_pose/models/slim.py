@@ -22,21 +22,36 @@ STAGE_BLOCKS = (1, 1, 2, 1)
 PYRAMID_CHANNELS = (96, 64, 32)
 
 
-def build_slim(num_keypoints, input_hw, name="pose_slim"):
-    """Builds the slim network.
+def build_slim(
+    num_keypoints,
+    input_hw,
+    stem_channels=STEM_CHANNELS,
+    stage_channels=STAGE_CHANNELS,
+    stage_blocks=STAGE_BLOCKS,
+    pyramid_channels=PYRAMID_CHANNELS,
+    num_stacks=1,
+    name="pose_slim",
+):
+    """Builds a slim network.
 
     Args:
         num_keypoints: heatmaps to predict, K.
-        input_hw: model input (height, width), pixels, multiples of 32.
+        input_hw: model input (height, width), pixels, multiples of the last stage's stride.
+        stem_channels: channels at stride 2.
+        stage_channels: channels of each encoder stage, from stride 4 on.
+        stage_blocks: residual blocks of each encoder stage.
+        pyramid_channels: channels of each decoder level; one less than there are stages.
+        num_stacks: heatmaps given one after the other, each made of those before it.
         name: model name.
 
     Returns:
-        A model from (B, H, W, 3) to (B, H / 4, W / 4, K).
+        A model from (B, H, W, 3) to (B, H / 4, W / 4, K), or to a list of that, one per
+        stack, the last being the best.
     """
     image = image_input(input_hw)
-    x = _conv_bn_relu(image, STEM_CHANNELS, 3, "stem", strides=2)
+    x = _conv_bn_relu(image, stem_channels, 3, "stem", strides=2)
     features = []
-    stages = zip(STAGE_CHANNELS, STAGE_BLOCKS, strict=True)
+    stages = zip(stage_channels, stage_blocks, strict=True)
     for number, (channels, num_blocks) in enumerate(stages, start=1):
         x = _conv_bn_relu(x, channels, 3, f"stage{number}-down", strides=2)
         for block in range(num_blocks):
@@ -44,9 +59,15 @@ def build_slim(num_keypoints, input_hw, name="pose_slim"):
         features.append(x)
 
     skips = reversed(features[:-1])
-    for level, (channels, skip) in enumerate(zip(PYRAMID_CHANNELS, skips, strict=True)):
+    for level, (channels, skip) in enumerate(zip(pyramid_channels, skips, strict=True)):
         x = _merge_upwards(x, skip, channels, f"pyramid{level}")
-    return keras.Model(image, heatmap_conv(x, num_keypoints, "heatmaps"), name=name)
+    outputs = [heatmap_conv(x, num_keypoints, "heatmaps")]
+    for stack in range(1, num_stacks):
+        seen = _conv_bn(outputs[-1], x.shape[-1], 1, f"stack{stack}-seen")
+        x = layers.Add(name=f"stack{stack}-add")([x, seen])
+        x = _conv_bn_relu(x, x.shape[-1], 3, f"stack{stack}-smooth")
+        outputs.append(heatmap_conv(x, num_keypoints, f"stack{stack}-heatmaps"))
+    return keras.Model(image, outputs if num_stacks > 1 else outputs[0], name=name)
 
 
 def _conv_bn(x, filters, kernel_size, name, strides=1):

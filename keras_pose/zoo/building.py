@@ -6,10 +6,12 @@ import difflib
 from collections.abc import Callable
 from typing import Any
 
-from keras_pose.zoo.rows import ROWS
+from keras_pose.zoo.rows import HIDDEN_ROWS, ROWS
 from keras_pose.zoo.spec import ModelSpec
 
 ZOO: dict[str, ModelSpec] = {spec.name: spec for spec in ROWS}
+# Known by name, but in no list and no table.
+_HIDDEN: dict[str, ModelSpec] = {spec.name: spec for spec in HIDDEN_ROWS}
 
 
 def list_models() -> list[str]:
@@ -23,6 +25,8 @@ def get_spec(name: str) -> ModelSpec:
     Raises:
         ValueError: if there is none of that name; near names are suggested.
     """
+    if name in _HIDDEN:
+        return _HIDDEN[name]
     if name not in ZOO:
         near = difflib.get_close_matches(str(name), ZOO, n=3, cutoff=0.4)
         hint = f" Did you mean {' or '.join(near)}?" if near else ""

@@ -13,6 +13,7 @@ from keras_pose.zoo.rows import (
     rtmpose,
     simple_baseline,
     slim,
+    testing,
     tiny_pose,
     vitpose,
 )
@@ -33,3 +34,5 @@ ROWS = tuple(
         rtmdet.ROWS,
     )
 )
+
+HIDDEN_ROWS = testing.ROWS

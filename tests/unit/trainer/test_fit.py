@@ -36,7 +36,7 @@ pytestmark = pytest.mark.slow
 
 def _recipe(**changes):
     values = {"input_hw": (64, 64), "batch_size": 4, "synthetic_images": 10, "epochs": 2}
-    return get_recipe("pose_slim", "synthetic").override(**values | changes)
+    return get_recipe("testing_pose", "synthetic").override(**values | changes)
 
 
 class KillError(Exception):
@@ -95,7 +95,7 @@ def test_the_best_of_a_network_of_several_outputs_is_kept(tmp_path, monkeypatch)
     monkeypatch.setattr(
         fit, "_make_callbacks", lambda *args: [Measured(), *make_callbacks(*args)]
     )
-    recipe = get_recipe("hourglass_2", "synthetic").override(
+    recipe = get_recipe("testing_stacks", "synthetic").override(
         input_hw=(64, 64), batch_size=2, synthetic_images=2, epochs=3
     )
 
@@ -111,11 +111,10 @@ def test_the_best_of_a_network_of_several_outputs_is_kept(tmp_path, monkeypatch)
 
 def test_the_best_model_carries_its_contract_and_no_optimizer(whole_run):
     contract = read_contract(whole_run / "best.keras")
-    assert contract.model == "pose_slim"
+    assert contract.model == "testing_pose"
     assert contract.input_hw == (64, 64)
-    best, last = whole_run / "best.keras", whole_run / "last.keras"
-    # AdamW keeps two numbers a weight.
-    assert best.stat().st_size < 0.5 * last.stat().st_size
+    assert not hasattr(keras.models.load_model(whole_run / "best.keras"), "optimizer")
+    assert hasattr(keras.models.load_model(whole_run / "last.keras"), "optimizer")
 
 
 def test_an_interrupted_run_resumed_equals_an_uninterrupted_one(
@@ -164,7 +163,7 @@ def test_max_steps_ends_a_run_early(tmp_path, capsys):
 
 def test_a_stacked_model_trains_every_stack(tmp_path):
     recipe = _recipe(max_steps=1, batch_size=1, synthetic_images=1).override(
-        model="hourglass_2", optimizer="rmsprop", loss="focused_mse"
+        model="testing_stacks", optimizer="rmsprop", loss="focused_mse"
     )
     run_dir = fit.fit(recipe, tmp_path / "run")
     assert len(keras.models.load_model(run_dir / "last.keras").outputs) == 2
@@ -188,7 +187,8 @@ def test_a_few_images_are_learned_by_heart(tmp_path, capsys):
 
     data_dir = _write_val_only(tmp_path / "data", write_coco_dataset)
     settings = overfit_settings(2) | {"data_dir": str(data_dir), "ap_every": 9}
-    recipe = _recipe(**settings | {"epochs": 9, "learning_rate": 3e-3})
+    settings |= {"epochs": 9, "learning_rate": 3e-3}
+    recipe = _recipe(**settings).override(model="pose_slim")  # large enough to learn
     people = open_val(parse_mix("synthetic", str(data_dir))).in_first_images(2).records
     assert 0 < len({person.image_id for person in people}) <= 2
 
