@@ -4,6 +4,10 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+from shared_work import shared_folder
+
+pytest_plugins = ["kinds"]
 
 ROOT = Path(__file__).resolve().parents[1]
 # Data that may not lie in the project: beside the checkout, or where this says.
@@ -12,6 +16,11 @@ SHARED = Path(os.environ.get("KERAS_POSE_SHARED", ROOT.parent / "shared"))
 # Quiet and the same on every machine; set before any test imports TensorFlow.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
+
+# Examples of each test of Hypothesis; `.ci/run` takes HYPOTHESIS_PROFILE=thorough.
+settings.register_profile("quick", max_examples=100, deadline=None)
+settings.register_profile("thorough", max_examples=1000, deadline=None)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
 
 
 @pytest.fixture(scope="session")
@@ -33,4 +42,5 @@ def exported(tmp_path_factory):
     """A tiny network in every file format; converting takes seconds, so once only."""
     from exported_files import export_all
 
-    return export_all(tmp_path_factory.mktemp("exported"))
+    with shared_folder(tmp_path_factory, "exported") as (folder, is_new):
+        return export_all(folder, is_new)

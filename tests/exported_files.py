@@ -14,7 +14,7 @@ from keras import layers
 from keras_pose.codecs import GaussianHeatmapCodec
 from keras_pose.contract import Contract, keras_contract, save_keras_model
 from keras_pose.exporting.formats.onnx_export import export_onnx
-from keras_pose.exporting.formats.tflite import QUANTIZATIONS, export_tflite
+from keras_pose.exporting.formats.tflite import QUANTIZATIONS, TFLiteConversion
 from keras_pose.normalization import Normalization
 from keras_pose.skeleton import Skeleton
 
@@ -44,17 +44,26 @@ class ExportedFiles:
         return self.model(BGR(crops), training=False)[-1].numpy()
 
 
-def export_all(folder) -> ExportedFiles:
+def export_all(folder, is_new=True) -> ExportedFiles:
+    """Builds the network, and writes its files unless they are in the folder already."""
     model = tiny_model()
     contract = keras_contract(model, CODEC, SKELETON, BGR)
-    crops = smooth_crops(12)
-    paths = {".keras": save_keras_model(model, folder / "tiny.keras", contract)}
-    paths["onnx"] = folder / "onnx" / "tiny.onnx"
-    export_onnx(model, contract, paths["onnx"], crops)
+    paths = {".keras": folder / "tiny.keras", "onnx": folder / "onnx" / "tiny.onnx"}
+    paths |= {name: folder / "tflite" / f"{name}.tflite" for name in QUANTIZATIONS}
+    exported = ExportedFiles(model, contract, smooth_crops(12), paths)
+    if is_new:
+        _write(exported)
+    return exported
+
+
+def _write(exported):
+    """Converts once to each type of file, and quantizes often."""
+    model, contract, crops = exported.model, exported.contract, exported.crops
+    save_keras_model(model, exported.paths[".keras"], contract)
+    export_onnx(model, contract, exported.paths["onnx"], crops)
+    conversion = TFLiteConversion(model, contract, crops)
     for quantization in QUANTIZATIONS:
-        paths[quantization] = folder / "tflite" / f"{quantization}.tflite"
-        export_tflite(model, contract, paths[quantization], crops, quantization)
-    return ExportedFiles(model, contract, crops, paths)
+        conversion.write(exported.paths[quantization], quantization)
 
 
 def tiny_model(name="tiny", seed=0):

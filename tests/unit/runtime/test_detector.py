@@ -17,7 +17,7 @@ from keras_pose.detector_contract import (
     read_detector_contract,
 )
 from keras_pose.exporting.formats.onnx_export import export_onnx
-from keras_pose.exporting.formats.tflite import export_tflite
+from keras_pose.exporting.formats.tflite import TFLiteConversion, export_tflite
 from keras_pose.normalization import IMAGENET
 from keras_pose.runtime.detector import Detector, load_detector
 
@@ -55,8 +55,9 @@ def files(network, contract, crops, tmp_path_factory):
     """The same detector in every kind of file."""
     folder = tmp_path_factory.mktemp("detectors")
     save_keras_model(network, folder / "detector.keras", contract)
-    export_tflite(network, contract, folder / "detector.tflite", crops)
-    export_tflite(network, contract, folder / "int8.tflite", crops, "int8")
+    conversion = TFLiteConversion(network, contract, crops)
+    conversion.write(folder / "detector.tflite")
+    conversion.write(folder / "int8.tflite", "int8")
     export_onnx(network, contract, folder / "detector.onnx", crops)
     return folder
 
