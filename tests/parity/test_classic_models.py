@@ -44,7 +44,10 @@ def num_trained(reference, is_meant):
     [
         ("cpm", "mmpose_cpm_256x192", "mmpose"),
         ("openpose_light_1", "lightweight_openpose_1", "reference"),
-        ("openpose_light_3", "lightweight_openpose_3", "reference"),
+        pytest.param(
+            *("openpose_light_3", "lightweight_openpose_3", "reference"),
+            marks=pytest.mark.very_slow,
+        ),
     ],
     ids=lambda value: str(value),
 )
@@ -72,7 +75,7 @@ def test_princetons_hourglass_leaves_out_shortcuts_that_are_not_applied():
     assert count_params(model) + idle == reference.description["param_count"]
 
 
-@pytest.mark.slow
+@pytest.mark.very_slow  # 94 million weights
 def test_hourglass_52_leaves_out_the_block_of_a_second_stack():
     reference = load_reference("mmpose_hourglass52_256x256")
     model = filled(build_model("hourglass_52", input_hw=reference.input_hw), reference)
@@ -94,7 +97,7 @@ def test_the_authors_cpm_equals_the_references_on_image_and_centre_map():
     check_counts(model, reference)
 
 
-@pytest.mark.slow
+@pytest.mark.very_slow
 def test_cpm_of_the_zoo_draws_the_centre_map_and_cuts_the_background_off():
     reference = load_reference("cpm_mpii_368")
     model = filled(build_model("cpm_mpii", num_keypoints=14), reference)
@@ -120,7 +123,10 @@ def test_cpm_of_the_zoo_draws_the_centre_map_and_cuts_the_background_off():
     ("name", "golden", "last_outputs"),
     [
         ("openpose_mpi", "openpose_mpi_184", (10, 11)),
-        ("openpose_body25", "openpose_body25_184", (3, 5)),
+        pytest.param(
+            *("openpose_body25", "openpose_body25_184", (3, 5)),
+            marks=pytest.mark.very_slow,
+        ),
     ],
     ids=["mpi", "body25"],
 )
@@ -136,7 +142,7 @@ def test_openposes_last_fields_and_heatmaps_equal_the_references(
     check_counts(model, reference)
 
 
-@pytest.mark.slow
+@pytest.mark.very_slow
 def test_hzzones_openpose_is_cmus_with_rectified_heatmaps():
     reference = load_reference("hzzone_openpose_coco_184")
     options = get_spec("openpose_coco").options

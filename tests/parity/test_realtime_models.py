@@ -17,9 +17,13 @@ from keras_pose.zoo import build_model, get_spec
     ("name", "golden"),
     [
         ("rtmdet_nano", "rtmdet_nano_person_320"),
-        ("rtmdet_tiny", "rtmdet_tiny_coco_160x128"),
         ("vitpose_s", "vitpose_s_256x192"),
-        ("vitpose_s_simple", "vitpose_s_simple_256x192"),
+        pytest.param(
+            *("rtmdet_tiny", "rtmdet_tiny_coco_160x128"), marks=pytest.mark.very_slow
+        ),
+        pytest.param(
+            *("vitpose_s_simple", "vitpose_s_simple_256x192"), marks=pytest.mark.very_slow
+        ),
     ],
 )
 def test_output_equals_the_references(name, golden):
@@ -37,7 +41,7 @@ def _fill_from(model, reference):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("size", ["t", "s"])
+@pytest.mark.parametrize("size", ["t", pytest.param("s", marks=pytest.mark.very_slow)])
 def test_rtmpose_joins_the_references_two_outputs(size):
     reference = load_reference(f"rtmpose_{size}_256x192")
     model = build_model(f"rtmpose_{size}")
@@ -96,7 +100,7 @@ def test_larger_sizes_have_the_references_counts():
         assert spec.macs / 1e9 == pytest.approx(gigamacs, abs=5e-4)
 
 
-@pytest.mark.slow
+@pytest.mark.very_slow
 def test_lite_hrnet_30_has_the_references_counts():
     model = build_model("lite_hrnet_30")
 
