@@ -286,6 +286,7 @@ def kotlin_command() -> Iterator[list[str]]:
         _compile(["kotlinc", *sources, "-include-runtime", "-d", jar])
         # Debian's compiler includes no runtime, and keeps it here.
         library = sorted(Path("/usr/share/java").glob("kotlin-stdlib-[0-9]*.jar"))[:1]
+        library = library or [MOBILE / "android/build/toolchain/kotlin-stdlib.jar"]
         classpath = ":".join([jar, *map(str, library)])
         yield ["java", "-cp", classpath, "keraspose.HostKt"]
 

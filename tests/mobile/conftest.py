@@ -7,6 +7,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from mobile.kotlin_tools import compile_all
+from shared_work import shared_folder
 
 WEB = Path(__file__).resolve().parents[2] / "mobile_demo" / "web"
 OLDEST_NODE = 20
@@ -22,6 +24,13 @@ def node():
     if int(re.findall(r"\d+", version)[0]) < OLDEST_NODE:
         pytest.skip(f"needs Node.js {OLDEST_NODE} or later, found {version.strip()}")
     return path
+
+
+@pytest.fixture(scope="session")
+def kotlin_classes(tmp_path_factory):
+    """The class path of all that runs on a plain JVM; compiling takes a minute or two."""
+    with shared_folder(tmp_path_factory, "kotlin") as (folder, is_new):
+        return compile_all(folder, is_new)
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,7 @@
 """Kotlin's compiler and Android's tools: installed, or fetched by toolchain.sh."""
 
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 
 ANDROID = Path(__file__).resolve().parents[2] / "mobile_demo" / "android"
+APP = ANDROID / "app" / "src" / "main"
 # Where the unpacked compiler is told to look, and Debian's installed one keeps it.
 INSTALLED = "/usr/share/java/kotlin-stdlib.jar"
 
@@ -30,8 +32,14 @@ def require_toolchain() -> Path:
     return toolchain()
 
 
-def compile_jar(jar: Path, *sources: Path) -> str:
-    """Compiles Kotlin for the JVM, or skips; returns the class path to run it."""
+def compile_jar(jar: Path, *sources: Path, is_new: bool = True) -> str:
+    """Compiles Kotlin for the JVM, or skips; returns the class path to run it.
+
+    Args:
+        jar: file to write.
+        sources: files and folders.
+        is_new: whether to compile; if not, the file is there.
+    """
     if shutil.which("java") is None:
         pytest.skip("needs Java 17: the program `java`")
     if (toolchain() / "android.jar").exists():
@@ -47,10 +55,11 @@ def compile_jar(jar: Path, *sources: Path) -> str:
                 "mobile_demo/android/toolchain.sh"
             )
         compiler = Path(found)
-    command = [compiler, *sources, "-include-runtime", "-d", jar]
-    result = subprocess.run(list(map(str, command)), capture_output=True, text=True)
-    assert result.returncode == 0, result.stderr
-    assert "warning:" not in result.stderr.replace("VM warning:", ""), result.stderr
+    if is_new:
+        command = [compiler, *sources, "-include-runtime", "-d", jar]
+        result = subprocess.run(list(map(str, command)), capture_output=True, text=True)
+        assert result.returncode == 0, result.stderr
+        assert "warning:" not in result.stderr.replace("VM warning:", ""), result.stderr
     # Debian's compiler includes no library in a .jar; others do, and have none there.
     return f"{jar}:{library}"
 
@@ -59,3 +68,23 @@ def run_java(classpath: str, main: str, *arguments, timeout: float = 600):
     """Runs a class; returns what `subprocess.run` does."""
     command = ["java", "-cp", classpath, main, *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, timeout=timeout)
+
+
+def compile_all(folder: Path, is_new: bool) -> str:
+    """Compiles the core, the app's logic and the tests of both; returns the class path."""
+    core = ANDROID.parent / "kotlin"
+    sources = [core / part for part in ("src", "parity", "test")]
+    sources += [ANDROID / "logic" / part for part in ("src", "test")]
+    # What is told to those who build apps of their own must compile, too.
+    sources += [APP / "kotlin" / "LiteRtNetwork.kt", ANDROID / "stub"]
+    guide = embedding_guide(folder)
+    return compile_jar(folder / "all.jar", *sources, guide, is_new=is_new)
+
+
+def embedding_guide(folder: Path) -> Path:
+    """Returns a file with the Kotlin of mobile_demo/README.md."""
+    text = (ANDROID.parent / "README.md").read_text()
+    (block,) = re.findall(r"^```kotlin\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+    path = folder / "Guide.kt"
+    path.write_text(block)
+    return path

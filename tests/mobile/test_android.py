@@ -11,16 +11,14 @@ import sys
 import tomllib
 import xml.etree.ElementTree as ElementTree
 import zipfile
-from pathlib import Path
 
 import pytest
-from mobile.kotlin_tools import ANDROID, compile_jar, require_toolchain, run_java
+from mobile.kotlin_tools import ANDROID, APP, require_toolchain, run_java
 
 from keras_pose.drawing import keypoint_colors, limb_colors, track_color
 from keras_pose.skeleton import COCO_17
 
 ROOT = ANDROID.parents[1]
-APP = ANDROID / "app" / "src" / "main"
 NAMESPACE = "{http://schemas.android.com/apk/res/android}"
 
 
@@ -203,35 +201,15 @@ def bundle(tmp_path):
     return folder
 
 
-# One test, as compiling takes a minute: on a machine of many cores each would do it.
 @pytest.mark.very_slow
-def test_the_apps_logic_does_what_it_says_in_pythons_colours(bundle, tmp_path):
-    folders = [ANDROID.parent / "kotlin" / part for part in ("src", "parity")]
-    folders += [ANDROID / "logic" / part for part in ("src", "test")]
-    # What is told to those who build apps of their own must compile, too.
-    folders += [
-        APP / "kotlin" / "LiteRtNetwork.kt",
-        ANDROID / "stub",
-        embedding_guide(tmp_path),
-    ]
-    logic = compile_jar(tmp_path / "logic.jar", *folders)
-
-    result = run_java(logic, "keraspose.phone.TestsKt", bundle)
-    colours = run_java(logic, "keraspose.phone.TestsKt", "colours", bundle)
+def test_the_apps_logic_does_what_it_says_in_pythons_colours(kotlin_classes, bundle):
+    result = run_java(kotlin_classes, "keraspose.phone.TestsKt", bundle)
+    colours = run_java(kotlin_classes, "keraspose.phone.TestsKt", "colours", bundle)
 
     assert result.returncode == 0, result.stdout + result.stderr
     assert int(re.search(r"(\d+) passed", result.stdout)[1]) >= 19
     expected = map(track_color, range(20)), keypoint_colors(COCO_17), limb_colors(COCO_17)
     assert colours.stdout.splitlines() == [written(colors) for colors in expected]
-
-
-def embedding_guide(folder) -> Path:
-    """Returns a file with the Kotlin of mobile_demo/README.md."""
-    text = (ANDROID.parent / "README.md").read_text()
-    (block,) = re.findall(r"^```kotlin\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
-    path = folder / "Guide.kt"
-    path.write_text(block)
-    return path
 
 
 def written(colors) -> str:

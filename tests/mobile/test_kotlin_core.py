@@ -6,40 +6,34 @@ import sys
 from pathlib import Path
 
 import pytest
-from mobile.kotlin_tools import compile_jar, run_java
+from mobile.kotlin_tools import run_java
 
 from keras_pose.shipped import shipped_file
 
 ROOT = Path(__file__).resolve().parents[2]
-KOTLIN = ROOT / "mobile_demo" / "kotlin"
-PACK = KOTLIN.parent / "parity"
+PACK = ROOT / "mobile_demo" / "parity"
 
 # Compiling takes a minute or two.
 pytestmark = pytest.mark.very_slow
 
 
-@pytest.fixture(scope="module")
-def core(tmp_path_factory):
-    """The class path of the compiled core and its tests."""
-    jar = tmp_path_factory.mktemp("kotlin") / "core.jar"
-    return compile_jar(jar, *(KOTLIN / part for part in ("src", "parity", "test")))
-
-
-def test_the_kotlin_core_replays_the_parity_pack(core):
-    result = run_java(core, "keraspose.ParityKt", PACK)
+def test_the_kotlin_core_replays_the_parity_pack(kotlin_classes):
+    result = run_java(kotlin_classes, "keraspose.ParityKt", PACK)
 
     assert result.returncode == 0, result.stdout + result.stderr
     # The pack holds some sixty cases: none of them may have been lost on the way.
     assert int(re.search(r"(\d+) passed", result.stdout)[1]) > 60
 
 
-def test_the_kotlin_core_finds_what_python_found_by_the_shipped_models(core, tmp_path):
+def test_the_kotlin_core_finds_what_python_found_by_the_shipped_models(
+    kotlin_classes, tmp_path
+):
     program = ROOT / "export" / "parity_pack.py"
     command = [sys.executable, program, "--cases", 2, "--output", tmp_path / "pack"]
     command += ["--weights", shipped_file("pose"), "--detector", shipped_file("detector")]
     subprocess.run(list(map(str, command)), check=True, capture_output=True)
 
-    result = run_java(core, "keraspose.ParityKt", tmp_path / "pack")
+    result = run_java(kotlin_classes, "keraspose.ParityKt", tmp_path / "pack")
 
     assert result.returncode == 0, result.stdout + result.stderr
     # Of two people crop, input, decode and pose; of an image letterbox, input and boxes;
@@ -50,8 +44,8 @@ def test_the_kotlin_core_finds_what_python_found_by_the_shipped_models(core, tmp
     assert left_out <= 4, result.stdout
 
 
-def test_kotlin_refuses_contracts_that_do_not_fit(core):
-    result = run_java(core, "keraspose.ContractsKt", shipped_file("pose"))
+def test_kotlin_refuses_contracts_that_do_not_fit(kotlin_classes):
+    result = run_java(kotlin_classes, "keraspose.ContractsKt", shipped_file("pose"))
 
     assert result.returncode == 0, result.stdout + result.stderr
     assert "contracts passed" in result.stdout
