@@ -51,12 +51,13 @@ lint: $(VENV)/.installed
 	$(BIN)/ruff check .
 	$(BIN)/mypy keras_pose
 
-# One process a core: most of a test is Python building graphs.
+# One process a core: most of a test is Python building graphs. A process that has no tests
+# left takes some from another.
 test: lint
-	$(BIN)/python -m pytest -m "not very_slow" -n auto --dist loadfile
+	$(BIN)/python -m pytest -m "not very_slow" -n auto --dist worksteal
 
 test-all: lint
-	$(BIN)/python -m pytest -n auto
+	HYPOTHESIS_PROFILE=thorough $(BIN)/python -m pytest -n auto --dist worksteal --durations=40 --kinds
 
 clean:
 	rm -rf $(VENV) $(DEMO)
