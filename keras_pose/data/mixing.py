@@ -8,6 +8,7 @@ validation split of its own.
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +22,7 @@ from keras_pose.data.datasets import (
     open_for_skeleton,
 )
 from keras_pose.data.mapping import map_records
-from keras_pose.data.own import check_own_name, is_own, open_own, own_skeleton
+from keras_pose.data.own import check_own_name, is_own, own_skeleton
 from keras_pose.data.readers.coco import AS_WRITTEN, Reading
 from keras_pose.skeleton import SKELETONS, UNIFORM_SIGMA, Skeleton
 from keras_pose.skeleton.files import read_skeleton, skeleton_from_dict
@@ -65,7 +66,7 @@ def parse_mix(
 
     Args:
         datasets: "coco" or "coco,lsp_extended"; "mine=FOLDER" for a set of one's own in
-            COCO's format, alone or among others.
+            COCO's format, alone or among others; alone, `data_dir` may name its folder.
         data_dir: a folder for one set; "coco=FOLDER,mpii=FOLDER" for several, those not
             named having their default.
         shares: "coco=2,lsp_extended=1".
@@ -76,9 +77,11 @@ def parse_mix(
         ValueError: for unknown names, a set that is there twice, shares that are not
             above 0 or not of all sets.
     """
+    folders = None if data_dir is None else str(data_dir)
+    if folders and _is_new_name(datasets):
+        datasets, folders = f"{datasets.strip()}={folders}", None
     inline = dict(map(_named_folder, datasets.split(",")))
     names = tuple(_named_folder(word)[0] for word in datasets.split(","))
-    folders = None if data_dir is None else str(data_dir)
     if len(set(names)) < len(names):
         raise ValueError(f"Each data set goes into a mix once, got {', '.join(names)}.")
     if len(names) == 1 and not (folders or "").startswith(f"{names[0]}="):
@@ -99,6 +102,13 @@ def parse_mix(
         load_skeleton(skeleton) if skeleton and skeleton != UNION else None,
         reading,
     )
+
+
+def _is_new_name(word: str) -> bool:
+    """Tells whether a word names one set, and none of ours, not even misspelt."""
+    name = word.strip()
+    near = difflib.get_close_matches(name, SPECS, n=1)
+    return not near and not {",", "="} & set(name)
 
 
 def _named_folder(word: str) -> tuple[str, str]:
@@ -244,12 +254,14 @@ def _open(mix: Mix, name: str, split: str, is_whole: bool = False) -> PoseDatase
     reading = mix.reading if is_own(name) or SPECS[name].has_coco_file else AS_WRITTEN
     data_dir = mix.data_dirs[mix.names.index(name)]
     is_builtin = mix.skeleton is None or mix.skeleton in SKELETONS.values()
-    if is_own(name):
-        return open_own(name, data_dir, split, reading, is_whole)
     # Files in COCO's format may hold keypoints of one's own.
     skeleton = None
-    if name == "coco" and mix.is_single and not is_builtin:
+    if (name == "coco" or is_own(name)) and mix.is_single and not is_builtin:
         skeleton = mix.skeleton
+    if is_own(name):
+        skeleton = skeleton or own_skeleton(name, data_dir, reading)
+        dataset = open_dataset("coco", data_dir, split, skeleton, reading, is_whole)
+        return dataclasses.replace(dataset, name=name)
     return open_dataset(name, data_dir, split, skeleton, reading, is_whole)
 
 

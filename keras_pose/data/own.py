@@ -7,11 +7,10 @@ Keypoints are matched by name, so a `left_knee` of one's own is COCO's `left_kne
 
 from __future__ import annotations
 
-import dataclasses
 import re
 from typing import Any
 
-from keras_pose.data.datasets import PoseDataset, locate_split, open_dataset
+from keras_pose.data.datasets import locate_split
 from keras_pose.data.readers.coco import AS_WRITTEN, Reading
 from keras_pose.data.readers.coco_categories import choose_category, names_of
 from keras_pose.data.specs import SPECS
@@ -107,19 +106,6 @@ def _limbs(category: dict[str, Any], names) -> tuple[tuple[str, str], ...]:
             if len(places) == 2 and all(0 <= place < len(names) for place in places):
                 limbs.append((names[places[0]], names[places[1]]))
     return tuple(dict.fromkeys(limbs))
-
-
-def open_own(
-    name: str,
-    data_dir,
-    split: str,
-    reading: Reading = AS_WRITTEN,
-    is_whole: bool = False,
-) -> PoseDataset:
-    """Opens a split of a data set of one's own; else as `open_dataset`."""
-    skeleton = own_skeleton(name, data_dir, reading)
-    dataset = open_dataset("coco", data_dir, split, skeleton, reading, is_whole)
-    return dataclasses.replace(dataset, name=name)
 
 
 def is_own(name: str) -> bool:

@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 from PIL import Image
+from says import Says
 
 from keras_pose.data.mixing import (
     open_measured,
@@ -75,6 +76,22 @@ def test_own_alone_has_the_keypoints_of_its_file(tmp_path):
     assert open_val(mix).has_coco_file
 
 
+def test_a_new_name_alone_may_have_its_folder_apart(tmp_path):
+    mix = parse_mix("mine", write(tmp_path / "mine", NAMES))
+    assert (mix.names, open_val(mix).name) == (("mine",), "mine")
+    with pytest.raises(ValueError, match="Did you mean coco"):
+        parse_mix("cocoo", tmp_path / "mine")
+
+
+def test_own_data_alone_may_have_a_skeleton_file(tmp_path):
+    folder = write(tmp_path / "mine", NAMES)
+    skeleton = tmp_path / "mine.json"
+    skeleton.write_text(json.dumps({"name": "dog", "names": ["nose", "tail"]}))
+    dataset = open_val(parse_mix("mine", folder, skeleton=str(skeleton)))
+    assert dataset.skeleton.names == ("nose", "tail")
+    np.testing.assert_array_equal(dataset.records[0].keypoints_xy, [[13, 23], [10, 20]])
+
+
 def test_own_files_of_coco_keypoints_have_cocos_sigmas(tmp_path):
     mix = parse_mix(f"mine={write(tmp_path / 'mine', COCO_17.names)}")
     assert target_skeleton(mix) is COCO_17
@@ -103,7 +120,11 @@ def test_names_of_ones_own_need_a_folder(words, message):
 
 def test_own_files_must_name_their_keypoints(tmp_path):
     folder = write(tmp_path / "mine", NAMES, keypoints=[])
-    with pytest.raises(ValueError, match="does not name its keypoints"):
+    said = Says(
+        "does not name its keypoints, so they cannot be matched",
+        do="Add the names as 'keypoints' to the category of the annotation file.",
+    )
+    with said.refuses():
         target_skeleton(parse_mix(f"mine={folder}"))
     with pytest.raises(FileNotFoundError, match="No annotation file in COCO's format"):
         target_skeleton(parse_mix(f"mine={tmp_path / 'coco'}"))
