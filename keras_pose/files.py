@@ -9,6 +9,14 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+# Environment variable that moves the folder of what is kept between runs.
+HOME_VARIABLE = "KERAS_POSE_HOME"
+
+
+def cache_dir() -> Path:
+    """Returns the folder of downloads, converted weights and converted pictures."""
+    return Path(os.environ.get(HOME_VARIABLE) or "~/.cache/keras_pose").expanduser()
+
 
 @contextlib.contextmanager
 def atomic_path(path) -> Iterator[Path]:

@@ -23,6 +23,17 @@ settings.register_profile("thorough", max_examples=1000, deadline=None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _own_cache(tmp_path_factory):
+    """Keeps converted pictures out of the cache of who runs the tests."""
+    given = os.environ.get("KERAS_POSE_HOME")
+    if given is None:
+        os.environ["KERAS_POSE_HOME"] = str(tmp_path_factory.mktemp("cache"))
+    yield
+    if given is None:
+        del os.environ["KERAS_POSE_HOME"]
+
+
 @pytest.fixture(scope="session")
 def golden_dir() -> Path:
     """Stored outputs of the reference implementations; see their README."""

@@ -19,6 +19,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run from a clone
 
 from keras_pose.commandline import plain_errors, positive_int
 
+# Pictures that --training looks through for broken ones before it draws.
+FEW_IMAGES = 5000
+
 
 def parse_args(argv=None):
     parser = argparse.ArgumentParser(
@@ -62,7 +65,7 @@ def parse_args(argv=None):
 
 
 def choose_images(records, count, seed):
-    """Returns up to `count` groups of records, one group an image."""
+    """Returns up to `count` groups of records, or all (None), one group an image."""
     import numpy as np
 
     groups = {}
@@ -78,9 +81,9 @@ def draw_people(records, estimator, threshold):
     import numpy as np
 
     from keras_pose.drawing import draw_poses
-    from keras_pose.images import read_image
+    from keras_pose.images import read_labelled
 
-    image = read_image(records[0].image_path, honour_exif=False)
+    image = read_labelled(records[0].image_path, records[0].image_hw)
     boxes = np.stack([record.box_xywh for record in records])
     boxes_xyxy = np.concatenate([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]], axis=1)
     return draw_poses(image, estimator(image, boxes_xyxy), threshold=threshold)
@@ -102,14 +105,24 @@ def open_people(args, skeleton=None):
 
 def draw_predictions(args):
     """Returns pictures of whole images, and no captions."""
+    from keras_pose.images import ImageError
     from keras_pose.inference import PoseEstimator
     from keras_pose.runtime import load_model
 
     model = load_model(args.weights, args.model)
     dataset = open_people(args, model.contract.skeleton)
     estimator = PoseEstimator(model)
-    groups = choose_images(dataset.records, args.images, args.seed)
-    return [draw_people(group, estimator, args.threshold) for group in groups], None
+    pictures = []
+    for group in choose_images(dataset.records, None, args.seed):
+        if len(pictures) == args.images:
+            break
+        try:
+            pictures.append(draw_people(group, estimator, args.threshold))
+        except ImageError as error:
+            print(f"left out    {error}")
+    if not pictures:
+        raise ImageError(f"None of the images of {dataset.name} can be read.")
+    return pictures, None
 
 
 def draw_training(args):
@@ -124,6 +137,8 @@ def draw_training(args):
         seed=args.seed, input_hw=input_hw
     )
     source = records_source(dataset.records, dataset.skeleton)
+    if len(source.images) <= FEW_IMAGES:  # to decode all of a large set takes minutes
+        source = source.without_broken_images()
     return training_pictures(recipe, source, min(args.images, len(source))), None
 
 

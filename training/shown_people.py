@@ -42,14 +42,15 @@ def estimate_images(estimator, records):
     import numpy as np
     from tqdm import tqdm
 
-    from keras_pose.images import read_image
+    from keras_pose.metrics.broken_images import BrokenImages
 
-    images = {}
+    images, broken = {}, BrokenImages()
     for record in records:
         images.setdefault(record.image_path, []).append(record)
     for path, people in tqdm(images.items(), unit="image", disable=None):
-        # Data sets are labelled on the stored pixels, whatever EXIF says.
-        image = read_image(path, honour_exif=False)
+        image = broken.read(path, people[0].image_hw)
+        if image is None:
+            continue
         found = estimator.find_people(image)
         poses = estimator.estimate(image, found.boxes_xyxy, found.scores)
         labels = (
@@ -58,6 +59,7 @@ def estimate_images(estimator, records):
             np.array([record.area for record in people]),
         )
         yield found.scores, poses, labels
+    broken.warn()
 
 
 def print_table(seen, box_thresholds, nms_thresholds):

@@ -142,6 +142,7 @@ def _cut(sample, source, codec):
 
 def _loader(source):
     """Returns a function from an index to a sample, of TensorFlow ops alone."""
+    source = source.trainable()
     is_encoded = isinstance(source.images[0], bytes)
     images = tf.constant(source.images if is_encoded else [str(p) for p in source.images])
     image_index = tf.constant(source.image_index)
@@ -162,12 +163,16 @@ def _loader(source):
 
 
 def decode_image(encoded):
-    """Decodes an image to (H, W, 3) uint8 RGB, to the same pixels as `read_image`."""
+    """Decodes an image that `data.pictures.is_plain`.
+
+    Returns:
+        (H, W, 3) uint8 RGB, the pixels that `read_image` gives.
+    """
     image = tf.cond(
         tf.io.is_jpeg(encoded),
         # TensorFlow's default is a faster transform, up to 3 grey levels off.
         lambda: tf.io.decode_jpeg(encoded, 3, dct_method="INTEGER_ACCURATE"),
-        lambda: tf.io.decode_image(encoded, 3, expand_animations=False),
+        lambda: tf.io.decode_png(encoded, 3),
     )
     return tf.ensure_shape(image, (None, None, 3))
 

@@ -33,7 +33,8 @@ class PersonRecord:
         ignore_regions: (P, 2) outlines in the image, pixels, in which people are not
             labelled.
         image_hw: (height, width) of the picture that the labels are on: as it is stored,
-            or as EXIF turns it. None where the data set does not say.
+            or as EXIF turns it. None where the data set does not say; labels are on the
+            stored pixels then.
     """
 
     image_path: Path

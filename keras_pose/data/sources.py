@@ -8,10 +8,7 @@ function that is still loading a sample.
 from __future__ import annotations
 
 import io
-import os
-import warnings
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,9 +16,10 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
+from keras_pose.data.pictures import trainable_images, warn_of_broken
 from keras_pose.data.records import PersonRecord, PersonTable
 from keras_pose.data.synthetic import draw_scenes, scene_seed
-from keras_pose.images import ImageError, check_image, read_image
+from keras_pose.images import ImageError, read_labelled
 from keras_pose.skeleton import COCO_17, Skeleton
 
 SYNTHETIC_HW = (256, 256)
@@ -53,6 +51,10 @@ class PersonSource:
             one set.
         shares: of a mix: how much of the stream comes from each set, in any unit; ()
             for as much as each has people.
+        image_hw: (M, 2) int, (height, width) that the labels of each image were made for,
+            pixels: they are on its pixels as they are stored, or as EXIF turns them. Zeros
+            where it is not known, or None for all: on the stored pixels.
+        is_trainable: whether TensorFlow decodes all images to the pixels meant.
     """
 
     skeleton: Skeleton
@@ -64,6 +66,8 @@ class PersonSource:
     num_skipped_images: int = 0
     set_index: np.ndarray | None = None
     shares: tuple[float, ...] = ()
+    image_hw: np.ndarray | None = None
+    is_trainable: bool = False
 
     def __len__(self) -> int:
         return len(self.image_index)
@@ -94,44 +98,58 @@ class PersonSource:
         Raises:
             ImageError: names the file.
         """
-        image = self.images[self.image_index[index]]
+        number = self.image_index[index]
+        size_hw = None if self.image_hw is None else self.image_hw[number]
+        is_known = size_hw is not None and bool(np.all(size_hw))
         return PersonSample(
-            # Labels are on the stored pixels, whatever EXIF says.
-            read_image(_openable(image), honour_exif=False),
+            read_labelled(_openable(self.images[number]), size_hw if is_known else None),
             self.boxes_xywh[index],
             self.keypoints_xy[index],
             self.visibility[index],
         )
 
+    def trainable(self) -> PersonSource:
+        """Returns the same people in images that TensorFlow decodes as `load` does.
+
+        Raises:
+            ImageError: names an image that must be converted and cannot be read.
+            ValueError: names an image that is not of the size its labels were made for.
+        """
+        if self.is_trainable:
+            return self
+        images, broken = trainable_images(self.images, self.image_hw, is_decoded=False)
+        for error in broken.values():
+            raise error
+        return replace(self, images=images, image_hw=None, is_trainable=True)
+
     def without_broken_images(self) -> PersonSource:
         """Decodes every image once, and leaves out those that cannot be, with a warning.
 
+        What comes back is `trainable`.
+
         Raises:
             ImageError: when no image is left.
+            ValueError: names an image that is not of the size its labels were made for.
         """
-        broken = broken_images(self.images)
-        keep = ~np.isin(self.image_index, broken)
+        images, broken = trainable_images(self.images, self.image_hw)
+        warn_of_broken(broken)
+        keep = ~np.isin(self.image_index, list(broken))
         if not keep.any():
             raise ImageError(
                 f"None of the {len(self.images)} images of the data set can be read."
             )
         return replace(
             self,
+            images=images,
             image_index=self.image_index[keep],
             boxes_xywh=self.boxes_xywh[keep],
             keypoints_xy=self.keypoints_xy[keep],
             visibility=self.visibility[keep],
             num_skipped_images=len(broken),
             set_index=None if self.set_index is None else self.set_index[keep],
+            image_hw=None,
+            is_trainable=True,
         )
-
-
-def broken_images(images: list[Path] | list[bytes]) -> list[int]:
-    """Decodes every image once; warns of those that cannot be, and returns their places."""
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        problems = pool.map(_problem, images)
-        bar = _progress(problems, "checking images", len(images))
-        return [i for i, problem in enumerate(bar) if _warn(problem)]
 
 
 def _progress(steps, title, count):
@@ -143,51 +161,44 @@ def _openable(image):
     return io.BytesIO(image) if isinstance(image, bytes) else image
 
 
-def _problem(image) -> ImageError | None:
-    try:
-        check_image(_openable(image))
-    except ImageError as error:
-        return error
-    return None
-
-
-def _warn(problem) -> bool:
-    if problem is not None:
-        warnings.warn(f"Skipped: {problem}", stacklevel=3)
-    return problem is not None
-
-
 def records_source(records: Sequence[PersonRecord], skeleton: Skeleton) -> PersonSource:
     """Makes a source of the people that a reader found."""
     if isinstance(records, PersonTable):
         return _table_source(records, skeleton)
-    paths = list(dict.fromkeys(record.image_path for record in records))
-    numbers = {path: i for i, path in enumerate(paths)}
+    pictures = list(dict.fromkeys(map(_picture, records)))
+    numbers = {picture: i for i, picture in enumerate(pictures)}
     return PersonSource(
         skeleton,
-        paths,
-        np.array([numbers[record.image_path] for record in records], np.int32),
+        [path for path, _ in pictures],
+        np.array([numbers[_picture(record)] for record in records], np.int32),
         np.array([record.box_xywh for record in records], np.float32),
         np.array([record.keypoints_xy for record in records], np.float32),
         np.array([record.visibility for record in records], np.int32),
+        image_hw=np.array([size_hw or (0, 0) for _, size_hw in pictures], np.int64),
     )
+
+
+def _picture(record):
+    return record.image_path, record.image_hw
 
 
 def _table_source(table: PersonTable, skeleton: Skeleton) -> PersonSource:
     """Makes a source of a table, without making its records."""
     used = table.used_images
-    names = [table.image_names[i] for i in used.tolist()]
+    sizes = map(tuple, table.image_sizes_hw[used].astype(int).tolist())
+    pictures = list(zip([table.image_names[i] for i in used.tolist()], sizes, strict=True))
     # Two images of a file may be of one name.
-    numbers = {name: i for i, name in enumerate(dict.fromkeys(names))}
+    numbers = {picture: i for i, picture in enumerate(dict.fromkeys(pictures))}
     places = np.zeros(len(table.image_names), np.int32)
-    places[used] = [numbers[name] for name in names]
+    places[used] = [numbers[picture] for picture in pictures]
     return PersonSource(
         skeleton,
-        [table.folder / name for name in numbers],
+        [table.folder / name for name, _ in numbers],
         places[table.image_index],
         table.boxes_xywh.astype(np.float32),
         table.keypoints_xy,
         table.visibility.astype(np.int32),
+        image_hw=np.array([size_hw for _, size_hw in numbers], np.int64).reshape(-1, 2),
     )
 
 
@@ -221,7 +232,15 @@ def mix_sources(
         sum(source.num_skipped_images for source in sources),
         np.repeat(np.arange(len(sources), dtype=np.int32), [len(s) for s in sources]),
         shares,
+        np.concatenate([_sizes(source) for source in sources]),
+        all(source.is_trainable for source in sources),
     )
+
+
+def _sizes(source: PersonSource) -> np.ndarray:
+    if source.image_hw is None:
+        return np.zeros((len(source.images), 2), np.int64)
+    return source.image_hw
 
 
 def synthetic_source(num_images: int, seed: int = 0, split: str = "train") -> PersonSource:

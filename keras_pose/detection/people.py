@@ -22,6 +22,7 @@ from keras_pose.data.datasets import (
     open_dataset,
 )
 from keras_pose.data.layouts import share_of
+from keras_pose.data.pictures import trainable_images, warn_of_broken
 from keras_pose.data.readers.checks import Notes
 from keras_pose.data.readers.coco import (
     AS_WRITTEN,
@@ -33,7 +34,7 @@ from keras_pose.data.readers.coco_categories import choose_box_category
 from keras_pose.data.readers.coco_people import CocoPeople, ReadingRules, read_people
 from keras_pose.data.readers.coco_sizes import settle_sizes
 from keras_pose.data.records import Id
-from keras_pose.data.sources import PersonSource, broken_images
+from keras_pose.data.sources import PersonSource
 from keras_pose.detection.losses import IGNORED, PADDING
 from keras_pose.images import ImageError
 
@@ -53,12 +54,17 @@ class BoxSource:
         boxes: (N, M, 5) float32: x1, y1, x2, y2 in image pixels, and a label: a class,
             or `PADDING` or `IGNORED` of `detection.losses`.
         num_skipped_images: images that were left out because they are broken.
+        image_hw: (N, 2) int, (height, width) that the boxes were made for, pixels; zeros
+            where it is not known, or None for all: see `PersonSource`.
+        is_trainable: whether TensorFlow decodes all images to the pixels meant.
     """
 
     images: list[Path] | list[bytes]
     image_ids: list[Id]
     boxes: np.ndarray
     num_skipped_images: int = 0
+    image_hw: np.ndarray | None = None
+    is_trainable: bool = False
 
     def __len__(self) -> int:
         return len(self.images)
@@ -70,6 +76,7 @@ class BoxSource:
             images=[self.images[i] for i in indices],
             image_ids=[self.image_ids[i] for i in indices],
             boxes=self.boxes[indices],
+            image_hw=None if self.image_hw is None else self.image_hw[indices],
         )
 
     @property
@@ -77,16 +84,35 @@ class BoxSource:
         """How many objects there are, ignored regions left out."""
         return int((self.boxes[..., 4] >= 0).sum())
 
+    def trainable(self) -> BoxSource:
+        """Returns the same boxes in images that TensorFlow decodes as `read_image` does.
+
+        Raises:
+            ImageError: names an image that must be converted and cannot be read.
+            ValueError: names an image that is not of the size its boxes were made for.
+        """
+        if self.is_trainable:
+            return self
+        images, broken = trainable_images(self.images, self.image_hw, is_decoded=False)
+        for error in broken.values():
+            raise error
+        return replace(self, images=images, image_hw=None, is_trainable=True)
+
     def without_broken_images(self) -> BoxSource:
         """Decodes every image once, and leaves out those that cannot be, with a warning.
 
+        What comes back is `trainable`.
+
         Raises:
             ImageError: when no image is left.
+            ValueError: names an image that is not of the size its boxes were made for.
         """
-        broken = set(broken_images(self.images))
+        images, broken = trainable_images(self.images, self.image_hw)
+        warn_of_broken(broken)
         if len(broken) == len(self):
             raise ImageError(f"None of the {len(self)} images of the data set can be read.")
-        kept = self[[i for i in range(len(self)) if i not in broken]]
+        ready = replace(self, images=images, image_hw=None, is_trainable=True)
+        kept = ready[[i for i in range(len(self)) if i not in broken]]
         return replace(kept, num_skipped_images=len(broken))
 
     def with_people(self) -> BoxSource:
@@ -132,7 +158,8 @@ def read_coco_boxes(
     notes.warn()
     names = people.images.names
     paths = [root / found.get(i, names[i]) for i in everything]
-    return BoxSource(paths, people.images.ids, _boxes(people))
+    sizes_hw = people.images.sizes_hw.astype(np.int64)
+    return BoxSource(paths, people.images.ids, _boxes(people), image_hw=sizes_hw)
 
 
 def read_box_truth(annotation_path, reading: Reading = AS_WRITTEN) -> dict[str, Any]:
@@ -218,4 +245,10 @@ def boxes_of_people(source: PersonSource) -> BoxSource:
     )
     for image, box in zip(source.image_index, corners, strict=True):
         rows[image].append([*box, PERSON])
-    return BoxSource(source.images, list(range(1, len(rows) + 1)), pad_boxes(rows))
+    return BoxSource(
+        source.images,
+        list(range(1, len(rows) + 1)),
+        pad_boxes(rows),
+        image_hw=source.image_hw,
+        is_trainable=source.is_trainable,
+    )

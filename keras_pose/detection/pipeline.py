@@ -102,6 +102,7 @@ def training_boxes(
 
 def _loader(source: BoxSource):
     """Returns a function from an index to an image and its boxes, of TensorFlow ops."""
+    source = source.trainable()
     is_encoded = isinstance(source.images[0], bytes)
     images = tf.constant(source.images if is_encoded else [str(p) for p in source.images])
     boxes = tf.constant(source.boxes)

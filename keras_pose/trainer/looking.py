@@ -8,7 +8,7 @@ from keras_pose.codecs import CODECS
 from keras_pose.data.pipeline import training_dataset
 from keras_pose.data.sources import PersonSource
 from keras_pose.drawing import draw_poses, side_by_side
-from keras_pose.images import read_image
+from keras_pose.images import read_labelled
 from keras_pose.metrics.evaluator import EvaluationResult
 from keras_pose.metrics.official import person_similarities
 from keras_pose.normalization import Normalization
@@ -109,7 +109,7 @@ def ranked_pictures(
 def _pair(measured, index, threshold):
     """Cuts a person out of the image, once with the labels, once with the prediction."""
     record, skeleton = measured.records[index], measured.skeleton
-    image = read_image(record.image_path, honour_exif=False)
+    image = read_labelled(record.image_path, record.image_hw)
     corner, far = _window(record, image.shape[:2])
     crop = np.ascontiguousarray(image[corner[1] : far[1], corner[0] : far[0]])
     labelled = _one_person(record.keypoints_xy - corner, record.visibility > 0, skeleton)

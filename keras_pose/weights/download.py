@@ -19,10 +19,9 @@ import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
-from keras_pose.files import check_writable, file_sha256
+from keras_pose.files import HOME_VARIABLE, cache_dir, check_writable, file_sha256
 from keras_pose.weights.catalog import CatalogEntry
 
-HOME_VARIABLE = "KERAS_POSE_HOME"
 MIRROR_VARIABLE = "KERAS_POSE_MIRROR"
 SCHEMES = ("http", "https")
 # The largest file of the catalogue takes 1.1 GB, with its optimizer in it.
@@ -38,11 +37,6 @@ class DownloadError(OSError):
 
 class HashError(ValueError):
     """A file is not the one that was published."""
-
-
-def cache_dir() -> Path:
-    """Returns the folder of downloads and converted weights."""
-    return Path(os.environ.get(HOME_VARIABLE) or "~/.cache/keras_pose").expanduser()
 
 
 def download_path(entry: CatalogEntry) -> Path:

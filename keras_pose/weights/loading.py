@@ -7,11 +7,12 @@ from pathlib import Path
 
 from keras_pose.contract import read_contract, read_entry, save_keras_model
 from keras_pose.detector_contract import is_detector, read_detector_contract
+from keras_pose.files import cache_dir
 from keras_pose.models.checkpoint import fill_layers, read_layers
 from keras_pose.skeleton import SKELETONS
 from keras_pose.weights.carried import Carried, carried_by, carry, file_contract_of
 from keras_pose.weights.catalog import CHECKPOINT_ENDINGS, CatalogEntry, is_checkpoint
-from keras_pose.weights.download import cache_dir, fetch
+from keras_pose.weights.download import fetch
 from keras_pose.weights.importer import import_weights, read_checkpoint, save_weights
 from keras_pose.weights.input_size import POSITIONS, check_places, fit_positions
 from keras_pose.weights.layouts import (

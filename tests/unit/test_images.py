@@ -1,13 +1,22 @@
 """Pictures of every kind come out as 8-bit RGB, or as an error that names them."""
 
+import io
 import struct
+import sys
 import zlib
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from keras_pose.images import ImageError, picture_size, read_image, write_image
+from keras_pose.images import (
+    ImageError,
+    labels_are_upright,
+    picture_size,
+    read_image,
+    write_image,
+)
 
 ORIENTATION_TAG = 0x0112
 # Four quarters, all different, so that a turn or a mirror shows.
@@ -248,3 +257,40 @@ def test_damaged_exif_turns_nothing(tmp_path):
     Image.fromarray(QUARTERS).save(tmp_path / "a.png", exif=b"Exif\0\0MM\0*\0\0\0\xff")
     assert picture_size(tmp_path / "a.png").orientation == 1
     np.testing.assert_array_equal(read_image(tmp_path / "a.png"), QUARTERS)
+
+
+def test_heic_is_read_by_its_plugin_or_named(tmp_path, monkeypatch):
+    path = tmp_path / "a.heic"
+    path.write_bytes(struct.pack(">I4s4sI4s4s", 24, b"ftyp", b"heic", 0, b"mif1", b"heic"))
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    for given in (path, io.BytesIO(path.read_bytes())):
+        with pytest.raises(ImageError, match=r"is HEIC.*keras-pose\[heic\]"):
+            read_image(given)
+        with pytest.raises(ImageError, match="is HEIC"):
+            picture_size(given)
+
+    opened = []
+    plugin = SimpleNamespace(register_heif_opener=lambda: opened.append(True))
+    monkeypatch.setitem(sys.modules, "pillow_heif", plugin)
+    with pytest.raises(ImageError, match="cannot be read"):  # there are no pixels in it
+        read_image(path)
+    assert opened
+
+
+@pytest.mark.parametrize(("image_hw", "is_upright"), [((48, 32), True), ((32, 48), False)])
+def test_the_labels_size_says_which_pixels_they_are_on(tmp_path, image_hw, is_upright):
+    exif = Image.Exif()
+    exif[ORIENTATION_TAG] = 6
+    Image.fromarray(QUARTERS).save(tmp_path / "a.jpg", exif=exif)
+    assert labels_are_upright(tmp_path / "a.jpg", image_hw) is is_upright
+    with pytest.raises(ValueError, match=r"a\.jpg is 48 x 32 and turned by EXIF 32 x 48"):
+        labels_are_upright(tmp_path / "a.jpg", (64, 96))
+
+
+def test_labels_of_a_picture_without_exif_are_on_its_pixels(tmp_path):
+    Image.fromarray(QUARTERS).save(tmp_path / "a.png")
+    assert not labels_are_upright(tmp_path / "a.png", (32, 48))
+    # Exchanged sides: the picture decides.
+    assert not labels_are_upright(tmp_path / "a.png", (48, 32))
+    with pytest.raises(ValueError, match=r"is 48 x 32 pixels .* made for 96 x 64"):
+        labels_are_upright(tmp_path / "a.png", (64, 96))

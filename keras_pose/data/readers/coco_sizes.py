@@ -31,7 +31,7 @@ def settle_sizes(
 ) -> CocoPeople:
     """Puts the sizes that labels are on in place of those that a file gets wrong.
 
-    - absent or 0: the stored picture's own;
+    - absent or 0: that of the upright picture, which labelling tools show;
     - width and height exchanged, and no EXIF that turns the picture: the picture's own;
     - the picture's times one factor: an error, or labels scaled to the picture.
 
@@ -53,7 +53,7 @@ def settle_sizes(
     for image, actual in _pictures(names, root, sizes):
         stated = tuple(sizes[image])
         if not all(stated):
-            sizes[image] = actual.stored_hw
+            sizes[image] = actual.upright_hw
             notes.add(_ABSENT, [_name(people, image)])
         elif stated[::-1] == actual.stored_hw:
             sizes[image] = actual.stored_hw
