@@ -14,7 +14,7 @@ from tqdm import tqdm
 from keras_pose.boxes import box_iou
 from keras_pose.data.records import Id
 from keras_pose.files import read_json
-from keras_pose.images import read_image
+from keras_pose.metrics.broken_images import BrokenImages
 from keras_pose.metrics.coco_ap import person_category_id
 from keras_pose.metrics.coco_truth import CocoTruth, run_silently
 from keras_pose.metrics.numbering import check_known_images
@@ -70,28 +70,46 @@ def evaluate_detector(
         is_scored: False where not everybody is labelled, and AP would be of no meaning.
 
     Raises:
-        ImageError: names an image that cannot be read.
-        ValueError: for annotations without a category "person".
+        ImageError: when no image at all can be read. (Some that cannot are left out, of
+            the annotations too, named in a warning and in `left_out`.)
+        ValueError: for annotations without a category "person", and an image that is not
+            of the size they give.
     """
     truth = annotations if isinstance(annotations, dict) else read_json(annotations)
     person = person_category_id(truth)
     found: list[dict[str, Any]] = []
     seconds = 0.0
-    pairs = zip(images, image_ids, strict=True)
+    broken, read_ids = BrokenImages(), []
+    triples = zip(images, image_ids, _sizes_labelled(image_ids, truth), strict=True)
     disable = None if progress else True
-    for path, image_id in tqdm(
-        pairs, "detecting", len(images), unit="image", disable=disable
+    for path, image_id, image_hw in tqdm(
+        triples, "detecting", len(images), unit="image", disable=disable
     ):
-        image = read_image(path, honour_exif=False)
+        image = broken.read(path, image_hw)
+        if image is None:
+            continue
+        read_ids.append(image_id)
         start = time.perf_counter()
         detections = detect(image)
         seconds += time.perf_counter() - start
         found += coco_results(detections, image_id, person)
+    broken.warn()
+    if not read_ids:
+        broken.fail(len(images))
+    image_ids = read_ids
     stats = box_stats(truth, found, image_ids) if is_scored else {}
     if is_scored:
         stats |= best_f1(truth, found, image_ids)
     num_people = _count_people(truth, person, set(image_ids))
-    return BoxEvaluation(stats, found, len(images), num_people, seconds)
+    return BoxEvaluation(stats, found, len(read_ids), num_people, seconds, broken.names)
+
+
+def _sizes_labelled(image_ids, truth) -> list[tuple[int, int] | None]:
+    """Returns (height, width) that the boxes of each image were made for, if it is said."""
+    entries = {entry["id"]: entry for entry in truth["images"]}
+    chosen = [entries.get(image_id, {}) for image_id in image_ids]
+    sizes = [(entry.get("height") or 0, entry.get("width") or 0) for entry in chosen]
+    return [size_hw if all(size_hw) else None for size_hw in sizes]
 
 
 def coco_results(

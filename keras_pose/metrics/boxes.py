@@ -123,6 +123,11 @@ def _check_entry(path, index, entry):
         )
 
 
+def _size_labelled(image) -> tuple[int, int] | None:
+    height, width = image.get("height") or 0, image.get("width") or 0
+    return (int(height), int(width)) if height and width else None
+
+
 def _record(index, entry, image, image_folder, num_keypoints) -> PersonRecord:
     box_xywh = np.asarray(entry["bbox"], np.float64)
     return PersonRecord(
@@ -133,6 +138,7 @@ def _record(index, entry, image, image_folder, num_keypoints) -> PersonRecord:
         keypoints_xy=np.zeros((num_keypoints, 2), np.float32),
         visibility=np.zeros(num_keypoints, np.uint8),
         area=float(box_xywh[2] * box_xywh[3]),
+        image_hw=_size_labelled(image),
         score=float(entry["score"]),
         track_id=entry.get("track_id"),
     )

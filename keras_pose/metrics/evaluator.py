@@ -19,7 +19,7 @@ from tqdm import tqdm
 from keras_pose.contract import Contract
 from keras_pose.data.records import Id, PersonRecord
 from keras_pose.files import read_json
-from keras_pose.images import read_image
+from keras_pose.metrics.broken_images import BrokenImages
 from keras_pose.metrics.coco_ap import person_category_id
 from keras_pose.metrics.official import (
     METRICS,
@@ -126,7 +126,8 @@ def evaluate(
         ValueError: when there are no records, or the model's keypoints are not
             those of the data set, or it has not what a metric needs; before anything
             is predicted.
-        ImageError: for a missing or truncated image, which it names.
+        ImageError: when no image at all can be read. (Some that cannot are left out, of
+            the ground truth too, named in a warning and in `left_out`.)
     """
     metrics = check_metrics(metrics)
     is_ranked = any(METRICS[name].is_ranked for name in metrics)
@@ -143,8 +144,12 @@ def evaluate(
     timed = _Timed(predict)
     started = time.perf_counter()
     ordered = _in_order(records)
-    batches = _predict_batches(timed, contract, ordered, flip_test, batch_size)
-    keypoints_xy, keypoint_scores = _collect(batches, len(ordered), progress)
+    broken = BrokenImages()
+    batches = _predict_batches(timed, contract, ordered, flip_test, batch_size, broken)
+    keypoints_xy, keypoint_scores = _collect(batches, len(ordered), progress, broken)
+    ordered = broken.without(ordered)
+    labelled = ordered if labelled is None else _in_order(broken.without(labelled))
+    image_ids = broken.remaining_ids(records, image_ids, values)
     total_seconds = time.perf_counter() - started
     keypoints_xy, keypoint_scores = keypoints_xy[:, columns], keypoint_scores[:, columns]
     areas = crop_areas(np.stack([record.box_xywh for record in ordered]), contract)
@@ -154,7 +159,7 @@ def evaluate(
     measured = Measured(
         skeleton=skeleton,
         records=ordered,
-        labelled=ordered if labelled is None else _in_order(labelled),
+        labelled=labelled,
         keypoints_xy=keypoints_xy,
         keypoint_scores=keypoint_scores,
         kept=kept,
@@ -174,11 +179,12 @@ def evaluate(
         metrics=metrics,
         nms=nms,
         measured=measured,
-        num_images=len({record.image_path for record in records}),
-        num_people=len(records),
+        num_images=len({record.image_path for record in ordered}),
+        num_people=len(ordered),
         flip_test=flip_test,
         predict_seconds=timed.seconds,
         total_seconds=total_seconds,
+        left_out=broken.names,
     )
 
 
@@ -258,20 +264,24 @@ class _Timed:
 
 
 def _predict_batches(
-    predict, contract, records, flip_test, batch_size
+    predict, contract, records, flip_test, batch_size, broken
 ) -> Iterator[_People]:
     """Predicts people in batches that reach across images; holds one batch at a time."""
-    for crops, to_image in _crop_batches(records, contract, batch_size):
+    for crops, to_image in _crop_batches(records, contract, batch_size, broken):
         outputs = predict_outputs(predict, crops, contract, flip_test)
         yield _People(*decode_people(outputs, to_image, contract))
 
 
-def _crop_batches(records: Iterable[PersonRecord], contract, batch_size):
+def _crop_batches(
+    records: Iterable[PersonRecord], contract, batch_size, broken: BrokenImages
+):
     """Yields (crops, to_image) of `batch_size` people each; the last may be smaller."""
     crops, matrices = [], []
-    for path, people in groupby(records, key=lambda record: record.image_path):
-        # Data sets are labelled on the stored pixels, whatever EXIF says.
-        image = read_image(path, honour_exif=False)
+    pictures = groupby(records, key=lambda r: (r.image_path, r.image_hw))
+    for (path, image_hw), people in pictures:
+        image = broken.read(path, image_hw)
+        if image is None:
+            continue
         boxes_xywh = np.stack([record.box_xywh for record in people])
         for crop, matrix in zip(*crop_people(image, boxes_xywh, contract), strict=True):
             crops.append(crop)
@@ -283,13 +293,16 @@ def _crop_batches(records: Iterable[PersonRecord], contract, batch_size):
         yield np.stack(crops), np.stack(matrices)
 
 
-def _collect(batches, num_people, progress) -> _People:
+def _collect(batches, num_people, progress, broken: BrokenImages) -> _People:
     done = []
     # None shows the bar on a terminal only, so that log files stay readable.
     with tqdm(total=num_people, unit="person", disable=None if progress else True) as bar:
         for batch in batches:
             done.append(batch)
             bar.update(len(batch.keypoints_xy))
+    broken.warn()
+    if not done:
+        broken.fail(len(broken.names))
     return _People(*(np.concatenate(parts) for parts in zip(*done, strict=True)))
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from keras_pose.boxes import letterbox
 from keras_pose.data.sources import PersonSource, synthetic_source
 from keras_pose.detector_contract import DetectorContract, ModelContract
-from keras_pose.images import read_image
+from keras_pose.images import PICTURE_SUFFIXES, ImageError, read_image
 from keras_pose.topdown import crop_people
 
 NUM_CHECK_CROPS = 4
@@ -24,7 +24,6 @@ CHOICES = ("spread", "random")
 FEW_CROPS = 50
 # Candidates that are looked at for each crop that is wanted: each costs a picture to read.
 CANDIDATES_PER_CROP = 4
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
 
 
 def calibration_crops(
@@ -45,10 +44,12 @@ def calibration_crops(
             takes anyone.
 
     Returns:
-        (N, H, W, 3) uint8 RGB.
+        (N, H, W, 3) uint8 RGB. People whose picture cannot be read are passed over, with
+        a warning that counts and names such pictures.
 
     Raises:
         ValueError: for a count below 1, a source without people, or another choice.
+        images.ImageError: when no picture can be read.
     """
     if count < 1 or not len(source):
         raise ValueError(
@@ -59,9 +60,8 @@ def calibration_crops(
         raise ValueError(f"choice must be one of {CHOICES}, got {choice!r}.")
     indices = np.random.default_rng(seed).permutation(len(source))
     if choice == "random":
-        return _cut(source, contract, indices[:count])
-    candidates = indices[: count * CANDIDATES_PER_CROP]
-    crops = _cut(source, contract, candidates)
+        return _cut(source, contract, indices, count)[0]
+    crops, candidates = _cut(source, contract, indices, count * CANDIDATES_PER_CROP)
     features = np.hstack([pose_features(source, candidates), light_features(crops)])
     return crops[farthest_points(features, count)]
 
@@ -82,18 +82,26 @@ def folder_crops(folder, contract: ModelContract, count: int, seed: int = 0):
     Raises:
         FileNotFoundError: if there is no such folder.
         ValueError: if there is no picture in it, or one of another size.
-        images.ImageError: if one cannot be read.
+        images.ImageError: if no picture can be read. (Some that cannot are left out, with
+            a warning.)
     """
     folder = Path(folder)
     if not folder.is_dir():
         raise FileNotFoundError(f"Calibration folder {folder} does not exist.")
-    paths = sorted(p for p in folder.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES)
+    paths = sorted(p for p in folder.iterdir() if p.suffix.lower() in PICTURE_SUFFIXES)
     if not paths:
         raise ValueError(
-            f"Calibration folder {folder} must hold pictures, {', '.join(IMAGE_SUFFIXES)}; "
+            f"Calibration folder {folder} must hold pictures (.jpg, .png, ...); "
             f"got {len(list(folder.iterdir()))} entries, none of them one."
         )
-    crops = np.stack([_read_crop(path, contract.input_hw) for path in paths])
+    read, broken = [], []
+    for path in paths:
+        try:
+            read.append(_read_crop(path, contract.input_hw))
+        except ImageError as error:
+            broken.append(error)
+    _warn_of_broken(broken, is_anything_left=bool(read))
+    crops = np.stack(read)
     if len(crops) <= count:
         return crops
     order = np.random.default_rng(seed).permutation(len(crops))
@@ -186,8 +194,36 @@ def _read_crop(path: Path, input_hw):
     return image
 
 
-def _cut(source: PersonSource, contract: ModelContract, indices):
-    return np.concatenate([_crop(source.load(int(index)), contract) for index in indices])
+def _cut(source: PersonSource, contract: ModelContract, indices, count: int):
+    """Cuts the first `count` of some people whose pictures can be read.
+
+    Returns:
+        (N, H, W, 3) uint8 crops, and the (N,) indices they are of.
+    """
+    crops: list[np.ndarray] = []
+    used = []
+    broken: dict[int, ImageError] = {}  # by the number of the picture
+    for index in indices:
+        if len(crops) == count:
+            break
+        try:
+            crops.append(_crop(source.load(int(index)), contract))
+            used.append(index)
+        except ImageError as error:
+            broken[int(source.image_index[index])] = error
+    _warn_of_broken(list(broken.values()), is_anything_left=bool(crops))
+    return np.concatenate(crops), np.array(used)
+
+
+def _warn_of_broken(errors: list[ImageError], is_anything_left: bool) -> None:
+    if not errors:
+        return
+    if not is_anything_left:
+        raise ImageError(f"No picture to calibrate on can be read. {errors[0]}")
+    warnings.warn(
+        f"Calibration goes without {len(errors)} pictures that cannot be read: {errors[0]}",
+        stacklevel=3,
+    )
 
 
 def _crop(sample, contract: ModelContract):

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from keras_pose.images import ImageError
 from keras_pose.metrics.box_ap import (
     BOX_STATS,
     best_f1,
@@ -126,3 +127,51 @@ def test_the_best_threshold_by_hand():
     assert best == {"F1": pytest.approx(2 / 3), "F1_score": 0.7}
     assert best_f1(truth, found[3:4], [1]) == {"F1": 0.0, "F1_score": 1.0}
     assert best_f1(truth, [], [1]) == {"F1": 0.0, "F1_score": 1.0}
+
+
+def test_boxes_are_measured_on_the_images_that_can_be_read(tmp_path):
+    truth = _truth({i: [[10, 10, 50, 50]] for i in range(3)})
+    paths = [tmp_path / f"{i}.png" for i in range(3)]
+    for path in paths[:2]:
+        Image.new("RGB", (80, 80)).save(path)
+    paths[1].write_bytes(paths[1].read_bytes()[:50])
+
+    def detect(image):
+        return _found([[10, 10, 60, 60]], [0.9])
+
+    with pytest.warns(UserWarning, match=r"2 images could not be read.*1\.png"):
+        result = evaluate_detector(detect, paths, [0, 1, 2], truth, progress=False)
+    assert result.stats["AP"] == pytest.approx(1)
+    assert (result.num_images, result.num_people) == (1, 1)
+    assert result.left_out == ("1.png", "2.png")
+
+    with (
+        pytest.warns(UserWarning, match="1 images could not be read"),
+        pytest.raises(ImageError, match="None of the 1 images"),
+    ):
+        evaluate_detector(detect, paths[1:2], [1], truth, progress=False)
+
+
+@pytest.mark.parametrize(
+    ("size_wh", "seen_hw"), [((80, 60), (60, 80)), ((60, 80), (80, 60))]
+)
+def test_the_size_in_the_file_says_which_pixels_the_boxes_are_on(
+    tmp_path, size_wh, seen_hw
+):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.new("RGB", (80, 60)).save(tmp_path / "a.jpg", exif=exif)
+    truth = _truth({1: [[10, 10, 20, 20]]})
+    truth["images"][0] |= {"width": size_wh[0], "height": size_wh[1]}
+    seen = []
+
+    def detect(image):
+        seen.append(image.shape[:2])
+        return _found([[10, 10, 30, 30]], [0.9])
+
+    evaluate_detector(detect, [tmp_path / "a.jpg"], [1], truth, progress=False)
+    assert seen == [seen_hw]
+
+    truth["images"][0] |= {"width": 160, "height": 120}
+    with pytest.raises(ValueError, match=r"a\.jpg is 80 x 60 and turned by EXIF 60 x 80"):
+        evaluate_detector(detect, [tmp_path / "a.jpg"], [1], truth, progress=False)

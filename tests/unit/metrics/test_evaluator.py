@@ -222,13 +222,59 @@ def test_nobody_to_evaluate_on_is_an_error():
         evaluate(must_not_run, CONTRACT, [], {})
 
 
-def test_a_truncated_image_is_named(tmp_path):
-    records = make_records(tmp_path)
-    path = records[-1].image_path
-    path.write_bytes(path.read_bytes()[:2000])
+class PixelOracle(Oracle):
+    """Predicts the label of whom a crop shows, by the grey level of their image."""
 
-    with pytest.raises(ImageError, match=path.name):
-        evaluate(Oracle(records), CONTRACT, records, make_truth(records), progress=False)
+    def __call__(self, crops):
+        levels = crops[:, 40, 40, 0]
+        return np.stack([self._heatmaps[level] for level in levels])
+
+
+def test_figures_stand_on_the_images_that_can_be_read(tmp_path):
+    records = make_records(tmp_path, num_images=4, people_per_image=1)
+    for i, record in enumerate(records):
+        Image.new("RGB", (300, 200), (i, i, i)).save(record.image_path)
+    truth = make_truth(records)
+    cut = records[1].image_path
+    cut.write_bytes(cut.read_bytes()[:60])
+    records[3].image_path.unlink()
+
+    with pytest.warns(UserWarning, match=r"2 images could not be read.*1\.png"):
+        result = evaluate(PixelOracle(records), CONTRACT, records, truth, progress=False)
+
+    assert result.stats["AP"] == pytest.approx(1)
+    assert (result.num_images, result.num_people) == (2, 2)
+    assert result.left_out == ("1.png", "3.png")
+    assert [entry["image_id"] for entry in result.detections] == [0, 2]
+
+
+def test_no_readable_image_at_all_is_an_error(tmp_path):
+    records = make_records(tmp_path, num_images=1)
+    records[0].image_path.unlink()
+    with (
+        pytest.warns(UserWarning, match="1 images could not be read"),
+        pytest.raises(ImageError, match=r"None of the 1 images .*0\.png does not exist"),
+    ):
+        evaluate(must_not_run, CONTRACT, records, make_truth(records), progress=False)
+
+
+def test_people_are_cut_out_of_the_pixels_that_their_labels_are_on(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 3
+    (stored,) = make_records(tmp_path, num_images=1, people_per_image=1)
+    half = np.zeros((200, 300, 3), np.uint8)
+    half[:, :150] = 200
+    Image.fromarray(half).save(stored.image_path, exif=exif)
+    turned = dataclasses.replace(stored, image_hw=(200, 300))
+    seen = []
+
+    def look(crops):
+        seen.append(crops.mean() > 100)
+        return np.zeros((len(crops), 32, 24, 17), np.float32)
+
+    for record in (stored, turned):
+        evaluate(look, CONTRACT, [record], make_truth([stored]), progress=False)
+    assert seen == [True, False]  # the box is on the left, which is lit as it is stored
 
 
 def test_keypoint_scores_that_are_no_numbers_do_not_count():

@@ -3,7 +3,7 @@ import pytest
 from exported_files import INPUT_HW, SKELETON
 from PIL import Image
 
-from keras_pose.data.sources import PersonSample, synthetic_source
+from keras_pose.data.sources import PersonSample, PersonSource, synthetic_source
 from keras_pose.exporting.quantization.calibration import (
     calibration_crops,
     farthest_points,
@@ -11,6 +11,8 @@ from keras_pose.exporting.quantization.calibration import (
     light_features,
     warn_if_few,
 )
+from keras_pose.images import ImageError
+from keras_pose.skeleton import COCO_17
 from keras_pose.topdown import crop_people
 
 
@@ -120,3 +122,32 @@ def test_folders_that_cannot_calibrate_are_refused(exported, tmp_path):
 def test_few_crops_are_warned_of():
     with pytest.warns(UserWarning, match="Calibrating on 7 crops only: below 50"):
         warn_if_few(7)
+
+
+@pytest.mark.parametrize("choice", ["random", "spread"])
+def test_calibration_goes_without_pictures_that_cannot_be_read(exported, tmp_path, choice):
+    write_pictures(tmp_path, 4, input_hw=(50, 50))
+    (tmp_path / "1.png").write_bytes(b"no picture")
+    source = PersonSource(
+        COCO_17,
+        [tmp_path / f"{i}.png" for i in range(4)],
+        np.repeat(np.arange(4, dtype=np.int32), 2),
+        np.tile(np.float32([5, 5, 40, 40]), (8, 1)),
+        np.full((8, 17, 2), 20, np.float32),
+        np.full((8, 17), 2, np.int32),
+    )
+    with pytest.warns(UserWarning, match=r"without 1 pictures .*1\.png cannot be read"):
+        crops = calibration_crops(source, exported.contract, 6, choice=choice)
+    assert sorted(crops[:, 16, 12, 0].tolist()) == [0, 0, 50, 50, 75, 75]
+
+    for i in range(4):
+        (tmp_path / f"{i}.png").unlink()
+    with pytest.raises(ImageError, match="No picture to calibrate on"):
+        calibration_crops(source, exported.contract, 6, choice=choice)
+
+
+def test_a_folder_of_crops_goes_without_broken_ones(exported, tmp_path):
+    write_pictures(tmp_path, 2)
+    (tmp_path / "cut.webp").write_bytes(b"RIFF")
+    with pytest.warns(UserWarning, match=r"without 1 pictures .*cut\.webp"):
+        assert len(folder_crops(tmp_path, exported.contract, count=5)) == 2
