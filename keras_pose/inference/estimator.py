@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import functools
+import threading
 from pathlib import Path
 
 import numpy as np
 
 from keras_pose.drawing import draw_heatmaps
+from keras_pose.images import as_image
 from keras_pose.inference.detectors import (
     MAX_SIDE,
     MIN_SIDE,
@@ -48,6 +50,8 @@ class PoseEstimator:
         estimator = PoseEstimator("pose_model.tflite", detector="detector.tflite")
         estimator = PoseEstimator("pose_model.tflite", detector="whole image")
         estimator = PoseEstimator("hrnet_w32", weights="coco")
+
+    Any number of threads may call one estimator.
 
     Attributes:
         pose_model: the model, with its contract.
@@ -101,36 +105,50 @@ class PoseEstimator:
         self.box_threshold = BOX_THRESHOLD if box_threshold is None else box_threshold
         self.nms_threshold = nms_threshold
         self._open_detector = functools.partial(open_detector, detector, num_threads)
+        self._opening = threading.Lock()
+        self._detector: Detect | DetectionFile | None = None
+        self._is_open = False
         if detector is not None:
             _ = self.detector  # what is wrong with it is said now
 
-    @functools.cached_property
+    @property
     def detector(self) -> Detect | DetectionFile | None:
         """What finds people, see `inference.detectors`; None: the image is one person."""
-        return self._open_detector()
+        with self._opening:  # by the first of many threads, once
+            if not self._is_open:
+                self.detector = self._open_detector()
+        return self._detector
+
+    @detector.setter
+    def detector(self, detector: Detect | DetectionFile | None) -> None:
+        self._detector, self._is_open = detector, True
 
     @property
     def skeleton(self) -> Skeleton:
         """Names and limbs of the keypoints."""
         return self.pose_model.contract.skeleton
 
-    def __call__(self, image: np.ndarray, boxes_xyxy=None, image_id=None) -> Poses:
+    def __call__(self, image, boxes_xyxy=None, image_id=None) -> Poses:
         """Estimates the poses in one image.
 
         Args:
-            image: (H, W, 3) uint8 RGB.
+            image: (H, W, 3) uint8 RGB, a path, or whatever else `images.as_image` takes.
             boxes_xyxy: (N, 4) person boxes, image pixels, each of which gets its pose; by
                 default those that the detector finds, without doubles.
-            image_id: what a file of detections calls the image.
+            image_id: what a file of detections calls the image; by default its path, if
+                it is one.
 
         Returns:
             The people, in the order of their boxes.
 
         Raises:
-            ValueError: for an image of another shape or type, and for boxes that
-                are empty or outside the image. (Of a detector's boxes such are left out.)
+            ValueError: for what is no image, and for boxes that are empty or outside the
+                image. (Of a detector's boxes such are left out.)
+            images.ImageError: for a file that cannot be read.
         """
-        check_image(image)
+        if image_id is None and isinstance(image, str | Path):
+            image_id = image
+        image = as_image(image)
         if boxes_xyxy is not None:
             boxes = _checked_boxes(boxes_xyxy, image.shape[:2])
             return self.estimate(image, boxes)
@@ -185,6 +203,7 @@ class PoseEstimator:
         Raises:
             ValueError: for a model without heatmaps, one per keypoint.
         """
+        image = as_image(image)
         codec = self.pose_model.contract.codec
         shape = codec.output_shape(self.skeleton.num_keypoints)
         if not hasattr(codec, "pixel_xy") or shape[2:] != (self.skeleton.num_keypoints,):
@@ -227,15 +246,6 @@ def whole_image_box(image) -> np.ndarray:
     """Returns (1, 4): the box from the first pixel's centre to the last one's."""
     height, width = image.shape[:2]
     return np.array([[0.0, 0.0, max(1, width - 1), max(1, height - 1)]])
-
-
-def check_image(image) -> None:
-    """Raises ValueError for what is not an (H, W, 3) uint8 image with pixels."""
-    if image.ndim != 3 or image.shape[-1] != 3 or image.dtype != np.uint8 or not image.size:
-        raise ValueError(
-            f"The estimator takes (H, W, 3) uint8 RGB images, got {image.shape} "
-            f"{image.dtype}."
-        )
 
 
 def _checked_boxes(boxes_xyxy, image_hw):

@@ -11,9 +11,10 @@ import time
 
 import numpy as np
 
+from keras_pose.images import as_image
 from keras_pose.inference.detectors import is_usable
 from keras_pose.inference.doubles import different_people
-from keras_pose.inference.estimator import PoseEstimator, check_image
+from keras_pose.inference.estimator import PoseEstimator
 from keras_pose.structures import Poses
 
 # How far a person's box reaches beyond their keypoints (left, top, right, bottom), as
@@ -106,7 +107,7 @@ class RegionFollower:
 
     def __call__(self, image: np.ndarray, image_id=None) -> Poses:
         """Estimates the people of the next frame; arguments as for `PoseEstimator`."""
-        check_image(image)
+        image = as_image(image)
         # Regions of one picture say nothing of one with another size.
         has_changed, self._image_hw = image.shape[:2] != self._image_hw, image.shape[:2]
         if self._is_doubtful or has_changed or self._age >= self._detect_every:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,8 @@ from keras_pose.runtime.backend import import_runtime, resolve_num_threads
 
 class LiteRTBackend:
     """A `.tflite` file; see `Backend`.
+
+    An interpreter keeps input and output in itself, so threads take turns.
 
     Attributes:
         signatures: signature name -> {"inputs": names, "outputs": names}.
@@ -36,6 +39,7 @@ class LiteRTBackend:
                 f"version of LiteRT has not: {error}"
             ) from error
         self._interpreter = interpreter
+        self._turn = threading.Lock()
         self.signatures = interpreter.get_signature_list()
         inputs = self._named_details("input")
         self._outputs = self._named_details("output")
@@ -49,15 +53,18 @@ class LiteRTBackend:
         return self.run_all(images)[self.output.name]
 
     def run_all(self, images: np.ndarray) -> dict[str, np.ndarray]:
-        self._interpreter.set_tensor(self._input_index, images)
-        try:
-            self._interpreter.invoke()
-        except RuntimeError as error:
-            raise ValueError(f"{self._path} cannot be run by LiteRT: {error}") from error
-        return {
-            name: self._interpreter.get_tensor(details["index"])
-            for name, details in self._outputs.items()
-        }
+        with self._turn:
+            self._interpreter.set_tensor(self._input_index, images)
+            try:
+                self._interpreter.invoke()
+            except RuntimeError as error:
+                raise ValueError(
+                    f"{self._path} cannot be run by LiteRT: {error}"
+                ) from error
+            return {
+                name: self._interpreter.get_tensor(details["index"])
+                for name, details in self._outputs.items()
+            }
 
     def _named_details(self, side):
         """Returns tensors by their names in the signature; without one, in the graph."""

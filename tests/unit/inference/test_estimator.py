@@ -1,14 +1,19 @@
+import io
 import subprocess
 import sys
 import textwrap
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from light_model import light_at, make_model
+from PIL import Image
 
 from keras_pose.codecs import CODECS
+from keras_pose.images import ImageError
 from keras_pose.inference import PoseEstimator
 from keras_pose.inference.detectors import WHOLE_IMAGE
 from keras_pose.structures import Detections
@@ -58,9 +63,98 @@ def test_bad_boxes_are_refused(boxes, message):
         PoseEstimator(make_model())(light_at(0, 0), boxes)
 
 
-def test_bad_images_are_refused():
-    with pytest.raises(ValueError, match=r"got \(300, 400\) uint8"):
-        PoseEstimator(make_model())(light_at(0, 0)[..., 0])
+def _turned(image):
+    """The image as a phone stores it that was held upright."""
+    stored = Image.fromarray(np.rot90(image))
+    exif = stored.getexif()
+    exif[0x0112] = 6
+    buffer = io.BytesIO()
+    stored.save(buffer, "PNG", exif=exif)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize(
+    "give",
+    [
+        pytest.param(lambda image: image[..., 0], id="grey"),
+        pytest.param(lambda image: image[..., :1], id="grey_with_a_channel"),
+        pytest.param(lambda image: np.dstack([image, 0 * image[..., 0] + 255]), id="rgba"),
+        pytest.param(lambda image: image / 255, id="fractions"),
+        pytest.param(lambda image: (image / 255).astype(np.float32), id="float32"),
+        pytest.param(lambda image: image.astype(np.float32), id="whole_numbers"),
+        pytest.param(lambda image: image.tolist(), id="list"),
+        pytest.param(Image.fromarray, id="pillow"),
+        pytest.param(lambda image: Image.fromarray(image).convert("L"), id="pillow_grey"),
+        pytest.param(
+            lambda image: Image.open(io.BytesIO(_turned(image))), id="pillow_exif"
+        ),
+        pytest.param(_turned, id="bytes"),
+        pytest.param(lambda image: io.BytesIO(_turned(image)), id="open_file"),
+    ],
+)
+def test_an_image_may_be_given_in_any_clear_form(give):
+    image, estimator = light_at(123, 150), PoseEstimator(make_model(), WHOLE_IMAGE)
+    expected = estimator(image)
+    poses = estimator(give(image))
+    np.testing.assert_array_equal(poses.keypoints_xy, expected.keypoints_xy)
+    np.testing.assert_array_equal(poses.keypoint_scores, expected.keypoint_scores)
+
+
+@pytest.mark.parametrize("kind", [str, Path])
+def test_a_path_is_read_and_names_the_image_in_a_file_of_detections(tmp_path, kind):
+    path = tmp_path / "7.png"
+    path.write_bytes(_turned(light_at(123, 150)))
+    boxes = tmp_path / "boxes.json"
+    boxes.write_text('[{"image_id": 7, "bbox": [60, 40, 120, 220], "score": 0.9}]')
+    poses = PoseEstimator(make_model(), boxes)(kind(path))
+    np.testing.assert_array_equal(poses.boxes_xyxy, [[60, 40, 180, 260]])
+    with pytest.raises(ImageError, match=r"gone\.png does not exist"):
+        PoseEstimator(make_model(), boxes)(kind(tmp_path / "gone.png"))
+
+
+@pytest.mark.parametrize(
+    ("image", "message"),
+    [
+        (None, r"cv2\.imread returns that"),
+        (
+            np.zeros((2, 30, 40, 3), np.uint8),
+            r"got \(2, 30, 40, 3\) .*one image of a batch",
+        ),
+        (np.zeros((3, 30, 40), np.uint8), r"np\.transpose\(image, \(1, 2, 0\)\)"),
+        (np.zeros((30, 40, 5), np.uint8), r"got \(30, 40, 5\) uint8"),
+        (np.zeros((0, 40, 3), np.uint8), r"got \(0, 40, 3\)"),
+        (np.full((30, 40, 3), -1.5), r"float64 from -1\.5 to -1\.5. Undo a normalisation"),
+        (np.full((30, 40, 3), 1.01), "from 1.01 to 1.01"),
+        (np.full((30, 40, 3), 300), "int64 from 300 to 300"),
+        (np.full((30, 40), 9, np.uint16), r"uint16 .*257.*for 16 bits"),
+        (np.full((30, 40, 3), np.nan), "from nan"),
+        (np.full((30, 40, 3), "a"), "Pixels are numbers"),
+        (7, r"got \(\)"),
+    ],
+)
+def test_other_images_are_refused_with_what_to_do(image, message):
+    with pytest.raises(ValueError, match=message):
+        PoseEstimator(make_model(), WHOLE_IMAGE)(image)
+
+
+def test_eight_threads_get_the_answers_to_their_own_pictures():
+    estimator = PoseEstimator(num_threads=1)
+    rng = np.random.default_rng(seed=0)
+    images = [rng.integers(0, 255, (60 + i, 48, 3), np.uint8) for i in range(8)]
+    boxes = [[4, 4, 40, 56]]
+    alone = [estimator(image, boxes).keypoints_xy for image in images]
+    together = threading.Barrier(8)
+
+    def ask(i):
+        together.wait()
+        # The detector too, which is opened by whoever is first.
+        estimator.find_people(images[i])
+        return [estimator(images[i], boxes).keypoints_xy for _ in range(4)]
+
+    with ThreadPoolExecutor(8) as pool:
+        for i, answers in enumerate(pool.map(ask, range(8))):
+            for answer in answers:
+                np.testing.assert_array_equal(answer, alone[i])
 
 
 def test_a_detectors_people_are_estimated_and_rated_by_their_boxes_too():
