@@ -8,6 +8,7 @@
     python -m keras_pose clip.mp4 --detector person.tflite --output out.mp4 --json out.json
     python -m keras_pose "frames/*.png" --output out.mp4    # or a folder: a video of them
     python -m keras_pose 0 --output out.mp4                 # camera 0, until Ctrl-C
+    python -m keras_pose rtsp://192.168.0.9/stream          # or http://: until Ctrl-C
 
 People are found, and their keypoints, by the models that come with the package unless
 --detector and --weights name others. People of a video keep their numbers.
@@ -37,8 +38,9 @@ def parse_args(argv=None):
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    add("inputs", nargs="+", type=Path, metavar="INPUT",
-        help="photo, video, folder, pattern in quotes, or number of a camera")  # fmt: skip
+    add("inputs", nargs="+", type=named_input, metavar="INPUT",
+        help="photo, video, folder, pattern in quotes, number of a camera, address of a "
+        "stream")  # fmt: skip
     add("--output", type=Path, metavar="PATH",
         help="image, video or folder (default: INPUT_pose.png or .mp4, here)")  # fmt: skip
     which = parser.add_mutually_exclusive_group().add_argument
@@ -104,6 +106,13 @@ def list_networks(args):
     print(as_markdown(rows) if args.markdown else as_text(rows))
 
 
+def named_input(text):
+    """Returns a path, or the address of a stream as it is."""
+    from keras_pose.inference.sources import is_stream
+
+    return text if is_stream(text) else Path(text)
+
+
 def box(text):
     """Reads X,Y,W,H into (x1, y1, x2, y2)."""
     try:
@@ -128,10 +137,14 @@ def is_video(inputs, output):
     moving = [
         path
         for path in inputs
-        if path.suffix.lower() in VIDEO_SUFFIXES or is_camera(str(path))
+        if isinstance(path, str)
+        or path.suffix.lower() in VIDEO_SUFFIXES
+        or is_camera(str(path))
     ]
     if moving and len(inputs) > 1:
         raise ValueError(f"One video at a time: {moving[0]} came with other inputs.")
+    if len(inputs) == 1 and not moving and shows_animation(inputs[0], output):
+        return True
     wants_video = output is not None and output.suffix.lower() in VIDEO_SUFFIXES
     if wants_video and len(inputs) > 1:
         raise ValueError(
@@ -141,11 +154,21 @@ def is_video(inputs, output):
     return bool(moving) or (wants_video and not is_single_photo(inputs[0]))
 
 
+def shows_animation(path, output):
+    """Tells whether an animated picture is to become a video, as it is unless a picture
+    is asked for.
+    """
+    from keras_pose.images import PICTURE_SUFFIXES, is_animated
+
+    wants_picture = output is not None and output.suffix.lower() in PICTURE_SUFFIXES
+    return is_single_photo(path) and not wants_picture and is_animated(path)
+
+
 def is_single_photo(path):
     """Tells whether a path is an image file, which cannot become a video."""
-    from PIL import Image
+    from keras_pose.images import PICTURE_SUFFIXES
 
-    return path.is_file() and path.suffix.lower() in Image.registered_extensions()
+    return path.is_file() and path.suffix.lower() in PICTURE_SUFFIXES
 
 
 def find_photos(paths):
@@ -172,22 +195,42 @@ def find_photos(paths):
 def output_paths(photos, output):
     """Returns where each drawn photo goes; `output` is a folder unless it has a suffix.
 
+    Of photos a.jpg and a.png, the drawings are a_jpg_pose.png and a_png_pose.png; those
+    of photos that share even that, from different folders, are numbered.
+
     Raises:
-        ValueError: when two photos would go to one file, or a photo onto itself.
+        ValueError: when many photos would go to one file, or a photo onto itself.
     """
     if output is not None and output.suffix and not output.is_dir():
         paths = [output] * len(photos)
+        if len(photos) > 1:
+            raise ValueError(
+                f"{len(photos)} photos cannot all go to {output}: give a folder as "
+                "--output."
+            )
     else:
-        paths = [(output or Path()) / f"{photo.stem}_pose.png" for photo in photos]
-    if len(set(paths)) < len(photos):
-        raise ValueError(
-            f"{len(photos)} photos cannot all go to {paths[0]}: give a folder as --output, "
-            "and photos of different names."
-        )
+        paths = [(output or Path()) / f"{name}_pose.png" for name in drawing_names(photos)]
     for photo, path in zip(photos, paths, strict=True):
         if path.resolve() == photo.resolve():
             raise ValueError(f"The drawing would replace the photo {photo} itself.")
     return paths
+
+
+def drawing_names(photos):
+    """Returns a name of its own for each photo: its stem, where no other has that."""
+    stems = [photo.stem for photo in photos]
+    names = [
+        stem if stems.count(stem) == 1 else f"{stem}_{photo.suffix[1:]}"
+        for stem, photo in zip(stems, photos, strict=True)
+    ]
+    taken: set[str] = set()
+    for i, name in enumerate(names):
+        number = 1
+        while names[i] in taken:
+            number += 1
+            names[i] = f"{name}_{number}"
+        taken.add(names[i])
+    return names
 
 
 def open_estimator(args, num_threads=None):
@@ -299,7 +342,7 @@ def draw_video(args):
     name = args.inputs[0]
     output = args.output or Path(f"{video_stem(name)}_pose.mp4")
     check_video_name(output)
-    if output.resolve() == name.resolve():
+    if isinstance(name, Path) and output.resolve() == name.resolve():
         raise ValueError(f"The drawing would replace the video {name} itself.")
     settings = VideoSettings(
         detect_every=args.detect_every,
@@ -322,13 +365,17 @@ def draw_video(args):
 
 def video_stem(name):
     """Returns a file name's beginning for what is a file, a folder, or a camera."""
+    if isinstance(name, str):
+        return "stream"
     return (
         f"camera_{name}" if str(name).isdecimal() else name.stem.strip("*?[]") or "frames"
     )
 
 
 def draw_photos(args):
+    """Draws photos; returns an error if some, but not a single one, cannot be read."""
     from keras_pose.files import check_writable, write_json
+    from keras_pose.images import ImageError
 
     photos = find_photos(args.inputs)
     if args.boxes and len(photos) > 1:
@@ -337,13 +384,24 @@ def draw_photos(args):
     for path in {*outputs, *filter(None, [args.json])}:
         check_writable(path.parent)
     estimator, beside = open_estimator(args), open_beside(args)
-    drawn = [
-        draw_photo(photo, output, estimator, args, beside)
-        for photo, output in zip(photos, outputs, strict=True)
-    ]
+    drawn, failed = [], []
+    for photo, output in zip(photos, outputs, strict=True):
+        try:
+            drawn.append(draw_photo(photo, output, estimator, args, beside))
+        except ImageError as error:
+            if len(photos) == 1:
+                raise
+            print(f"failed      {error}")
+            failed.append({"photo": str(photo), "error": str(error)})
     if args.json:
-        model = estimator.pose_model.contract.model
-        print(f"written     {write_json(args.json, {'model': model, 'photos': drawn})}")
+        values = {"model": estimator.pose_model.contract.model, "photos": drawn}
+        values |= {"failed": failed} if failed else {}
+        print(f"written     {write_json(args.json, values)}")
+    if failed:
+        return f"{len(failed)} of {len(photos)} photos could not be read: " + ", ".join(
+            entry["photo"] for entry in failed
+        )
+    return None
 
 
 @plain_errors()
@@ -358,7 +416,7 @@ def main(argv=None):
     # for TensorFlow.
     draw = draw_video if is_video(args.inputs, args.output) else draw_photos
     try:
-        draw(args)
+        return draw(args)
     except KeyboardInterrupt:
         sys.exit("stopped; what is not finished is not written")
 

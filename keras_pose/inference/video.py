@@ -206,16 +206,18 @@ def annotate(
 def _on_time(video: VideoWriter, source: FrameSource) -> Callable[[_Work], None]:
     """Returns what writes drawings so that the video lasts as long as what it shows."""
     num_written = 0
+    shown = None
 
     def write(work):
-        nonlocal num_written
-        # A camera's frames come when they come, and more slowly where networks are slow.
-        num_due = work.frame.index + 1
-        if source.is_live:
-            num_due = round(work.frame.seconds * source.fps) + 1
-        for _ in range(num_due - num_written):
+        nonlocal num_written, shown
+        # Frames come when they come: a camera's more slowly where networks are slow, those
+        # of a phone's video at a changing rate, and some of a damaged video not at all.
+        num_due = round(work.frame.seconds * source.fps) + 1
+        for _ in range(num_due - 1 - num_written):
+            video.write(work.drawing if shown is None else shown)
+        if num_due > num_written:
             video.write(work.drawing)
-        num_written = max(num_due, num_written)
+        shown, num_written = work.drawing, max(num_due, num_written)
 
     return write
 

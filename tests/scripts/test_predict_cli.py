@@ -325,3 +325,74 @@ def test_help_imports_nothing_heavy():
         "assert not {'tensorflow', 'keras', 'numpy', 'cv2'} & set(sys.modules)\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, cwd=ROOT)
+
+
+def test_one_bad_file_of_a_folder_is_named_and_the_others_are_drawn(tmp_path, capsys):
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for name in ("a.png", "a.jpg"):
+        Image.fromarray(np.full((120, 200, 3), 90, np.uint8)).save(folder / name)
+    (folder / "no_photo.jpg").write_bytes(b"no photo")
+    (folder / "notes.txt").touch()
+
+    ending = run(folder, "--output", tmp_path / "drawn", "--json", tmp_path / "poses.json")
+
+    # What `sys.exit` prints, and makes the exit code 1 of.
+    assert ending.startswith("1 of 3 photos could not be read: ")
+    assert ending.endswith("no_photo.jpg")
+    drawn = sorted(path.name for path in (tmp_path / "drawn").iterdir())
+    assert drawn == ["a_jpg_pose.png", "a_png_pose.png"]
+    values = json.loads((tmp_path / "poses.json").read_text())
+    assert [Path(entry["photo"]).name for entry in values["photos"]] == ["a.jpg", "a.png"]
+    (failed,) = values["failed"]
+    assert "no_photo.jpg cannot be read" in failed["error"]
+    assert "failed      Image" in capsys.readouterr().out
+
+
+def test_photos_of_one_name_from_many_folders_get_drawings_of_their_own(tmp_path):
+    photos = [tmp_path / folder / "a.png" for folder in ("one", "two", "three")]
+    for path in photos:
+        path.parent.mkdir()
+        Image.new("RGB", (50, 40)).save(path)
+
+    assert run(*photos, "--output", tmp_path / "drawn") is None
+
+    drawn = sorted(path.name for path in (tmp_path / "drawn").iterdir())
+    assert drawn == ["a_png_2_pose.png", "a_png_3_pose.png", "a_png_pose.png"]
+
+
+def test_heic_in_a_folder_is_named_where_its_plugin_is_not_installed(
+    photo, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    head = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic"
+    (tmp_path / "b.HEIC").write_bytes(head)
+    assert "b.HEIC" in run(tmp_path, "--output", tmp_path / "drawn")
+    assert "keras-pose[heic]" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("as_picture", [False, True])
+def test_an_animated_photo_becomes_a_video_unless_a_picture_is_asked_for(
+    tmp_path, as_picture
+):
+    frames = [Image.new("L", (48, 40), 60 * i) for i in range(3)]
+    path = tmp_path / "wave.gif"
+    frames[0].save(path, save_all=True, append_images=frames[1:], duration=80)
+    output = tmp_path / ("out.png" if as_picture else "out.mp4")
+
+    run(path, "--output", output, "--json", tmp_path / "poses.json")
+
+    values = json.loads((tmp_path / "poses.json").read_text())
+    if as_picture:
+        assert len(values["photos"]) == 1
+    else:
+        assert [frame["seconds"] for frame in values["frames"]] == [0, 0.08, 0.16]
+    assert output.stat().st_size
+
+
+def test_the_address_of_a_stream_stays_as_it_is():
+    address = "rtsp://camera.local:554//live"
+    (given,) = command.parse_args([address]).inputs
+    assert given == address
+    assert command.is_video([given], None)
+    assert command.video_stem(given) == "stream"

@@ -188,14 +188,18 @@ class FakeCapture:
     images: tuple = ()
     count, fps, is_open = 0.0, 30.0, True
 
-    def __init__(self, source):
+    def __init__(self, source, *options):
         self._left = list(self.images)
 
     def isOpened(self):  # noqa: N802
         return self.is_open
 
     def get(self, key):
-        return {cv2.CAP_PROP_FRAME_COUNT: self.count, cv2.CAP_PROP_FPS: self.fps}[key]
+        values = {cv2.CAP_PROP_FRAME_COUNT: self.count, cv2.CAP_PROP_FPS: self.fps}
+        return values.get(key, 0.0)
+
+    def grab(self):
+        return False
 
     def read(self):
         return (True, self._left.pop(0)) if self._left else (False, None)
