@@ -33,7 +33,7 @@ def parse_args(argv=None):
     add = parser.add_argument
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--weights", nargs="+", type=Path, metavar="FILE",
-        help=".keras, .tflite, .onnx; with --model .weights.h5 or: coco")  # fmt: skip
+        help=".keras, .tflite, .onnx; with --model .weights.h5, .pth or: coco")  # fmt: skip
     what.add_argument("--compare", nargs="+", type=Path, metavar="JSON",
         help="print files of numbers as one table, measuring nothing")  # fmt: skip
     add("--model", help="zoo name, for weights that do not say it")
@@ -313,6 +313,7 @@ def evaluate_file(model, weights, data, args, detector=None):
     from keras_pose.files import write_json
     from keras_pose.metrics import evaluate
     from keras_pose.metrics import protocol as stamp
+    from keras_pose.weights.file_kinds import split_table
 
     warm_up(model)
     whole, truth, people, found = data
@@ -339,9 +340,8 @@ def evaluate_file(model, weights, data, args, detector=None):
         find, settings = detector
         boxes = stamp.Boxes.of_detector(args.detector, args.box_threshold, settings)
     is_subset = args.limit is not None
-    protocol = stamp.build_protocol(
-        dataset, model.contract, weights, result, is_subset, boxes
-    )
+    file, _ = split_table(weights)
+    protocol = stamp.build_protocol(dataset, model.contract, file, result, is_subset, boxes)
     if found:  # also of images in which nobody was found
         protocol = dataclasses.replace(protocol, num_images=found.num_images)
     print(stamp.describe(result.stats, protocol))
@@ -365,7 +365,8 @@ def are_detectors(args):
     from keras_pose.detector_contract import is_detector
     from keras_pose.detector_description import is_description
     from keras_pose.runtime.loading import file_type
-    from keras_pose.weights.catalog import is_checkpoint, is_word
+    from keras_pose.weights.catalog import is_word
+    from keras_pose.weights.file_kinds import is_checkpoint
 
     def has_contract(path):
         is_official = is_word(str(path)) or is_checkpoint(path)
@@ -462,10 +463,14 @@ def measure(args):
     from keras_pose.files import check_writable
     from keras_pose.runtime import load_model
     from keras_pose.runtime.loading import file_type
+    from keras_pose.weights.file_kinds import is_checkpoint
 
     find_official(args)
-    for weights in args.weights:
-        file_type(weights)  # all of them, before the first takes its minutes
+    for weights in args.weights:  # all of them, before the first takes its minutes
+        if not is_checkpoint(weights):
+            file_type(weights)
+        elif args.model is None:
+            raise ValueError(f"{weights} holds nothing but weights: add --model NAME.")
         check_writable(metrics_path(weights, args).parent)
     detector = open_people_finder(args) if args.detector else None
     input_hw = args.input_hw and tuple(args.input_hw)

@@ -79,7 +79,8 @@ def load_keras(path, model=None, num_keypoints=None, input_hw=None):
 
 def _is_official(path) -> bool:
     """Tells words and reference checkpoints from files of our own."""
-    from keras_pose.weights.catalog import is_checkpoint, is_word
+    from keras_pose.weights.catalog import is_word
+    from keras_pose.weights.file_kinds import is_checkpoint
 
     return is_word(path) or is_checkpoint(path)
 

@@ -13,6 +13,7 @@ from keras_pose.skeleton.builtin import (
     POSETRACK_17,
     SKELETONS,
     default_skeleton,
+    plain_skeleton,
 )
 
 __all__ = [
@@ -29,4 +30,5 @@ __all__ = [
     "UNIFORM_SIGMA",
     "Skeleton",
     "default_skeleton",
+    "plain_skeleton",
 ]

@@ -394,5 +394,10 @@ def default_skeleton(num_keypoints: int) -> Skeleton:
     """
     if num_keypoints in _DEFAULTS:
         return _DEFAULTS[num_keypoints]
+    return plain_skeleton(num_keypoints)
+
+
+def plain_skeleton(num_keypoints: int) -> Skeleton:
+    """Returns numbered keypoints, for a network of which only their number is known."""
     names = tuple(f"keypoint_{i}" for i in range(num_keypoints))
     return Skeleton(name=f"plain_{num_keypoints}", names=names)

@@ -16,11 +16,10 @@ from typing import Any
 from keras_pose.codecs import CODECS
 from keras_pose.files import read_json
 from keras_pose.normalization import Normalization
+from keras_pose.weights.file_kinds import CHECKPOINT_ENDINGS
 from keras_pose.weights.network_files import NETWORK_ENDINGS
 from keras_pose.zoo import ZOO, get_spec
 
-# Files of other frameworks that are converted.
-CHECKPOINT_ENDINGS = (".pth", ".pth.tar", ".pt", ".npz", ".pdparams")
 CATALOG_PATH = Path(__file__).with_name("catalog.json")
 
 
@@ -126,11 +125,6 @@ def get_entry(model: str, weights: str) -> CatalogEntry:
         f"A file is told by its ending (.keras, .weights.h5, "
         f"{', '.join((*CHECKPOINT_ENDINGS, *NETWORK_ENDINGS))})."
     )
-
-
-def is_checkpoint(path) -> bool:
-    """Tells the file of another framework by its ending."""
-    return Path(path).name.endswith(CHECKPOINT_ENDINGS)
 
 
 def is_word(weights) -> bool:

@@ -11,6 +11,7 @@ from keras import layers
 from keras_pose.contract import save_keras_model
 from keras_pose.files import atomic_path
 from keras_pose.weights.carried import Carried, carry, file_contract_of
+from keras_pose.weights.file_kinds import TORCH, kind_of, split_table
 from keras_pose.weights.input_size import (
     PLACE_LAYERS,
     POSITIONS,
@@ -29,12 +30,12 @@ from keras_pose.weights.layouts import (
 from keras_pose.weights.network_files import is_network_file, read_network
 from keras_pose.weights.npz_reader import read_npz
 from keras_pose.weights.paddle_reader import read_pdparams
+from keras_pose.weights.safetensors_reader import read_safetensors
 from keras_pose.weights.structure import num_outputs, tensors_by_structure
 from keras_pose.weights.torch_reader import read_state_dict
 from keras_pose.zoo import ModelSpec, build_model, get_spec
 
 NUM_NAMES_SHOWN = 5
-_READERS = {".npz": read_npz, ".pdparams": read_pdparams}
 BATCH_NORM_TENSORS = ("weight", "bias", "running_mean", "running_var")
 
 
@@ -178,17 +179,34 @@ def check_output(output) -> Path:
 
 
 def read_checkpoint(source) -> dict[str, np.ndarray]:
-    """Reads the tensors of an `.npz`, `.pdparams` or, under any other ending, PyTorch file.
+    """Reads the tensors of a file of another framework; its content says which.
+
+    Args:
+        source: a PyTorch file (`.pth`, `.pt`, `.ckpt`, `.bin`), `.npz`, `.safetensors` or
+            `.pdparams`; "FILE#NAME" reads one of several dicts in a PyTorch file.
 
     Raises:
         FileNotFoundError: if there is no such file.
-        ValueError: if it cannot be read.
+        ValueError: if it cannot be read, or holds no tensors under names.
     """
-    source = Path(source)
-    if not source.is_file():
-        raise FileNotFoundError(f"Checkpoint {source} does not exist.")
-    read = _READERS.get(source.suffix, read_state_dict)
-    return read(source)
+    path, table = split_table(source)
+    kind = kind_of(path)
+    if path.suffix == ".pdparams":  # a pickle, too
+        return read_pdparams(path)
+    if table is not None and kind != TORCH:
+        raise ValueError(f"{path} is no PyTorch file, so there is no {table!r} in it.")
+    match kind:
+        case "NumPy":
+            return read_npz(path)
+        case "safetensors":
+            return read_safetensors(path)
+        case "Keras" | "Keras weights" | "TFLite":
+            raise ValueError(
+                f"{path} is a {kind} file under another name, and no checkpoint of another "
+                "framework: give it its own ending (.keras, .weights.h5, .tflite)."
+            )
+        case _:  # also what is damaged: the reader says what is wrong
+            return read_state_dict(path, table)
 
 
 def _num_keypoints(spec: ModelSpec, tensors, source) -> int:

@@ -1,14 +1,15 @@
 """How checkpoints name their tensors, and what their networks want to see.
 
 Our layers bear the names of the reference's modules (with dashes for dots), so of a name
-only wrappers have to go: `module.` of data-parallel training, `backbone.` and `head.` of
-mmpose.
+only wrappers have to go: `module.` of data-parallel training, `_orig_mod.` of
+`torch.compile`, `model.` of Lightning, `backbone.` and `head.` of mmpose. Tensors that
+training left beside the network's go, too, and a printed line names them.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,8 +21,19 @@ from keras_pose.zoo import ModelSpec, get_spec
 COUNTER = "num_batches_tracked"
 # Families of which there are no weights but ours, and their layer that predicts.
 OWN_FAMILIES = {"slim": "heatmaps", "deep_pose_alexnet": "fc8"}
-# Wrappers every name of a checkpoint may carry, the longest first.
-PARALLEL_PREFIXES = ("model.module.", "module.")
+# Wrappers that every name of a checkpoint may carry, in any number and order.
+WRAPPERS = ("module.", "model.", "net.", "network.", "ema_model.", "pose_model.")
+# A wrapper, too, but mmpose's layout goes by it.
+BACKBONE = "backbone."
+# Of `torch.compile`, which puts it before the names of whatever part it compiled.
+COMPILED = "_orig_mod."
+# Last parts of names: the counters of thop (FLOPs), and of averaged models.
+COUNTERS = ("total_ops", "total_params", "n_averaged")
+# Last parts of names: what pictures are normalised by, numbers for three channels or one.
+STATISTICS = ("mean", "std", "pixel_mean", "pixel_std", "img_mean", "img_std")
+# mmcv's moving averages: buffers named after the weights, with underscores for dots.
+AVERAGED = "ema_"
+NUM_NAMES_SHOWN = 3
 # Wrappers of some of the names; `keypoint_head.` is mmpose before 1.0.
 MMPOSE_PREFIXES = ("backbone.", "head.", "keypoint_head.")
 # Wrappers of Caffe's names in ports to PyTorch: one module for all layers, or one for each
@@ -155,29 +167,92 @@ def recognize(
 ) -> tuple[Layout, dict[str, np.ndarray]]:
     """Tells a checkpoint's layout by its names.
 
+    Wrappers that all names carry are taken off, one after the other. Moving averages of
+    mmcv, counters of thop and the numbers of a preprocessor are left out; printed lines
+    name them.
+
     Returns:
         The layout, and the tensors under the reference's names.
 
     Raises:
-        ValueError: if two names become the same.
+        ValueError: if two names become the same; names both.
     """
-    stripped = dict(tensors)
-    for prefix in PARALLEL_PREFIXES:
-        if stripped and all(name.startswith(prefix) for name in stripped):
-            stripped = {name.removeprefix(prefix): t for name, t in stripped.items()}
-    if VITAE_MARK in stripped:
-        stripped = _from_vitae(stripped)
-    layout = _layout(stripped)
+    names = _renamed(((n.replace(COMPILED, ""), n) for n in tensors), COMPILED)
+    names = _without_wrappers(_without_leftovers(names, tensors))
+    found = {name: tensors[origin] for name, origin in names.items()}
+    if VITAE_MARK in found:
+        found = _from_vitae(found)
+    layout = _layout(found)
     if layout is PADDLE:
-        stripped = _from_paddle(stripped)
-    renamed = {layout.strip(name): tensor for name, tensor in stripped.items()}
-    if layout is MMPOSE:
-        renamed = _without_sequence(renamed)
-    if len(renamed) < len(stripped):
-        raise ValueError(
-            f"Two tensors have the same name once {layout.prefixes} are cut off."
-        )
-    return layout, renamed
+        found = _from_paddle(found)
+    names = _renamed(((layout.strip(n), n) for n in found), ", ".join(layout.prefixes))
+    found = {name: found[origin] for name, origin in names.items()}
+    return layout, _without_sequence(found) if layout is MMPOSE else found
+
+
+def _renamed(pairs: Iterable[tuple[str, str]], cut_off: str) -> dict[str, str]:
+    """Returns new name -> old name, of pairs; refuses two that become the same."""
+    names: dict[str, str] = {}
+    for new, old in pairs:
+        if new in names:
+            raise ValueError(
+                f"Two tensors have the same name, {new}, once {cut_off} are cut off: "
+                f"{names[new]} and {old}."
+            )
+        names[new] = old
+    return names
+
+
+def _without_wrappers(names: Mapping[str, str]) -> dict[str, str]:
+    """Takes wrappers off names (new name -> the file's) while all of them carry one."""
+    found = dict(names)
+    while len(found) > 1:
+        wrapper = next((w for w in WRAPPERS if all(n.startswith(w) for n in found)), None)
+        if wrapper is None:
+            inner = [BACKBONE + w for w in (*WRAPPERS, BACKBONE)]
+            if not any(all(n.startswith(i) for n in found) for i in inner):
+                return found
+            wrapper = BACKBONE
+        found = {name.removeprefix(wrapper): origin for name, origin in found.items()}
+    return found
+
+
+def _without_leftovers(
+    names: Mapping[str, str], tensors: Mapping[str, np.ndarray]
+) -> dict[str, str]:
+    """Leaves out what training put beside the network's tensors, and says so."""
+    averages = _averages(names)
+    kinds: dict[str, list[str]] = {}
+    for name, origin in names.items():
+        last = name.rpartition(".")[2]
+        if name in averages:
+            kinds.setdefault("moving averages of mmcv", []).append(origin)
+        elif last in COUNTERS:
+            kinds.setdefault("counters", []).append(origin)
+        elif last in STATISTICS and tensors[origin].size in (1, 3):
+            kinds.setdefault("numbers of a preprocessor", []).append(origin)
+    for kind, left_out in kinds.items():
+        shown = ", ".join(left_out[:NUM_NAMES_SHOWN])
+        more = ", ..." if len(left_out) > NUM_NAMES_SHOWN else ""
+        print(f"left out of the checkpoint: {len(left_out)} {kind} ({shown}{more})")
+    gone = {origin for left_out in kinds.values() for origin in left_out}
+    return {name: origin for name, origin in names.items() if origin not in gone}
+
+
+def _averages(names: Collection[str]) -> set[str]:
+    """Returns the names of mmcv's averages: ema_conv1_weight, where conv1.weight is."""
+    candidates = [name for name in names if AVERAGED in name]
+    if not candidates:
+        return set()
+    flat = {name.replace(".", "_") for name in names}
+    found = set()
+    for name in candidates:
+        wrapper, _, rest = name.rpartition(".")
+        if rest.startswith(AVERAGED) and "." not in rest:
+            averaged = f"{wrapper}.{rest.removeprefix(AVERAGED)}".removeprefix(".")
+            if averaged.replace(".", "_") in flat:
+                found.add(name)
+    return found
 
 
 def _without_sequence(tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

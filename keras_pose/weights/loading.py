@@ -11,8 +11,9 @@ from keras_pose.files import cache_dir
 from keras_pose.models.checkpoint import fill_layers, read_layers
 from keras_pose.skeleton import SKELETONS
 from keras_pose.weights.carried import Carried, carried_by, carry, file_contract_of
-from keras_pose.weights.catalog import CHECKPOINT_ENDINGS, CatalogEntry, is_checkpoint
+from keras_pose.weights.catalog import CatalogEntry
 from keras_pose.weights.download import fetch
+from keras_pose.weights.file_kinds import CHECKPOINT_ENDINGS, is_checkpoint
 from keras_pose.weights.importer import import_weights, read_checkpoint, save_weights
 from keras_pose.weights.input_size import POSITIONS, check_places, fit_positions
 from keras_pose.weights.layouts import (
@@ -154,6 +155,13 @@ def _stored_keypoints(spec: ModelSpec, stored) -> int | None:
     layer = _predicting_layer(spec)
     # Without that layer the file is of another model, which is told when it is filled.
     return count_keypoints(spec, stored[layer][0].shape[-1]) if layer in stored else None
+
+
+def num_predicted(model) -> int:
+    """Returns the keypoints (or classes) that a model with a reference predicts."""
+    spec = get_spec(model.name)
+    layer = model.get_layer(_predicting_layer(spec))
+    return count_keypoints(spec, layer.weights[0].shape[-1])
 
 
 def _predicting_layer(spec: ModelSpec) -> str:

@@ -39,6 +39,12 @@ MAX_DIMENSIONS = 8
 # No tensor counts further; larger numbers would only take long to multiply.
 MAX_NUMBER = 2**62
 MAX_NAME_SHOWN = 100
+NUM_NAMES_SHOWN = 5
+# Dictionaries are looked into so deep; a cycle of them ends there, too.
+MAX_DEPTH = 3
+# A dict with so few tensors beside the largest is no network: random states, weights of a
+# loss, centres of a metric.
+MIN_SHARE = 0.1
 
 # Name of a storage class -> NumPy type; bfloat16 has none and is widened later.
 STORAGE_DTYPES = {
@@ -59,10 +65,20 @@ class UnsafeCheckpointError(ValueError):
     """The pickle asks for something that reading tensors does not need."""
 
 
-def read_state_dict(path: str | Path) -> dict[str, np.ndarray]:
-    """Reads the tensors of a `.pth` file.
+class SeveralTablesError(ValueError):
+    """The file holds several dicts of tensors, and it was not said which to read."""
 
-    The file holds either a state dict or a dict with one under "state_dict".
+
+def read_state_dict(path: str | Path, table: str | None = None) -> dict[str, np.ndarray]:
+    """Reads the tensors of a PyTorch file (`.pth`, `.pt`, `.ckpt`, `.bin`).
+
+    The file holds a state dict, or one dict of tensors among other things, under any
+    name ("state_dict", which comes first, "model", "net", ...). Of several it must be
+    said which. Whatever else lies in that dict is left out, with a printed line.
+
+    Args:
+        path: the file.
+        table: of several dicts of tensors, the one to read, such as "ema_state_dict".
 
     Returns:
         Name -> tensor, in the file's order. The arrays are read-only and share the
@@ -71,7 +87,8 @@ def read_state_dict(path: str | Path) -> dict[str, np.ndarray]:
     Raises:
         UnsafeCheckpointError: if the pickle asks for any class or function that is not
             part of a tensor.
-        ValueError: if the file is not a PyTorch checkpoint, or is damaged.
+        ValueError: if the file is not a PyTorch checkpoint, is damaged, or holds several
+            dicts of tensors; names them.
     """
     path = Path(path)
     try:
@@ -79,14 +96,14 @@ def read_state_dict(path: str | Path) -> dict[str, np.ndarray]:
             content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         read = _read_zip if content[:2] == b"PK" else _read_legacy
         saved, elements_of = read(content)
-        views = _find_state_dict(saved)
+        views = _find_state_dict(saved, table, path)
         # Once a storage: any number of tensors may share one.
         elements_of = functools.cache(elements_of)
         return {
             name: view.resolve(elements_of(view.storage)) for name, view in views.items()
         }
-    except UnsafeCheckpointError as error:
-        raise UnsafeCheckpointError(f"{path}: {error}") from error
+    except (UnsafeCheckpointError, SeveralTablesError) as error:
+        raise type(error)(f"{path}: {error}") from error
     except (
         *(ValueError, KeyError, IndexError, TypeError, AttributeError, OverflowError),
         *(MemoryError, EOFError, struct.error, zipfile.BadZipFile, NotImplementedError),
@@ -198,6 +215,11 @@ def _dict_of(keys, values):
     return dict(zip(keys, values, strict=True))
 
 
+def _default_dict(_factory=None):
+    """Builds a plain dictionary, which is filled later; the factory is never called."""
+    return {}
+
+
 class _Unread:
     """Stands for a value that was passed over; what it is filled with is, too."""
 
@@ -218,16 +240,40 @@ def _pass_over(*_arguments):
 # Packages whose things lie beside the state dict: scores, dates, settings, histories.
 # They are passed over, never imported; in a state dict itself they are refused.
 PASSED_OVER_PACKAGES = (
-    "argparse", "datetime", "mmcls", "mmcv", "mmdet", "mmengine", "mmpose", "mmpretrain",
-    "numpy", "pathlib", "yacs",
+    "addict", "argparse", "datetime", "easydict", "lightning", "lightning_fabric",
+    "lightning_utilities", "mmcls", "mmcv", "mmdet", "mmengine", "mmpose", "mmpretrain",
+    "numpy", "omegaconf", "pathlib", "pytorch_lightning", "yacs",
 )  # fmt: skip
+# Plain values that lie there, too, of packages that also hold what is refused.
+PLAIN_BUILTINS = (
+    "bytearray", "complex", "dict", "float", "frozenset", "int", "list", "range", "set",
+    "slice", "str", "tuple", "xrange",
+)  # fmt: skip
+TORCH_VALUES = (
+    "Size", "device", "bfloat16", "bool", "float16", "float32", "float64", "int16",
+    "int32", "int64", "int8", "uint8", "contiguous_format", "channels_last",
+)  # fmt: skip
+PASSED_OVER = {
+    *(
+        Global(module, name)
+        for module in ("builtins", "__builtin__")
+        for name in PLAIN_BUILTINS
+    ),
+    *(Global("torch", name) for name in TORCH_VALUES),
+    Global("collections", "Counter"),
+    Global("collections", "deque"),
+    Global("torch.torch_version", "TorchVersion"),
+    Global("types", "SimpleNamespace"),
+}
 # All that a pickle may call, and what is done instead.
 ALLOWED_CALLS: dict[Global, Callable[..., Any]] = {
     Global("_codecs", "encode"): _pass_over,
     Global("collections", "OrderedDict"): _ordered_dict,
+    Global("collections", "defaultdict"): _default_dict,
     Global("torch._utils", "_rebuild_tensor"): _rebuild_tensor,
     Global("torch._utils", "_rebuild_tensor_v2"): _rebuild_tensor,
     Global("torch._utils", "_rebuild_parameter"): _rebuild_parameter,
+    Global("torch._utils", "_rebuild_parameter_with_state"): _rebuild_parameter,
 }
 _MARK = object()
 
@@ -282,11 +328,19 @@ class PickleMachine:
                 "INT" | "BININT" | "BININT1" | "BININT2" | "LONG" | "LONG1" | "LONG4"
                 | "FLOAT" | "BINFLOAT" | "STRING" | "BINSTRING" | "SHORT_BINSTRING"
                 | "UNICODE" | "BINUNICODE" | "SHORT_BINUNICODE" | "BINUNICODE8"
-                | "BINBYTES" | "SHORT_BINBYTES" | "BINBYTES8"
+                | "BINBYTES" | "SHORT_BINBYTES" | "BINBYTES8" | "BYTEARRAY8"
             ):  # fmt: skip
                 stack.append(argument)
             case "EMPTY_DICT" | "EMPTY_LIST" | "EMPTY_TUPLE":
                 stack.append({"D": dict, "L": list, "T": tuple}[name[6]]())
+            case "EMPTY_SET":
+                stack.append(_Unread())
+            case "FROZENSET":
+                self._pop_to_mark()
+                stack.append(_Unread())
+            case "ADDITEMS":
+                self._pop_to_mark()
+                self._top(_Unread)
             case "TUPLE1" | "TUPLE2" | "TUPLE3":
                 count = int(name[-1])
                 stack[-count:] = [tuple(stack[-count:])]
@@ -384,10 +438,18 @@ class PickleMachine:
 
 
 def _is_passed_over(reference: Global) -> bool:
+    if reference in PASSED_OVER:
+        return True
     return reference.module.partition(".")[0] in PASSED_OVER_PACKAGES
 
 
 def _refuse(what: Global) -> NoReturn:
+    if what.module.startswith("torch.nn.modules"):
+        raise UnsafeCheckpointError(
+            f"it holds a whole model ({what}), which only its own code could rebuild. "
+            "With PyTorch at hand, save its tensors: "
+            'torch.save(model.state_dict(), "weights.pth").'
+        )
     raise UnsafeCheckpointError(
         f"it asks for {what}. Only tensors, dictionaries, lists, numbers and strings are "
         "read; with PyTorch at hand, save the bare state dict: "
@@ -499,16 +561,96 @@ def _shown(name: Any) -> str:
     return f"under a {type(name).__name__}"
 
 
-def _find_state_dict(saved: Any) -> dict[str, _StorageView]:
-    """Unwraps {"state_dict": ...} and checks that the rest is tensors."""
-    if isinstance(saved, dict) and isinstance(saved.get("state_dict"), dict):
-        saved = saved["state_dict"]
+def _find_state_dict(
+    saved: Any, table: str | None = None, path: Path | str = ""
+) -> dict[str, _StorageView]:
+    """Finds the dict of tensors that is meant, and leaves out what else lies in it."""
+    found = _tables(saved)
+    if table is not None:
+        if table not in found:
+            raise ValueError(f"it holds no tensors under {table!r}, but {_some(found)}.")
+        return _tensors_of(found[table], path)
+    # Only "state_dict" has one meaning everywhere.
+    if isinstance(saved, dict) and "state_dict" in found:
+        return _tensors_of(found["state_dict"], path)
+    if not found:
+        _refuse_without_tensors(saved)
+    counts = {name: _num_tensors(entries) for name, entries in found.items()}
+    largest = max(counts.values())
+    large = [name for name in found if counts[name] >= MIN_SHARE * largest]
+    if len(large) > 1 and "" in large:
+        # Loose tensors beside a state dict, or a dict of a few beside loose ones.
+        large = [""] if counts[""] == largest else [name for name in large if name]
+    if len(large) > 1:
+        raise SeveralTablesError(
+            f"it holds several dicts of tensors, {_some({n: found[n] for n in large})}. "
+            f"Say which, such as {Path(path).name}#{large[0]}."
+        )
+    return _tensors_of(found[large[0]], path)
+
+
+def _tables(saved: Any) -> dict[str, dict[Any, Any]]:
+    """Returns path of keys -> dict, of all dicts that hold tensors under names.
+
+    Keys of optimizers' states are numbers, so their tensors are not among them.
+    """
+    found: dict[str, dict[Any, Any]] = {}
+    seen: set[int] = set()  # each once: a pickle may repeat one a million times
+    level = [("", saved)]
+    for _ in range(MAX_DEPTH + 1):
+        below = []
+        for name, value in level:
+            if not isinstance(value, dict) or id(value) in seen:
+                continue
+            seen.add(id(value))
+            if _num_tensors(value):
+                found[name] = value
+            below += [
+                (f"{name}.{key[:MAX_NAME_SHOWN]}".removeprefix("."), entry)
+                for key, entry in value.items()
+                if isinstance(key, str) and isinstance(entry, dict)
+            ]
+        level = below
+    return found
+
+
+def _num_tensors(entries: dict[Any, Any]) -> int:
+    return sum(
+        isinstance(name, str) and isinstance(view, _StorageView)
+        for name, view in entries.items()
+    )
+
+
+def _some(tables: dict[str, dict[Any, Any]]) -> str:
+    """Names dicts with their numbers of tensors, the first few of them."""
+    if not tables:
+        return "none"
+    shown = [
+        f"{_shown(name)} ({_num_tensors(entries)} tensors)"
+        for name, entries in list(tables.items())[:NUM_NAMES_SHOWN]
+    ]
+    return ", ".join(shown) + (", ..." if len(tables) > NUM_NAMES_SHOWN else "")
+
+
+def _tensors_of(entries: dict[Any, Any], path) -> dict[str, _StorageView]:
+    """Returns the tensors of a dict; a printed line names what else is in it."""
+    tensors = {
+        name: view
+        for name, view in entries.items()
+        if isinstance(name, str) and isinstance(view, _StorageView)
+    }
+    others = [_shown(name) for name in entries if name not in tensors]
+    if others:
+        more = ", ..." if len(others) > NUM_NAMES_SHOWN else ""
+        print(f"{path}: no tensors, left out: {', '.join(others[:NUM_NAMES_SHOWN])}{more}")
+    return tensors
+
+
+def _refuse_without_tensors(saved: Any) -> NoReturn:
     if not isinstance(saved, dict) or not saved:
         raise ValueError(f"it holds a {type(saved).__name__}, not a state dict.")
-    for name, view in saved.items():
-        if not isinstance(name, str) or not isinstance(view, _StorageView):
-            raise ValueError(
-                f"its entry {_shown(name)} is a {type(view).__name__}, not a tensor, and "
-                'there is no "state_dict" in it.'
-            )
-    return saved
+    name, value = next(iter(saved.items()))
+    raise ValueError(
+        f"its entry {_shown(name)} is a {type(value).__name__}, not a tensor, and no dict "
+        "in it holds tensors."
+    )

@@ -9,7 +9,10 @@ from torch_files import write_torch_zip
 from weights_check import assert_same_weights, reference_tensors
 
 from keras_pose.contract import read_contract
-from keras_pose.normalization import IMAGENET
+from keras_pose.files import write_json
+from keras_pose.normalization import IMAGENET, Normalization
+from keras_pose.skeleton import Skeleton
+from keras_pose.skeleton.files import write_skeleton
 from keras_pose.weights.carried import normalization_of
 from keras_pose.weights.creation import create_model
 from keras_pose.weights.importer import fill, import_weights
@@ -75,9 +78,61 @@ def test_the_only_layer_of_an_old_heads_sequence_is_the_last_one():
     assert "final_layer.1.weight" in kept  # another network than any of ours
 
 
+@pytest.mark.parametrize(
+    "wrapper",
+    [
+        "module.",
+        "_orig_mod.",
+        "model.",
+        "module._orig_mod.model.",
+        "net.module.",
+        "model.net.",
+    ],
+)
+def test_wrappers_are_taken_off_until_none_is_common(wrapper):
+    names = ["conv1.weight", "final_layer.weight"]
+    layout, renamed = recognize({wrapper + name: np.zeros(1) for name in names})
+    assert list(renamed) == names
+    assert layout is REFERENCE
+    backbone = [f"{wrapper}backbone.conv1.weight", f"{wrapper}head.final_layer.weight"]
+    layout, renamed = recognize({name: np.zeros(1) for name in backbone})
+    assert list(renamed) == names
+    assert layout is MMPOSE
+
+
+def test_a_wrapper_within_another_and_a_part_that_was_compiled():
+    names = ["backbone.model.conv1.weight", "backbone.model.bn1.weight"]
+    assert list(recognize({n: np.zeros(1) for n in names})[1]) == [
+        "conv1.weight",
+        "bn1.weight",
+    ]
+    names = ["backbone._orig_mod.conv1.weight", "head.final_layer.weight"]
+    renamed = recognize({name: np.zeros(1) for name in names})[1]
+    assert list(renamed) == ["conv1.weight", "final_layer.weight"]
+
+
+def test_what_training_left_beside_the_network_is_left_out_with_a_line(capsys):
+    names = ["backbone.conv1.weight", "backbone.conv1.bias", "head.final_layer.weight"]
+    beside = ["ema_backbone_conv1_weight", "total_ops", "backbone.conv1.total_params"]
+    tensors = {f"module.{name}": np.zeros(2) for name in [*names, *beside]}
+    tensors["module.data_preprocessor.mean"] = np.zeros((3, 1, 1))
+
+    renamed = recognize(tensors)[1]
+
+    assert list(renamed) == ["conv1.weight", "conv1.bias", "final_layer.weight"]
+    printed = capsys.readouterr().out
+    assert "1 moving averages of mmcv (module.ema_backbone_conv1_weight)" in printed
+    assert "2 counters (module.total_ops, module.backbone.conv1.total_params)" in printed
+    assert "1 numbers of a preprocessor (module.data_preprocessor.mean)" in printed
+
+
+def test_names_that_begin_like_averages_are_kept_without_what_they_average():
+    assert list(recognize({"ema_conv1_weight": np.zeros(1)})[1]) == ["ema_conv1_weight"]
+
+
 def test_names_that_become_the_same_are_refused():
     names = ["backbone.conv1.weight", "conv1.weight"]
-    with pytest.raises(ValueError, match="same name"):
+    with pytest.raises(ValueError, match=r"backbone\.conv1\.weight and conv1"):
         recognize({name: np.zeros(1) for name in names})
 
 
@@ -154,6 +209,27 @@ def run_script(*arguments):
 
 
 @pytest.mark.slow
+def test_what_a_checkpoint_means_is_said_at_import(model, tensors, tmp_path, capsys):
+    np.savez(tmp_path / "x.npz", **tensors)
+    horse = Skeleton("horse", ("nose", "left_hoof", "right_hoof"))
+    write_skeleton(tmp_path / "horse.json", horse)
+    normalization = Normalization((0.1, 0.2, 0.3), (1.0, 1.0, 1.0), "bgr")
+    write_json(tmp_path / "normalization.json", normalization.to_dict())
+    options = ("--model", MODEL, "--source", tmp_path / "x.npz", "--input-hw", *INPUT_HW)
+    options += ("--output", tmp_path / "horse.keras", "--codec", "dark")
+    options += ("--normalization", tmp_path / "normalization.json")
+
+    run_script(*options, "--skeleton", tmp_path / "horse.json")
+
+    contract = read_contract(tmp_path / "horse.keras")
+    assert (contract.skeleton, contract.codec.kind) == (horse, "dark")
+    assert contract.normalization == normalization
+    assert "3 keypoints of horse" in capsys.readouterr().out
+    with pytest.raises(SystemExit, match="3 keypoints, the skeleton 'coco_17' has 17"):
+        run_script(*options, "--skeleton", "coco_17")
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("ending", [".keras", ".weights.h5"])
 def test_script_writes_a_file_that_the_zoo_takes(ending, model, tensors, tmp_path, capsys):
     np.savez(tmp_path / "x.npz", **tensors)
@@ -166,7 +242,7 @@ def test_script_writes_a_file_that_the_zoo_takes(ending, model, tensors, tmp_pat
 
     loaded = create_model(MODEL, num_keypoints=3, input_hw=INPUT_HW, weights=output)
     assert_same_weights(loaded, model)
-    assert "3 keypoints" in capsys.readouterr().out
+    assert "3 keypoints, numbered: the file does not say which" in capsys.readouterr().out
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(
         [output.name, "x.npz"]
     )

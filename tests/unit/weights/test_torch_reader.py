@@ -1,5 +1,7 @@
 """PyTorch files are read right, and never run."""
 
+import argparse
+import collections
 import contextlib
 import datetime
 import os
@@ -17,7 +19,11 @@ import numpy as np
 import pytest
 from torch_files import literal, name, tensor, write_archive, write_torch_zip
 
-from keras_pose.weights.torch_reader import UnsafeCheckpointError, read_state_dict
+from keras_pose.weights.torch_reader import (
+    SeveralTablesError,
+    UnsafeCheckpointError,
+    read_state_dict,
+)
 
 CONTAINERS = ["torch_zip.pth", "torch_legacy.pth"]
 
@@ -176,6 +182,14 @@ def checkpoint_of(*entries):
             + b"sb",
             id="history",
         ),
+        pytest.param(literal({1, 2}), id="set"),
+        pytest.param(literal(collections.Counter("aab")), id="counter"),
+        pytest.param(pickle.dumps(frozenset([3]), 4)[11:-1], id="frozen_set"),
+        pytest.param(literal(collections.defaultdict(list, a=[1])), id="defaultdict"),
+        pytest.param(name("torch", "Size") + literal(((1, 2),)) + b"R", id="size"),
+        pytest.param(name("torch", "device") + literal(("cuda", 0)) + b"R", id="device"),
+        pytest.param(name("torch", "float32"), id="type"),
+        pytest.param(literal(argparse.Namespace(lr=1)), id="namespace"),
         pytest.param(
             name("mmengine.config", "ConfigDict") + b")\x81" + literal("k") + b"Ns",
             id="dictionary_of_another_class",
@@ -185,6 +199,62 @@ def checkpoint_of(*entries):
 def test_what_frameworks_keep_beside_the_tensors_is_passed_over(beside, tmp_path):
     write_archive(tmp_path / "mm.pth", **checkpoint_of(beside))
     assert list(read_state_dict(tmp_path / "mm.pth")) == ["a"]
+
+
+def table(**tensors):
+    """The program of a dictionary of tensors, name -> number of elements."""
+    entries = [literal(n) + tensor("0", (size,)) for n, size in tensors.items()]
+    return b"}(" + b"".join(entries) + b"u"
+
+
+def checkpoint(tmp_path, **entries):
+    items = b"".join(literal(name) + program for name, program in entries.items())
+    write_archive(tmp_path / "x.pth", b"\x80\x02}(" + items + b"u.", [BYTES])
+    return tmp_path / "x.pth"
+
+
+OPTIMIZER = b"}" + literal("state") + b"}K\x00" + table(step=4, exp_avg=4) + b"ss"
+
+
+@pytest.mark.parametrize("wrapper", ["model", "model_state_dict", "net", "ema_state_dict"])
+def test_the_one_dict_of_tensors_is_found_whatever_its_name(wrapper, tmp_path):
+    entries = {wrapper: table(a=4, b=4), "epoch": literal(3), "optimizer": OPTIMIZER}
+    path = checkpoint(tmp_path, **entries, rng=tensor("0", (4,)))
+    assert list(read_state_dict(path)) == ["a", "b"]
+
+
+def test_of_several_dicts_of_tensors_one_must_be_named(tmp_path):
+    path = checkpoint(tmp_path, model=table(a=4), ema=table(b=4))
+    with pytest.raises(
+        SeveralTablesError, match=r"'model' \(1 tensors\), 'ema' .* such as x.pth#model"
+    ):
+        read_state_dict(path)
+    assert list(read_state_dict(path, "ema")) == ["b"]
+    with pytest.raises(ValueError, match="no tensors under 'emma', but 'model'"):
+        read_state_dict(path, "emma")
+
+
+def test_what_lies_among_the_tensors_is_left_out_by_name(tmp_path, capsys):
+    path = checkpoint(tmp_path, a=tensor("0", (4,)), epoch=literal(3))
+    assert list(read_state_dict(path)) == ["a"]
+    assert "no tensors, left out: 'epoch'" in capsys.readouterr().out
+
+
+def test_a_whole_model_is_refused_with_what_to_do(tmp_path):
+    path = checkpoint(tmp_path, model=name("torch.nn.modules.conv", "Conv2d") + b")\x81")
+    with pytest.raises(UnsafeCheckpointError, match=r"whole model.*model.state_dict\(\)"):
+        read_state_dict(path)
+
+
+def test_one_dict_repeated_in_each_other_is_looked_into_once(tmp_path):
+    # Four levels of 1000 keys for the level below, which the memo repeats.
+    program = table(a=4) + b"q\x00"
+    for level in range(4):
+        keys = b"".join(literal(f"k{i}") + b"h" + bytes([level]) for i in range(1000))
+        program += b"}(" + keys + b"uq" + bytes([level + 1])
+    write_archive(tmp_path / "x.pth", b"\x80\x02" + program + b".", [BYTES])
+    with pytest.raises(ValueError, match="no dict in it holds tensors"):
+        read_state_dict(tmp_path / "x.pth")
 
 
 def test_what_is_passed_over_is_no_tensor(tmp_path):
