@@ -37,11 +37,29 @@ class MeasureMetric(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         is_due = (epoch + 1) % self._every == 0 or epoch + 1 == self._last_epoch
-        value = self._measure() if is_due else float("nan")
+        value = self._value() if is_due else float("nan")
         if is_due:
             print(f"\nepoch {epoch + 1}: {self._name} {value:.4f}")
         if logs is not None:
             logs[self._name] = value
+
+    def _value(self):
+        with averaged_weights(self.model):
+            return self._measure()
+
+
+class ValidateAverages(keras.callbacks.Callback):
+    """Validates the optimizer's moving averages of the weights, where it has them."""
+
+    def __init__(self):
+        super().__init__()
+        self._swapped = contextlib.ExitStack()
+
+    def on_test_begin(self, logs=None):
+        self._swapped.enter_context(averaged_weights(self.model))
+
+    def on_test_end(self, logs=None):
+        self._swapped.close()
 
 
 class PlainMetricNames(keras.callbacks.Callback):
@@ -77,12 +95,13 @@ class RunCheckpoint(keras.callbacks.Callback):
         value = float((logs or {})[f"val_{PCK}"])
         if value > self._best or not (self._run_dir / BEST_NAME).exists():
             self._best = max(value, self._best)
-            save_network(
-                without_optimizer(self._network),
-                self._run_dir / BEST_NAME,
-                self._contract,
-                self.model,
-            )
+            with averaged_weights(self.model):
+                save_network(
+                    without_optimizer(self._network),
+                    self._run_dir / BEST_NAME,
+                    self._contract,
+                    self.model,
+                )
         save_keras_model(self.model, self._run_dir / LAST_NAME, self._contract)
         values = {"epochs_done": epoch + 1, "best_val_pck": self._best}
         write_json(self._run_dir / PROGRESS_NAME, values)

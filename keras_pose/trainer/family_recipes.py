@@ -140,6 +140,22 @@ FAMILY_SETTINGS: dict[str, dict[str, Any]] = {
         # Scales within 0.6 to 1.4, angles within 80 degrees.
         "augmentation": Augmentation(scale=0.4, rotation_degrees=40, color=0.2),
     },
+    # Ours: from an ImageNet trunk, whose features a high rate would wash away.
+    "pose_lite": {
+        "epochs": 60,
+        "schedule": "cosine",
+        "warmup_steps": 200,
+        "optimizer": "adamw",
+        "weight_decay": 0.05,
+        "ema_momentum": 0.998,
+        "augmentation": Augmentation(
+            scale=0.3,
+            rotation_degrees=25,
+            rotation_probability=0.6,
+            half_body_probability=0.2,
+            color=0.3,
+        ),
+    },
     # Ours: short runs from random weights, which want a high rate.
     "slim": {
         "epochs": 60,

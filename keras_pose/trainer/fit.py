@@ -182,6 +182,7 @@ def _make_models(recipe, plan, run_dir, skeleton, codec):
     num_keypoints = factor * skeleton.num_keypoints
     network = create_model(recipe.model, num_keypoints, recipe.input_hw, weights)
     synchronize_batch_norm(network)
+    freeze(network, recipe.freeze)
     model = fake_quantized(network) if recipe.quantization_aware else network
     num_outputs = len(model.outputs)
     model.compile(
@@ -192,6 +193,28 @@ def _make_models(recipe, plan, run_dir, skeleton, codec):
     if last.exists():
         restore(model, keras.models.load_model(last))
     return network, model
+
+
+def freeze(network, beginnings):
+    """Leaves layers out of training; their batch norms use the statistics they have.
+
+    Args:
+        network: to be trained.
+        beginnings: what the names of those layers begin with.
+
+    Raises:
+        ValueError: for a beginning that no layer with weights has.
+    """
+    weighted = [layer for layer in network.layers if layer.weights]
+    for beginning in beginnings:
+        chosen = [layer for layer in weighted if layer.name.startswith(beginning)]
+        if not chosen:
+            raise ValueError(
+                f"No layer with weights begins with {beginning!r}, which freeze names; "
+                f"{network.name} has {weighted[0].name}, {weighted[1].name} and so on."
+            )
+        for layer in chosen:
+            layer.trainable = False
 
 
 def restore(model, saved):
@@ -263,6 +286,7 @@ def _make_callbacks(recipe, plan, run_dir, contract, network, model):
     if recipe.max_steps:
         chosen.append(callbacks.StopAtStep(recipe.max_steps))
     return [
+        callbacks.ValidateAverages(),
         callbacks.PlainMetricNames(),
         *chosen,
         keras.callbacks.TerminateOnNaN(),

@@ -78,16 +78,20 @@ def make_schedule(recipe: Recipe, total_steps: int):
 def make_optimizer(recipe: Recipe, total_steps: int) -> keras.optimizers.Optimizer:
     """Builds the optimizer; epsilon 1e-8 as in PyTorch, which the recipes come from."""
     rate = make_schedule(recipe, total_steps)
-    limit = recipe.clip_norm or None
+    shared = {
+        "global_clipnorm": recipe.clip_norm or None,
+        "use_ema": recipe.ema_momentum > 0,
+        "ema_momentum": recipe.ema_momentum,
+    }
     match recipe.optimizer:
         case "adam":
-            return keras.optimizers.Adam(rate, epsilon=1e-8, global_clipnorm=limit)
+            return keras.optimizers.Adam(rate, epsilon=1e-8, **shared)
         case "adamw":
             optimizer = keras.optimizers.AdamW(
                 rate,
                 weight_decay=recipe.weight_decay,
                 epsilon=1e-8,
-                global_clipnorm=limit,
+                **shared,
             )
             # Decaying scales and biases only fights normalisation; positions are no
             # weights of sums, either.
@@ -96,8 +100,6 @@ def make_optimizer(recipe: Recipe, total_steps: int) -> keras.optimizers.Optimiz
             )
             return optimizer
         case "rmsprop":
-            return keras.optimizers.RMSprop(
-                rate, rho=0.99, epsilon=1e-8, global_clipnorm=limit
-            )
+            return keras.optimizers.RMSprop(rate, rho=0.99, epsilon=1e-8, **shared)
         case _:
             raise ValueError(f"Unknown optimizer {recipe.optimizer!r}.")

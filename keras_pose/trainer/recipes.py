@@ -63,6 +63,10 @@ class Recipe:
         weights: what the network starts from, see `create_model`: a word such as
             "coco" or "imagenet", or a file; None for random.
         mixed_precision: compute in float16 (GPUs), keep float32 weights.
+        freeze: beginnings of layer names that training leaves as they are, such as the
+            first blocks of an ImageNet trunk ("conv_stem", "blocks-0-").
+        ema_momentum: momentum, in [0, 1), of the moving average of the weights, which is
+            validated and saved as best; 0 for none.
         synthetic_images: scenes to draw, where people are drawn.
         max_steps: stop after so many steps in all; 0 for no limit.
         ap_every: epochs between measurements of AP on `val`; 0 for never.
@@ -96,6 +100,8 @@ class Recipe:
     augmentation: Augmentation = field(default_factory=Augmentation)
     weights: str | None = None
     mixed_precision: bool = False
+    freeze: tuple[str, ...] = ()
+    ema_momentum: float = 0.0
     synthetic_images: int = 2000
     max_steps: int = 0
     ap_every: int = 0
@@ -121,6 +127,8 @@ class Recipe:
         ):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} must be positive, got {getattr(self, name)}.")
+        if not 0 <= self.ema_momentum < 1:
+            raise ValueError(f"ema_momentum must be in [0, 1), got {self.ema_momentum}.")
         for name in (
             "max_steps",
             "ap_every",
@@ -152,7 +160,7 @@ class Recipe:
         values = dict(values)
         if "augmentation" in values:
             values["augmentation"] = Augmentation(**values["augmentation"])
-        for name in ("input_hw", "milestones"):
+        for name in ("input_hw", "milestones", "freeze"):
             if name in values:
                 values[name] = tuple(values[name])
         return cls(**values)

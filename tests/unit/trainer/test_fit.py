@@ -65,7 +65,40 @@ def _weights(run_dir, name="last.keras"):
 
 @pytest.fixture(scope="module")
 def whole_run(tmp_path_factory):
-    return fit.fit(_recipe(), tmp_path_factory.mktemp("run") / "whole")
+    return fit.fit(_whole(), tmp_path_factory.mktemp("run") / "whole")
+
+
+def _whole():
+    """A recipe with what a resumed run must bring back, too."""
+    return _recipe(ema_momentum=0.9, freeze=("stem",))
+
+
+def test_frozen_layers_stay_and_averages_are_kept_as_best(whole_run):
+    best, last = (
+        keras.models.load_model(whole_run / name) for name in ("best.keras", "last.keras")
+    )
+    keras.utils.set_random_seed(_whole().seed)
+    start = create_model(_whole().model, 17, (64, 64))
+    pairs = {
+        layer.name: (layer.get_weights(), last.get_layer(layer.name).get_weights())
+        for layer in best.layers
+        if layer.weights
+    }
+    frozen = [name for name in pairs if name.startswith("stem")]
+    assert frozen
+    for name in frozen:
+        for trained in pairs[name]:
+            for value, old in zip(
+                trained, start.get_layer(name).get_weights(), strict=True
+            ):
+                np.testing.assert_array_equal(value, old)
+    averaged, newest = pairs["heatmaps"]
+    assert not np.array_equal(averaged[0], newest[0])
+
+
+def test_freezing_what_is_not_there_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="begins with 'trunk', which freeze names"):
+        fit.fit(_recipe(freeze=("trunk",)), tmp_path / "run")
 
 
 def test_a_run_leaves_all_its_files(whole_run):
@@ -120,9 +153,9 @@ def test_the_best_model_carries_its_contract_and_no_optimizer(whole_run):
 def test_an_interrupted_run_resumed_equals_an_uninterrupted_one(
     whole_run, tmp_path, monkeypatch
 ):
-    run_dir = open_run_dir(tmp_path / "run", _recipe())
+    run_dir = open_run_dir(tmp_path / "run", _whole())
     with pytest.raises(KillError):
-        _fit_until(8, _recipe(), run_dir, monkeypatch)  # within epoch 2, of 6 steps each
+        _fit_until(8, _whole(), run_dir, monkeypatch)  # within epoch 2, of 6 steps each
     assert read_progress(run_dir)["epochs_done"] == 1
 
     fit.fit(read_recipe(run_dir), run_dir)
