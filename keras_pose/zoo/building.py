@@ -130,6 +130,10 @@ def _builder(spec: ModelSpec) -> Callable[..., Any]:
             from keras_pose.models.rtmdet import build_rtmdet as build
         case "slim":
             from keras_pose.models.slim import build_slim as build
+        case "pose_lite":
+            from keras_pose.models.pose_lite import build_pose_lite as build
+        case "efficientnet_lite":
+            from keras_pose.models.efficientnet_lite import build_efficientnet_lite as build
         case _:
             raise ValueError(f"{spec.name} is of an unknown family {spec.family!r}.")
     return build

@@ -1,4 +1,4 @@
-"""HRNets and Simple Baselines compute what the reference's do, weight for weight."""
+"""Networks of images compute what the references do, weight for weight."""
 
 import numpy as np
 import pytest
@@ -28,7 +28,13 @@ MORE_CASES = [
     ("simple_baseline_resnet50_caffe", "ms_pose_resnet50_caffe_256x192"),
     ("simple_baseline_mobilenet_v2", "mobilenetv2_256x192"),
     ("hourglass_2", "hg2_mpii_256x256"),
+    ("efficientnet_lite0", "efficientnet_lite0_224x224"),
+    ("efficientnet_lite2", "efficientnet_lite2_100x76"),
 ]
+LAYOUTS = {
+    "open-mmlab/mmpose": "mmpose",
+    "efficientnet-lite-pytorch (PyPI)": "efficientnet",
+}
 
 
 @pytest.mark.slow
@@ -53,8 +59,8 @@ def check_output(name, golden):
 
     layout = check_parity(model, reference)
 
-    is_mmpose = reference.description["source"]["repo"] == "open-mmlab/mmpose"
-    assert layout.name == ("mmpose" if is_mmpose else "reference")
+    repository = reference.description["source"]["repo"]
+    assert layout.name == LAYOUTS.get(repository, "reference")
 
 
 def test_layouts_carry_the_normalization_of_their_training(golden_dir):

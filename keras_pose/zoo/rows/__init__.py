@@ -5,6 +5,7 @@ from itertools import chain
 from keras_pose.zoo.rows import (
     cpm,
     deep_pose,
+    efficientnet_lite,
     hourglass,
     hrnet,
     lite_hrnet,
@@ -30,6 +31,7 @@ ROWS = tuple(
         tiny_pose.ROWS,
         rtmpose.ROWS,
         slim.ROWS,
+        efficientnet_lite.ROWS,
         openpose.ROWS,
         rtmdet.ROWS,
     )

@@ -1,0 +1,55 @@
+"""EfficientNet-Lite classifiers, and our own pose networks on their features."""
+
+from keras_pose.normalization import Normalization
+from keras_pose.zoo.spec import ModelSpec
+
+PAPER = "Tan and Le 2019, arXiv:1905.11946, and its Lite variants"
+POSE_PAPER = f"{PAPER}; head: our own design, see keras_pose/models/pose_lite.py"
+# (x - 127) / 128 of pixels in [0, 255].
+NORMALIZATION = Normalization(mean=(127 / 255,) * 3, std=(128 / 255,) * 3)
+# Factors on channels and blocks: efficientnet_lite_builder.py of tensorflow/tpu.
+FACTORS = {
+    "lite0": {"width": 1.0, "depth": 1.0},
+    "lite1": {"width": 1.0, "depth": 1.1},
+    "lite2": {"width": 1.1, "depth": 1.2},
+}
+
+
+def _classifier(size, input_hw, params, macs):
+    return ModelSpec(
+        name=f"efficientnet_{size}",
+        family="efficientnet_lite",
+        options=FACTORS[size],
+        input_hw=input_hw,
+        params=params,
+        macs=macs,
+        paper=PAPER,
+        task="classification",
+        num_keypoints=1000,
+        reference_keypoints=1000,
+        input_multiple=1,
+        normalization=NORMALIZATION,
+    )
+
+
+def _pose(name, size, params, macs):
+    return ModelSpec(
+        name=name,
+        family="pose_lite",
+        options=FACTORS[size] | {"pyramid_channels": (96, 64, 32)},
+        input_hw=(224, 160),
+        params=params,
+        macs=macs,
+        paper=POSE_PAPER,
+        codec="dark",  # rounded targets cost most at small inputs
+        normalization=NORMALIZATION,
+    )
+
+
+ROWS = (
+    _classifier("lite0", (224, 224), 4_652_008, 385_187_552),
+    _classifier("lite1", (240, 240), 5_416_680, 600_185_232),
+    _classifier("lite2", (260, 260), 6_092_072, 859_736_272),
+    _pose("pose_lite", "lite0", 3_142_577, 321_743_520),
+    _pose("pose_lite_2", "lite2", 4_546_033, 457_470_160),
+)
