@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import zipfile
+
 import numpy as np
 
 from keras_pose.contract import (
@@ -100,7 +103,21 @@ def load_network(path):
     try:
         return keras.saving.load_model(path, compile=False)
     except Exception as error:  # Keras lets through whatever its parts raise
-        raise ValueError(f"{path} cannot be loaded by Keras: {error}") from error
+        raise ValueError(
+            f"{path} cannot be loaded by Keras{_versions(path, keras)}: {error}"
+        ) from error
+
+
+def _versions(path, keras) -> str:
+    """Returns a note on the Keras that wrote a file, if another one is installed."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            written = json.loads(archive.read("metadata.json"))["keras_version"]
+    except (OSError, KeyError, TypeError, ValueError, zipfile.BadZipFile):
+        return ""  # damaged, which the error itself says
+    if written == keras.__version__:
+        return ""
+    return f" {keras.__version__}; Keras {written} wrote it (pip install keras=={written})"
 
 
 def read_weights_file(path, model_name, num_keypoints=None, input_hw=None):

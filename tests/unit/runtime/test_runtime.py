@@ -1,11 +1,14 @@
 import dataclasses
+import json
 import shutil
 import subprocess
 import sys
+import zipfile
 
 import numpy as np
 import pytest
 from exported_files import INPUT_HW, SKELETON, smooth_crops, tiny_model
+from says import Says
 
 from keras_pose.contract import (
     keras_contract,
@@ -17,6 +20,7 @@ from keras_pose.exporting.comparison import relative_error
 from keras_pose.exporting.formats.tflite import export_tflite
 from keras_pose.exporting.formats.writing import MAX_ERROR
 from keras_pose.runtime import PoseModel, load_model
+from keras_pose.runtime.keras_backend import load_network
 from keras_pose.weights.creation import create_model
 
 KINDS = (".keras", "onnx", "float32", "float16", "dynamic", "int8")
@@ -158,6 +162,20 @@ def test_arguments_that_contradict_the_contract_are_refused(exported, kind):
         load_model(path, model="hrnet_w32")
     with pytest.raises(ValueError, match="its contract says 3"):
         load_model(path, num_keypoints=17)
+
+
+def test_files_of_another_keras_name_both_versions(tmp_path):
+    path = tmp_path / "newer.keras"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("metadata.json", json.dumps({"keras_version": "3.99.0"}))
+        archive.writestr("config.json", json.dumps({"class_name": "Unknown", "config": {}}))
+        archive.writestr("model.weights.h5", b"")
+    says = Says(
+        "Keras 3.99.0 wrote it (pip install keras==3.99.0)",
+        do="Install the Keras that wrote the file, or save it anew with the one you have.",
+    )
+    with says.refuses():
+        load_network(path)
 
 
 @pytest.mark.parametrize("kind", FILES)
