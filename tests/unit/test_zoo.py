@@ -130,7 +130,7 @@ def test_damaged_weights_are_refused(slim_weights, tmp_path):
 
 
 def test_weights_of_another_ending_are_refused(tmp_path):
-    path = tmp_path / "slim.onnx"
+    path = tmp_path / "slim.tflite"
     path.touch()
     with pytest.raises(ValueError, match=r"must be a .keras, .weights.h5, .pth"):
         create_model("testing_pose", input_hw=(32, 32), weights=path)
