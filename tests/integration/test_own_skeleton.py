@@ -60,7 +60,7 @@ def test_own_keypoints_go_through_training_evaluation_export_and_drawing(tmp_pat
 
     run_script(
         ROOT / "training" / "train.py",
-        *("--model", "pose_slim", "--dataset", "coco", *data, "--run-dir", run),
+        *("--model", "testing_pose", "--dataset", "coco", *data, "--run-dir", run),
         *("--input-hw", 64, 64, "--batch-size", 2, "--max-steps", 2),
     )
     best = run / "best.keras"
@@ -97,6 +97,6 @@ def test_annotations_of_other_keypoints_are_refused(tmp_path):
     with pytest.raises(SystemExit, match="of 'strange'"):
         run_script(
             ROOT / "training" / "train.py",
-            *("--model", "pose_slim", "--dataset", "coco", "--data-dir", tmp_path),
+            *("--model", "testing_pose", "--dataset", "coco", "--data-dir", tmp_path),
             *("--skeleton", skeleton_file, "--run-dir", tmp_path / "run"),
         )

@@ -58,7 +58,7 @@ def draw(script, data_dir, path, *options):
 
 @pytest.mark.slow
 def test_training_samples_are_drawn_with_their_heatmaps(script, data_dir, tmp_path):
-    options = ["--training", "--model", "pose_slim", "--images", "2", "--columns", "2"]
+    options = ["--training", "--model", "testing_pose", "--images", "2", "--columns", "2"]
     sheet = draw(script, data_dir, tmp_path / "a.png", *options, "--input-hw", "64", "64")
     # Crop and maps of 64 x 128 are fitted into cells of 360, a row of 180.
     assert sheet.shape == (10 + 180 + 10, 2 * (360 + 10) + 10, 3)

@@ -3,19 +3,24 @@
 import keras
 import numpy as np
 import pytest
-from harness import check_model, check_network, check_table_row, random_images
+from harness import (
+    check_model,
+    check_network,
+    check_table_row,
+    check_tflite,
+    random_images,
+    small_input_hw,
+)
 
 from keras_pose.weights.creation import create_model
-from keras_pose.zoo import ZOO, get_spec, list_models
+from keras_pose.zoo import ZOO, build_model, get_spec, list_models
 
 # Tried in full by `make test`: networks of few layers, which TFLite converts in seconds.
 QUICK = (
+    "testing_pose",
+    "testing_stacks",
     "pose_slim",
-    "simple_baseline_mobilenet_v2_resize",
-    "hourglass_1",
-    "deep_pose_resnet18",
     "rtmpose_t",
-    "openpose_light_1",
 )
 # The largest networks that `make test` computes with at all.
 MOST_PARAMS = 35e6
@@ -27,7 +32,7 @@ def _smallest_of_other_families():
     smallest = {}
     for spec in sorted(ZOO.values(), key=lambda spec: spec.params):
         smallest.setdefault(spec.family, spec)
-    quick_families = {ZOO[name].family for name in QUICK}
+    quick_families = {get_spec(name).family for name in QUICK}
     return [
         spec.name
         for family, spec in smallest.items()
@@ -60,16 +65,17 @@ def test_smallest_model_of_its_family(name, tmp_path):
     check_network(name, tmp_path)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", [name for name in OTHERS if name not in SMALLEST])
-def test_table_row(name):
-    check_table_row(name)
+@pytest.mark.very_slow
+@pytest.mark.parametrize("name", SMALLEST)
+def test_smallest_model_of_its_family_in_tflite(name):
+    check_tflite(build_model(name, input_hw=small_input_hw(get_spec(name))))
 
 
 @pytest.mark.very_slow
-@pytest.mark.parametrize("name", _distinct())
+@pytest.mark.parametrize("name", [name for name in OTHERS if name not in SMALLEST])
 def test_model(name, tmp_path):
-    check_model(name, tmp_path)
+    # Of networks that differ in their usual input only, one is tried in full.
+    check_model(name, tmp_path) if name in _distinct() else check_table_row(name)
 
 
 def test_stacked_models_give_one_output_per_stack():

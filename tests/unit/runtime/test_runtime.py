@@ -110,11 +110,11 @@ def test_model_in_memory_sees_later_changes_of_its_weights(exported):
 
 
 def test_weights_file_gets_the_zoo_contract(tmp_path):
-    network = create_model("pose_slim", input_hw=(64, 32))
+    network = create_model("testing_pose", input_hw=(64, 32))
     path = tmp_path / "slim.weights.h5"
     network.save_weights(path)
 
-    model = load_model(path, model="pose_slim", input_hw=(64, 32))
+    model = load_model(path, model="testing_pose", input_hw=(64, 32))
 
     assert model.file_type == ".weights.h5"
     assert model.contract.skeleton.name == "coco_17"
@@ -152,7 +152,7 @@ def test_unknown_file_types_suggest_near_ones(name, hint):
 @pytest.mark.parametrize("name", ["a.keras", "a.weights.h5", "a.tflite", "a.onnx"])
 def test_missing_files_are_named(tmp_path, name):
     with pytest.raises(FileNotFoundError, match=name):
-        load_model(tmp_path / name, model="pose_slim")
+        load_model(tmp_path / name, model="testing_pose")
 
 
 @pytest.mark.parametrize("kind", FILES)
@@ -246,7 +246,7 @@ def test_contract_that_does_not_fit_the_file_is_refused(copy_of, kind, changes):
 
 
 def test_keras_file_that_does_not_fit_its_contract_is_refused(exported, tmp_path):
-    slim = create_model("pose_slim", num_keypoints=3, input_hw=(64, 32))
+    slim = create_model("testing_pose", num_keypoints=3, input_hw=(64, 32))
     path = save_keras_model(slim, tmp_path / "a.keras", exported.contract)
     with pytest.raises(ValueError, match="does not fit its contract"):
         load_model(path)

@@ -207,12 +207,6 @@ def test_batch_norms_of_a_family(name, tmp_path):
         assert left.keys() == unfoldable(model)
         check_kernels(path, model, left)
 
-
-@pytest.mark.very_slow
-@pytest.mark.parametrize("name", smallest_of_each_family())
-def test_batch_norms_of_a_family_in_onnx(name, tmp_path):
-    model = norms_that_matter(build_model(name, input_hw=small_input_hw(get_spec(name))))
-    contract = file_contract_of(model)
     path = tmp_path / "a.onnx"
     export = export_onnx(model, contract, path, smooth_crops(2, contract.input_hw))
     assert export.error < MOST_FLOAT_ERROR
