@@ -53,7 +53,8 @@ def build_efficientnet_lite(num_classes, input_hw, width, depth, name="efficient
     x = efficientnet_lite(image, width, depth)[-1]
     x = conv_bn_relu6(x, NUM_FEATURES, 1, "conv_head", "bn1")
     x = layers.GlobalAveragePooling2D(name="avg_pooling")(x)
-    return keras.Model(image, layers.Dense(num_classes, name="fc")(x), name=name)
+    logits = layers.Dense(num_classes, dtype="float32", name="fc")(x)
+    return keras.Model(image, logits, name=name)
 
 
 def efficientnet_lite(image, width, depth):
