@@ -1,10 +1,10 @@
 """What comes with the package, and what is said where nothing does."""
 
+import ast
 import json
 import subprocess
 import sys
 import textwrap
-import tomllib
 from pathlib import Path
 
 import numpy as np
@@ -77,8 +77,12 @@ def test_what_is_shipped_is_small_whole_and_explained(ours):
 
 def test_what_is_shipped_is_installed_with_the_package(ours):
     root = Path(__file__).resolve().parents[2]
-    settings = tomllib.loads((root / "pyproject.toml").read_text())
-    patterns = settings["tool"]["setuptools"]["package-data"]["keras_pose"]
+    calls = [
+        n
+        for n in ast.walk(ast.parse((root / "setup.py").read_text()))
+        if isinstance(n, ast.keyword) and n.arg == "package_data"
+    ]
+    patterns = ast.literal_eval(calls[0].value)["keras_pose"]
     installed = {path for pattern in patterns for path in ours.parent.glob(pattern)}
     assert {
         p for p in ours.iterdir() if p.suffix in (".tflite", ".json", ".md")
