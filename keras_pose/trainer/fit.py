@@ -196,14 +196,14 @@ def _make_models(recipe, plan, run_dir, skeleton, codec):
 
 
 def freeze(network, beginnings):
-    """Leaves layers out of training; their batch norms use the statistics they have.
+    """Makes layers untrainable; their batch norms use the statistics they have.
 
     Args:
-        network: to be trained.
-        beginnings: what the names of those layers begin with.
+        network: Keras model, changed in place.
+        beginnings: prefixes of layer names.
 
     Raises:
-        ValueError: for a beginning that no layer with weights has.
+        ValueError: if no layer with weights has one of the prefixes.
     """
     weighted = [layer for layer in network.layers if layer.weights]
     for beginning in beginnings:

@@ -65,6 +65,25 @@ def test_averages_are_lent_to_the_model_and_given_back():
     np.testing.assert_array_equal(model.get_weights()[0], second)
 
 
+def test_validation_sees_the_averages_and_training_goes_on_without():
+    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1, use_bias=False)])
+    model.compile(keras.optimizers.SGD(0.1, use_ema=True, ema_momentum=0.5), "mse")
+    x = np.ones((4, 1), np.float32)
+    trained = []
+    keep = keras.callbacks.LambdaCallback(
+        on_epoch_end=lambda *_: trained.append(model.get_weights()[0].item())
+    )
+
+    history = model.fit(
+        x, 3 * x, batch_size=2, validation_data=(x, 3 * x), verbose=0,
+        callbacks=[callbacks.ValidateAverages(), keep],
+    )  # fmt: skip
+
+    average = model.get_weights()[0].item()  # what Keras leaves behind at the end
+    assert trained != [average]
+    np.testing.assert_allclose(history.history["val_loss"], (average - 3) ** 2, rtol=1e-5)
+
+
 @pytest.fixture
 def recipe(tmp_path):
     for split, count in (("train", 8), ("val", 2)):
