@@ -14,7 +14,7 @@ COPY export ./export
 RUN pip install --no-cache-dir --no-deps .
 
 # Data sets and runs are mounted here.
-WORKDIR /work
-VOLUME ["/work/data", "/work/runs"]
+WORKDIR /workspace
+VOLUME ["/workspace/data", "/workspace/runs"]
 ENTRYPOINT ["keras-pose"]
 CMD ["--help"]
