@@ -57,7 +57,8 @@ test: lint
 	$(BIN)/python -m pytest -m "not very_slow" -n auto --dist worksteal
 
 test-all: lint
-	HYPOTHESIS_PROFILE=thorough $(BIN)/python -m pytest -n auto --dist worksteal --durations=40 --kinds
+	HYPOTHESIS_PROFILE=thorough $(BIN)/python -m pytest -n auto --dist worksteal --durations=40 \
+	  --kinds --kinds-json build/cpu_seconds.json
 
 clean:
 	rm -rf $(VENV) $(DEMO)

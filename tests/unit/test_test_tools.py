@@ -1,6 +1,10 @@
 """What the tests themselves stand on: shared work, and kinds that the docs explain."""
 
+import json
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -47,3 +51,47 @@ def test_every_kind_of_test_is_explained():
 )
 def test_tests_are_of_a_kind(nodeid, kind):
     assert kind_of(nodeid) == kind
+
+
+TIMED = """
+import subprocess, sys, time, pytest
+
+BURN = "import time\\nwhile time.process_time() < 0.2: pass"
+
+@pytest.fixture(scope="module")
+def costly():
+    end = time.process_time() + 0.2
+    while time.process_time() < end:
+        pass
+
+def test_first(costly):
+    time.sleep(0.3)
+
+def test_second(costly):
+    subprocess.run([sys.executable, "-c", BURN])
+"""
+
+
+def test_cpu_seconds_are_told_of_tests_fixtures_and_their_processes(tmp_path):
+    (tmp_path / "test_timed.py").write_text(TIMED)
+    command = [sys.executable, "-m", "pytest", "-p", "kinds", "--kinds", "--kinds-json"]
+    result = subprocess.run(
+        [*command, "found.json", "-p", "no:cacheprovider", "-p", "no:hypothesispytest"],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(ROOT / "tests")},
+        capture_output=True,
+        text=True,
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
+    found = json.loads((tmp_path / "found.json").read_text())
+    first, second = found["tests"].values()
+    # Sleeping costs nothing; a fixture counts where it was made, a process where it ended.
+    assert 0.15 <= first["setup"] < 2
+    assert first["call"] < 0.1
+    assert second["setup"] < 0.1
+    assert second["call"] >= 0.15
+    assert found["fixtures"] == {
+        "test_timed.py::costly": pytest.approx(first["setup"], abs=0.1)
+    }
+    assert re.search(r"unit +2 tests", result.stdout)
+    assert re.search(r"s  test_timed.py::test_second", result.stdout)
