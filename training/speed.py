@@ -208,7 +208,190 @@ def measure_decode(kind, is_plain=False, num_people=1000):
     return f"{kind} decoding of {num_people} people ({loops})", slow, fast
 
 
+def people_by_loops(heatmaps, fields, limb_pairs, rules):
+    """Parses fields in plain Python: pixel by pixel, limb by limb; takes nested lists.
+
+    Returns:
+        Per person, the positions of the keypoints by number, in cells.
+    """
+    height, width, num_keypoints = len(heatmaps), len(heatmaps[0]), len(heatmaps[0][0])
+    peaks = [[] for _ in range(num_keypoints)]
+    for k in range(num_keypoints):
+        for y in range(height):
+            for x in range(width):
+                if heatmaps[y][x][k] >= rules.min_peak and _is_peak(heatmaps, x, y, k):
+                    peaks[k].append((k, len(peaks[k]), *_refined(heatmaps, x, y, k, rules)))
+    chosen = []
+    for limb, (first, last) in enumerate(limb_pairs):
+        found = []
+        for a in peaks[first]:
+            for b in peaks[last]:
+                score = _limb_score(fields, limb, a[2:], b[2:], rules)
+                if score is not None:
+                    found.append((score, a, b))
+        used = set()
+        for score, a, b in sorted(found, key=lambda pair: -pair[0]):
+            if a not in used and b not in used:
+                used |= {a, b}
+                chosen.append((score, a, b))
+    return _joined(chosen, rules.min_keypoints)
+
+
+def _is_peak(heatmaps, x, y, k):
+    center = heatmaps[y][x][k]
+    for dy in (-1, 0, 1):
+        for dx in (-1, 0, 1):
+            if not (0 <= y + dy < len(heatmaps) and 0 <= x + dx < len(heatmaps[0])):
+                continue
+            other = heatmaps[y + dy][x + dx][k]
+            if other > center or (other == center and (dy, dx) < (0, 0)):
+                return False
+    return True
+
+
+def _refined(heatmaps, x, y, k, rules):
+    center = heatmaps[y][x][k]
+    place = []
+    for position, size, read in (
+        (x, len(heatmaps[0]), lambda i: heatmaps[y][i][k]),
+        (y, len(heatmaps), lambda i: heatmaps[i][x][k]),
+    ):
+        logs = {}
+        for side in (-1, 1):
+            if 0 <= position + side < size:
+                logs[side] = math.log(max(read(position + side) / center, 1e-3))
+        before = logs[-1] if -1 in logs else -1 / rules.sigma**2 - logs[1]
+        after = logs[1] if 1 in logs else -1 / rules.sigma**2 - logs[-1]
+        bend = before + after
+        offset = (before - after) / (2 * bend) if bend < 0 else 0.0
+        place.append(position + min(max(offset, -0.5), 0.5))
+    return tuple(place)
+
+
+def _limb_score(fields, limb, a, b, rules):
+    dx, dy = b[0] - a[0], b[1] - a[1]
+    length = math.sqrt(dx * dx + dy * dy)
+    total, count = 0.0, 0
+    for point in range(rules.num_points):
+        share = (point + 0.5) / rules.num_points
+        vector = _between_cells(fields, limb, a[0] + share * dx, a[1] + share * dy)
+        along = (vector[0] * dx + vector[1] * dy) / max(length, 1e-6)
+        total += along
+        count += along > rules.min_field
+    score = total / rules.num_points
+    if length < 1:
+        return max(score, rules.min_field * (2 - length))
+    return score if count >= rules.min_share * rules.num_points else None
+
+
+def _between_cells(fields, limb, x, y):
+    column, row = math.floor(x), math.floor(y)
+    vector = [0.0, 0.0]
+    for i, weight_y in ((row, row + 1 - y), (row + 1, y - row)):
+        for j, weight_x in ((column, column + 1 - x), (column + 1, x - column)):
+            inside_i = min(max(i, 0), len(fields) - 1)
+            inside_j = min(max(j, 0), len(fields[0]) - 1)
+            cell = fields[inside_i][inside_j]
+            vector[0] += weight_y * weight_x * cell[2 * limb]
+            vector[1] += weight_y * weight_x * cell[2 * limb + 1]
+    return vector
+
+
+def _joined(limbs, min_keypoints):
+    people = []
+    for _, a, b in sorted(limbs, key=lambda limb: -limb[0]):
+        sharing = [person for person in people if a in person or b in person]
+        kinds = [end[0] for end in {a, b}.union(*sharing)]
+        if len(kinds) > len(set(kinds)):
+            continue
+        people = [person for person in people if person not in sharing]
+        people.append({a, b}.union(*sharing))
+    return [
+        {k: (x, y) for k, _, x, y in person}
+        for person in people
+        if len(person) >= min_keypoints
+    ]
+
+
+# A standing person, (x, y) in heights from the middle, in the order of OPENPOSE_COCO_18:
+# face and neck, right arm, left arm, right leg, left leg, eyes and ears.
+STANDING = (
+    (0.0, -0.42), (0.0, -0.32),
+    (-0.11, -0.31), (-0.15, -0.15), (-0.14, 0.01),
+    (0.11, -0.31), (0.15, -0.15), (0.14, 0.01),
+    (-0.07, 0.02), (-0.08, 0.25), (-0.08, 0.47),
+    (0.07, 0.02), (0.08, 0.25), (0.08, 0.47),
+    (-0.02, -0.44), (0.02, -0.44), (-0.05, -0.43), (0.05, -0.43),
+)  # fmt: skip
+
+
+def crowd(num_people, size):
+    """Returns (P, 18, 2) pixels: people in rows, so near that they overlap."""
+    import numpy as np
+
+    rng = np.random.default_rng(seed=0)
+    side = math.ceil(math.sqrt(num_people))
+    places = np.stack(np.divmod(np.arange(num_people), side)[::-1], axis=-1)
+    places = (places + rng.uniform(0.3, 0.7, places.shape)) * size / side
+    height = size / side * rng.uniform(1.2, 1.8, (num_people, 1, 1))
+    poses = np.array(STANDING) + rng.normal(0, 0.03, (num_people, len(STANDING), 2))
+    return places[:, None] + height * poses
+
+
+def measure_parsing(num_people=56, size=640):
+    """Returns (what, seconds of loops, seconds of vectorised code)."""
+    import numpy as np
+
+    from keras_pose.codecs.assembly import assemble_people, find_candidates
+    from keras_pose.codecs.part_affinity import PartAffinityCodec
+    from keras_pose.models.part_affinity import OPENPOSE_COCO_18
+
+    skeleton, codec = OPENPOSE_COCO_18, PartAffinityCodec((size, size))
+    shape = (num_people, skeleton.num_keypoints, 2)
+    people = crowd(num_people, size)
+    heatmaps, fields = codec.encode(people, np.full(shape[:2], 2), skeleton)
+    heatmaps, rules = heatmaps[..., :-1], codec._rules
+    # No two limbs alike, which sorting could leave in either order.
+    fields = fields + np.random.default_rng(0).normal(0, 0.01, fields.shape).astype(
+        np.float32
+    )
+    pairs = skeleton.limb_pairs
+    lists = heatmaps.tolist(), fields.tolist()
+    fast, found = best_seconds(lambda: assemble_people(heatmaps, fields, pairs, rules), 20)
+    slow, expected = best_seconds(lambda: people_by_loops(*lists, pairs, rules), 1)
+    if not _are_same_people(found, expected):
+        raise ValueError("The vectorised parsing finds other people than loops do.")
+    count = len(find_candidates(heatmaps, rules).scores)
+    return f"parsing of {count} candidates, {len(expected)} people", slow, fast
+
+
+def _are_same_people(found, expected):
+    """Compares people by their keypoints, to 1e-3 cells, in whatever order."""
+
+    def in_thousandths(person):
+        return tuple(sorted((k, round(1e3 * x), round(1e3 * y)) for k, (x, y) in person))
+
+    ours = [
+        [(k, xy) for k, xy in enumerate(points.tolist()) if scores[k] > 0]
+        for points, scores in zip(found.keypoints_xy, found.keypoint_scores, strict=True)
+    ]
+    theirs = [person.items() for person in expected]
+    if len(ours) != len(theirs):
+        return False
+    pairs = zip(
+        sorted(map(in_thousandths, ours)), sorted(map(in_thousandths, theirs)), strict=True
+    )
+    return all(
+        len(a) == len(b) and all(
+            p[0] == q[0] and abs(p[1] - q[1]) <= 1 and abs(p[2] - q[2]) <= 1
+            for p, q in zip(a, b, strict=True)
+        )
+        for a, b in pairs
+    )  # fmt: skip
+
+
 MEASURED = {
+    "parsing": measure_parsing,
     "gaussian": lambda: measure_decode("gaussian", is_plain=True),
     "gaussian_by_joints": lambda: measure_decode("gaussian"),
     "dark": lambda: measure_decode("dark"),

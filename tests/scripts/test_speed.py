@@ -51,3 +51,15 @@ def test_other_points_are_an_error_not_a_ratio(script, monkeypatch):
     monkeypatch.setattr(script, "_quarter", lambda *_: [0.25, 0.0])
     with pytest.raises(ValueError, match="gaussian codec finds other points"):
         script.measure_decode("gaussian", num_people=2)
+
+
+def test_loops_and_arrays_parse_the_same_people(script):
+    what, slow, fast = script.measure_parsing(6, 160)
+    assert what == "parsing of 102 candidates, 7 people"
+    assert slow > fast > 0
+
+
+def test_other_people_are_an_error_not_a_ratio(script, monkeypatch):
+    monkeypatch.setattr(script, "people_by_loops", lambda *_: [])
+    with pytest.raises(ValueError, match="finds other people"):
+        script.measure_parsing(2, 96)
