@@ -33,6 +33,9 @@ def import_tensorflow() -> None:
     a GPU complains of that only then.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # errors only
+    # oneDNN's convolutions train faster on every processor tried (docs/results.md);
+    # TensorFlow turns them on by itself only for those with newer vector units.
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
     with quiet_stderr():
         import tensorflow
 

@@ -46,6 +46,7 @@ from keras_pose.trainer import callbacks
 from keras_pose.trainer.detection_recipes import DetectionRecipe
 from keras_pose.trainer.devices import make_strategy
 from keras_pose.trainer.fit import Plan, make_plan, restore, synchronize_batch_norm
+from keras_pose.trainer.fused_norms import fuse_norms
 from keras_pose.trainer.optimization import WarmUpThen
 from keras_pose.trainer.run_dirs import open_run_dir
 from keras_pose.weights.carried import normalization_of
@@ -134,6 +135,7 @@ def _make_models(recipe: DetectionRecipe, plan: Plan, run_dir: Path):
     if weights is None:
         start_boxes(network)
     synchronize_batch_norm(network)
+    fuse_norms(network)
     measured = fake_quantized(network) if recipe.quantization_aware else network
     model = training_model(measured)
     num_levels = len(network.outputs) // 2

@@ -47,6 +47,7 @@ from keras_pose.runs import (
 from keras_pose.runtime import PoseModel
 from keras_pose.trainer import callbacks
 from keras_pose.trainer.devices import make_strategy
+from keras_pose.trainer.fused_norms import fuse_norms
 from keras_pose.trainer.optimization import make_loss, make_optimizer
 from keras_pose.trainer.recipes import Recipe
 from keras_pose.trainer.run_dirs import AnyRecipe, open_run_dir
@@ -183,6 +184,7 @@ def _make_models(recipe, plan, run_dir, skeleton, codec):
     network = create_model(recipe.model, num_keypoints, recipe.input_hw, weights)
     synchronize_batch_norm(network)
     freeze(network, recipe.freeze)
+    fuse_norms(network)
     model = fake_quantized(network) if recipe.quantization_aware else network
     num_outputs = len(model.outputs)
     model.compile(

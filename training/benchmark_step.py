@@ -1,0 +1,141 @@
+"""Measures a training step: images a second, and what comes before the second step.
+
+    python training/benchmark_step.py --model pose_lite --input-hw 128 96
+    python training/benchmark_step.py --model hrnet_w32 --batch-size 8 --threads 1
+
+The step as Keras and TensorFlow come, beside ours: batch norms in one operator
+(keras_pose/trainer/fused_norms.py) and oneDNN's convolutions. Each is a process of its
+own; they take turns, so that all see the same machine. Images are noise: input is not
+measured here.
+"""
+
+import argparse
+import json
+import multiprocessing
+import os
+import sys
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run from a clone
+
+from keras_pose.commandline import plain_errors, positive_int
+
+# Name -> (fused batch norms, oneDNN).
+VARIANTS = {
+    "as they come": (False, False),
+    "fused batch norms": (True, False),
+    "oneDNN": (False, True),
+    "both (ours)": (True, True),
+}
+
+
+def parse_args(argv=None):
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--model", default="pose_lite", help="name in the zoo")
+    parser.add_argument(
+        "--input-hw", nargs=2, type=positive_int, metavar=("H", "W"), help="pixels"
+    )
+    parser.add_argument("--batch-size", type=positive_int, default=32)
+    parser.add_argument("--steps", type=positive_int, default=5, help="of a turn")
+    parser.add_argument("--rounds", type=positive_int, default=3, help="turns of each")
+    parser.add_argument("--threads", type=positive_int, default=os.cpu_count())
+    parser.add_argument("--json", type=Path, help="file for the figures")
+    return parser.parse_args(argv)
+
+
+def serve_turns(connection, args, is_fused):
+    """Builds the step, then times it once for each message."""
+    from keras_pose.quiet import import_tensorflow
+
+    import_tensorflow()
+    import keras
+    import numpy as np
+    import tensorflow as tf
+
+    from keras_pose.trainer.fused_norms import fuse_norms
+    from keras_pose.trainer.optimization import make_optimizer
+    from keras_pose.trainer.recipes import get_recipe
+    from keras_pose.zoo import build_model, get_spec
+
+    tf.config.threading.set_intra_op_parallelism_threads(args.threads)
+    tf.config.threading.set_inter_op_parallelism_threads(args.threads)
+    keras.utils.set_random_seed(0)
+    started = time.process_time()
+    input_hw = tuple(args.input_hw or get_spec(args.model).input_hw)
+    network = build_model(args.model, input_hw=input_hw)
+    if is_fused:
+        fuse_norms(network)
+    network.compile(make_optimizer(get_recipe(args.model), 1000), "mse", jit_compile=False)
+    images = np.random.default_rng(0).random((args.batch_size, *input_hw, 3), "float32")
+    targets = [
+        np.zeros((args.batch_size, *x.shape[1:]), "float32") for x in network.outputs
+    ]
+    network.train_on_batch(images, targets)
+    connection.send(time.process_time() - started)
+    network.train_on_batch(images, targets)
+    while connection.recv():
+        wall, cpu = time.perf_counter(), time.process_time()
+        for _ in range(args.steps):
+            network.train_on_batch(images, targets)
+        connection.send((time.perf_counter() - wall, time.process_time() - cpu))
+
+
+def measure(args):
+    """Returns a variant's name -> its figures: seconds a step at best, and of the first."""
+    context = multiprocessing.get_context("spawn")
+    servers = {}
+    for name, (is_fused, has_onednn) in VARIANTS.items():
+        os.environ["TF_ENABLE_ONEDNN_OPTS"] = str(int(has_onednn))
+        connection, end = context.Pipe()
+        process = context.Process(
+            target=serve_turns, args=(end, args, is_fused), daemon=True
+        )
+        process.start()
+        end.close()  # or a process that dies would be waited for
+        servers[name] = connection
+        print(f"{name}: waits for the first step", flush=True)
+        first = connection.recv()
+        servers[name] = (connection, first)
+    turns = {name: [] for name in VARIANTS}
+    for _ in range(args.rounds):
+        for name, (connection, _) in servers.items():
+            connection.send(True)
+            turns[name].append(connection.recv())
+    for connection, _ in servers.values():
+        connection.send(False)
+    return {
+        name: {
+            "images_per_second": args.steps
+            * args.batch_size
+            / min(wall for wall, _ in done),
+            "images_per_cpu_second": args.steps
+            * args.batch_size
+            / min(cpu for _, cpu in done),
+            "first_step_cpu_seconds": servers[name][1],
+        }
+        for name, done in turns.items()
+    }
+
+
+def main(argv=None):
+    args = parse_args(argv)
+    figures = measure(args)
+    usual = figures["as they come"]
+    print(f"{args.model}, batch {args.batch_size}, {args.threads} threads, best of turns")
+    print(f"{'':20}{'images/s':>10}{'ratio':>8}{'per CPU s':>11}{'first step, CPU s':>20}")
+    for name, values in figures.items():
+        ratio = values["images_per_second"] / usual["images_per_second"]
+        print(
+            f"{name:20}{values['images_per_second']:10.1f}{ratio:8.2f}"
+            f"{values['images_per_cpu_second']:11.1f}{values['first_step_cpu_seconds']:20.1f}"
+        )
+    if args.json:
+        args.json.write_text(json.dumps(figures, indent=2))
+
+
+if __name__ == "__main__":
+    with plain_errors():
+        main()
