@@ -221,7 +221,7 @@ def people_by_loops(heatmaps, fields, limb_pairs, rules):
             for x in range(width):
                 if heatmaps[y][x][k] >= rules.min_peak and _is_peak(heatmaps, x, y, k):
                     peaks[k].append((k, len(peaks[k]), *_refined(heatmaps, x, y, k, rules)))
-    chosen = []
+    chosen, all_found = [], []
     for limb, (first, last) in enumerate(limb_pairs):
         found = []
         for a in peaks[first]:
@@ -229,12 +229,20 @@ def people_by_loops(heatmaps, fields, limb_pairs, rules):
                 score = _limb_score(fields, limb, a[2:], b[2:], rules)
                 if score is not None:
                     found.append((score, a, b))
+        all_found += found
         used = set()
         for score, a, b in sorted(found, key=lambda pair: -pair[0]):
             if a not in used and b not in used:
                 used |= {a, b}
                 chosen.append((score, a, b))
-    return _joined(chosen, rules.min_keypoints)
+    people = _joined(chosen, [peak for of_kind in peaks for peak in of_kind])
+    _shared(people, all_found)
+    people = _bridged(people, rules.max_gap, num_keypoints)
+    return [
+        {k: (x, y) for k, _, x, y in person}
+        for person in people
+        if len(person) >= rules.min_keypoints
+    ]
 
 
 def _is_peak(heatmaps, x, y, k):
@@ -297,20 +305,54 @@ def _between_cells(fields, limb, x, y):
     return vector
 
 
-def _joined(limbs, min_keypoints):
-    people = []
+def _joined(limbs, peaks):
+    people = [{peak} for peak in peaks]
     for _, a, b in sorted(limbs, key=lambda limb: -limb[0]):
-        sharing = [person for person in people if a in person or b in person]
-        kinds = [end[0] for end in {a, b}.union(*sharing)]
-        if len(kinds) > len(set(kinds)):
-            continue
-        people = [person for person in people if person not in sharing]
-        people.append({a, b}.union(*sharing))
-    return [
-        {k: (x, y) for k, _, x, y in person}
-        for person in people
-        if len(person) >= min_keypoints
-    ]
+        joined = set().union(*(person for person in people if a in person or b in person))
+        if len(_kinds(joined)) == len(joined):
+            people = [person for person in people if not person & joined]
+            people.append(joined)
+    return people
+
+
+def _kinds(person):
+    return {peak[0] for peak in person}
+
+
+def _shared(people, limbs):
+    own = [(set(person), person) for person in people if len(person) >= 3]
+    for _, first, last in sorted(limbs, key=lambda limb: -limb[0]):
+        for mine, other in ((first, last), (last, first)):
+            for at_first, person in own:
+                if mine in at_first and other[0] not in _kinds(person):
+                    person.add(other)
+
+
+def _extent(person):
+    low = [min(peak[axis] for peak in person) for axis in (2, 3)]
+    high = [max(peak[axis] for peak in person) for axis in (2, 3)]
+    return math.dist(low, high)
+
+
+def _bridged(people, max_gap, num_keypoints):
+    gaps = []
+    for i, one in enumerate(people):
+        for j, other in enumerate(people[:i]):
+            if _kinds(one) & _kinds(other):
+                continue
+            nearest = min(math.dist(a[2:], b[2:]) for a in one for b in other)
+            gap = nearest / max(_extent(one), _extent(other), 1e-3)
+            if gap < max_gap:
+                gaps.append((gap, i, j))
+    group = list(range(len(people)))
+    people = [set(person) for person in people]
+    for _, i, j in sorted(gaps):
+        a, b = group[i], group[j]
+        if a != b and not _kinds(people[a]) & _kinds(people[b]):
+            people[a] |= people[b]
+            people[b] = set()
+            group = [a if each == b else each for each in group]
+    return [person for person in people if person]
 
 
 # A standing person, (x, y) in heights from the middle, in the order of OPENPOSE_COCO_18:

@@ -6,6 +6,9 @@ every kind of limb is matched by itself. Limbs that share a candidate are one pe
 Where two chains would give a person two keypoints of one kind, the stronger limb decides,
 whereas the paper's code lets the limb decide that comes first in its list.
 
+Two steps are not the paper's: people may share a peak where their keypoints lie on each
+other, and parts of a person between whom a keypoint is hidden are joined over the gap.
+
 Positions are cells, (x, y), the first cell's middle at (0, 0).
 """
 
@@ -13,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -22,6 +25,8 @@ PAIRS_AT_A_TIME = 1 << 15
 # A limb shorter than this, in cells, need not be in its field: that may hold none of it.
 # OpenPose has such a rule, too (`bodyPartConnectorBase.cpp`).
 NEAR = 1.0
+# People of fewer keypoints do not share those of others.
+LEAST_OWN = 3
 # A neighbour counts as no lower than this share of its peak: maps of networks go below 0.
 _LOWEST_SHARE = 1e-3
 
@@ -36,6 +41,7 @@ class Rules:
     num_points: int
     min_field: float
     min_share: float
+    max_gap: float
     min_keypoints: int
     min_score: float
     matching: str
@@ -109,8 +115,10 @@ def people_among(candidates, fields, limb_pairs, num_keypoints: int, rules) -> P
     candidates = _in_order(candidates)
     limbs = measure_limbs(candidates, fields, limb_pairs, rules)
     matched = MATCHINGS[rules.matching](limbs, len(candidates.scores))
-    person = _join(candidates, matched)
-    return _gather(candidates, person, num_keypoints, rules)
+    people = _join(candidates, matched)
+    _share(people, candidates, limbs)
+    people = _bridge(people, candidates, rules)
+    return _gather(people, candidates, num_keypoints, rules)
 
 
 def find_candidates(heatmaps, rules: Rules) -> Candidates:
@@ -355,15 +363,11 @@ Matching = Callable[[Limbs, int], Limbs]
 MATCHINGS: dict[str, Matching] = {"greedy": match_greedy, "hungarian": match_hungarian}
 
 
-def _join(candidates: Candidates, limbs: Limbs) -> np.ndarray:
-    """Joins candidates to people, strongest limb first.
-
-    Returns:
-        (M,) int64, the person of each candidate, which is one of its candidates' numbers.
-    """
+def _join(candidates: Candidates, limbs: Limbs) -> list[list[int]]:
+    """Joins candidates to people, strongest limb first; returns the candidates of each."""
     group: list[int] = list(range(len(candidates.scores)))
-    members: list[Any] = [[i] for i in group]
-    kinds = [1 << k for k in candidates.keypoints.tolist()]  # a bit a keypoint
+    members: list[list[int]] = [[i] for i in group]
+    kinds = _bits(candidates)
     for first, last in zip(limbs.first.tolist(), limbs.last.tolist(), strict=True):
         one, other = group[first], group[last]
         if one == other or kinds[one] & kinds[other]:
@@ -372,17 +376,82 @@ def _join(candidates: Candidates, limbs: Limbs) -> np.ndarray:
         for i in members[other]:
             group[i] = one
         members[one] += members[other]
-    return np.array(group, np.int64)
+        members[other] = []
+    return [each for each in members if each]
 
 
-def _gather(candidates, person, num_keypoints: int, rules: Rules) -> People:
-    """Makes people of candidates; those of too little go."""
-    _, person = np.unique(person, return_inverse=True)
-    num_people = int(person.max(initial=-1)) + 1
-    xy = np.zeros((num_people, num_keypoints, 2), np.float32)
-    keypoint_scores = np.zeros((num_people, num_keypoints), np.float32)
-    xy[person, candidates.keypoints] = candidates.xy
-    keypoint_scores[person, candidates.keypoints] = candidates.scores
+def _bits(candidates: Candidates) -> list[int]:
+    """Returns a number with one bit set for each candidate: its keypoint."""
+    return [1 << k for k in candidates.keypoints.tolist()]
+
+
+def _share(people: list[list[int]], candidates: Candidates, limbs: Limbs) -> None:
+    """Lets people use keypoints of others that their own limbs lead to, in place.
+
+    Where a keypoint of one person lies on the same of another, there is one peak for both.
+    """
+    bits = _bits(candidates)
+    kinds = [sum(bits[i] for i in person) for person in people]
+    owner = {i: n for n, person in enumerate(people) for i in person}
+    own = [len(person) for person in people]
+    order = np.lexsort((limbs.last, limbs.first, limbs.limbs, -limbs.scores))
+    pairs = zip(limbs.first[order].tolist(), limbs.last[order].tolist(), strict=True)
+    for first, last in pairs:
+        for mine, other in ((first, last), (last, first)):
+            person = owner[mine]
+            if own[person] >= LEAST_OWN and not kinds[person] & bits[other]:
+                people[person].append(other)
+                kinds[person] |= bits[other]
+
+
+def _bridge(people: list[list[int]], candidates: Candidates, rules: Rules):
+    """Joins people who are parts of one: near each other, with no keypoint in common.
+
+    Where a keypoint in between is hidden, no limb leads from one part to the other. The
+    gap is the distance between the nearest keypoints, in extents of the larger part; the
+    smallest gap is bridged first.
+    """
+    num_people = len(people)
+    if num_people < 2:
+        return people
+    rows = np.concatenate(people)
+    person = np.repeat(np.arange(num_people), [len(each) for each in people])
+    starts = np.searchsorted(person, np.arange(num_people))
+    xy = candidates.xy[rows]
+    low, high = np.minimum.reduceat(xy, starts), np.maximum.reduceat(xy, starts)
+    extent = np.sqrt(((high - low) ** 2).sum(axis=-1))
+    num_keypoints = int(candidates.keypoints.max()) + 1
+    has = np.zeros((num_people, num_keypoints), bool)
+    has[person, candidates.keypoints[rows]] = True
+    pairs = []
+    # Of two parts that share no keypoint, the smaller has at most half of all.
+    for small in np.flatnonzero(2 * has.sum(axis=1) <= num_keypoints):
+        begin = starts[small]
+        steps = xy[begin : begin + len(people[small]), None] - xy
+        nearest = np.minimum.reduceat((steps**2).sum(axis=-1).min(axis=0), starts)
+        size = np.maximum(np.maximum(extent, extent[small]), np.float32(1e-3))
+        gaps = np.sqrt(nearest) / size
+        is_part = (gaps < rules.max_gap) & ~(has & has[small]).any(axis=1)
+        pairs += [(gaps[other], small, other) for other in np.flatnonzero(is_part)]
+    group = np.arange(num_people)
+    for _, one, other in sorted(pairs):
+        a, b = group[one], group[other]
+        if a != b and not (has[a] & has[b]).any():
+            has[a] |= has[b]
+            group[group == b] = a
+            people[a] = people[a] + people[b]
+            people[b] = []
+    return [each for each in people if each]
+
+
+def _gather(people, candidates, num_keypoints: int, rules: Rules) -> People:
+    """Makes arrays of people; those of too little go."""
+    rows = np.concatenate(people) if people else np.zeros(0, np.int64)
+    person = np.repeat(np.arange(len(people)), [len(each) for each in people])
+    xy = np.zeros((len(people), num_keypoints, 2), np.float32)
+    keypoint_scores = np.zeros((len(people), num_keypoints), np.float32)
+    xy[person, candidates.keypoints[rows]] = candidates.xy[rows]
+    keypoint_scores[person, candidates.keypoints[rows]] = candidates.scores[rows]
     counts = (keypoint_scores > 0).sum(axis=1)
     totals = keypoint_scores.sum(axis=1)
     is_kept = counts >= rules.min_keypoints

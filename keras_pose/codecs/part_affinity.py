@@ -43,6 +43,8 @@ class PartAffinityCodec:
         num_points: points of a line between two candidates at which fields are read.
         min_field: smallest component of a field along the line that speaks for the limb.
         min_share: share of the points that must speak for it.
+        max_gap: largest distance over which parts of a person are joined that no limb
+            joins, in extents of the larger part; 0 for none, as in the paper's code.
         min_keypoints: people with fewer keypoints are left out.
         min_score: people of a lower mean height of their peaks are left out.
         matching: "greedy", as in the paper's code, or "hungarian".
@@ -61,8 +63,9 @@ class PartAffinityCodec:
     num_points: int = 10
     min_field: float = 0.05
     min_share: float = 0.8
-    min_keypoints: int = 3
-    min_score: float = 0.2
+    max_gap: float = 1.2
+    min_keypoints: int = 1
+    min_score: float = 0.1
     matching: str = "greedy"
 
     kind: ClassVar[str] = "part_affinity"
@@ -80,6 +83,10 @@ class PartAffinityCodec:
             raise ValueError(
                 f"A {self.kind} codec needs num_points of 1 to 255 and min_keypoints of at "
                 f"least 1, got {self.num_points} and {self.min_keypoints}."
+            )
+        if self.max_gap < 0:
+            raise ValueError(
+                f"A {self.kind} codec needs max_gap of at least 0, got {self.max_gap}."
             )
         if not 0 < self.min_share <= 1:
             raise ValueError(
@@ -362,6 +369,7 @@ class PartAffinityCodec:
             num_points=self.num_points,
             min_field=self.min_field,
             min_share=self.min_share,
+            max_gap=self.max_gap,
             min_keypoints=self.min_keypoints,
             min_score=self.min_score,
             matching=self.matching,

@@ -58,3 +58,40 @@ def map_records(
             f"is in the skeleton {target.name!r} ({', '.join(target.names)})."
         )
     return found
+
+
+# Keypoints that lie midway between two others, where a data set does not label them: so
+# are OpenPose's neck (`_add_neck` of lightweight OpenPose) and its middle of the hips.
+MIDDLES = {
+    "neck": ("right_shoulder", "left_shoulder"),
+    "mid_hip": ("right_hip", "left_hip"),
+}
+
+
+def map_with_middles(keypoints_xy, visibility, skeleton: Skeleton, target: Skeleton):
+    """Sorts everybody's keypoints into another skeleton, and adds `MIDDLES` to them.
+
+    A middle is labelled where both of its keypoints are, and visible where both are.
+
+    Args:
+        keypoints_xy: (N, K, 2) of `skeleton`.
+        visibility: (N, K) COCO flags.
+        skeleton: the keypoints that there are.
+        target: the keypoints to return, K' of them.
+
+    Returns:
+        keypoints_xy: (N, K', 2) float32; (0, 0) where not labelled.
+        visibility: (N, K') int32.
+    """
+    shape = (len(keypoints_xy), target.num_keypoints)
+    mapped_xy, flags = np.zeros((*shape, 2), np.float32), np.zeros(shape, np.int32)
+    for i, name in enumerate(target.names):
+        between = MIDDLES.get(name, ())
+        if name in skeleton.names:
+            k = skeleton.index(name)
+            mapped_xy[:, i], flags[:, i] = keypoints_xy[:, k], visibility[:, k]
+        elif between and set(between) <= set(skeleton.names):
+            ends = [skeleton.index(end) for end in between]
+            flags[:, i] = visibility[:, ends].min(axis=1)
+            mapped_xy[:, i] = keypoints_xy[:, ends].mean(axis=1)
+    return np.where(flags[..., None] > 0, mapped_xy, 0), flags

@@ -51,3 +51,22 @@ def test_other_sets_are_measured_by_their_own_metric(script, tmp_path, capsys):
     # Head sizes are absent, so PCKh is not to be had. A heatmap pixel is 100 / 24 image
     # pixels, half of that is near enough.
     assert found == {codec: ["PCK_box@0.1", "1.000"] for codec in CODECS}
+
+
+def test_labels_of_whole_pictures_score_high_by_their_fields(script, tmp_path, capsys):
+    write_coco_dataset(tmp_path, 3, split="val")
+    script.main(["--bottom-up", "--data-dir", str(tmp_path), "--input-hw", "256", "256"])
+    lines = capsys.readouterr().out.splitlines()
+    heads = [line for line in lines if line.startswith("AP ")]
+    assert [line.split(" | ")[3] for line in heads] == [
+        "part_affinity codec, limbs of coco_17",
+        "part_affinity codec, limbs of openpose_coco_18",
+    ]
+    assert min(float(line.split()[1].rstrip(",")) for line in heads) > 0.7
+    assert any(line.startswith("  all others: ") for line in lines)
+
+
+def test_labelled_keypoints_without_a_chain_of_limbs_do_not_hang_together(script):
+    limbs = [(0, 1), (1, 2), (3, 2)]
+    assert script.hang_together([0, 1, 2, 3], limbs)
+    assert not script.hang_together([0, 2, 3], limbs)

@@ -55,7 +55,7 @@ def test_other_points_are_an_error_not_a_ratio(script, monkeypatch):
 
 def test_loops_and_arrays_parse_the_same_people(script):
     what, slow, fast = script.measure_parsing(6, 160)
-    assert what == "parsing of 102 candidates, 7 people"
+    assert what == "parsing of 102 candidates, 6 people"
     assert slow > fast > 0
 
 

@@ -147,12 +147,34 @@ def test_nobody_is_found_in_empty_maps():
     assert found.scores.shape == (0,)
 
 
-def test_one_keypoint_is_nobody_unless_asked_for():
+def test_people_of_too_few_keypoints_are_left_out_if_asked_for():
     visibility = np.zeros((1, 18), int)
     visibility[0, 0] = 2
-    lone = PartAffinityCodec((96, 128), min_keypoints=1)
-    assert len(decode(STANDING[None], visibility).scores) == 0
-    assert len(decode(STANDING[None], visibility, lone).scores) == 1
+    strict = PartAffinityCodec((96, 128), min_keypoints=3)
+    assert len(decode(STANDING[None], visibility).scores) == 1
+    assert len(decode(STANDING[None], visibility, strict).scores) == 0
+
+
+def test_parts_between_which_a_keypoint_is_hidden_are_one_person():
+    visibility = np.full((2, 18), 2)
+    visibility[0, [1, 16, 17]] = 0  # no neck, no ears: head, arms and legs hang apart
+    people = np.stack([STANDING, STANDING + np.array([70, 4])])
+    joined = decode(people, visibility)
+    np.testing.assert_array_equal((joined.keypoint_scores > 0).sum(axis=1), [18, 15])
+    apart = decode(people, visibility, PartAffinityCodec((96, 128), max_gap=0))
+    assert len(apart.scores) == 6
+
+
+def test_a_peak_is_shared_by_people_whose_keypoints_lie_on_each_other():
+    # The second person's right wrist is on the first one's left wrist.
+    people = np.stack([STANDING, STANDING + (STANDING[7] - STANDING[4])])
+    found = decode(people, codec=PartAffinityCodec((96, 128), max_gap=0))
+    assert (found.keypoint_scores > 0).all()  # wrists of two kinds have maps of their own
+    people[1, 4] = people[0, 4]
+    found = decode(people, codec=PartAffinityCodec((96, 128), max_gap=0))
+    assert len(found.scores) == 2
+    assert (found.keypoint_scores > 0).all()
+    np.testing.assert_allclose(found.keypoints_xy[0, 4], found.keypoints_xy[1, 4])
 
 
 def test_a_limb_shorter_than_a_cell_is_still_a_limb():
@@ -261,7 +283,7 @@ def test_candidates_on_the_border_of_the_map_are_read_inside_it():
     candidates = Candidates(np.array([0, 1]), xy, np.ones(2, np.float32))
     fields = np.ones((12, 16, 38), np.float32)
     found = people_among(candidates, fields, OPENPOSE_COCO_18.limb_pairs, 18, CODEC._rules)
-    assert len(found.scores) == 0  # of two keypoints, but read without an error
+    assert (found.keypoint_scores > 0).sum() == 2
 
 
 @pytest.mark.parametrize(
@@ -286,7 +308,13 @@ def test_inputs_that_are_no_multiple_of_the_stride_are_refused(input_hw):
 
 @pytest.mark.parametrize(
     "values",
-    [{"sigma": 0}, {"num_points": 0}, {"min_share": 1.5}, {"matching": "best"}],
+    [
+        {"sigma": 0},
+        {"num_points": 0},
+        {"max_gap": -1},
+        {"min_share": 1.5},
+        {"matching": "best"},
+    ],
 )
 def test_settings_out_of_range_are_refused(values):
     with pytest.raises(ValueError, match=next(iter(values))):
