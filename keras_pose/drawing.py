@@ -29,6 +29,9 @@ BOX_COLOR = (244, 244, 244)
 LINE_WIDTH = 1 / 70
 DOT_RADIUS = 1 / 75
 MIN_LINE_WIDTH, MAX_LINE_WIDTH = 1.5, 14.0  # pixels
+# Keypoints nearer than this to one before them have a line but no dot: faces and hands of
+# whole bodies would become blots.
+MIN_DOT_DISTANCE = 4.0  # pixels
 
 _SHIFT_BITS = 4  # OpenCV takes coordinates in units of 1 / 2**4 pixel
 _PAPER_COLOR = (255, 255, 255)
@@ -159,6 +162,7 @@ class _Person:
         shown = self._xy[self._is_shown]
         self.size = float(np.ptp(shown, axis=0).max()) if len(shown) else 0.0
         self._width = float(np.clip(self.size * LINE_WIDTH, MIN_LINE_WIDTH, MAX_LINE_WIDTH))
+        self._is_dotted, self._radii, self._room = self._dots()
 
     @property
     def _border(self):
@@ -169,7 +173,7 @@ class _Person:
         limbs = list(self._limbs())
         # All outlines first, so that none of them cuts through another limb.
         for start, end, width, opacity, _ in limbs:
-            outline = width + 2 * self._border
+            outline = width + 2 * min(self._border, 0.6 * width)
             _paint_line(canvas, start, end, outline, OUTLINE_COLOR, 0.55 * opacity)
         for start, end, width, opacity, color in limbs:
             _paint_line(canvas, start, end, width, color, opacity)
@@ -180,26 +184,46 @@ class _Person:
         for (a, b), color in zip(self._skeleton.limb_pairs, colors, strict=True):
             if self._is_shown[a] and self._is_shown[b]:
                 length = np.linalg.norm(self._xy[a] - self._xy[b])
-                # Short limbs, as in faces, would else become blots.
-                width = float(np.clip(length / 5, min(1.0, self._width), self._width))
+                # Short limbs, as in faces, and fans of them, as in hands, become blots.
+                room = min(length / 5, max(self._room[a], self._room[b]))
+                width = float(np.clip(room, min(1.0, self._width), self._width))
                 opacity = min(self._opacity[a], self._opacity[b])
                 yield self._xy[a], self._xy[b], width, opacity, color
 
     def draw_dots(self, canvas):
         colors = keypoint_colors(self._skeleton)
-        for i in np.flatnonzero(self._is_shown):
-            radius, opacity = self._dot_radius(i), self._opacity[i]
+        for i in np.flatnonzero(self._is_dotted):
+            radius, opacity = float(self._radii[i]), self._opacity[i]
             border = min(self._border, 0.6 * radius)
             _paint_dot(canvas, self._xy[i], radius + border, OUTLINE_COLOR, 0.75 * opacity)
             _paint_dot(canvas, self._xy[i], radius, colors[i], opacity)
 
-    def _dot_radius(self, index):
-        """Returns pixels; dots of near keypoints, as in faces, leave room between them."""
+    def _dots(self):
+        """Returns which keypoints have dots, their radii, and the widths of their lines.
+
+        Dots of near keypoints, as in faces, leave room between them. All are (K,), pixels.
+        """
+        shown = np.flatnonzero(self._is_shown)
+        xy = self._xy[shown]
+        distances = np.linalg.norm(xy[:, None] - xy, axis=-1)
+        is_near = np.tril(distances < MIN_DOT_DISTANCE, k=-1).any(axis=1)
+        has_line = np.isin(shown, np.ravel(list(self._shown_pairs())))
+        has_dot = ~(is_near & has_line)
+        np.fill_diagonal(distances, np.inf)
         usual = max(1.05 * self._width, self.size * DOT_RADIUS)
-        others = self._is_shown.copy()
-        others[index] = False
-        distances = np.linalg.norm(self._xy[others] - self._xy[index], axis=-1)
-        return float(np.clip(distances.min(initial=np.inf) / 4, 1.2, usual))
+        room = np.clip(distances.min(axis=1, initial=np.inf) / 4, 1.2, usual)
+        # A wrist is where the root of its hand is, and as large as without.
+        distances[distances < 0.5] = np.inf
+        radii = np.clip(distances.min(axis=1, initial=np.inf) / 4, 1.2, usual)
+        found = np.zeros((3, len(self._xy)))
+        found[:, shown] = has_dot, radii, room
+        return found[0] > 0, found[1], found[2]
+
+    def _shown_pairs(self):
+        """Yields the pairs of keypoints of the limbs that are shown."""
+        for a, b in self._skeleton.limb_pairs:
+            if self._is_shown[a] and self._is_shown[b]:
+                yield a, b
 
     def draw_track(self, canvas):
         """Writes the person's number above what is shown of them, inside the image."""

@@ -368,36 +368,3 @@ JHMDB_15 = _skeleton(
         ("belly", "right_hip"),
     ),
 )
-
-SKELETONS = {
-    skeleton.name: skeleton
-    for skeleton in (
-        COCO_17,
-        MPII_16,
-        LSP_14,
-        FLIC_11,
-        H36M_17,
-        POSETRACK_17,
-        AIC_14,
-        CROWDPOSE_14,
-        JHMDB_15,
-    )
-}
-# What a number of keypoints stands for where nothing else is said.
-_DEFAULTS = {17: COCO_17, 16: MPII_16}
-
-
-def default_skeleton(num_keypoints: int) -> Skeleton:
-    """Returns COCO's 17 keypoints, MPII's 16, or else plain numbered ones.
-
-    Plain ones have no mirror pairs, so they take no flip augmentation and no flip test.
-    """
-    if num_keypoints in _DEFAULTS:
-        return _DEFAULTS[num_keypoints]
-    return plain_skeleton(num_keypoints)
-
-
-def plain_skeleton(num_keypoints: int) -> Skeleton:
-    """Returns numbered keypoints, for a network of which only their number is known."""
-    names = tuple(f"keypoint_{i}" for i in range(num_keypoints))
-    return Skeleton(name=f"plain_{num_keypoints}", names=names)

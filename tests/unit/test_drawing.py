@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -182,3 +184,50 @@ def test_heatmaps_lie_where_they_belong():
 def test_heatmaps_of_another_shape_are_refused():
     with pytest.raises(ValueError, match=r"got \(20, 30\) and \(2, 3\)"):
         draw_heatmaps(GRAY, np.zeros((20, 30)), np.eye(3)[:2])
+
+
+def crowd_of_dots(num, gap, limbs):
+    """A row of keypoints, `gap` pixels apart."""
+    names = tuple(f"left_{i}" for i in range(num))
+    pairs = tuple(pairwise(names)) if limbs else ()
+    xy = np.stack([10 + gap * np.arange(num), np.full(num, 50.0)], axis=1)
+    skeleton = Skeleton("row", names, limbs=pairs)
+    return Poses(BOX, xy[None], np.ones((1, num)), [1.0], skeleton)
+
+
+def height(poses):
+    """Counts the rows of pixels that a drawing changes by a third of a dark outline."""
+    drawn = draw_poses(GRAY, poses)[:, 30:90].astype(int)
+    return int((np.abs(drawn - 128).max(axis=(1, 2)) > 40).sum())
+
+
+def test_keypoints_that_are_close_are_drawn_as_a_thin_line():
+    dots = height(crowd_of_dots(50, gap=2.0, limbs=False))
+    assert height(crowd_of_dots(50, gap=2.0, limbs=True)) < dots
+    # With room for them, dots stand on the line.
+    assert height(crowd_of_dots(10, gap=10.0, limbs=True)) >= dots
+
+
+def test_fingers_stay_apart_at_the_root_of_a_hand():
+    names = ("elbow", "wrist", "hand_root", *(f"finger{i}" for i in range(5)))
+    fingers = tuple(("hand_root", name) for name in names[3:])
+    skeleton = Skeleton("arm", names, limbs=(names[:2], *fingers))
+    tips = [(250 + 12 * i, 440) for i in range(-2, 3)]
+    xy = np.array([(250, 20), (250, 400), (250, 400), *tips], float)
+    gray = np.full((500, 500, 3), 128, np.uint8)
+    drawn = draw_poses(gray, Poses(BOX, xy[None], np.ones((1, 8)), [1.0], skeleton))
+
+    is_free = (np.abs(drawn[433].astype(int) - 128) < 20).all(axis=-1)
+    is_start = is_free & ~np.concatenate([[False], is_free[:-1]])
+    assert is_start.sum() == 6  # four gaps, and both sides
+
+
+def test_a_point_upon_another_does_not_make_it_smaller():
+    names = ("left_elbow", "left_wrist", "left_hand_root")
+    xy = np.array([(20.0, 20.0), (20.0, 80.0), (20.0, 80.0)])
+    skeleton = Skeleton("arm", names, limbs=(names[:2], names[1:]))
+    drawn = draw_poses(GRAY, Poses(BOX, xy[None], np.ones((1, 3)), [1.0], skeleton))
+
+    # A dot of half the size would differ by the outline's colour, more than 50.
+    expected = draw_poses(GRAY, stick())[70:].astype(int)
+    np.testing.assert_allclose(drawn[70:], expected, atol=8)
