@@ -1,10 +1,11 @@
 """Run folders: the names of what a training leaves behind, and how to find it.
 
 recipe.json     what is computed
-last.keras      after each epoch, with the optimizer: resume from it
+last.keras      after each epoch and every few minutes, with the optimizer: resume from it
+before_last.keras  the state before it, should that be damaged
 best.keras      at the highest val_pck (detectors: val_box_ap), weights only: evaluate
                 and export it
-progress.json   epochs done
+progress.json   epochs done, and steps of the next, to be read; last.keras has its own
 log.csv         one row an epoch
 tensorboard/    the same, to look at with `tensorboard --logdir`
 """
@@ -19,6 +20,7 @@ from keras_pose.files import read_json
 
 RECIPE_NAME = "recipe.json"
 LAST_NAME, BEST_NAME = "last.keras", "best.keras"
+BEFORE_LAST_NAME = "before_last.keras"
 PROGRESS_NAME = "progress.json"
 LOG_NAME = "log.csv"
 TENSORBOARD_NAME = "tensorboard"

@@ -70,6 +70,8 @@ def parse_args(argv=None):
         "export/to_tflite.py --int8 --max-drop does not do")  # fmt: skip
     add("--resume", metavar="RUN", help="go on with an interrupted run folder, or with "
         "more --epochs; its recipe decides all else")  # fmt: skip
+    add("--save-minutes", type=float, default=10.0, metavar="M", help="time between saves "
+        "within an epoch; SIGTERM saves, too, and exits with 75 (default: 10)")  # fmt: skip
     add("--devices", default="auto", help="auto, a GPU count, a list, or cpu:N")
     add("--mixed-precision", action="store_true", default=None)
     add(
@@ -92,6 +94,8 @@ def parse_args(argv=None):
     )
     add("--seed", type=int)
     args = parser.parse_args(argv)
+    if not args.save_minutes > 0:
+        parser.error(f"--save-minutes must be positive, got {args.save_minutes}")
     if not args.model and not args.resume:
         parser.error("--model NAME is needed (or --resume RUN)")
     for name in ("recipe", "output_dir", "run_dir", "sigmas"):
@@ -204,21 +208,27 @@ def main(argv=None):
     from keras_pose.runs import new_run_dir
 
     if args.resume:
-        return train(resumed(args), args.resume, args.devices)
+        return train(resumed(args), args.resume, args)
     recipe = make_recipe(args)
     output_dir = args.output_dir or "runs"
     run_dir = args.run_dir or new_run_dir(output_dir, recipe.model, recipe.dataset)
-    return train(recipe, run_dir, args.devices)
+    return train(recipe, run_dir, args)
 
 
-def train(recipe, run_dir, devices):
+def train(recipe, run_dir, args):
     """Trains what the recipe is for."""
+    from keras_pose.trainer.callbacks import StopRun
     from keras_pose.trainer.detection_fit import fit_detector
     from keras_pose.trainer.detection_recipes import DetectionRecipe
     from keras_pose.trainer.fit import fit
 
     is_detector = isinstance(recipe, DetectionRecipe)
-    return (fit_detector if is_detector else fit)(recipe, run_dir, devices)
+    function = fit_detector if is_detector else fit
+    try:
+        return function(recipe, run_dir, args.devices, save_minutes=args.save_minutes)
+    except StopRun as stop:
+        print(f"Saved and stopped. To go on: python training/train.py --resume {run_dir}")
+        raise stop
 
 
 if __name__ == "__main__":

@@ -70,6 +70,22 @@ def training_dataset(
     return _finish(dataset, codec, normalization, num_outputs)
 
 
+def indices_of_batch(source: PersonSource, seed: int, number: int, batch_size: int):
+    """Returns which people a training batch holds.
+
+    Args:
+        source: where samples come from.
+        seed: as given to `training_dataset`.
+        number: of the batch, counted from 0 over all epochs.
+        batch_size: as given to `training_dataset`.
+
+    Returns:
+        (batch_size,) int64 indices into the source.
+    """
+    positions = tf.range(number * batch_size, (number + 1) * batch_size, dtype=tf.int64)
+    return tf.map_fn(_order(source, seed), positions).numpy()
+
+
 def _order(source, seed):
     """Returns a function from a position in the stream to the index of a sample.
 

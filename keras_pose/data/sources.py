@@ -108,6 +108,16 @@ class PersonSource:
             self.visibility[index],
         )
 
+    def names(self, indices) -> list[str]:
+        """Returns the files of people, or the numbers of their images in memory."""
+        numbers = self.image_index[indices].tolist()
+        return [
+            f"number {number} in memory"
+            if isinstance(self.images[number], bytes)
+            else str(self.images[number])
+            for number in numbers
+        ]
+
     def trainable(self) -> PersonSource:
         """Returns the same people in images that TensorFlow decodes as `load` does.
 

@@ -4,17 +4,28 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Iterator
+import signal
+import threading
+import time
+import warnings
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import keras
 
 from keras_pose.activation_ranges import save_with_ranges
-from keras_pose.contract import Contract, save_keras_model
+from keras_pose.contract import CONTRACT_NAME, AnyContract, Contract, save_keras_model
 from keras_pose.detector_contract import DetectorContract
-from keras_pose.files import atomic_path, write_json
 from keras_pose.models.fake_quantization import trained_ranges
-from keras_pose.runs import BEST_NAME, LAST_NAME, PROGRESS_NAME, read_progress
+from keras_pose.runs import BEST_NAME, LAST_NAME
+from keras_pose.trainer.run_state import (
+    NETWORK_CONTRACT_NAME,
+    Progress,
+    metric_values,
+    restore_metrics,
+    save_state,
+)
 
 BOX_AP = "val_box_ap"
 PCK = "pck"
@@ -59,7 +70,40 @@ class ValidateAverages(keras.callbacks.Callback):
         self._swapped.enter_context(averaged_weights(self.model))
 
     def on_test_end(self, logs=None):
+        self.put_back()
+
+    def put_back(self):
+        """Has the model hold the weights themselves again, before validation is over."""
         self._swapped.close()
+
+
+class StopAtNaN(keras.callbacks.Callback):
+    """Ends training at a loss that is no number, before anything of it is saved."""
+
+    def __init__(self, run_dir: Path, names_of_batch: Callable[[int], list[str]]):
+        """Takes the run's folder, and a function from a batch's number to picture names."""
+        super().__init__()
+        self._run_dir = run_dir
+        self._names_of_batch = names_of_batch
+        self._epoch = 0
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self._epoch = epoch
+
+    def on_train_batch_end(self, batch, logs=None):
+        loss = float((logs or {}).get("loss", 0.0))
+        if math.isfinite(loss):
+            return
+        # The optimizer has counted the step that went wrong.
+        step = int(self.model.optimizer.iterations.numpy())
+        names = dict.fromkeys(self._names_of_batch(step - 1))
+        saved = self._run_dir / LAST_NAME
+        where = f"{saved} is from before" if saved.exists() else "nothing was saved yet"
+        raise ValueError(
+            f"The loss is {loss} after step {step} (epoch {self._epoch + 1}): {where}. "
+            "Look at the labels of this batch's pictures, lower --learning-rate, or set "
+            f"clip_norm in the recipe. The pictures: {', '.join(names)}."
+        )
 
 
 class PlainMetricNames(keras.callbacks.Callback):
@@ -76,23 +120,136 @@ class PlainMetricNames(keras.callbacks.Callback):
             logs[f"{split}{PCK}"] = logs.pop(name)
 
 
-class RunCheckpoint(keras.callbacks.Callback):
-    """Saves `last.keras` (with the optimizer, to resume from) and `best.keras` (without).
+class StopRun(SystemExit):
+    """The end of a process that was asked to end and has saved its run.
 
-    Best means the highest `val_pck`. The latter is the network alone, with the ranges that
-    quantization-aware training found for its tensors. `progress.json` is written last, so
-    that what it says is always on disk.
+    Its exit status is EX_TEMPFAIL of sysexits.h, which schedulers can be told to requeue.
     """
 
-    def __init__(self, run_dir: Path, contract: Contract, network: keras.Model):
+    STATUS = 75
+
+    def __init__(self, run_dir: Path):
+        super().__init__(self.STATUS)
+        self.run_dir = run_dir
+
+
+class SaveState(keras.callbacks.Callback):
+    """Saves `last.keras` every few minutes, at SIGTERM, and at the end of each epoch.
+
+    SIGTERM, by which machines are taken back, ends the process by `StopRun`, once the step
+    that is being computed is done and saved.
+    """
+
+    best_name = f"val_{PCK}"
+    contract_name = CONTRACT_NAME
+
+    def __init__(
+        self,
+        run_dir: Path,
+        contract: AnyContract,
+        progress: Progress,
+        minutes: float,
+        averages: ValidateAverages | None = None,
+    ):
+        """Sets the rules.
+
+        Args:
+            run_dir: folder of the run.
+            contract: that of the network.
+            progress: how far the run is when it begins or goes on.
+            minutes: time between saves.
+            averages: the callback that puts averages into the model for validation.
+        """
         super().__init__()
+        self._averages = averages
         self._run_dir = run_dir
         self._contract = contract
-        self._network = network
-        self._best = read_progress(run_dir)["best_val_pck"]
+        self._start = progress
+        self._best = progress.best
+        self._seconds = 60 * minutes
+        self._is_ending = False
+        self._old_handler: Any = None
+        self._saved_at = time.monotonic()
+        self._epoch = self._steps = 0
+        self._metrics: tuple = ()
+
+    def on_train_begin(self, logs=None):
+        # Only the main thread may take signals; others do without.
+        if threading.current_thread() is threading.main_thread():
+            self._old_handler = signal.signal(signal.SIGTERM, self._note_end)
+
+    def on_train_end(self, logs=None):
+        if self._old_handler is not None:
+            signal.signal(signal.SIGTERM, self._old_handler)
+            self._old_handler = None
+
+    def _note_end(self, number, frame):
+        self._is_ending = True
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self._epoch, self._steps = epoch, 0
+        if epoch == self._start.epochs_done and self._start.steps_done:
+            self._steps = self._start.steps_done
+            restore_metrics(self.model, self._start.metrics)
+
+    def on_train_batch_end(self, batch, logs=None):
+        self._steps += 1
+        if self._is_ending or time.monotonic() - self._saved_at > self._seconds:
+            self._save_within_epoch(metric_values(self.model))
+
+    def on_test_begin(self, logs=None):
+        self._metrics = metric_values(self.model)  # validation begins by forgetting them
+
+    def on_test_batch_end(self, batch, logs=None):
+        if self._is_ending:
+            if self._averages is not None:
+                self._averages.put_back()
+            self._save_within_epoch(self._metrics)
 
     def on_epoch_end(self, epoch, logs=None):
-        value = float((logs or {})[f"val_{PCK}"])
+        self._save(Progress(epoch + 1, 0, self._best))
+
+    def _save_within_epoch(self, metrics):
+        progress = Progress(self._epoch, self._steps, self._best, metrics)
+        try:
+            self._save(progress)
+        except OSError as error:
+            # The state before is whole; a disk may have room again at the next time.
+            warnings.warn(
+                f"The run was not saved after step {self._steps} of epoch "
+                f"{self._epoch + 1} ({error}).",
+                stacklevel=2,
+            )
+            self._saved_at = time.monotonic()
+
+    def _save(self, progress):
+        save_state(
+            self.model,
+            self._run_dir,
+            self._contract,
+            progress,
+            self.best_name,
+            self.contract_name,
+        )
+        self._saved_at = time.monotonic()
+        if self._is_ending:
+            self.on_train_end()
+            raise StopRun(self._run_dir)
+
+
+class RunCheckpoint(SaveState):
+    """Saves the state of a pose model's run, and `best.keras`, without the optimizer.
+
+    Best means the highest `val_pck`. It is the network alone, with the ranges that
+    quantization-aware training found for its tensors.
+    """
+
+    def __init__(self, run_dir, contract: Contract, progress, minutes, averages, network):
+        super().__init__(run_dir, contract, progress, minutes, averages)
+        self._network = network
+
+    def on_epoch_end(self, epoch, logs=None):
+        value = float((logs or {})[self.best_name])
         if value > self._best or not (self._run_dir / BEST_NAME).exists():
             self._best = max(value, self._best)
             with averaged_weights(self.model):
@@ -102,9 +259,7 @@ class RunCheckpoint(keras.callbacks.Callback):
                     self._contract,
                     self.model,
                 )
-        save_keras_model(self.model, self._run_dir / LAST_NAME, self._contract)
-        values = {"epochs_done": epoch + 1, "best_val_pck": self._best}
-        write_json(self._run_dir / PROGRESS_NAME, values)
+        super().on_epoch_end(epoch, logs)
 
 
 def save_network(network, path, contract, model) -> None:
@@ -154,20 +309,20 @@ class MeasureDetector(MeasureMetric):
         super().__init__(lambda: measure(self.model), every, last_epoch, BOX_AP)
 
 
-class DetectorCheckpoint(keras.callbacks.Callback):
-    """Saves `last.keras` (what is trained, with its optimizer) and `best.keras`.
+class DetectorCheckpoint(SaveState):
+    """Saves the state of a detector's run, and `best.keras`.
 
     The latter is the network alone with averaged weights and its contract. Best means
-    the highest `val_box_ap`; until one is measured, it is the newest. `progress.json` is
-    written last, so that what it says is always on disk.
+    the highest `val_box_ap`; until one is measured, it is the newest.
     """
 
-    def __init__(self, run_dir: Path, contract: DetectorContract, network: keras.Model):
-        super().__init__()
-        self._run_dir = run_dir
-        self._contract = contract
+    best_name = BOX_AP
+    # What is trained has other outputs than the network, so it has no contract.
+    contract_name = NETWORK_CONTRACT_NAME
+
+    def __init__(self, run_dir, contract: DetectorContract, progress, minutes, network):
+        super().__init__(run_dir, contract, progress, minutes)
         self._network = network
-        self._best = read_progress(run_dir).get(f"best_{BOX_AP}", 0.0)
 
     def on_epoch_end(self, epoch, logs=None):
         value = float((logs or {}).get(BOX_AP, float("nan")))
@@ -175,12 +330,12 @@ class DetectorCheckpoint(keras.callbacks.Callback):
             self._best = max(self._best, 0.0 if math.isnan(value) else value)
             with averaged_weights(self.model):
                 save_network(
-                    self._network, self._run_dir / BEST_NAME, self._contract, self.model
+                    self._network,
+                    self._run_dir / BEST_NAME,
+                    self._contract,
+                    self.model,
                 )
-        with atomic_path(self._run_dir / LAST_NAME) as temporary:
-            self.model.save(temporary)
-        values = {"epochs_done": epoch + 1, f"best_{BOX_AP}": self._best}
-        write_json(self._run_dir / PROGRESS_NAME, values)
+        super().on_epoch_end(epoch, logs)
 
 
 class StopAtStep(keras.callbacks.Callback):

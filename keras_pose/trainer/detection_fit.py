@@ -8,7 +8,6 @@ the moving average of its weights.
 from __future__ import annotations
 
 import math
-import sys
 from pathlib import Path
 from typing import cast
 
@@ -24,31 +23,33 @@ from keras_pose.detection.people import (
     open_boxes,
     read_box_truth,
 )
-from keras_pose.detection.pipeline import training_boxes
+from keras_pose.detection.pipeline import indices_of_batch, training_boxes
 from keras_pose.detector_contract import (
     DetectorContract,
     detector_contract,
-    read_detector_contract,
 )
 from keras_pose.metrics.box_ap import evaluate_detector
 from keras_pose.models.complexity import count_params
 from keras_pose.models.fake_quantization import fake_quantized
 from keras_pose.normalization import Normalization
-from keras_pose.runs import (
-    BEST_NAME,
-    LAST_NAME,
-    LOG_NAME,
-    TENSORBOARD_NAME,
-    read_progress,
-)
+from keras_pose.runs import BEST_NAME, LOG_NAME, TENSORBOARD_NAME
 from keras_pose.runtime.detector import Detector
 from keras_pose.trainer import callbacks
 from keras_pose.trainer.detection_recipes import DetectionRecipe
 from keras_pose.trainer.devices import make_strategy
-from keras_pose.trainer.fit import Plan, make_plan, restore, synchronize_batch_norm
+from keras_pose.trainer.fit import (
+    SAVE_MINUTES,
+    Plan,
+    go_through,
+    make_plan,
+    restore,
+    start_of,
+    synchronize_batch_norm,
+)
 from keras_pose.trainer.fused_norms import fuse_norms
 from keras_pose.trainer.optimization import WarmUpThen
 from keras_pose.trainer.run_dirs import open_run_dir
+from keras_pose.trainer.run_state import Progress, RunState, find_state
 from keras_pose.weights.carried import normalization_of
 from keras_pose.weights.creation import create_model
 from keras_pose.zoo import get_spec
@@ -58,14 +59,20 @@ from keras_pose.zoo import get_spec
 START_REACH = 2.0
 
 
-def fit_detector(recipe: DetectionRecipe, run_dir, devices: str = "auto") -> Path:
+def fit_detector(
+    recipe: DetectionRecipe,
+    run_dir,
+    devices: str = "auto",
+    save_minutes: float = SAVE_MINUTES,
+) -> Path:
     """Trains a person detector, or goes on where an interrupted run stopped.
 
     Args:
         recipe: what to compute.
         run_dir: folder of the run, made if need be; if it holds the same run,
-            training goes on after its last whole epoch.
+            training goes on after the last step that was saved.
         devices: see `trainer.devices.make_strategy`.
+        save_minutes: time between saves within an epoch.
 
     Returns:
         The run folder.
@@ -86,30 +93,39 @@ def fit_detector(recipe: DetectionRecipe, run_dir, devices: str = "auto") -> Pat
     global_batch = recipe.batch_size * strategy.num_replicas_in_sync
     source = _training_source(recipe, global_batch)
     plan = make_plan(recipe, len(source), global_batch)
-    done = read_progress(run_dir)["epochs_done"]
+    state = find_state(run_dir, callbacks.DetectorCheckpoint.best_name)
+    progress = state.progress if state else Progress()
     with strategy.scope():
-        network, measured, model = _make_models(recipe, plan, run_dir)
-    contract = detector_contract(network, _normalization(network, run_dir))
+        network, measured, model = _make_models(recipe, plan, state)
+    contract = detector_contract(network, _normalization(network, state))
     measure = _ap_function(recipe, measured, contract)
     open_run_dir(run_dir, recipe)  # not before all is well: it would stay behind
-    _print_facts(recipe, plan, network, strategy, source, done)
-    model.fit(
-        training_boxes(
+    _print_facts(recipe, plan, network, strategy, source, progress)
+
+    def batches_from(number):
+        return training_boxes(
             source,
             contract.normalization or normalization_of(network),
             recipe.augmentation,
             recipe.input_hw,
             plan.global_batch,
             seed=recipe.seed,
-            start_batch=done * plan.steps_per_epoch,
-        ),
-        steps_per_epoch=plan.steps_per_epoch,
-        epochs=plan.epochs,
-        initial_epoch=done,
-        callbacks=_make_callbacks(recipe, plan, run_dir, contract, network, measure),
-        verbose=1 if sys.stdout.isatty() else 2,
-        shuffle=False,  # the data set has its own order; Keras would only warn
-    )
+            start_batch=number,
+        )
+
+    def names_of_batch(number):
+        chosen = indices_of_batch(source, recipe.seed, number, plan.global_batch)
+        return [str(source.image_ids[index]) for index in chosen]
+
+    chosen = [
+        *([callbacks.StopAtStep(recipe.max_steps)] if recipe.max_steps else []),
+        callbacks.StopAtNaN(run_dir, names_of_batch),
+        _measuring_callback(recipe, plan, measure),
+        keras.callbacks.CSVLogger(str(run_dir / LOG_NAME), append=True),
+        keras.callbacks.TensorBoard(str(run_dir / TENSORBOARD_NAME), write_graph=False),
+        callbacks.DetectorCheckpoint(run_dir, contract, progress, save_minutes, network),
+    ]
+    go_through(model, batches_from, None, run_dir, plan, progress, chosen)
     _print_outcome(run_dir, source)
     return run_dir
 
@@ -124,13 +140,12 @@ def _training_source(recipe: DetectionRecipe, global_batch: int) -> BoxSource:
     return source.with_people().without_broken_images()
 
 
-def _make_models(recipe: DetectionRecipe, plan: Plan, run_dir: Path):
+def _make_models(recipe: DetectionRecipe, plan: Plan, state: RunState | None):
     """Returns the network, what is measured, and the compiled model that is trained.
 
     All have the same layers; what is measured rounds as int8 does if training does.
     """
-    last = run_dir / LAST_NAME
-    weights = None if last.exists() else recipe.weights
+    weights = None if state else recipe.weights
     network = create_model(recipe.model, 1, recipe.input_hw, weights)
     if weights is None:
         start_boxes(network)
@@ -141,8 +156,8 @@ def _make_models(recipe: DetectionRecipe, plan: Plan, run_dir: Path):
     num_levels = len(network.outputs) // 2
     strides = [recipe.input_hw[0] // x.shape[1] for x in network.outputs[:num_levels]]
     model.compile(_make_optimizer(recipe, plan), BoxLoss(recipe.input_hw, strides))
-    if last.exists():
-        restore(model, keras.models.load_model(last))
+    if state:
+        restore(model, keras.models.load_model(state.path))
     return network, measured, model
 
 
@@ -189,10 +204,10 @@ def _make_optimizer(recipe: DetectionRecipe, plan: Plan) -> keras.optimizers.Opt
     return optimizer
 
 
-def _normalization(network, run_dir) -> Normalization:
+def _normalization(network, state: RunState | None) -> Normalization:
     """Returns that of the run so far, of the weights it starts from, or the zoo's."""
-    best = run_dir / BEST_NAME
-    found = read_detector_contract(best).normalization if best.exists() else None
+    entries = state.network_contract() if state else None
+    found = DetectorContract.from_dict(entries).normalization if entries else None
     return found or normalization_of(network)
 
 
@@ -218,24 +233,15 @@ def _ap_function(recipe: DetectionRecipe, network, contract: DetectorContract):
     return measure
 
 
-def _make_callbacks(recipe, plan, run_dir, contract, network, measure):
-    stop = [callbacks.StopAtStep(recipe.max_steps)] if recipe.max_steps else []
-
+def _measuring_callback(recipe, plan, measure):
     def measure_average(model):
         with callbacks.averaged_weights(model):
             return measure()
 
-    return [
-        *stop,
-        callbacks.MeasureDetector(measure_average, recipe.ap_every, plan.epochs),
-        keras.callbacks.TerminateOnNaN(),
-        keras.callbacks.CSVLogger(str(run_dir / LOG_NAME), append=True),
-        keras.callbacks.TensorBoard(str(run_dir / TENSORBOARD_NAME), write_graph=False),
-        callbacks.DetectorCheckpoint(run_dir, contract, network),
-    ]
+    return callbacks.MeasureDetector(measure_average, recipe.ap_every, plan.epochs)
 
 
-def _print_facts(recipe, plan, network, strategy, source, done):
+def _print_facts(recipe, plan, network, strategy, source, progress):
     """Says what will happen, before it takes hours."""
     kind = "drawn now" if recipe.data_dir is None else f"from {recipe.data_dir}"
     print(
@@ -248,7 +254,7 @@ def _print_facts(recipe, plan, network, strategy, source, done):
     print(f"devices     {strategy.num_replicas_in_sync} replicas: {', '.join(devices)}")
     print(f"batch       {recipe.batch_size} x {len(devices)} = {plan.global_batch}")
     print(
-        f"steps       {plan.steps_per_epoch} x {plan.epochs} epochs, from epoch {done + 1}"
+        f"steps       {plan.steps_per_epoch} x {plan.epochs} epochs, {start_of(progress)}"
     )
     print(f"optimizer   adamw, learning rate {recipe.learning_rate:g}, moving average")
 

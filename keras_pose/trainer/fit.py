@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import sys
 from dataclasses import dataclass
@@ -22,7 +23,11 @@ from keras_pose.data.mixing import (
     parse_mix,
     validating_name,
 )
-from keras_pose.data.pipeline import training_dataset, validation_dataset
+from keras_pose.data.pipeline import (
+    indices_of_batch,
+    training_dataset,
+    validation_dataset,
+)
 from keras_pose.data.readers.coco import Reading
 from keras_pose.data.remarks import label_remarks
 from keras_pose.data.sources import (
@@ -37,13 +42,7 @@ from keras_pose.models.complexity import count_params
 from keras_pose.models.equalization import NUM_CROPS, equalize_channels
 from keras_pose.models.fake_quantization import fake_quantized
 from keras_pose.normalization import Normalization
-from keras_pose.runs import (
-    BEST_NAME,
-    LAST_NAME,
-    LOG_NAME,
-    TENSORBOARD_NAME,
-    read_progress,
-)
+from keras_pose.runs import BEST_NAME, LOG_NAME, TENSORBOARD_NAME
 from keras_pose.runtime import PoseModel
 from keras_pose.trainer import callbacks
 from keras_pose.trainer.devices import make_strategy
@@ -51,9 +50,18 @@ from keras_pose.trainer.fused_norms import fuse_norms
 from keras_pose.trainer.optimization import make_loss, make_optimizer
 from keras_pose.trainer.recipes import Recipe
 from keras_pose.trainer.run_dirs import AnyRecipe, open_run_dir
+from keras_pose.trainer.run_state import (
+    Progress,
+    RunState,
+    find_state,
+    forget_rows_from,
+)
 from keras_pose.weights.carried import normalization_of
 from keras_pose.weights.creation import create_model
 from keras_pose.zoo import get_spec
+
+# Minutes between saves within an epoch.
+SAVE_MINUTES = 10.0
 
 
 @dataclass(frozen=True)
@@ -66,15 +74,22 @@ class Plan:
     epochs: int
 
 
-def fit(recipe: Recipe, run_dir, devices: str = "auto", watchers=()) -> Path:
+def fit(
+    recipe: Recipe,
+    run_dir,
+    devices: str = "auto",
+    watchers=(),
+    save_minutes: float = SAVE_MINUTES,
+) -> Path:
     """Trains a model, or goes on where an interrupted run stopped.
 
     Args:
         recipe: what to compute.
         run_dir: folder of the run, made if need be; if it holds the same run,
-            training goes on after its last whole epoch.
+            training goes on after the last step that was saved.
         devices: see `trainer.devices.make_strategy`.
         watchers: Keras callbacks that are called besides those of every run.
+        save_minutes: time between saves within an epoch.
 
     Returns:
         The run folder.
@@ -95,38 +110,119 @@ def fit(recipe: Recipe, run_dir, devices: str = "auto", watchers=()) -> Path:
     global_batch = recipe.batch_size * strategy.num_replicas_in_sync
     sources = {name: _open_source(recipe, name, global_batch) for name in ("train", "val")}
     plan = make_plan(recipe, sources["train"].epoch_size, global_batch)
-    done = read_progress(run_dir)["epochs_done"]
+    state = find_state(run_dir, callbacks.RunCheckpoint.best_name)
+    progress = state.progress if state else Progress()
     codec = CODECS[recipe.codec].for_input(recipe.input_hw, get_spec(recipe.model).stride)
     with strategy.scope():
-        network, model = _make_models(
-            recipe, plan, run_dir, sources["train"].skeleton, codec
-        )
+        network, model = _make_models(recipe, plan, state, sources["train"].skeleton, codec)
     contract = keras_contract(
-        network, codec, sources["train"].skeleton, _normalization(network, run_dir)
+        network, codec, sources["train"].skeleton, _normalization(network, state)
     )
     open_run_dir(run_dir, recipe)  # not before all is well: it would stay behind
-    _print_facts(recipe, plan, model, strategy, sources, done)
-    if recipe.quantization_aware and not (run_dir / LAST_NAME).exists():
+    _print_facts(recipe, plan, model, strategy, sources, progress)
+    if recipe.quantization_aware and state is None:
         _equalize(
             network,
-            _training_batches(recipe, plan, sources["train"], contract, model, 0),
+            _training_batches(
+                recipe, plan, sources["train"], contract, model, first_batch=0
+            ),
             plan.global_batch,
         )
-    model.fit(
-        _training_batches(recipe, plan, sources["train"], contract, model, done),
-        steps_per_epoch=plan.steps_per_epoch,
-        epochs=plan.epochs,
-        initial_epoch=done,
-        validation_data=_validation_batches(recipe, plan, sources["val"], contract, model),
-        callbacks=[
-            *_make_callbacks(recipe, plan, run_dir, contract, network, model),
-            *watchers,
-        ],
-        verbose=1 if sys.stdout.isatty() else 2,
-        shuffle=False,  # the data set has its own order; Keras would only warn
+
+    def batches_from(number):
+        return _training_batches(recipe, plan, sources["train"], contract, model, number)
+
+    chosen = _make_callbacks(
+        recipe, plan, run_dir, progress, save_minutes, contract, network, model, sources
+    )
+    go_through(
+        model,
+        batches_from,
+        _validation_batches(recipe, plan, sources["val"], contract, model),
+        run_dir,
+        plan,
+        progress,
+        [*chosen, *watchers],
     )
     _print_outcome(run_dir, sources)
     return run_dir
+
+
+def go_through(model, batches_from, val_batches, run_dir, plan, progress, chosen) -> None:
+    """Trains a compiled model from where a run is to its end.
+
+    Args:
+        model: Keras model, with the weights and the optimizer of the run so far.
+        batches_from: function from the number of a batch, over all epochs, to the endless
+            data set of training batches that begins with it.
+        val_batches: validation batches, or None.
+        run_dir: folder of the run.
+        plan: steps and epochs of the whole run.
+        progress: how far the run is.
+        chosen: callbacks.
+    """
+    done = progress.epochs_done
+    forget_rows_from(run_dir, done)
+    options = {
+        "validation_data": val_batches,
+        "callbacks": chosen,
+        "verbose": 1 if sys.stdout.isatty() else 2,
+        "shuffle": False,  # the data set has its own order; Keras would only warn
+    }
+    if progress.steps_done:
+        rest = plan.steps_per_epoch - progress.steps_done
+        with _unfinished(model.optimizer):
+            if rest:
+                model.fit(
+                    batches_from(done * plan.steps_per_epoch + progress.steps_done),
+                    steps_per_epoch=rest,
+                    initial_epoch=done,
+                    epochs=done + 1,
+                    **options,
+                )
+            else:
+                _validate_only(model, val_batches, done, progress, chosen)
+        if model.stop_training:
+            return
+        done += 1
+    if done < plan.epochs:
+        model.fit(
+            batches_from(done * plan.steps_per_epoch),
+            steps_per_epoch=plan.steps_per_epoch,
+            initial_epoch=done,
+            epochs=plan.epochs,
+            **options,
+        )
+
+
+@contextlib.contextmanager
+def _unfinished(optimizer):
+    """Keeps Keras from putting the averages into the weights when `fit` ends."""
+    optimizer.finalize_variable_values = lambda variables: None
+    try:
+        yield
+    finally:
+        del optimizer.finalize_variable_values
+
+
+def _validate_only(model, val_batches, epoch, progress, chosen):
+    """Ends an epoch of which all steps are done, as `fit` would."""
+    model.stop_training = False
+    model.evaluate(val_batches.take(1), verbose=0)  # metrics are built at the first batch
+    listed = keras.callbacks.CallbackList(chosen, model=model)
+    listed.on_train_begin()
+    listed.on_epoch_begin(epoch)  # restores them
+    logs = model.get_metrics_result()
+    values = model.evaluate(val_batches, callbacks=listed, verbose=0, return_dict=True)
+    logs |= {f"val_{name}": value for name, value in values.items()}
+    listed.on_epoch_end(epoch, logs)
+    listed.on_train_end()
+
+
+def start_of(progress: Progress) -> str:
+    """Says where training begins."""
+    step = f", step {progress.steps_done + 1}" if progress.steps_done else ""
+    return f"from epoch {progress.epochs_done + 1}{step}"
 
 
 def _open_source(recipe: Recipe, split: str, global_batch: int) -> PersonSource:
@@ -170,13 +266,12 @@ def make_plan(recipe: AnyRecipe, num_samples: int, global_batch: int) -> Plan:
     return Plan(global_batch, min(steps_per_epoch, total_steps), total_steps, epochs)
 
 
-def _make_models(recipe, plan, run_dir, skeleton, codec):
+def _make_models(recipe, plan, state: RunState | None, skeleton, codec):
     """Returns the network, and the compiled model that is trained: the same, or around it.
 
     They have the weights, and the latter the optimizer, of a run to resume.
     """
-    last = run_dir / LAST_NAME
-    weights = None if last.exists() else recipe.weights
+    weights = None if state else recipe.weights
     # A network of one map a keypoint has room for a codec of three if built for more.
     usual = CODECS[get_spec(recipe.model).codec]
     factor = codec.channels_per_keypoint // usual.channels_per_keypoint
@@ -192,8 +287,8 @@ def _make_models(recipe, plan, run_dir, skeleton, codec):
         loss=[make_loss(recipe, codec, skeleton.num_keypoints) for _ in range(num_outputs)],
         weighted_metrics=[[]] * (num_outputs - 1) + [[StreamingPCK(codec)]],
     )
-    if last.exists():
-        restore(model, keras.models.load_model(last))
+    if state:
+        restore(model, keras.models.load_model(state.path))
     return network, model
 
 
@@ -232,10 +327,9 @@ def restore(model, saved):
         variable.assign(value)
 
 
-def _normalization(model, run_dir) -> Normalization:
+def _normalization(model, state: RunState | None) -> Normalization:
     """Returns that of the run so far, of the weights it starts from, or the zoo's."""
-    last = run_dir / LAST_NAME
-    found = read_contract(last).normalization if last.exists() else None
+    found = read_contract(state.path).normalization if state else None
     return found or normalization_of(model)
 
 
@@ -247,7 +341,7 @@ def synchronize_batch_norm(model):
             layer.synchronized = is_distributed
 
 
-def _training_batches(recipe, plan, source, contract, model, epochs_done):
+def _training_batches(recipe, plan, source, contract, model, first_batch):
     return training_dataset(
         source,
         contract.codec,
@@ -255,7 +349,7 @@ def _training_batches(recipe, plan, source, contract, model, epochs_done):
         recipe.augmentation,
         plan.global_batch,
         seed=recipe.seed,
-        start_batch=epochs_done * plan.steps_per_epoch,
+        start_batch=first_batch,
         num_outputs=len(model.outputs),
     )
 
@@ -281,20 +375,30 @@ def _validation_batches(recipe, plan, source, contract, model):
     return batches.take(1 + recipe.max_steps // 10) if recipe.max_steps else batches
 
 
-def _make_callbacks(recipe, plan, run_dir, contract, network, model):
+def _make_callbacks(
+    recipe, plan, run_dir, progress, save_minutes, contract, network, model, sources
+):
     chosen = []
     if recipe.ap_every:
         chosen.append(_measuring_callback(recipe, plan, contract, model))
     if recipe.max_steps:
         chosen.append(callbacks.StopAtStep(recipe.max_steps))
+    averages = callbacks.ValidateAverages()
+
+    def names_of_batch(number):
+        train = sources["train"]
+        return train.names(indices_of_batch(train, recipe.seed, number, plan.global_batch))
+
     return [
-        callbacks.ValidateAverages(),
+        averages,
+        callbacks.StopAtNaN(run_dir, names_of_batch),
         callbacks.PlainMetricNames(),
         *chosen,
-        keras.callbacks.TerminateOnNaN(),
         keras.callbacks.CSVLogger(str(run_dir / LOG_NAME), append=True),
         keras.callbacks.TensorBoard(str(run_dir / TENSORBOARD_NAME), write_graph=False),
-        callbacks.RunCheckpoint(run_dir, contract, network),
+        callbacks.RunCheckpoint(
+            run_dir, contract, progress, save_minutes, averages, network
+        ),
     ]
 
 
@@ -345,7 +449,7 @@ def _measure_function(
     return measure
 
 
-def _print_facts(recipe, plan, model, strategy, sources, done):
+def _print_facts(recipe, plan, model, strategy, sources, progress: Progress):
     """Says what will happen, before it takes hours."""
     mix = _mix(recipe)
     kind = f"from {recipe.data_dir or 'data/'}"
@@ -371,7 +475,7 @@ def _print_facts(recipe, plan, model, strategy, sources, done):
     print(f"devices     {strategy.num_replicas_in_sync} replicas: {', '.join(devices)}")
     print(f"batch       {recipe.batch_size} x {len(devices)} = {plan.global_batch}")
     print(
-        f"steps       {plan.steps_per_epoch} x {plan.epochs} epochs, from epoch {done + 1}"
+        f"steps       {plan.steps_per_epoch} x {plan.epochs} epochs, {start_of(progress)}"
     )
     print(f"loss        {model.loss[-1].name} of {recipe.codec} targets")
     print(f"optimizer   {recipe.optimizer}, learning rate {recipe.learning_rate:g}")

@@ -50,6 +50,9 @@ def _train(folder, *args):
             ["--model", "testing_pose", "--epochs", "0"], "whole number", id="epochs"
         ),
         pytest.param(["--resume", "nowhere"], "nowhere", id="resume"),
+        pytest.param(
+            ["--model", "testing_pose", "--save-minutes", "0"], "positive", id="minutes"
+        ),
         pytest.param([], "--model NAME is needed", id="nothing"),
     ],
 )
@@ -66,6 +69,22 @@ def test_wrong_options_end_in_one_plain_line(
 
 
 @pytest.mark.slow
+def test_a_process_that_must_end_says_how_to_go_on(script, tmp_path, monkeypatch, capsys):
+    from keras_pose.trainer import fit
+    from keras_pose.trainer.callbacks import StopRun
+
+    def stopped(recipe, run_dir, devices, save_minutes):
+        assert save_minutes == 3
+        raise StopRun(run_dir)
+
+    monkeypatch.setattr(fit, "fit", stopped)
+    options = ["--dataset", "synthetic", "--run-dir", str(tmp_path), "--save-minutes", "3"]
+    with pytest.raises(SystemExit) as caught:
+        script.main(["--model", "testing_pose", *options])
+    assert caught.value.code == 75  # what schedulers can be told to requeue
+    assert f"--resume {tmp_path}" in capsys.readouterr().out
+
+
 def test_a_run_without_a_data_set_says_that_it_draws_people(tmp_path):
     result = _train(
         tmp_path, "--model", "testing_pose", "--input-hw", 64, 64, "--max-steps", 2,

@@ -2,6 +2,8 @@
 
 import csv
 import json
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -19,6 +21,7 @@ from keras_pose.normalization import IMAGENET, Normalization
 from keras_pose.runs import read_progress
 from keras_pose.runtime.keras_backend import load_network
 from keras_pose.trainer import fit
+from keras_pose.trainer.callbacks import StopRun
 from keras_pose.trainer.optimization import make_optimizer
 from keras_pose.trainer.recipes import (
     get_recipe,
@@ -43,20 +46,23 @@ class KillError(Exception):
     pass
 
 
-def _fit_until(step, recipe, run_dir, monkeypatch):
-    """Trains, and dies at a step."""
+class Kill(keras.callbacks.Callback):
+    """Dies at a step."""
 
-    class Kill(keras.callbacks.Callback):
-        def on_train_batch_end(self, batch, logs=None):
-            if int(self.model.optimizer.iterations.numpy()) == step:
-                raise KillError
+    def __init__(self, step):
+        super().__init__()
+        self._step = step
 
-    make_callbacks = fit._make_callbacks
-    with monkeypatch.context() as patch:
-        patch.setattr(
-            fit, "_make_callbacks", lambda *args: [*make_callbacks(*args), Kill()]
-        )
-        fit.fit(recipe, run_dir)
+    def on_train_batch_end(self, batch, logs=None):
+        if int(self.model.optimizer.iterations.numpy()) == self._step:
+            raise KillError
+
+
+class Terminate(keras.callbacks.Callback):
+    """Asks the process to end while it validates."""
+
+    def on_test_batch_begin(self, batch, logs=None):
+        os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _weights(run_dir, name="last.keras"):
@@ -150,19 +156,45 @@ def test_the_best_model_carries_its_contract_and_no_optimizer(whole_run):
     assert hasattr(keras.models.load_model(whole_run / "last.keras"), "optimizer")
 
 
-def test_an_interrupted_run_resumed_equals_an_uninterrupted_one(
-    whole_run, tmp_path, monkeypatch
-):
+def test_an_interrupted_run_resumed_equals_an_uninterrupted_one(whole_run, tmp_path):
     run_dir = open_run_dir(tmp_path / "run", _whole())
+    # Epochs have 6 steps. Saved after every step, it dies within one.
     with pytest.raises(KillError):
-        _fit_until(8, _whole(), run_dir, monkeypatch)  # within epoch 2, of 6 steps each
-    assert read_progress(run_dir)["epochs_done"] == 1
+        fit.fit(_whole(), run_dir, watchers=[Kill(8)], save_minutes=1e-9)
+    progress = read_progress(run_dir)
+    assert (progress["epochs_done"], progress["steps_done"]) == (1, 2)
+    # Told to end while it validates, it has saved the epoch's last step.
+    handler = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(StopRun) as stopped:
+        fit.fit(read_recipe(run_dir), run_dir, watchers=[Terminate()])
+    assert stopped.value.code == 75
+    assert signal.getsignal(signal.SIGTERM) == handler
+    assert read_progress(run_dir)["steps_done"] == 6
 
     fit.fit(read_recipe(run_dir), run_dir)
 
     for resumed, whole in zip(_weights(run_dir), _weights(whole_run), strict=True):
-        np.testing.assert_allclose(resumed, whole, rtol=1e-5, atol=1e-6)
-    assert len((run_dir / "log.csv").read_text().splitlines()) == 3
+        np.testing.assert_array_equal(resumed, whole)
+    rows, expected = (
+        list(csv.DictReader((run / "log.csv").open())) for run in (run_dir, whole_run)
+    )
+    assert len(rows) == 2
+    for row, whole in zip(rows, expected, strict=True):
+        assert {name: float(value) for name, value in row.items()} == pytest.approx(
+            {name: float(value) for name, value in whole.items()}
+        )
+
+
+def test_a_loss_that_is_no_number_names_pictures_and_leaves_what_was_saved(tmp_path):
+    class Poison(keras.callbacks.Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            self.model.get_layer("heatmaps").bias.assign([float("nan")] * 17)
+
+    with pytest.raises(
+        ValueError, match=r"loss is nan after step 1 .*number \d+ in memory"
+    ):
+        fit.fit(_recipe(), tmp_path / "run", watchers=[Poison()])
+    assert not (tmp_path / "run" / "last.keras").exists()
 
 
 def test_a_run_that_ended_goes_on_with_more_epochs(tmp_path):
@@ -312,9 +344,7 @@ def mix_recipe(tmp_path_factory):
     )
 
 
-def test_a_mixed_run_measures_the_official_figure_and_resumes(
-    mix_recipe, tmp_path, monkeypatch
-):
+def test_a_mixed_run_measures_the_official_figure_and_resumes(mix_recipe, tmp_path):
     whole = fit.fit(mix_recipe, tmp_path / "whole")
     assert read_contract(whole / "best.keras").skeleton.num_keypoints == 17 + 4
     rows = list(csv.DictReader((whole / "log.csv").open()))
@@ -326,7 +356,7 @@ def test_a_mixed_run_measures_the_official_figure_and_resumes(
     assert steps >= 4
     run_dir = open_run_dir(tmp_path / "run", mix_recipe)
     with pytest.raises(KillError):
-        _fit_until(steps * 3 // 4, mix_recipe, run_dir, monkeypatch)
+        fit.fit(mix_recipe, run_dir, watchers=[Kill(steps * 3 // 4)])
     assert read_progress(run_dir)["epochs_done"] == 1
     fit.fit(read_recipe(run_dir), run_dir)
 
@@ -338,6 +368,7 @@ _TWO_REPLICAS = """
 import json, sys
 import keras
 from keras_pose.trainer import fit
+from keras_pose.trainer.callbacks import StopRun
 from keras_pose.trainer.recipes import Recipe
 devices, batch_size, run_dir, recipe = sys.argv[1:]
 recipe = Recipe.from_dict(json.loads(recipe)).override(batch_size=int(batch_size))
@@ -407,14 +438,14 @@ def test_quantization_aware_training_leaves_a_plain_network_with_its_ranges(
 
 @pytest.mark.very_slow
 def test_quantization_aware_training_resumed_equals_an_uninterrupted_one(
-    whole_run, tmp_path, monkeypatch
+    whole_run, tmp_path
 ):
     recipe = _recipe(weights=str(whole_run / "best.keras"))
     recipe = recipe.override(**quantization_aware_settings(recipe) | {"epochs": 2})
     whole = fit.fit(recipe, tmp_path / "whole")
     run_dir = open_run_dir(tmp_path / "run", recipe)
     with pytest.raises(KillError):
-        _fit_until(8, recipe, run_dir, monkeypatch)  # within epoch 2, of 6 steps each
+        fit.fit(recipe, run_dir, watchers=[Kill(8)])  # within epoch 2, of 6 steps each
     assert read_progress(run_dir)["epochs_done"] == 1
 
     fit.fit(read_recipe(run_dir), run_dir)
