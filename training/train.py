@@ -12,7 +12,7 @@ r"""Trains one pose model, or a person detector.
     python training/train.py --model pose_slim --weights runs/NAME/best.keras \
         --quantization-aware --dataset coco --data-dir ~/coco
 
-Sets in COCO's format of any name go along: --dataset mine=FOLDER,coco trains on the
+Sets of your own go along under any name: --dataset mine=FOLDER,coco trains on the
 keypoints of both, matched by name.
 
 Without --dataset it trains on COCO if that lies at --data-dir (default data/coco),
@@ -37,7 +37,7 @@ def parse_args(argv=None):
     add("--model", help="zoo name, such as hrnet_w32 or pose_slim")
     add("--dataset", metavar="NAME[,NAME...]",
         help="one or several of prepare_data.py --list (default: see above); mine=FOLDER "
-        "for a set of your own in COCO's format")  # fmt: skip
+        "for a set of your own (docs/data.md)")  # fmt: skip
     add("--data-dir", metavar="FOLDER", help="of the data set (default: data/NAME); of "
         "several: NAME=FOLDER,NAME=FOLDER")  # fmt: skip
     add("--mix", metavar="NAME=SHARE,...", help="of several: how much of each is seen "

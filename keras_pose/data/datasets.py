@@ -22,6 +22,8 @@ from keras_pose.data.readers.coco import (
     labelled_skeleton,
     read_coco_truth,
 )
+from keras_pose.data.readers.labels import Labels, read_labels
+from keras_pose.data.readers.tools import find_labels
 from keras_pose.data.records import Id, PersonRecord, PersonTable
 from keras_pose.data.specs import SPECS, DatasetSpec
 from keras_pose.data.synthetic import write_coco_dataset
@@ -193,6 +195,10 @@ def open_dataset(
     if name == "synthetic" and split == "val" and not find_files(spec, data_dir, split):
         print(f"drawing     {SYNTHETIC_VAL_IMAGES} images of people into {data_dir}")
         write_coco_dataset(data_dir, SYNTHETIC_VAL_IMAGES, split="val")
+    labels = other_labels(spec, data_dir, split, reading)
+    if labels is not None:
+        opened = _open_labels(labels, split, skeleton or spec.skeleton, reading, is_whole)
+        return dataclasses.replace(opened, name=name, metrics=spec.metrics)
     found = _existing_files(spec, data_dir, split)
     paths, images = list(found.paths), found.images
     part = None if is_whole and split == "train" else found.part
@@ -217,6 +223,47 @@ def open_dataset(
         images,
         reading,
         part,
+    )
+
+
+def other_labels(spec, data_dir, split: str, reading: Reading) -> Labels | None:
+    """Returns the labels of a folder in a tool's own format, where COCO's is not there.
+
+    Raises:
+        ValueError: names the file, place and value of what is malformed.
+    """
+    if spec.name != "coco" or locate_split(spec, data_dir, split) is not None:
+        return None
+    return find_labels(data_dir, reading.category)
+
+
+def _open_labels(labels, split, wanted, reading, is_whole) -> PoseDataset:
+    """Opens a split of a folder in a tool's own format."""
+    pictures, part = labels.of_split(split)
+    if not pictures:
+        raise FileNotFoundError(
+            f"{labels.path}: no picture of {labels.tool} is of the split {split}."
+        )
+    labelled = wanted
+    if labels.names != wanted.names:
+        labelled = Skeleton(f"keypoints of {labels.path.name}", labels.names)
+    records = read_labels(labels, pictures, reading)
+    if labelled != wanted:
+        records = map_records(records, labelled, wanted, str(labels.path))
+    part = None if is_whole and split == "train" else part
+    if part is not None:
+        records = _part_of(records, part, labels.path)
+    return PoseDataset(
+        "",
+        split,
+        wanted,
+        records,
+        labels.path if labels.path.is_file() else labels.paths[0],
+        labels.paths,
+        has_coco_file=False,
+        image_folder=labels.folder,
+        reading=reading,
+        part=part,
     )
 
 
@@ -279,8 +326,13 @@ def open_for_skeleton(
     spec = SPECS[check_dataset_name(name)]
     if name != "coco" or skeleton.names == COCO_17.names:
         return open_dataset(name, data_dir, split, reading=reading)
-    found = _existing_files(spec, Path(data_dir or spec.default_dir), split)
-    names = keypoint_names(found.paths[0], reading.category)
+    folder = Path(data_dir or spec.default_dir)
+    labels = other_labels(spec, folder, split, reading)
+    if labels is None:
+        found = _existing_files(spec, folder, split)
+        names = keypoint_names(found.paths[0], reading.category)
+    else:
+        names = labels.names
     # Without names, only the number of keypoints could tell: own models go by their own.
     is_own = names != COCO_17.names if names else skeleton not in SKELETONS.values()
     return open_dataset(name, data_dir, split, skeleton if is_own else None, reading)

@@ -15,12 +15,9 @@ from pathlib import Path
 
 from keras_pose.data.readers.coco_categories import names_of, read_categories
 from keras_pose.data.readers.json_sections import read_sections
+from keras_pose.data.readers.labels import SPLIT_WORDS
+from keras_pose.data.readers.tools import is_of_a_tool
 
-SPLIT_WORDS = {
-    "train": ("train", "training"),
-    "val": ("val", "valid", "validation"),
-    "test": ("test", "testing"),
-}
 VAL_SHARE = 10  # one picture in so many
 _PATTERNS = ("*.json", "annotations/*.json", "labels/*.json", "*/*.json")
 _LOOKED_AT = 32  # images by which the folder of pictures is found
@@ -97,6 +94,8 @@ def _annotation_files(folder: Path) -> list[Path]:
 
 
 def _categories(path):
+    if is_of_a_tool(path):  # labelme has as many files as pictures: none is parsed
+        return None
     try:
         return read_categories(path)
     except (ValueError, OSError):

@@ -65,8 +65,8 @@ def parse_mix(
     """Reads the words of the command line.
 
     Args:
-        datasets: "coco" or "coco,lsp_extended"; "mine=FOLDER" for a set of one's own in
-            COCO's format, alone or among others; alone, `data_dir` may name its folder.
+        datasets: "coco" or "coco,lsp_extended"; "mine=FOLDER" for a set of one's own,
+            alone or among others; alone, `data_dir` may name its folder.
         data_dir: a folder for one set; "coco=FOLDER,mpii=FOLDER" for several, those not
             named having their default.
         shares: "coco=2,lsp_extended=1".

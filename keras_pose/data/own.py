@@ -1,8 +1,9 @@
-"""Data sets of one's own: any name, a folder in COCO's format, keypoints as its file says.
+"""Data sets of one's own: any name, a folder of labels, keypoints as its files say.
 
     --dataset mine=FOLDER,coco
 
-Keypoints are matched by name, so a `left_knee` of one's own is COCO's `left_knee`.
+Keypoints are matched by name, so a `left_knee` of one's own is COCO's `left_knee`. The
+folder is in COCO's format, or as a labelling tool wrote it (`readers.tools`).
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from typing import Any
 from keras_pose.data.datasets import locate_split
 from keras_pose.data.readers.coco import AS_WRITTEN, Reading
 from keras_pose.data.readers.coco_categories import choose_category, names_of
+from keras_pose.data.readers.labels import Labels
+from keras_pose.data.readers.tools import READ, find_labels
 from keras_pose.data.specs import SPECS
 from keras_pose.skeleton import SKELETONS, Skeleton
 
@@ -30,14 +33,15 @@ def check_own_name(name: str) -> str:
 
 
 def own_skeleton(name: str, data_dir, reading: Reading = AS_WRITTEN) -> Skeleton:
-    """Returns the keypoints that a folder's file names.
+    """Returns the keypoints that a folder's files name.
 
     A built-in skeleton of the same names in the same order is taken whole. Else mirror
-    pairs are of names that differ in left and right, limbs are the category's.
+    pairs are of names that differ in left and right, or those that the files state, and
+    limbs are the files'.
 
     Args:
         name: what the user calls the set, and its skeleton.
-        data_dir: folder in COCO's format.
+        data_dir: folder in COCO's format or in a tool's own.
         reading: what the user says of the file.
 
     Raises:
@@ -48,7 +52,13 @@ def own_skeleton(name: str, data_dir, reading: Reading = AS_WRITTEN) -> Skeleton
         SPECS["coco"], data_dir, "val"
     )
     if found is None:
-        raise FileNotFoundError(f"No annotation file in COCO's format in {data_dir}.")
+        labels = find_labels(data_dir, reading.category)
+        if labels is None:
+            raise FileNotFoundError(
+                f"No annotation file in COCO's format in {data_dir}, nor labels of another "
+                f"that is read: {READ}."
+            )
+        return skeleton_of_labels(name, labels)
     category = choose_category(found.paths[0], reading.category)
     names = names_of(category)
     if not names:
@@ -57,10 +67,28 @@ def own_skeleton(name: str, data_dir, reading: Reading = AS_WRITTEN) -> Skeleton
             "keypoints, so they cannot be matched with those of other sets. Add "
             "'keypoints' to the category."
         )
-    for known in SKELETONS.values():
-        if known.names == names:
-            return known
-    return Skeleton(name, names, mirror_pairs_of(names), _limbs(category, names))
+    return _known(names) or Skeleton(
+        name, names, mirror_pairs_of(names), _limbs(category, names)
+    )
+
+
+def skeleton_of_labels(name: str, labels: Labels) -> Skeleton:
+    """Returns the keypoints of labels in a tool's own format, see `own_skeleton`."""
+    known = _known(labels.names)
+    stated = labels.mirrored
+    if known is not None and (stated is None or _pairs(stated) == _pairs(known.mirrored)):
+        return known
+    mirrored = mirror_pairs_of(labels.names) if stated is None else stated
+    return Skeleton(name, labels.names, mirrored, labels.limbs)
+
+
+def _pairs(mirrored) -> set[frozenset[str]]:
+    return {frozenset(pair) for pair in mirrored}
+
+
+def _known(names: tuple[str, ...]) -> Skeleton | None:
+    """Returns the built-in skeleton of these names in this order."""
+    return next((known for known in SKELETONS.values() if known.names == names), None)
 
 
 def mirror_pairs_of(names: tuple[str, ...]) -> tuple[tuple[str, str], ...]:

@@ -89,7 +89,7 @@ def read_coco(
     chosen = _checked_category(path, reading.category, skeleton, check_names)
     people = read_people(path, chosen, rules, notes)
     left_out = LeftOut(path)
-    table = _table(people, image_folder, reading.rescale_labels, notes, left_out)
+    table = usable_people(people, image_folder, reading.rescale_labels, notes, left_out)
     notes.warn()
     left_out.warn()
     return table
@@ -250,8 +250,10 @@ def _checked_category(path, name, skeleton, check_names):
     return chosen
 
 
-def _table(people: CocoPeople, image_folder, rescale, notes, left_out) -> PersonTable:
-    """Makes the table of the people who can be used."""
+def usable_people(
+    people: CocoPeople, image_folder, rescale: bool, notes: Notes, left_out: LeftOut
+) -> PersonTable:
+    """Makes the table of the people who can be used, and counts the others."""
     used = people.is_labelled & ~people.is_crowd
     images = np.unique(people.image_index[used])
     found, root = locate_images(people, image_folder, images)
