@@ -51,8 +51,9 @@ def parse_args(argv=None):
     add("--rescale-labels", action="store_true", help="scale labels to pictures that were "
         "made smaller or larger after they were labelled")  # fmt: skip
     add("--metrics", nargs="+", metavar="NAME",
-        help="in place of the data set's own: coco_ap, crowdpose_ap, single_ap, apk, pckh, "
-        "pck_torso, pck_box, pixel_error, posetrack_ap, mota")  # fmt: skip
+        help="in place of the data set's own: coco_ap, wholebody_ap, crowdpose_ap, "
+        "single_ap, apk, pckh, pck_torso, pck_box, nme_interocular, nme_bone, nme_box, "
+        "auc_epe, pixel_error, posetrack_ap, mota")  # fmt: skip
     people = parser.add_mutually_exclusive_group().add_argument
     people("--boxes", type=Path, metavar="FILE", help="a detector's boxes, as COCO "
            "results; for MOTA a tracker's, with track_id")  # fmt: skip

@@ -365,6 +365,7 @@ def coco_ground_truth(dataset: PoseDataset) -> dict[str, Any]:
             dataset.skeleton,
             dataset.reading,
             is_mended,
+            unpack=SPECS[dataset.name].unpack,
         )
         return (
             truth

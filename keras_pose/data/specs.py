@@ -7,24 +7,32 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
+from keras_pose.data.readers import parts
 from keras_pose.data.readers.aic import read_aic
 from keras_pose.data.readers.coco import read_coco
 from keras_pose.data.readers.flic import read_flic
 from keras_pose.data.readers.h36m import read_h36m
 from keras_pose.data.readers.lsp import read_lsp, read_lsp_extended
 from keras_pose.data.readers.mpii import read_mpii
+from keras_pose.data.readers.parts import Unpack
 from keras_pose.data.readers.posetrack import read_posetrack
+from keras_pose.data.readers.wflw import read_wflw
 from keras_pose.data.records import PersonRecord
 from keras_pose.skeleton import (
     AIC_14,
     COCO_17,
+    COCO_WHOLEBODY_133,
     CROWDPOSE_14,
+    FACE_68,
     FLIC_11,
     H36M_17,
+    HALPE_26,
+    HAND_21,
     JHMDB_15,
     LSP_14,
     MPII_16,
     POSETRACK_17,
+    WFLW_98,
     Skeleton,
 )
 
@@ -50,6 +58,8 @@ class DatasetSpec:
         url: where it is given out.
         files: what to download, with sizes where they are known.
         terms: in a few words.
+        unpack: function that puts the file's annotations into COCO's form, see
+            `readers.parts`; None where they are in it.
         people: official number of labelled people by split, as the reader counts them.
         note: what one must know before using it.
     """
@@ -64,6 +74,7 @@ class DatasetSpec:
     files: tuple[str, ...] = ()
     terms: str = ""
     has_coco_file: bool = False
+    unpack: Unpack | None = None
     people: dict[str, int] = field(default_factory=dict)
     note: str = ""
 
@@ -74,6 +85,19 @@ class DatasetSpec:
 
 def _read_coco_like(paths, images, split, skeleton, **options):
     return read_coco(paths[0], images, skeleton, **options)
+
+
+def _unpacking(unpack: Unpack, **options) -> dict:
+    """Returns the fields of a set in COCO's format whose annotations are unpacked first."""
+    read = partial(_read_coco_like, unpack=unpack, **options)
+    return {"read": read, "unpack": unpack, "has_coco_file": True}
+
+
+def _read_wflw_or_json(paths, images, split, skeleton, **options):
+    if paths[0].suffix == ".txt":
+        return read_wflw(paths[0], images)
+    unpacked = {"unpack": parts.around_points, "expects_area": False}
+    return read_coco(paths[0], images, skeleton, **unpacked, **options)
 
 
 def _single(read):
@@ -88,6 +112,19 @@ _COCO_LAYOUTS = (
     ("person_keypoints_{split}.json", "images"),
 )
 _TRAIN_VAL = {"train": "train", "val": "val"}
+_TRAIN_TEST = {"train": "train", "val": "test"}
+_WHOLEBODY_LAYOUTS = tuple(
+    (f"{folder}coco_wholebody_{{split}}_v1.0.json", images)
+    for folder in ("annotations/", "")
+    for images in ("{split}2017", "images/{split}2017")
+)
+_WHOLEBODY_URL = "https://github.com/jin-s13/COCO-WholeBody"
+_WHOLEBODY_FILES = (
+    "coco_wholebody_train_v1.0.json and coco_wholebody_val_v1.0.json",
+    "the images of COCO 2017 (see coco)",
+)
+_WHOLEBODY_TERMS = "annotations for research, not commercial"
+_HAND_METRICS = ("auc_epe", "pck_box")
 _AIC = "ai_challenger_keypoint_{word}/"
 _POSETRACK_METRICS = ("posetrack_ap",)
 
@@ -300,6 +337,123 @@ _ROWS = (
         "research",
         has_coco_file=True,
         note="For measuring only.",
+    ),
+    DatasetSpec(
+        "coco_wholebody",
+        COCO_WHOLEBODY_133,
+        layouts=_WHOLEBODY_LAYOUTS,
+        splits=_TRAIN_VAL,
+        metrics=("wholebody_ap",),
+        url=_WHOLEBODY_URL,
+        files=_WHOLEBODY_FILES,
+        terms=_WHOLEBODY_TERMS,
+        note="Body, feet, face and hands; a part counts where its valid flag is set.",
+        **_unpacking(parts.whole_body),
+    ),
+    DatasetSpec(
+        "coco_wholebody_hand",
+        HAND_21,
+        layouts=_WHOLEBODY_LAYOUTS,
+        splits=_TRAIN_VAL,
+        metrics=_HAND_METRICS,
+        url=_WHOLEBODY_URL,
+        files=_WHOLEBODY_FILES,
+        terms=_WHOLEBODY_TERMS,
+        note="Each valid hand of coco_wholebody in its own box, left and right alike.",
+        **_unpacking(parts.hands, expects_area=False),
+    ),
+    DatasetSpec(
+        "coco_wholebody_face",
+        FACE_68,
+        layouts=_WHOLEBODY_LAYOUTS,
+        splits=_TRAIN_VAL,
+        metrics=("nme_interocular",),
+        url=_WHOLEBODY_URL,
+        files=_WHOLEBODY_FILES,
+        terms=_WHOLEBODY_TERMS,
+        note="Each valid face of coco_wholebody in its own box.",
+        **_unpacking(parts.faces, expects_area=False),
+    ),
+    DatasetSpec(
+        "halpe26",
+        HALPE_26,
+        layouts=(
+            ("annotations/halpe_{split}_v1.json", "{word}"),
+            ("annotations/halpe_{split}_v1.json", "images/{word}"),
+            ("halpe_{split}_v1.json", "{word}"),
+        ),
+        splits={"train": "hico_20160224_det/images/train2015", "val": "val2017"},
+        metrics=("coco_ap",),
+        url="https://github.com/Fang-Haoshu/Halpe-FullBody",
+        files=(
+            "halpe_train_v1.json and halpe_val_v1.json",
+            "images of HICO-DET (train) and of COCO val2017 (val)",
+        ),
+        terms="annotations for research, not commercial",
+        note="The first 26 of 136 keypoints: body, head top, neck, pelvis, feet.",
+        **_unpacking(parts.halpe_26),
+    ),
+    DatasetSpec(
+        "onehand10k",
+        HAND_21,
+        partial(_read_coco_like, check_names=False, expects_area=False),
+        (("annotations/onehand10k_{word}.json", "."),),
+        _TRAIN_TEST,
+        _HAND_METRICS,
+        "https://www.yangangwang.com/papers/WANG-MCC-2018-10.html",
+        ("OneHand10K.zip, on request", "labels as JSON: onehand10k_annotations of mmpose"),
+        "research, on request",
+        has_coco_file=True,
+        note="Our val is the set's test.",
+    ),
+    DatasetSpec(
+        "freihand",
+        HAND_21,
+        layouts=(("annotations/freihand_{split}.json", "."),),
+        splits={split: split for split in ("train", "val", "test")},
+        metrics=_HAND_METRICS,
+        url="https://lmb.informatik.uni-freiburg.de/projects/freihand",
+        files=(
+            "FreiHAND_pub_v2.zip (3.7 GB)",
+            "labels as JSON: freihand_annotations of mmpose",
+        ),
+        terms="research, not commercial",
+        note="Its splits are mmpose's shares of the set's training part. A hand's box is "
+        "the picture.",
+        **_unpacking(parts.whole_picture, expects_area=False),
+    ),
+    DatasetSpec(
+        "300w",
+        FACE_68,
+        layouts=(("annotations/face_landmarks_300w_{word}.json", "images"),),
+        splits={"train": "train", "val": "valid", "test": "test"},
+        metrics=("nme_interocular",),
+        url="https://ibug.doc.ic.ac.uk/resources/300-W",
+        files=("300w.zip (2.6 GB)", "labels as JSON: 300w_annotations of mmpose"),
+        terms="research, not commercial",
+        note="Boxes are put around the points, 1.2 times as large.",
+        **_unpacking(parts.around_points, expects_area=False),
+    ),
+    DatasetSpec(
+        "wflw",
+        WFLW_98,
+        _read_wflw_or_json,
+        (
+            (
+                "WFLW_annotations/list_98pt_rect_attr_train_test/"
+                "list_98pt_rect_attr_{word}.txt",
+                "WFLW_images",
+            ),
+            ("annotations/face_landmarks_wflw_{word}.json", "images"),
+        ),
+        _TRAIN_TEST,
+        ("nme_interocular",),
+        "https://wywu.github.io/projects/LAB/WFLW.html",
+        ("WFLW_images.tar.gz", "WFLW_annotations.tar.gz"),
+        "research",
+        people={"train": 7_500, "val": 2_500},
+        note="Our val is the set's test. The lists have faces' boxes; with mmpose's JSON "
+        "they are put around the points.",
     ),
 )  # fmt: skip
 

@@ -16,6 +16,14 @@ from keras_pose.data.records import PersonRecord
 from keras_pose.metrics.coco_ap import check_detections, coco_result, load_coco
 from keras_pose.metrics.coco_truth import CocoTruth
 from keras_pose.metrics.crowdpose import evaluate_crowdpose, group_by_crowding
+from keras_pose.metrics.landmarks import (
+    MIDDLE_BONE,
+    OUTER_EYES,
+    area_under_pck,
+    check_unit,
+    normalized_mean_error,
+    unit_sizes,
+)
 from keras_pose.metrics.mota import posetrack_mota
 from keras_pose.metrics.pck import (
     FLIC_TORSO,
@@ -31,8 +39,9 @@ from keras_pose.metrics.pckh import pckh_stats
 from keras_pose.metrics.pixel_error import pixel_errors
 from keras_pose.metrics.posetrack import PoseTrackFrame, posetrack_ap
 from keras_pose.metrics.single_ap import apk, oks_share
+from keras_pose.metrics.wholebody import PARTS, evaluate_wholebody
 from keras_pose.oks import keypoint_similarities
-from keras_pose.skeleton import Skeleton
+from keras_pose.skeleton import COCO_WHOLEBODY_133, Skeleton
 
 Stats = dict[str, float]
 Tables = dict[str, dict[str, float]]
@@ -120,6 +129,26 @@ def _crowdpose_ap(measured: Measured) -> tuple[Stats, Tables]:
     return stats, _similarity_table(measured)
 
 
+def _wholebody_ap(measured: Measured) -> tuple[Stats, Tables]:
+    stats = evaluate_wholebody(
+        measured.ground_truth,
+        measured.detections,
+        measured.skeleton.oks_sigmas,
+        measured.image_ids,
+    )
+    return stats, {"AP by part": {name: stats[f"AP_{name}"] for name in PARTS}}
+
+
+def _check_wholebody(measured: Measured) -> None:
+    if measured.skeleton.names != COCO_WHOLEBODY_133.names:
+        raise ValueError(
+            f"COCO-WholeBody AP is of the {COCO_WHOLEBODY_133.num_keypoints} keypoints of "
+            f"{COCO_WHOLEBODY_133.name!r}, got {measured.skeleton.name!r} with "
+            f"{measured.skeleton.num_keypoints}. Measure coco_ap."
+        )
+    _check_truth(measured)
+
+
 def _single_ap(measured: Measured) -> tuple[Stats, Tables]:
     similarities = person_similarities(measured)
     return {"AP_single": oks_share(similarities)}, _similarity_table(measured)
@@ -173,6 +202,34 @@ def _apk(measured: Measured) -> tuple[Stats, Tables]:
 def _pixel_error(measured: Measured) -> tuple[Stats, Tables]:
     means, mean = pixel_errors(measured.keypoints_xy, *measured.labels())
     return {"pixel_error": mean}, {"pixel error": _named(measured.skeleton, means)}
+
+
+def _nme(units, name):
+    """Returns the metric whose unit is a distance of two labelled keypoints."""
+
+    def compute(measured: Measured) -> tuple[Stats, Tables]:
+        labelled_xy, is_labelled = measured.labels()
+        unit = check_unit(units, measured.skeleton)
+        sizes = unit_sizes(labelled_xy, is_labelled, measured.skeleton, unit)
+        return _normalized(measured, sizes, name)
+
+    return compute
+
+
+def _nme_box(measured: Measured) -> tuple[Stats, Tables]:
+    sizes = np.array([max(record.box_xywh[2:]) for record in measured.records])
+    return _normalized(measured, sizes, "NME_box")
+
+
+def _normalized(measured, sizes, name):
+    means, mean = normalized_mean_error(measured.keypoints_xy, *measured.labels(), sizes)
+    return {name: mean}, {name: _named(measured.skeleton, means)}
+
+
+def _auc_epe(measured: Measured) -> tuple[Stats, Tables]:
+    means, mean = pixel_errors(measured.keypoints_xy, *measured.labels())
+    area = area_under_pck(measured.keypoints_xy, *measured.labels())
+    return {"AUC": area, "EPE": mean}, {"EPE": _named(measured.skeleton, means)}
 
 
 def _posetrack_ap(measured: Measured) -> tuple[Stats, Tables]:
@@ -337,6 +394,14 @@ METRICS = {
         needs_file=True,
         check=_check_crowding,
     ),
+    "wholebody_ap": Metric(
+        _wholebody_ap,
+        ("AP_whole", "AP_body", "AP_foot", "AP_face", "AP_hand"),
+        is_ranked=True,
+        needs_sigmas=True,
+        needs_file=True,
+        check=_check_wholebody,
+    ),
     "single_ap": Metric(_single_ap, ("AP_single",), needs_sigmas=True),
     "pckh": Metric(
         _pckh, ("PCKh@0.5", "PCKh@0.1", "PCKh@0.11", "PCKh_AUC"), needs=("head_size",)
@@ -344,6 +409,20 @@ METRICS = {
     "pck_torso": Metric(_pck_torso, ("PCK@0.2", "PCK@0.1"), check=_check_torso),
     "pck_box": Metric(_pck_box, ("PCK_box@0.1", "PCK_box@0.05", "PCK_box@0.2")),
     "apk": Metric(_apk, ("APK@0.1",)),
+    "nme_interocular": Metric(
+        _nme(OUTER_EYES, "NME_interocular"),
+        ("NME_interocular",),
+        lower_is_better=True,
+        check=lambda measured: check_unit(OUTER_EYES, measured.skeleton),
+    ),
+    "nme_bone": Metric(
+        _nme(MIDDLE_BONE, "NME_bone"),
+        ("NME_bone",),
+        lower_is_better=True,
+        check=lambda measured: check_unit(MIDDLE_BONE, measured.skeleton),
+    ),
+    "nme_box": Metric(_nme_box, ("NME_box",), lower_is_better=True),
+    "auc_epe": Metric(_auc_epe, ("AUC", "EPE")),
     "pixel_error": Metric(_pixel_error, ("pixel_error",), lower_is_better=True),
     "posetrack_ap": Metric(
         _posetrack_ap,

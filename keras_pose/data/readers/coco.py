@@ -27,6 +27,7 @@ from keras_pose.data.readers.coco_categories import choose_category, names_of
 from keras_pose.data.readers.coco_checks import check_boxes
 from keras_pose.data.readers.coco_people import CocoPeople, ReadingRules, read_people
 from keras_pose.data.readers.coco_sizes import settle_sizes
+from keras_pose.data.readers.parts import Unpack
 from keras_pose.data.records import PersonTable
 from keras_pose.files import read_json
 from keras_pose.geometry import clean_boxes_xywh
@@ -61,6 +62,7 @@ def read_coco(
     first_pixel: int = 0,
     area_of_box: float = 1.0,
     expects_area: bool = True,
+    unpack: Unpack | None = None,
     reading: Reading = AS_WRITTEN,
 ) -> PersonTable:
     """Reads the people of a COCO keypoint file, in the file's order of images.
@@ -74,6 +76,8 @@ def read_coco(
         first_pixel: coordinates of the first pixel: 1 in files made from MATLAB's.
         area_of_box: a person's share of the box, where the file gives no area.
         expects_area: False where files of that kind give none, and it is not told.
+        unpack: function that puts annotations into COCO's form with the keypoints of
+            `skeleton`, see `parts`; names in the file's category are then not compared.
         reading: what the user says of the file.
 
     Raises:
@@ -84,9 +88,14 @@ def read_coco(
     path = Path(annotation_path)
     if image_folder is not None:
         ImageFolder(image_folder)  # said before a long file is read
-    rules = ReadingRules(skeleton.num_keypoints, first_pixel, area_of_box, expects_area)
+    rules = ReadingRules(
+        skeleton.num_keypoints, first_pixel, area_of_box, expects_area, unpack
+    )
     notes = Notes(path)
-    chosen = _checked_category(path, reading.category, skeleton, check_names)
+    if unpack is None:
+        chosen = _checked_category(path, reading.category, skeleton, check_names)
+    else:
+        chosen = choose_category(path, reading.category)
     people = read_people(path, chosen, rules, notes)
     left_out = LeftOut(path)
     table = usable_people(people, image_folder, reading.rescale_labels, notes, left_out)
@@ -102,6 +111,7 @@ def read_coco_truth(
     reading: Reading = AS_WRITTEN,
     is_mended: bool = True,
     category: dict[str, Any] | None = None,
+    unpack: Unpack | None = None,
 ) -> dict[str, Any]:
     """Returns what a COCO file holds of one category, with its liberties made good.
 
@@ -115,26 +125,33 @@ def read_coco_truth(
         reading: see `read_coco`.
         is_mended: False where it is known that nothing had to be made good.
         category: as in the file; None for that of `choose_category`.
+        unpack: see `read_coco`.
     """
     path = Path(annotation_path)
     chosen = category or choose_category(path, reading.category)
-    names = names_of(chosen) or (skeleton.names if skeleton else ())
+    names = names_of(chosen) if unpack is None else ()
+    names = names or (skeleton.names if skeleton else ())
     people = None
     if is_mended:
         count = None if skeleton is None else skeleton.num_keypoints
-        people = read_people(path, chosen, ReadingRules(count), Notes(path))
+        rules = ReadingRules(count, unpack=unpack)
+        people = read_people(path, chosen, rules, Notes(path))
         if image_folder is not None:
             used = np.unique(people.image_index[people.is_labelled & ~people.is_crowd])
             found, root = locate_images(people, image_folder, used)
             people = settle_sizes(people, found, root, Notes(path), reading.rescale_labels)
-    return _mended_file(path, chosen, names, people)
+    return _mended_file(path, chosen, names, people, unpack)
 
 
-def _mended_file(path, category, names, people: CocoPeople | None) -> dict[str, Any]:
+def _mended_file(
+    path, category, names, people: CocoPeople | None, unpack: Unpack | None
+) -> dict[str, Any]:
     """Returns the contents of a file with what was mended, and one category only."""
     values = read_json(path)
     wanted = str(category["id"])
     rows = [row for row in values["annotations"] if str(row["category_id"]) == wanted]
+    if unpack is not None:
+        rows = [new for row in rows for new in unpack(path, row)]
     images = values["images"]
     if people is not None:
         for i in np.flatnonzero(people.is_mended):

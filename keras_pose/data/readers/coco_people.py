@@ -29,6 +29,7 @@ import numpy as np
 
 from keras_pose.data.readers.checks import BOX_GROWTH, Entry, Notes, check_unique
 from keras_pose.data.readers.json_sections import read_sections
+from keras_pose.data.readers.parts import Unpack
 
 SECTIONS = ("images", "annotations", "categories")
 _NO_BOX = (0.0, 0.0, 0.0, 0.0)
@@ -104,12 +105,15 @@ class ReadingRules:
         first_pixel: coordinates of the first pixel: 1 in files made from MATLAB's.
         area_of_box: a person's share of the box, where the file gives no area.
         expects_area: False where files of that kind have none, and it is not told.
+        unpack: function that puts annotations into COCO's form, see `parts`; None where
+            they are in it.
     """
 
     num_keypoints: int | None = None
     first_pixel: int = 0
     area_of_box: float = 1.0
     expects_area: bool = True
+    unpack: Unpack | None = None
 
 
 def read_people(path, category: dict[str, Any], rules: ReadingRules, notes: Notes):
@@ -217,6 +221,8 @@ class _PersonRows:
     def add(self, annotations):
         rows = self._ours(annotations)
         self._num_seen += len(annotations)
+        if self._rules.unpack is not None:
+            rows = [new for row in rows for new in self._rules.unpack(self._path, row)]
         if not rows:
             return
         fields = ("id", "image_id", "bbox")
