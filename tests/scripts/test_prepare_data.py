@@ -1,6 +1,7 @@
 """`training/prepare_data.py`: what it says of data sets that are whole, or are not."""
 
 import importlib.util
+import json
 from pathlib import Path
 
 import numpy as np
@@ -64,3 +65,28 @@ def test_all_data_sets_are_listed(script, capsys):
     assert script.main(["--list"]) == 0
     names = [line.split()[0] for line in capsys.readouterr().out.splitlines()]
     assert names == list(SPECS)
+
+
+def test_a_set_of_ones_own_is_checked_with_pictures(script, tmp_path, capsys):
+    names = ("left_ear", "right_ear", "tail")
+    places = ((10, 10), (30, 12), (20, 300))  # the last far outside box and picture
+    points = "".join(
+        f'<points label="{name}" occluded="0" points="{x},{y}"/>'
+        for name, (x, y) in zip(names, places, strict=True)
+    )
+    boxes = '<box label="cat" xtl="5" ytl="5" xbr="40" ybr="40"/>'
+    (tmp_path / "a.xml").write_text(
+        '<annotations><version>1.1</version><image name="a.png" width="64" height="48">'
+        f"{points}{boxes}</image></annotations>"
+    )
+    Image.new("RGB", (64, 48)).save(tmp_path / "a.png")
+    output = tmp_path / "out"
+    assert script.main(["--check", str(tmp_path), "--output", str(output)]) == 1
+    printed = capsys.readouterr().out
+    assert "CVAT's XML 1.1, 3 keypoints" in printed
+    assert "outside box: 1 people with a label outside their box" in printed
+    report = json.loads((output / "check.json").read_text())
+    kinds = [finding["kind"] for finding in report["findings"]]
+    assert "outside box" in kinds
+    with Image.open(output / "outside_box.jpg") as sheet:
+        assert sheet.width > 300

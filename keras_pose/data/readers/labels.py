@@ -148,7 +148,7 @@ def read_labels(labels: Labels, pictures: Sequence[Picture], reading: Reading):
             nobody is left.
     """
     notes, left_out = Notes(labels.path), LeftOut(labels.path)
-    people = _as_coco(labels, pictures)
+    people = as_coco(labels, pictures)
     table: PersonTable = usable_people(
         people, labels.folder, reading.rescale_labels, notes, left_out
     )
@@ -157,8 +157,8 @@ def read_labels(labels: Labels, pictures: Sequence[Picture], reading: Reading):
     return table
 
 
-def _as_coco(labels, pictures) -> CocoPeople:
-    """Puts people into the columns of a COCO file."""
+def as_coco(labels: Labels, pictures: Sequence[Picture]) -> CocoPeople:
+    """Puts the people of some pictures into the columns of a COCO file, unchecked."""
     places = {name: k for k, name in enumerate(labels.names)}
     rows = [(i, p) for i, picture in enumerate(pictures) for p in picture.people]
     xy = np.zeros((len(rows), len(places), 2), np.float32)
