@@ -93,11 +93,15 @@ def _unpacking(unpack: Unpack, **options) -> dict:
     return {"read": read, "unpack": unpack, "has_coco_file": True}
 
 
+_read_around_points = partial(
+    _read_coco_like, unpack=parts.around_points, expects_area=False
+)
+
+
 def _read_wflw_or_json(paths, images, split, skeleton, **options):
     if paths[0].suffix == ".txt":
         return read_wflw(paths[0], images)
-    unpacked = {"unpack": parts.around_points, "expects_area": False}
-    return read_coco(paths[0], images, skeleton, **unpacked, **options)
+    return _read_around_points(paths, images, split, skeleton, **options)
 
 
 def _single(read):

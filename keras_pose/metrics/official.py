@@ -222,7 +222,10 @@ def _nme_box(measured: Measured) -> tuple[Stats, Tables]:
 
 
 def _normalized(measured, sizes, name):
-    means, mean = normalized_mean_error(measured.keypoints_xy, *measured.labels(), sizes)
+    labelled_xy, is_labelled = measured.labels()
+    means, mean = normalized_mean_error(
+        measured.keypoints_xy, labelled_xy, is_labelled, sizes
+    )
     return {name: mean}, {name: _named(measured.skeleton, means)}
 
 

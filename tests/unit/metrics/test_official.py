@@ -61,6 +61,9 @@ def make_measured(skeleton=COCO_17, shift=0.0, num_frames=3, head_size=10.0, tra
         # Boxes 100 high: within 0.1 of that, or not.
         pytest.param("pck_box", MPII_16, 1, 0),
         pytest.param("apk", MPII_16, 1, 0),
+        pytest.param("nme_box", MPII_16, 0.05, 0.12),
+        # Below 16 and 11 of the 20 thresholds 0, 1.5, ... 28.5 pixels.
+        pytest.param("auc_epe", MPII_16, 0.8, 0.55),
         pytest.param("posetrack_ap", COCO_17, 1, 0),
         # 12 pixels off: each label is missed and each prediction a false one.
         pytest.param("mota", COCO_17, 1, -1),
