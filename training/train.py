@@ -59,7 +59,8 @@ def parse_args(argv=None):
     add("--max-steps", type=positive_int, help="stop after so many steps: a smoke run")
     add("--batch-size", type=positive_int, help="per replica")
     add("--learning-rate", type=float)
-    add("--loss", help="joints_mse, focused_mse, ohkm; simcc_kl; smooth_l1, l1, l2")
+    add("--loss", help="joints_mse, focused_mse, ohkm, adaptive_wing; simcc_kl; "
+        "smooth_l1, l1, l2")  # fmt: skip
     add("--ohkm-top-k", type=positive_int, metavar="N",
         help="the hardest keypoints, of --loss ohkm (default: 8)")  # fmt: skip
     add("--codec", help="targets: gaussian, dark, udp, udp_offset; simcc; regression")
@@ -73,7 +74,10 @@ def parse_args(argv=None):
     add("--save-minutes", type=float, default=10.0, metavar="M", help="time between saves "
         "within an epoch; SIGTERM saves, too, and exits with 75 (default: 10)")  # fmt: skip
     add("--devices", default="auto", help="auto, a GPU count, a list, or cpu:N")
-    add("--mixed-precision", action="store_true", default=None)
+    add("--mixed-precision", nargs="?", const="float16", metavar="TYPE", help="compute "
+        "in float16 (default), or in bfloat16, whose range needs no scaling")  # fmt: skip
+    add("--accumulate", type=positive_int, metavar="N", help="change weights every N "
+        "steps, by the mean of their gradients: batches that do not fit")  # fmt: skip
     add(
         "--ap-every",
         type=positive_int,
@@ -146,6 +150,7 @@ def given_entries(args):
         codec=args.codec,
         weights=args.weights,
         mixed_precision=args.mixed_precision,
+        accumulate=args.accumulate,
         ap_every=args.ap_every,
         synthetic_images=args.synthetic_images,
         seed=args.seed,

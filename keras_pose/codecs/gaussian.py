@@ -33,7 +33,7 @@ class GaussianHeatmapCodec(HeatmapCodec):
     sigma: float = 2.0
 
     kind = "gaussian"
-    losses = ("joints_mse", "focused_mse", "ohkm")
+    losses = ("joints_mse", "focused_mse", "ohkm", "adaptive_wing")
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -125,7 +125,7 @@ class UdpOffsetCodec(HeatmapCodec):
     offset_blur_kernel: int = 7
 
     kind = "udp_offset"
-    losses = ("joints_mse", "focused_mse", "ohkm")
+    losses = ("joints_mse", "focused_mse", "ohkm", "adaptive_wing")
     channels_per_keypoint = 3
     is_unbiased = True
 

@@ -19,6 +19,7 @@ from keras_pose.contract import CONTRACT_NAME, AnyContract, Contract, save_keras
 from keras_pose.detector_contract import DetectorContract
 from keras_pose.models.fake_quantization import trained_ranges
 from keras_pose.runs import BEST_NAME, LAST_NAME
+from keras_pose.trainer.optimization import steps_taken
 from keras_pose.trainer.run_state import (
     NETWORK_CONTRACT_NAME,
     Progress,
@@ -95,7 +96,7 @@ class StopAtNaN(keras.callbacks.Callback):
         if math.isfinite(loss):
             return
         # The optimizer has counted the step that went wrong.
-        step = int(self.model.optimizer.iterations.numpy())
+        step = steps_taken(self.model.optimizer)
         names = dict.fromkeys(self._names_of_batch(step - 1))
         saved = self._run_dir / LAST_NAME
         where = f"{saved} is from before" if saved.exists() else "nothing was saved yet"
@@ -346,5 +347,5 @@ class StopAtStep(keras.callbacks.Callback):
         self._max_steps = max_steps
 
     def on_train_batch_end(self, batch, logs=None):
-        if int(self.model.optimizer.iterations.numpy()) >= self._max_steps:
+        if steps_taken(self.model.optimizer) >= self._max_steps:
             self.model.stop_training = True

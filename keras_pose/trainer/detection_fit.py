@@ -36,7 +36,7 @@ from keras_pose.runs import BEST_NAME, LOG_NAME, TENSORBOARD_NAME
 from keras_pose.runtime.detector import Detector
 from keras_pose.trainer import callbacks
 from keras_pose.trainer.detection_recipes import DetectionRecipe
-from keras_pose.trainer.devices import make_strategy
+from keras_pose.trainer.devices import recipe_strategy
 from keras_pose.trainer.fit import (
     SAVE_MINUTES,
     Plan,
@@ -47,7 +47,8 @@ from keras_pose.trainer.fit import (
     synchronize_batch_norm,
 )
 from keras_pose.trainer.fused_norms import fuse_norms
-from keras_pose.trainer.optimization import WarmUpThen
+from keras_pose.trainer.optimization import WarmUpThen, accumulation
+from keras_pose.trainer.recipes import precision_policy
 from keras_pose.trainer.run_dirs import open_run_dir
 from keras_pose.trainer.run_state import Progress, RunState, find_state
 from keras_pose.weights.carried import normalization_of
@@ -85,11 +86,9 @@ def fit_detector(
     run_dir = Path(run_dir)
     if run_dir.exists():
         open_run_dir(run_dir, recipe)  # refuses another run before any work is done
-    strategy = make_strategy(devices)
+    strategy = recipe_strategy(recipe, devices)
     keras.utils.set_random_seed(recipe.seed)
-    keras.mixed_precision.set_global_policy(
-        "mixed_float16" if recipe.mixed_precision else "float32"
-    )
+    keras.mixed_precision.set_global_policy(precision_policy(recipe.mixed_precision))
     global_batch = recipe.batch_size * strategy.num_replicas_in_sync
     source = _training_source(recipe, global_batch)
     plan = make_plan(recipe, len(source), global_batch)
@@ -198,6 +197,7 @@ def _make_optimizer(recipe: DetectionRecipe, plan: Plan) -> keras.optimizers.Opt
         epsilon=1e-8,
         use_ema=recipe.ema_momentum > 0,
         ema_momentum=recipe.ema_momentum,
+        gradient_accumulation_steps=accumulation(recipe),
     )
     # Decaying scales and biases only fights batch normalisation.
     optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])

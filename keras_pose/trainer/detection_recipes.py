@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from keras_pose.detection.pipeline import BoxAugmentation
-from keras_pose.trainer.recipes import check_fine_tuning, check_known
+from keras_pose.trainer.recipes import check_fine_tuning, check_known, precision_policy
 from keras_pose.zoo import get_spec
 
 
@@ -35,7 +35,8 @@ class DetectionRecipe:
             and saved: 0.998 looks back 500 steps. 0 for none.
         augmentation: how much images vary.
         weights: what the network starts from, see `create_model`; None for random.
-        mixed_precision: compute in float16 (GPUs), keep float32 weights.
+        mixed_precision: see `recipes.Recipe`.
+        accumulate: see `recipes.Recipe`.
         synthetic_images: scenes to draw, where people are drawn.
         max_steps: stop after so many steps in all; 0 for no limit.
         ap_every: epochs between measurements of box AP on `val`, and so between choices
@@ -58,7 +59,8 @@ class DetectionRecipe:
     ema_momentum: float = 0.998
     augmentation: BoxAugmentation = field(default_factory=BoxAugmentation)
     weights: str | None = None
-    mixed_precision: bool = False
+    mixed_precision: bool | str = False
+    accumulate: int = 1
     synthetic_images: int = 1000
     max_steps: int = 0
     ap_every: int = 5
@@ -76,6 +78,7 @@ class DetectionRecipe:
             "learning_rate",
             "synthetic_images",
             "ap_every",
+            "accumulate",
         ):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} must be positive, got {getattr(self, name)}.")
@@ -84,6 +87,7 @@ class DetectionRecipe:
                 raise ValueError(f"{name} must not be negative, got {getattr(self, name)}.")
         if not 0 <= self.ema_momentum < 1:
             raise ValueError(f"ema_momentum must be in [0, 1), got {self.ema_momentum}.")
+        precision_policy(self.mixed_precision)
         check_fine_tuning(self.quantization_aware, self.weights)
 
     def override(self, **values: Any) -> DetectionRecipe:

@@ -5,6 +5,25 @@ from __future__ import annotations
 import tensorflow as tf
 
 
+def recipe_strategy(recipe, devices: str) -> tf.distribute.Strategy:
+    """Chooses the distribution strategy of a run.
+
+    Raises:
+        ValueError: for devices that are not there, or several where gradients are
+            accumulated: Keras' optimizers do that on one device only.
+    """
+    strategy = make_strategy(devices)
+    if recipe.accumulate == 1:
+        return strategy
+    workers = strategy.extended.worker_devices
+    if len(workers) > 1:
+        raise ValueError(
+            f"accumulate {recipe.accumulate} works on one device, and --devices {devices} "
+            f"has {len(workers)}: they make batches {len(workers)} times as large already."
+        )
+    return tf.distribute.OneDeviceStrategy(workers[0])
+
+
 def make_strategy(devices: str = "auto") -> tf.distribute.Strategy:
     """Chooses the distribution strategy.
 

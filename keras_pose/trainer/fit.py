@@ -45,10 +45,10 @@ from keras_pose.normalization import Normalization
 from keras_pose.runs import BEST_NAME, LOG_NAME, TENSORBOARD_NAME
 from keras_pose.runtime import PoseModel
 from keras_pose.trainer import callbacks
-from keras_pose.trainer.devices import make_strategy
+from keras_pose.trainer.devices import recipe_strategy
 from keras_pose.trainer.fused_norms import fuse_norms
 from keras_pose.trainer.optimization import make_loss, make_optimizer
-from keras_pose.trainer.recipes import Recipe
+from keras_pose.trainer.recipes import Recipe, precision_policy
 from keras_pose.trainer.run_dirs import AnyRecipe, open_run_dir
 from keras_pose.trainer.run_state import (
     Progress,
@@ -102,11 +102,9 @@ def fit(
     run_dir = Path(run_dir)
     if run_dir.exists():
         open_run_dir(run_dir, recipe)  # refuses another run before any work is done
-    strategy = make_strategy(devices)
+    strategy = recipe_strategy(recipe, devices)
     keras.utils.set_random_seed(recipe.seed)
-    keras.mixed_precision.set_global_policy(
-        "mixed_float16" if recipe.mixed_precision else "float32"
-    )
+    keras.mixed_precision.set_global_policy(precision_policy(recipe.mixed_precision))
     global_batch = recipe.batch_size * strategy.num_replicas_in_sync
     sources = {name: _open_source(recipe, name, global_batch) for name in ("train", "val")}
     plan = make_plan(recipe, sources["train"].epoch_size, global_batch)

@@ -75,6 +75,18 @@ def make_schedule(recipe: Recipe, total_steps: int):
     return WarmUpThen(schedule, warmup_steps) if warmup_steps else schedule
 
 
+def accumulation(recipe) -> int | None:
+    """Returns the optimizer's `gradient_accumulation_steps`, None for none."""
+    return recipe.accumulate if recipe.accumulate > 1 else None
+
+
+def steps_taken(optimizer: keras.optimizers.Optimizer) -> int:
+    """Returns the steps so far; `iterations` counts changes of weights."""
+    # float16 wraps the optimizer in one that scales the loss.
+    inner = getattr(optimizer, "inner_optimizer", optimizer)
+    return int(inner._iterations.numpy())
+
+
 def make_optimizer(recipe: Recipe, total_steps: int) -> keras.optimizers.Optimizer:
     """Builds the optimizer; epsilon 1e-8 as in PyTorch, which the recipes come from."""
     rate = make_schedule(recipe, total_steps)
@@ -82,6 +94,7 @@ def make_optimizer(recipe: Recipe, total_steps: int) -> keras.optimizers.Optimiz
         "global_clipnorm": recipe.clip_norm or None,
         "use_ema": recipe.ema_momentum > 0,
         "ema_momentum": recipe.ema_momentum,
+        "gradient_accumulation_steps": accumulation(recipe),
     }
     match recipe.optimizer:
         case "adam":

@@ -62,7 +62,10 @@ class Recipe:
         augmentation: how much samples vary.
         weights: what the network starts from, see `create_model`: a word such as
             "coco" or "imagenet", or a file; None for random.
-        mixed_precision: compute in float16 (GPUs), keep float32 weights.
+        mixed_precision: type to compute in, "float16" (GPUs; the loss is scaled) or
+            "bfloat16", with float32 weights; True for "float16", False for float32.
+        accumulate: steps whose gradients are averaged before weights change. Schedules
+            and `max_steps` count steps.
         freeze: beginnings of layer names that training leaves as they are, such as the
             first blocks of an ImageNet trunk ("conv_stem", "blocks-0-").
         ema_momentum: momentum, in [0, 1), of the moving average of the weights, which is
@@ -99,7 +102,8 @@ class Recipe:
     codec: str = "gaussian"
     augmentation: Augmentation = field(default_factory=Augmentation)
     weights: str | None = None
-    mixed_precision: bool = False
+    mixed_precision: bool | str = False
+    accumulate: int = 1
     freeze: tuple[str, ...] = ()
     ema_momentum: float = 0.0
     synthetic_images: int = 2000
@@ -116,6 +120,7 @@ class Recipe:
             ("codec", tuple(CODECS)),
         ):
             _check_choice(name, getattr(self, name), known)
+        precision_policy(self.mixed_precision)
         _check_fits(self.model, self.codec, self.loss)
         check_fine_tuning(self.quantization_aware, self.weights)
         for name in (
@@ -124,6 +129,7 @@ class Recipe:
             "learning_rate",
             "synthetic_images",
             "ohkm_top_k",
+            "accumulate",
         ):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} must be positive, got {getattr(self, name)}.")
@@ -164,6 +170,19 @@ class Recipe:
             if name in values:
                 values[name] = tuple(values[name])
         return cls(**values)
+
+
+def precision_policy(mixed_precision: bool | str) -> str:
+    """Returns the name of Keras' policy for an entry `mixed_precision` of a recipe."""
+    if mixed_precision is False:
+        return "float32"
+    if mixed_precision is True:
+        return "mixed_float16"
+    if mixed_precision not in ("float16", "bfloat16"):
+        raise ValueError(
+            f"mixed_precision must be float16 or bfloat16, got {mixed_precision!r}."
+        )
+    return f"mixed_{mixed_precision}"
 
 
 def _check_fits(model, codec, loss):

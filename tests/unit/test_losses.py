@@ -10,6 +10,7 @@ from keras_pose.losses import (
     L2,
     LOSSES,
     OHKM,
+    AdaptiveWing,
     FocusedMSE,
     JointsMSE,
     SimccKL,
@@ -49,6 +50,33 @@ def test_focused_mse_without_gamma_is_the_squared_error():
     np.testing.assert_allclose(values, SUMS / 2)
 
 
+def test_adaptive_wing_is_the_papers_formula():
+    loss = AdaptiveWing(peak_weight=0, reduction=None)
+
+    def by_hand(target, error):
+        power, edge = 2.1 - target, 0.5 / 1.0
+        if error < 0.5:
+            return 14 * np.log(1 + error**power)
+        slope = 14 / (1 + edge**power) * power * edge ** (power - 1)
+        return slope * error - (0.5 * slope - 14 * np.log(1 + edge**power))
+
+    for target, predicted in [(0.0, 0.1), (1.0, 0.9), (0.3, 2.0), (0.5, 0.5)]:
+        value = loss(np.full((1, 1, 1, 1), target), np.full((1, 1, 1, 1), predicted))
+        expected = by_hand(target, abs(target - predicted))
+        np.testing.assert_allclose(value, [[expected]], rtol=1e-5, atol=1e-6)
+
+
+def test_adaptive_wing_weighs_a_peak_and_the_pixels_beside_it():
+    true = np.zeros((1, 1, 5, 1), "float32")
+    true[0, 0, 1] = 0.2
+    predicted = true + 0.1
+    plain = AdaptiveWing(peak_weight=0, reduction=None)
+    weighed = AdaptiveWing(peak_weight=10, reduction=None)
+    parts = plain(np.reshape(true, (5, 1, 1, 1)), np.reshape(predicted, (5, 1, 1, 1)))
+    expected = np.mean(np.ravel(parts) * [11, 11, 11, 1, 1])
+    np.testing.assert_allclose(weighed(true, predicted), [[expected]], rtol=1e-5)
+
+
 def test_ohkm_takes_the_hardest_weighted_keypoints():
     np.testing.assert_allclose(OHKM(top_k=1)(TRUE, PREDICTED), (5 / 4 + 2 / 4) / 2)
     # With keypoint 0 of person 0 not labelled, 0 is the hardest that is left.
@@ -65,6 +93,7 @@ def test_ohkm_of_all_keypoints_is_joints_mse():
     [
         OHKM(top_k=2),
         FocusedMSE(gamma=2.0, delta=0.5),
+        AdaptiveWing(omega=9.0, theta=0.4, epsilon=2.0, alpha=2.5, peak_weight=3.0),
         JointsMSE(),
         SmoothL1(beta=0.1),
         L1(),
@@ -99,6 +128,7 @@ def test_stages_are_summed(name):
         (lambda: OHKM(top_k=0), "top_k >= 1"),
         (lambda: OHKM(top_k=3)(TRUE, PREDICTED), "needs that many keypoints"),
         (lambda: FocusedMSE(delta=-1), "delta >= 0"),
+        (lambda: AdaptiveWing(alpha=2), "alpha > 2"),
         (lambda: SmoothL1(beta=0), "beta > 0"),
         (lambda: SimccKL(0), "num_bins_x >= 1"),
     ],

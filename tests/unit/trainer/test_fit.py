@@ -22,7 +22,7 @@ from keras_pose.runs import read_progress
 from keras_pose.runtime.keras_backend import load_network
 from keras_pose.trainer import fit
 from keras_pose.trainer.callbacks import StopRun
-from keras_pose.trainer.optimization import make_optimizer
+from keras_pose.trainer.optimization import make_optimizer, steps_taken
 from keras_pose.trainer.recipes import (
     get_recipe,
     overfit_settings,
@@ -221,9 +221,12 @@ def test_a_run_folder_of_another_recipe_is_refused(whole_run, tmp_path):
 
 
 def test_max_steps_ends_a_run_early(tmp_path, capsys):
-    fit.fit(_recipe(epochs=50, max_steps=4), tmp_path / "run")
+    recipe = _recipe(epochs=50, max_steps=4, mixed_precision="bfloat16", accumulate=2)
+    fit.fit(recipe, tmp_path / "run")
     model = keras.models.load_model(tmp_path / "run" / "last.keras")
-    assert int(model.optimizer.iterations) == 4
+    assert steps_taken(model.optimizer) == 4
+    assert int(model.optimizer.iterations) == 2  # changes of weights
+    assert model.get_layer("stem-conv").compute_dtype == "bfloat16"
 
 
 def test_a_stacked_model_trains_every_stack(tmp_path):

@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 
 import keras
+import numpy as np
 import pytest
 from own_keypoints import TOY
 from says import Says
@@ -12,8 +13,13 @@ from says import Says
 from keras_pose.codecs import CODECS
 from keras_pose.data.mixing import parse_mix
 from keras_pose.skeleton.files import skeleton_from_dict, write_skeleton
-from keras_pose.trainer.optimization import make_loss, make_optimizer, make_schedule
-from keras_pose.trainer.recipes import Recipe, get_recipe
+from keras_pose.trainer.optimization import (
+    make_loss,
+    make_optimizer,
+    make_schedule,
+    steps_taken,
+)
+from keras_pose.trainer.recipes import Recipe, get_recipe, precision_policy
 from keras_pose.trainer.run_dirs import (
     open_run_dir,
     read_recipe,
@@ -98,11 +104,50 @@ def test_warm_up_grows_linearly_and_cosine_ends_at_zero():
         pytest.param({"batch_size": 0}, "batch_size must be positive", id="batch"),
         pytest.param({"max_steps": -1}, "max_steps must not be negative", id="steps"),
         pytest.param({"clip_norm": -1}, "clip_norm must not be negative", id="clip_norm"),
+        ({"mixed_precision": "float8"}, "float16 or bfloat16, got 'float8'"),
+        ({"accumulate": 0}, "accumulate must be positive"),
     ],
 )
 def test_senseless_values_are_refused(values, message):
     with pytest.raises(ValueError, match=message):
         get_recipe("pose_slim").override(**values)
+
+
+@pytest.mark.parametrize(
+    ("entry", "policy"),
+    [
+        (False, "float32"),
+        (True, "mixed_float16"),
+        ("float16", "mixed_float16"),
+        ("bfloat16", "mixed_bfloat16"),
+    ],
+)
+def test_recipes_say_what_is_computed_in(entry, policy):
+    recipe = get_recipe("pose_slim").override(mixed_precision=entry)
+    assert precision_policy(recipe.mixed_precision) == policy
+    assert Recipe.from_dict(json.loads(json.dumps(recipe.to_dict()))) == recipe
+
+
+def test_accumulated_steps_change_weights_as_their_batches_together():
+    recipe = get_recipe("pose_slim").override(optimizer="adam", warmup_steps=0)
+    data = np.random.default_rng(0)
+    x, y = data.normal(size=(8, 3)), data.normal(size=(8, 1))
+
+    def trained(accumulate, batch_size):
+        keras.utils.set_random_seed(0)
+        network = keras.Sequential([keras.Input((3,)), keras.layers.Dense(1)])
+        # Steps are far fewer than the schedule's, so that its rate is one for all.
+        optimizer = make_optimizer(recipe.override(accumulate=accumulate), 10**6)
+        network.compile(optimizer, "mse", run_eagerly=True)
+        for start in range(0, len(x), batch_size):
+            network.train_on_batch(
+                x[start : start + batch_size], y[start : start + batch_size]
+            )
+        assert steps_taken(optimizer) == len(x) // batch_size
+        return network.get_weights()
+
+    for parts, whole in zip(trained(2, 2), trained(1, 4), strict=True):
+        np.testing.assert_allclose(parts, whole, rtol=1e-4)
 
 
 def test_an_unknown_model_gets_a_suggestion():
