@@ -11,10 +11,8 @@ from keras_pose.trainer.recipes import get_recipe
     "words", ["2", "gpu:0,gpu:7", "cpu:0,", "cpu:none", "cpu:0", "tpu"]
 )
 def test_devices_that_are_not_there_are_named(words):
-    if words in ("cpu:0", "cpu:none"):
-        message = "positive number"
-    else:
-        message = "asks for|shows"
+    is_cpu = words in ("cpu:0", "cpu:none")
+    message = "positive number" if is_cpu else "asks for|shows"
     with pytest.raises(ValueError, match=message):
         make_strategy(words)
 
