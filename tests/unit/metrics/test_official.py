@@ -62,8 +62,6 @@ def make_measured(skeleton=COCO_17, shift=0.0, num_frames=3, head_size=10.0, tra
         pytest.param("pck_box", MPII_16, 1, 0),
         pytest.param("apk", MPII_16, 1, 0),
         pytest.param("nme_box", MPII_16, 0.05, 0.12),
-        # Below 16 and 11 of the 20 thresholds 0, 1.5, ... 28.5 pixels.
-        pytest.param("auc_epe", MPII_16, 0.8, 0.55),
         pytest.param("posetrack_ap", COCO_17, 1, 0),
         # 12 pixels off: each label is missed and each prediction a false one.
         pytest.param("mota", COCO_17, 1, -1),
@@ -77,6 +75,13 @@ def test_figures_by_hand(name, skeleton, at_5_pixels, at_12_pixels):
         assert set(METRICS[name].columns) <= set(stats)
         for table in tables.values():
             assert np.nanmean(list(table.values())) == pytest.approx(expected)
+
+
+def test_area_and_error_of_hands_by_hand():
+    stats, tables = compute_metrics(["auc_epe"], make_measured(MPII_16, 5))
+    # Below 16 of the 20 thresholds 0, 1.5, ... 28.5 pixels.
+    assert stats == {"AUC": pytest.approx(0.8), "EPE": pytest.approx(5)}
+    assert np.nanmean(list(tables["EPE"].values())) == pytest.approx(5)
 
 
 def test_torso_pck_measures_by_the_torso():
