@@ -139,12 +139,18 @@ def draw_sheet(report, finding, most=12):
     for spot in finding.spots[: 4 * most]:
         if len(drawn) < most:
             try:
-                drawn.setdefault(str(spot), draw_spot(splits[spot.split], spot))
+                drawn.setdefault(caption_of(spot), draw_spot(splits[spot.split], spot))
             except (ImageError, OSError):  # those are told as broken
                 continue
     if not drawn:
         return None
     return contact_sheet(list(drawn.values()), min(4, len(drawn)), list(drawn))
+
+
+def caption_of(spot):
+    """Returns the words below a picture: its name, and the person's id."""
+    name = f"{spot.split} {spot.path.name}"
+    return name if spot.person is None else f"{name}: {spot.annotation_id}"[-44:]
 
 
 def draw_spot(split, spot):

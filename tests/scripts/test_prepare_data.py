@@ -84,7 +84,7 @@ def test_a_set_of_ones_own_is_checked_with_pictures(script, tmp_path, capsys):
     assert script.main(["--check", str(tmp_path), "--output", str(output)]) == 1
     printed = capsys.readouterr().out
     assert "CVAT's XML 1.1, 3 keypoints" in printed
-    assert "outside box: 1 people with a label outside their box" in printed
+    assert "outside box: 1 people with a visible label outside their box" in printed
     report = json.loads((output / "check.json").read_text())
     kinds = [finding["kind"] for finding in report["findings"]]
     assert "outside box" in kinds

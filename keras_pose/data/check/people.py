@@ -100,7 +100,8 @@ def _outside(splits):
         reach = size * _BEYOND
         xy = split.people.keypoints_xy
         beyond = ((xy < low - reach) | (xy > low + size + reach)).any(axis=2)
-        return (beyond & (split.people.visibility > 0)).any(axis=1) & _used(split)
+        # Boxes are of what is seen: hidden keypoints lie outside of many in COCO, too.
+        return (beyond & (split.people.visibility == 2)).any(axis=1) & _used(split)
 
     def beyond_picture(split):
         limits = split.people.images.sizes_hw[split.people.image_index][:, None, ::-1]
@@ -111,7 +112,7 @@ def _outside(splits):
     yield from _found(
         splits,
         "outside box",
-        "{} people with a label outside their box by over a quarter of its side",
+        "{} people with a visible label outside their box by over a quarter of its side",
         beyond_box,
     )
     yield from _found(
@@ -232,12 +233,15 @@ def _is_exchanged(split, person, signs, usual) -> bool:
     agreeing = np.count_nonzero(signs == major)
     if not major or not odd or agreeing < 2:
         return False
+    pairs = split.skeleton.mirror_pairs
+    if all(_is_end(split.skeleton, pairs[k][0]) for k in odd):
+        return False  # people fold their arms and cross their legs
     xy = split.people.keypoints_xy[person].astype(float)
     labelled = split.people.visibility[person] > 0
     moved = xy.copy()
     touched = set()
     for k in odd:
-        left, right = split.skeleton.mirror_pairs[k]
+        left, right = pairs[k]
         moved[[left, right]] = xy[[right, left]]
         touched |= {left, right}
     limbs = [
@@ -252,6 +256,11 @@ def _is_exchanged(split, person, signs, usual) -> bool:
         for points in (xy, moved)
     )
     return bool(after < _SHORTER * before)
+
+
+def _is_end(skeleton, keypoint) -> bool:
+    """Tells whether a keypoint ends a chain of limbs, as wrists and ankles do."""
+    return sum(keypoint in limb for limb in skeleton.limb_pairs) == 1
 
 
 def _balance(splits):

@@ -108,6 +108,12 @@ def test_labels_outside_their_box_and_picture_are_shown(people):
         assert (spot.annotation_id, spot.path.name) == (3, "3.png")
 
 
+def test_hidden_labels_may_lie_outside_the_box_of_what_is_seen(people):
+    people.boxes[3] = (20, 8, 80, 60)
+    people.flags[3, people.xy[3, :, 1] > 60] = 1
+    assert found(people) == {}
+
+
 def test_sides_exchanged_throughout_are_told_by_who_faces_the_camera(people):
     for left, _ in COCO_17.mirrored:
         people.swap(left.removeprefix("left_"))
@@ -127,6 +133,11 @@ def test_a_pair_exchanged_in_one_person_is_shown(people):
     people.swap("shoulder", [5])
     finding = found(people)["sides of a person"]
     assert [spot.annotation_id for spot in finding.spots] == [5]
+
+
+def test_folded_arms_are_not_suspicious(people):
+    people.swap("wrist", [5])
+    assert found(people) == {}
 
 
 def test_a_person_labelled_twice_is_shown(people):
