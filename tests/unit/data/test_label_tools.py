@@ -8,11 +8,12 @@ import pytest
 from PIL import Image
 from says import Says
 
+from keras_pose.data.datasets import coco_ground_truth, open_for_skeleton
 from keras_pose.data.mixing import open_train, open_val, parse_mix, target_skeleton
 from keras_pose.data.readers.coco import Reading
 from keras_pose.data.readers.plain_yaml import read_plain_yaml
 from keras_pose.data.readers.tools import find_labels
-from keras_pose.skeleton import COCO_17
+from keras_pose.skeleton import COCO_17, Skeleton
 
 # One person of three keypoints in each of two pictures of 200 x 100; the tail is hidden
 # in the first and not labelled in the second.
@@ -309,6 +310,32 @@ def test_yolo_with_cocos_flip_idx_and_no_names_is_taken_for_coco(tmp_path):
     with Says("is the only split: train is 1 of its 2", do="Name a val split, if you have "
               "one.").warns():  # fmt: skip
         assert len(open_train(mix)[0].records) == 1
+
+
+def test_yolo_pictures_of_two_splits_stay_in_the_first(tmp_path):
+    write_yolo(
+        tmp_path, yaml=YAML.replace("val: valid/images", "val: [train/images, valid]")
+    )
+    said = Says(
+        "1 pictures of two splits: each stays in the first (train/images/a.png)",
+        do="Name each picture in one split of data.yaml.",
+    )
+    with said.warns():
+        labels = find_labels(tmp_path)
+    assert [(picture.name, picture.split) for picture in labels.pictures] == [
+        ("train/images/a.png", "train"),
+        ("valid/images/b.png", "val"),
+    ]
+
+
+def test_a_model_of_fewer_keypoints_opens_a_tools_folder(tmp_path):
+    write_cvat(tmp_path)
+    ears = Skeleton("ears", NAMES[1::-1], mirrored=(("left_ear", "right_ear"),))
+    dataset = open_for_skeleton("coco", tmp_path, "train", ears)
+    assert dataset.skeleton == ears
+    np.testing.assert_allclose(dataset.records[0].keypoints_xy, FIRST[1::-1])
+    truth = coco_ground_truth(dataset)
+    assert truth["annotations"][0]["keypoints"] == [60, 20, 2, 40, 20, 2]
 
 
 def test_yolo_without_names_or_flips_says_what_mirroring_lacks(tmp_path):
