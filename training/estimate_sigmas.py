@@ -56,16 +56,14 @@ def pairs_of_models(args):
     from keras_pose.data.repeated import LabelledPose, PosePairs, squared_distances
     from keras_pose.images import read_labelled
     from keras_pose.inference import PoseEstimator
-    from keras_pose.runtime import load_model
 
-    models = [load_model(path) for path in args.models]
-    skeleton, other = (model.contract.skeleton for model in models)
+    estimators = [PoseEstimator(path) for path in args.models]
+    skeleton, other = (estimator.skeleton for estimator in estimators)
     if skeleton.names != other.names:
         raise ValueError(
             f"Two models of the same keypoints are needed, got {skeleton.names} and "
             f"{other.names}."
         )
-    estimators = [PoseEstimator(model) for model in models]
     dataset = open_for_skeleton(
         "coco", args.data_dir, args.split, skeleton, Reading(args.category)
     )

@@ -6,9 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from own_keypoints import ToyModel, write_toys
 from PIL import Image
 from says import Says
 
+from keras_pose.inference import estimator
 from keras_pose.skeleton.files import read_skeleton
 
 SCRIPT = Path(__file__).resolve().parents[2] / "training" / "estimate_sigmas.py"
@@ -92,6 +94,31 @@ def test_a_label_studio_export_holds_several_workers(script, tmp_path, capsys):
         Image.new("RGB", (100, 100)).save(tmp_path / f"{i}.png")
     script.main(["--labels", str(tmp_path)])
     assert "3 pairs of poses in 3 pictures" in capsys.readouterr().out
+
+
+class ShiftedModel(ToyModel):
+    """Finds every keypoint one heatmap pixel further to the right."""
+
+    def predict(self, crops):
+        return np.roll(super().predict(crops), 1, axis=2)
+
+
+def test_two_models_give_the_sigmas_of_how_far_they_are_apart(
+    script, tmp_path, capsys, monkeypatch
+):
+    models = {"a.tflite": ToyModel(), "b.tflite": ShiftedModel()}
+    monkeypatch.setattr(estimator, "load_model", lambda path, **_: models[str(path)])
+    folder = write_toys(tmp_path / "toys")
+    output = tmp_path / "toy.json"
+    options = ("--data-dir", str(folder), "--least", "3", "--output", str(output))
+    script.main(["--models", *models, *options])
+    assert "agreement of two models: 3 pairs" in capsys.readouterr().out
+    skeleton = read_skeleton(output)
+    # Clipping takes a row of the box's 80; its crop is 1.25 times as high, of 16 heatmap
+    # pixels. The area is 2400.
+    expected = 79 * 1.25 / 16 / np.sqrt(2400) / np.sqrt(2)
+    np.testing.assert_allclose(skeleton.oks_sigmas, [expected] * 5, rtol=1e-3)
+    assert skeleton.name.endswith("(sigmas of agreement of two models)")
 
 
 def test_models_need_people_to_run_on(script, capsys):
