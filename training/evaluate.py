@@ -53,7 +53,7 @@ def parse_args(argv=None):
     add("--metrics", nargs="+", metavar="NAME",
         help="in place of the data set's own: coco_ap, wholebody_ap, crowdpose_ap, "
         "single_ap, apk, pckh, pck_torso, pck_box, nme_interocular, nme_bone, nme_box, "
-        "auc_epe, pixel_error, posetrack_ap, mota")  # fmt: skip
+        "auc_epe, calibration, pixel_error, posetrack_ap, mota")  # fmt: skip
     people = parser.add_mutually_exclusive_group().add_argument
     people("--boxes", type=Path, metavar="FILE", help="a detector's boxes, as COCO "
            "results; for MOTA a tracker's, with track_id")  # fmt: skip

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from keras_pose.data.records import PersonRecord
+from keras_pose.metrics.calibration import apply_temperature, fit_temperature, reliability
 from keras_pose.metrics.coco_ap import check_detections, coco_result, load_coco
 from keras_pose.metrics.coco_truth import CocoTruth
 from keras_pose.metrics.crowdpose import evaluate_crowdpose, group_by_crowding
@@ -235,6 +236,38 @@ def _auc_epe(measured: Measured) -> tuple[Stats, Tables]:
     return {"AUC": area, "EPE": mean}, {"EPE": _named(measured.skeleton, means)}
 
 
+def _calibration(measured: Measured) -> tuple[Stats, Tables]:
+    """Fits a temperature on every other person, and measures both on the rest."""
+    labelled_xy, is_labelled = measured.labels()
+    if measured.skeleton.oks_sigmas:
+        similarities = keypoint_similarities(
+            measured.keypoints_xy,
+            labelled_xy,
+            _areas(measured),
+            measured.skeleton.oks_sigmas,
+        )
+        is_right = similarities >= 0.5
+    else:
+        is_right = _box_distances(measured) <= 0.1
+    scores = np.asarray(measured.keypoint_scores, float)
+    fitted, tested = is_labelled[::2], is_labelled[1::2]
+    temperature = fit_temperature(scores[::2][fitted], is_right[::2][fitted])
+    given, right = scores[1::2][tested], is_right[1::2][tested]
+    raw = reliability(given, right)
+    scaled = reliability(apply_temperature(given, temperature), right)
+    stats = {"ECE": raw.error, "ECE_scaled": scaled.error, "temperature": temperature}
+    return stats, {"reliability": _curve(raw), "reliability, scaled": _curve(scaled)}
+
+
+def _curve(found):
+    """Returns the shares of right keypoints by the middles of their scores' bins."""
+    middles = (np.arange(len(found.counts)) + 0.5) / len(found.counts)
+    return {
+        f"{middle:.2f}": float(share)
+        for middle, share in zip(middles, found.shares, strict=True)
+    }
+
+
 def _posetrack_ap(measured: Measured) -> tuple[Stats, Tables]:
     values = posetrack_ap(_frames(measured), measured.skeleton)
     return {"mAP": values.pop("mAP")}, {"AP by keypoint": values}
@@ -426,6 +459,9 @@ METRICS = {
     ),
     "nme_box": Metric(_nme_box, ("NME_box",), lower_is_better=True),
     "auc_epe": Metric(_auc_epe, ("AUC", "EPE")),
+    "calibration": Metric(
+        _calibration, ("ECE", "ECE_scaled", "temperature"), lower_is_better=True
+    ),
     "pixel_error": Metric(_pixel_error, ("pixel_error",), lower_is_better=True),
     "posetrack_ap": Metric(
         _posetrack_ap,

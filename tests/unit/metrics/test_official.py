@@ -84,6 +84,16 @@ def test_area_and_error_of_hands_by_hand():
     assert np.nanmean(list(tables["EPE"].values())) == pytest.approx(5)
 
 
+def test_calibration_is_fitted_on_one_half_and_measured_on_the_other():
+    measured = make_measured(MPII_16, 5)  # within a tenth of the box: all are right
+    sure = dataclasses.replace(measured, keypoint_scores=measured.keypoint_scores * 0.75)
+    stats, tables = compute_metrics(["calibration"], sure)
+    assert stats["ECE"] == pytest.approx(0.25)
+    assert stats["ECE_scaled"] < 0.01
+    assert stats["temperature"] < 1
+    assert tables["reliability"]["0.75"] == 1
+
+
 def test_torso_pck_measures_by_the_torso():
     measured = make_measured()
     ends = [COCO_17.index("left_shoulder"), COCO_17.index("right_hip")]
