@@ -29,6 +29,7 @@ from keras_pose.data.readers.labels import (
     Point,
     group_people,
     is_hidden,
+    object_entry,
     peek,
 )
 from keras_pose.files import read_json
@@ -114,9 +115,8 @@ def repeated_people(folder: Path, path: Path) -> Iterator[tuple[str, str, list[P
 
 def _tasks(path) -> Iterator[Entry]:
     for number, task in enumerate(read_json(path), 1):
-        if not isinstance(task, dict):
-            raise ValueError(f"{path}: task (entry {number}) is no object {{}}.")
-        yield Entry(path, f"task {task.get('id', f'(entry {number})')}", task)
+        number = task.get("id", f"(entry {number})") if isinstance(task, dict) else number
+        yield object_entry(path, f"task {number}", task)
 
 
 def _annotations(entry) -> list[dict[str, Any]]:
@@ -191,12 +191,11 @@ def _people(entry, annotation, notes) -> tuple[tuple[int, int], list[Person]]:
     result = annotation.get("result")
     if not isinstance(result, list):
         entry.fail("result", f"must be a list, got {result!r}")
-    regions = [region for region in result if isinstance(region, dict)]
+    regions = [_region(entry, number, region) for number, region in enumerate(result, 1)]
     hidden = {
         region.get("id")
         for region in regions
-        if region.get("type") == "choices"
-        and any(map(is_hidden, (region.get("value") or {}).get("choices", ())))
+        if region.get("type") == "choices" and any(map(is_hidden, _choices(entry, region)))
     }
     owners = _owners(regions)
     points: list[Point] = []
@@ -209,7 +208,7 @@ def _people(entry, annotation, notes) -> tuple[tuple[int, int], list[Person]]:
         name = f"{entry.name}, region {region.get('id', number)}"
         named = Entry(entry.path, name, region)
         size_hw = _size_hw(named)
-        value = Entry(entry.path, name, region.get("value"))
+        value = object_entry(entry.path, f"{name}, value", region.get("value"))
         if kind == _POINTS:
             group = owners.get(region.get("id")) or region.get("parentID")
             flag = 1 if region.get("id") in hidden else 2
@@ -219,6 +218,21 @@ def _people(entry, annotation, notes) -> tuple[tuple[int, int], list[Person]]:
     used = {point.group for point in points}
     boxes = [box if box.group in used else Box(box.xywh) for box in boxes]
     return size_hw, group_people(entry, points, boxes, notes)
+
+
+def _region(entry, number, region) -> dict[str, Any]:
+    """Returns a region whose ids can be compared."""
+    found = object_entry(entry.path, f"{entry.name}, region {number}", region)
+    for field in ("id", "parentID", "from_id", "to_id"):
+        if not isinstance(region.get(field), str | int | None):
+            found.fail(field, f"is neither text nor number: {region[field]!r}")
+    return found.values
+
+
+def _choices(entry, region) -> list[Any]:
+    name = f"{entry.name}, region {region.get('id')}, value"
+    choices = object_entry(entry.path, name, region.get("value")).values.get("choices")
+    return choices if isinstance(choices, list) else []
 
 
 def _owners(regions) -> dict[Any, str]:
@@ -260,7 +274,8 @@ def _box(value, size_hw) -> tuple[float, float, float, float]:
     sides = [value.get(field) for field in ("x", "y", "width", "height")]
     x, y, width, height = value.check_numbers("rectangle", sides, 4).tolist()
     scale_x, scale_y = size_hw[1] / 100, size_hw[0] / 100
-    angle = math.radians(value.values.get("rotation") or 0)
+    rotation = value.check_numbers("rotation", value.values.get("rotation") or 0, ())
+    angle = math.radians(float(rotation))
     cos, sin = math.cos(angle), math.sin(angle)
     corners = [
         (x * scale_x + u * cos - v * sin, y * scale_y + u * sin + v * cos)

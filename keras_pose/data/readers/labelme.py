@@ -20,6 +20,7 @@ from keras_pose.data.readers.labels import (
     Point,
     group_people,
     is_hidden,
+    object_entry,
     peek,
     split_of_word,
 )
@@ -82,7 +83,7 @@ def _listed(folder) -> list[str]:
 
 def _picture(folder, path, pictures, notes) -> Picture:
     values = read_json(path)
-    whole = Entry(path, "the file", values)
+    whole = object_entry(path, "the file", values)
     beside = path.parent.relative_to(folder)
     # `imagePath` starts from the file, and often has the folders of another machine.
     given = str(whole.get("imagePath")).replace("\\", "/")
@@ -96,7 +97,8 @@ def _picture(folder, path, pictures, notes) -> Picture:
         whole.fail("shapes", f"must be a list, got {shapes!r}")
     for number, shape in enumerate(shapes, 1):
         label = shape.get("label") if isinstance(shape, dict) else None
-        _add(Entry(path, f"shape {number} {label!r}", shape), points, boxes, notes)
+        shape = object_entry(path, f"shape {number} {label!r}", shape)
+        _add(shape, points, boxes, notes)
     return Picture(
         name,
         group_people(entry, points, boxes, notes),
@@ -112,7 +114,7 @@ def _add(shape: Entry, points, boxes, notes):
     group = None if group is None else str(group)
     if kind == "point":
         ((x, y),) = shape.numbers("points", (1, 2)).tolist()
-        flags: dict[str, Any] = shape.values.get("flags") or {}
+        flags = object_entry(shape.path, f"{shape.name}, flags", _flags(shape)).values
         hidden = any(value and is_hidden(word) for word, value in flags.items())
         points.append(Point(_label(shape), (x, y), 1 if hidden else 2, group))
     elif kind == "rectangle":
@@ -124,6 +126,10 @@ def _add(shape: Entry, points, boxes, notes):
         boxes.append(Box(xywh, group))
     else:
         notes.add("{} shapes that are neither points nor rectangles: not read", [shape])
+
+
+def _flags(shape) -> Any:
+    return shape.values.get("flags") or {}
 
 
 def _label(shape) -> str:

@@ -257,6 +257,17 @@ def _check_once(entry, mark, points):
         seen.add(point.name)
 
 
+def object_entry(path, name: str, values) -> Entry:
+    """Returns an entry of a JSON file, which must be an object {}.
+
+    Raises:
+        ValueError: names the file, the entry and what it is.
+    """
+    if not isinstance(values, dict):
+        raise ValueError(f"{path}: {name} must be an object {{}}, got {values!r}.")
+    return Entry(path, name, values)
+
+
 def is_hidden(word) -> bool:
     """Tells whether a word marks a keypoint that is hidden."""
     return "".join(filter(str.isalpha, str(word).lower())) in _HIDDEN

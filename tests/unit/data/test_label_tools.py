@@ -482,6 +482,19 @@ CASES = [
         ),
     ),
     (
+        write_label_studio,
+        ("export.json", '"id": "point1"', '"id": ["point1"]'),
+        Says(
+            "task 1, region 2, field 'id' is neither text nor number: ['point1']",
+            do="Export again: ids of regions are text.",
+        ),
+    ),
+    (
+        write_labelme,
+        ("train/a.json", '{"occluded": true}', '"x"'),
+        Says("shape 2 'tail', flags must be an object {}, got 'x'", do="Mend the file."),
+    ),
+    (
         write_labelme,
         ("train/a.json", "[[50, 80]]", "[[50, NaN]]"),
         Says(
