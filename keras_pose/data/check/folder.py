@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_pose.data.check.findings import ERROR, Finding, Split
+from keras_pose.data.check.findings import ERROR, WARNING, Finding, Split
 from keras_pose.data.check.people import check_people
 from keras_pose.data.check.pictures import check_pictures
 from keras_pose.data.datasets import locate_split, open_dataset
@@ -145,7 +145,7 @@ def _with_pictures(name, people, folder, skeleton) -> Split:
 
 def _told(folder, skeleton, names, reading) -> list[Finding]:
     """Returns what a training would refuse, or say at its start."""
-    found = []
+    found, said_before = [], set()
     for name in names:
         with warnings.catch_warnings(record=True) as said:
             warnings.simplefilter("always")
@@ -153,9 +153,10 @@ def _told(folder, skeleton, names, reading) -> list[Finding]:
                 open_dataset("coco", folder, name, skeleton, reading, is_whole=True)
             except (ValueError, OSError) as error:
                 found.append(_said("refused", f"{name}: {error}", ERROR))
-        found += [
-            _said("made good", f"{name}: {warning.message}", "warning") for warning in said
-        ]
+        lines = [str(warning.message) for warning in said]
+        fresh = [line for line in dict.fromkeys(lines) if line not in said_before]
+        said_before |= set(fresh)  # a file of several splits is read for each
+        found += [_said("made good", f"{name}: {line}", WARNING) for line in fresh]
     return found
 
 

@@ -9,6 +9,7 @@ labelled.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -72,7 +73,8 @@ def read_yolo(folder: Path, paths: list[Path], category: str | None = None) -> L
             size_hw = (0, 0)
             if label_file.is_file():
                 files.append(label_file)
-                size_hw = _size_hw(folder / image)
+                size_hw = _size_hw(folder / image, notes)
+            if all(size_hw):
                 rows = _rows(label_file, shape, chosen, notes)
                 people = [
                     _person(row, values, names, shape, size_hw, notes)
@@ -80,6 +82,7 @@ def read_yolo(folder: Path, paths: list[Path], category: str | None = None) -> L
                 ]
             found.append(Picture(image, people, size_hw, split))
     found = _each_once(found, notes)
+    _note_strays(folder, files[1:], notes)
     notes.warn()
     return Labels(TOOL, path, tuple(files), folder, names, found, (), mirrored)
 
@@ -219,14 +222,33 @@ def _label_name(image: str) -> str:
     return "/".join(parts)
 
 
-def _size_hw(path) -> tuple[int, int]:
+def _size_hw(path, notes) -> tuple[int, int]:
+    """Returns the size of a picture; zeros, and a note, for one that is broken."""
     try:
         return picture_size(path).upright_hw
-    except ImageError as error:
-        raise ImageError(
-            f"{error} Its labels are shares of its sides, so they cannot be read: take "
-            "the picture's label file away."
-        ) from error
+    except ImageError:
+        notes.add(_BROKEN, [path.name])
+        return 0, 0
+
+
+_BROKEN = (
+    "{} pictures that cannot be read: their labels are left out, as they are shares of "
+    "the picture's sides"
+)
+
+
+def _note_strays(folder, files, notes):
+    """Counts label files beside those that were read to which there is no picture."""
+    for place in {path.parent for path in files}:
+        strays = sorted(set(place.glob("*.txt")) - set(files))
+        names = [path.relative_to(folder).as_posix() for path in strays if _is_person(path)]
+        notes.add("{} label files without a picture: not read", names)
+
+
+def _is_person(path) -> bool:
+    """Tells by its first bytes whether a text file holds lines of numbers."""
+    words = peek(path).split()[:5]
+    return len(words) == 5 and all(re.fullmatch(rb"-?[\d.]+(e-?\d+)?", w) for w in words)
 
 
 def _rows(path, shape, chosen, notes) -> Iterator[tuple[Entry, np.ndarray]]:

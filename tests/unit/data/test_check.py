@@ -200,3 +200,13 @@ def test_files_that_cannot_be_parsed_are_refused(people):
 def test_a_folder_without_labels_says_what_is_read(tmp_path):
     with pytest.raises(FileNotFoundError, match="has no labels that are read: COCO's"):
         check_folder(tmp_path)
+
+
+def test_what_is_said_of_a_file_is_said_once(tmp_path):
+    (tmp_path / "data.yaml").write_text("train: a\nval: b\nkpt_shape: [1, 3]\n")
+    for name in "ab":
+        (tmp_path / name).mkdir()
+        Image.new("RGB", SIZE_WH).save(tmp_path / name / "1.png")
+        (tmp_path / name / "1.txt").write_text("0 0.5 0.5 0.4 0.4 0.5 0.5 2\n")
+    lines = [f.words for f in check_folder(tmp_path).findings if f.kind == "made good"]
+    assert sum("no 'kpt_names'" in line for line in lines) == 1

@@ -328,6 +328,31 @@ def test_yolo_pictures_of_two_splits_stay_in_the_first(tmp_path):
     ]
 
 
+def test_yolo_labels_without_their_picture_are_counted(tmp_path):
+    write_yolo(tmp_path)
+    for name in ("c", "d"):
+        text = (tmp_path / "train/labels/a.txt").read_text()
+        (tmp_path / f"train/labels/{name}.txt").write_text(text)
+    (tmp_path / "train/labels/classes.txt").write_text("cat\n")
+    (tmp_path / "train/images/d.png").write_bytes(b"no picture")
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        labels = find_labels(tmp_path)
+    lines = [str(warning.message) for warning in said]
+    assert Says(
+        "1 label files without a picture: not read (train/labels/c.txt)",
+        do="Put the picture back, or take its label file away.",
+    ).is_in(lines[1])
+    assert Says(
+        "1 pictures that cannot be read: their labels are left out, as they are shares of "
+        "the picture's sides (d.png)",
+        do="Mend the picture, or take it away.",
+    ).is_in(lines[0])
+    counts = {picture.name: len(picture.people) for picture in labels.pictures}
+    assert counts["train/images/a.png"] == 1
+    assert counts["train/images/d.png"] == 0
+
+
 def test_a_model_of_fewer_keypoints_opens_a_tools_folder(tmp_path):
     write_cvat(tmp_path)
     ears = Skeleton("ears", NAMES[1::-1], mirrored=(("left_ear", "right_ear"),))
