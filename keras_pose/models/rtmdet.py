@@ -61,8 +61,8 @@ def build_rtmdet(
     tower = _separate_tower if is_depthwise else _shared_tower
     classes = tower(levels, "bbox_head-cls_convs")
     boxes = tower(levels, "bbox_head-reg_convs")
-    logits = [_logits(x, num_classes, level) for level, x in enumerate(classes)]
-    distances = [_distances(x, has_exponential, level) for level, x in enumerate(boxes)]
+    logits = [class_logits(x, num_classes, level) for level, x in enumerate(classes)]
+    distances = [box_distances(x, has_exponential, level) for level, x in enumerate(boxes)]
     return keras.Model(image, logits + distances, name=name)
 
 
@@ -145,15 +145,33 @@ def _shared_tower(levels, name):
     return levels
 
 
-def _logits(x, num_classes, level):
-    """Tells the classes at every place, as logits."""
+def class_logits(x, num_classes, level):
+    """Adds the convolution that gives the logits of the classes at every place.
+
+    Args:
+        x: (B, H, W, C) tensor of one level.
+        num_classes: classes to tell apart, N.
+        level: number of the level, 0 for stride 8.
+
+    Returns:
+        (B, H, W, N) tensor.
+    """
     bias = keras.initializers.Constant(-math.log(1 / START_SCORE - 1))
     name = f"bbox_head-rtm_cls-{level}"
     return _predict(x, num_classes, name, bias_initializer=bias)
 
 
-def _distances(x, has_exponential, level):
-    """Measures how far the sides of a box are, in input pixels."""
+def box_distances(x, has_exponential, level):
+    """Adds the convolution that gives the distances to a box's sides, in input pixels.
+
+    Args:
+        x: (B, H, W, C) tensor of one level.
+        has_exponential: whether they are exponentials, and so positive.
+        level: number of the level, 0 for stride 8.
+
+    Returns:
+        (B, H, W, 4) tensor: left, top, right, bottom.
+    """
     x = _predict(x, 4, f"bbox_head-rtm_reg-{level}")
     if has_exponential:
         x = layers.Activation("exponential", dtype="float32", name=f"exp-{level}")(x)

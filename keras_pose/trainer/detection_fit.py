@@ -40,6 +40,7 @@ from keras_pose.trainer.devices import recipe_strategy
 from keras_pose.trainer.fit import (
     SAVE_MINUTES,
     Plan,
+    freeze,
     go_through,
     make_plan,
     restore,
@@ -149,6 +150,7 @@ def _make_models(recipe: DetectionRecipe, plan: Plan, state: RunState | None):
     if weights is None:
         start_boxes(network)
     synchronize_batch_norm(network)
+    freeze(network, recipe.freeze)
     fuse_norms(network)
     measured = fake_quantized(network) if recipe.quantization_aware else network
     model = training_model(measured)

@@ -36,6 +36,7 @@ class DetectionRecipe:
         augmentation: how much images vary.
         weights: what the network starts from, see `create_model`; None for random.
         mixed_precision: see `recipes.Recipe`.
+        freeze: see `recipes.Recipe`.
         accumulate: see `recipes.Recipe`.
         synthetic_images: scenes to draw, where people are drawn.
         max_steps: stop after so many steps in all; 0 for no limit.
@@ -61,6 +62,7 @@ class DetectionRecipe:
     weights: str | None = None
     mixed_precision: bool | str = False
     accumulate: int = 1
+    freeze: tuple[str, ...] = ()
     synthetic_images: int = 1000
     max_steps: int = 0
     ap_every: int = 5
@@ -110,8 +112,9 @@ class DetectionRecipe:
         values = dict(values)
         if "augmentation" in values:
             values["augmentation"] = BoxAugmentation(**values["augmentation"])
-        if "input_hw" in values:
-            values["input_hw"] = tuple(values["input_hw"])
+        for name in ("input_hw", "freeze"):
+            if name in values:
+                values[name] = tuple(values[name])
         return cls(**values)
 
 

@@ -115,7 +115,7 @@ def _modules_to_fill(model, spec: ModelSpec, classifier: Classifier) -> set[str]
 def _classifier(spec: ModelSpec) -> Classifier:
     if spec.family in HRNET_FAMILIES:
         return HRNET
-    if spec.family == "pose_lite":
+    if spec.family in ("pose_lite", "rtmdet_lite"):
         return EFFICIENTNET_LITE
     is_resnet = spec.options.get("backbone", "").startswith("resnet")
     if spec.family == "simple_baseline" and is_resnet:

@@ -20,7 +20,12 @@ from keras_pose.zoo import ModelSpec, get_spec
 # The layers of which PyTorch stores a counter that nothing reads.
 COUNTER = "num_batches_tracked"
 # Families of which there are no weights but ours, and their layer that predicts.
-OWN_FAMILIES = {"slim": "heatmaps", "pose_lite": "heatmaps", "deep_pose_alexnet": "fc8"}
+OWN_FAMILIES = {
+    "slim": "heatmaps",
+    "pose_lite": "heatmaps",
+    "rtmdet_lite": "bbox_head-rtm_cls-0",
+    "deep_pose_alexnet": "fc8",
+}
 # Wrappers that every name of a checkpoint may carry, in any number and order.
 WRAPPERS = ("module.", "model.", "net.", "network.", "ema_model.", "pose_model.")
 # A wrapper, too, but mmpose's layout goes by it.

@@ -128,6 +128,8 @@ def _builder(spec: ModelSpec) -> Callable[..., Any]:
             from keras_pose.models.rtmpose import build_rtmpose as build
         case "rtmdet":
             from keras_pose.models.rtmdet import build_rtmdet as build
+        case "rtmdet_lite":
+            from keras_pose.models.rtmdet_lite import build_rtmdet_lite as build
         case "slim":
             from keras_pose.models.slim import build_slim as build
         case "pose_lite":

@@ -1,4 +1,4 @@
-"""EfficientNet-Lite classifiers, and our own pose networks on their features."""
+"""EfficientNet-Lite classifiers, and our own networks on their features."""
 
 from keras_pose.normalization import Normalization
 from keras_pose.zoo.spec import ModelSpec
@@ -46,10 +46,28 @@ def _pose(name, size, params, macs):
     )
 
 
+def _detector(name, size, channels, params, macs):
+    return ModelSpec(
+        name=name,
+        family="rtmdet_lite",
+        options=FACTORS[size] | {"channels": channels},
+        input_hw=(224, 224),
+        params=params,
+        macs=macs,
+        paper=f"{PAPER}; head: our own design, see keras_pose/models/rtmdet_lite.py",
+        task="detection",
+        num_keypoints=1,
+        reference_keypoints=1,
+        stride=8,
+        normalization=NORMALIZATION,
+    )
+
+
 ROWS = (
     _classifier("lite0", (224, 224), 4_652_008, 385_187_552),
     _classifier("lite1", (240, 240), 5_416_680, 600_185_232),
     _classifier("lite2", (260, 260), 6_092_072, 859_736_272),
     _pose("pose_lite", "lite0", 3_142_577, 321_743_520),
     _pose("pose_lite_2", "lite2", 4_546_033, 457_470_160),
+    _detector("rtmdet_lite0", "lite0", 48, 3_035_231, 382_679_024),
 )
