@@ -61,7 +61,7 @@ def test_resnets_and_detectors_of_the_papers_take_bgr():
         )
         is_papers = entry.model.startswith(("rtmdet", "openpose"))
         is_ours = entry.model.startswith("rtmdet_lite")
-        expected = bool(is_old_resnet) or is_papers and not is_ours
+        expected = bool(is_old_resnet) or (is_papers and not is_ours)
         assert is_bgr == expected, entry
 
 
