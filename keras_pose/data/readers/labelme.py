@@ -22,6 +22,7 @@ from keras_pose.data.readers.labels import (
     is_hidden,
     object_entry,
     peek,
+    read_lines,
     split_of_word,
 )
 from keras_pose.files import read_json
@@ -78,7 +79,7 @@ def _listed(folder) -> list[str]:
     path = folder / LABELS_FILE
     if not path.is_file():
         return []
-    return [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines()]
+    return [line.strip() for line in read_lines(path)]
 
 
 def _picture(folder, path, pictures, notes) -> Picture:

@@ -257,6 +257,18 @@ def _check_once(entry, mark, points):
         seen.add(point.name)
 
 
+def read_lines(path: Path) -> list[str]:
+    """Returns the lines of a text file.
+
+    Raises:
+        ValueError: names the file that is no UTF-8.
+    """
+    try:
+        return path.read_text(encoding="utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is not UTF-8 text: {error}.") from error
+
+
 def object_entry(path, name: str, values) -> Entry:
     """Returns an entry of a JSON file, which must be an object {}.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from keras_pose.data.readers.cvat import find_cvat, read_cvat
+from keras_pose.data.readers.deeplabcut import find_deeplabcut, read_deeplabcut
 from keras_pose.data.readers.label_studio import (
     find_label_studio,
     is_label_studio,
@@ -19,8 +20,12 @@ _TOOLS = (
     (find_yolo, read_yolo),
     (find_label_studio, read_label_studio),
     (find_labelme, read_labelme),
+    (find_deeplabcut, read_deeplabcut),
 )
-READ = "COCO's format, CVAT's XML 1.1, YOLO-pose, Label Studio's JSON and labelme's JSON"
+READ = (
+    "COCO's format, CVAT's XML 1.1, YOLO-pose, Label Studio's JSON, labelme's JSON and "
+    "DeepLabCut's CSV"
+)
 
 
 def find_labels(folder, category: str | None = None) -> Labels | None:

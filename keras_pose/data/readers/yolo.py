@@ -25,6 +25,7 @@ from keras_pose.data.readers.labels import (
     Point,
     numbered,
     peek,
+    read_lines,
 )
 from keras_pose.data.readers.plain_yaml import read_plain_yaml
 from keras_pose.images import PICTURE_SUFFIXES, ImageError, picture_size
@@ -182,8 +183,7 @@ def _images_of(entry, folder, word, given) -> Iterator[str]:
             "pictures of a set are read."
         )
     if place.is_file():  # a list of pictures
-        lines = place.read_text(encoding="utf-8-sig").splitlines()
-        for line in filter(None, map(str.strip, lines)):
+        for line in filter(None, map(str.strip, read_lines(place))):
             image = _inside(entry, folder, line)
             if image is None:
                 raise FileNotFoundError(
@@ -254,8 +254,7 @@ def _is_person(path) -> bool:
 def _rows(path, shape, chosen, notes) -> Iterator[tuple[Entry, np.ndarray]]:
     """Yields the lines of a label file with keypoints, as numbers."""
     wanted = 5 + shape[0] * shape[1]
-    text = path.read_text(encoding="utf-8-sig")
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, line in enumerate(read_lines(path), 1):
         values = line.split()
         entry = Entry(path, f"line {number}")
         if not values:

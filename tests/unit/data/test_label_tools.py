@@ -220,6 +220,20 @@ def write_labelme(folder):
     (folder / "labels.txt").write_text("__ignore__\ncat\nleft_ear\nright_ear\ntail\n")
 
 
+DLC_HEAD = (
+    "scorer,,,anna,anna,anna,anna,anna,anna\n"
+    "bodyparts,,,left_ear,left_ear,right_ear,right_ear,tail,tail\n"
+    "coords,,,x,y,x,y,x,y\n"
+)
+
+
+def write_deeplabcut(folder):
+    rows = ("labeled-data,film,a.png,40,20,60,20,50,80\n"
+            "labeled-data,film,b.png,140.0,30.0,160.0,36.0,,\n")  # fmt: skip
+    pictures(folder, "labeled-data/film/a.png", "labeled-data/film/b.png")
+    (folder / "labeled-data/film/CollectedData_anna.csv").write_text(DLC_HEAD + rows)
+
+
 @pytest.mark.parametrize(
     ("write", "flag_of_hidden"),
     [
@@ -230,6 +244,7 @@ def write_labelme(folder):
         pytest.param(write_yolo, 1, id="yolo"),
         pytest.param(lambda folder: write_yolo(folder, False), 2, id="yolo_without_flags"),
         pytest.param(write_labelme, 1, id="labelme"),
+        pytest.param(write_deeplabcut, 2, id="deeplabcut"),
     ],
 )
 @pytest.mark.filterwarnings("ignore")
@@ -253,7 +268,8 @@ def test_a_tools_folder_is_found_and_read(tmp_path, write, flag_of_hidden):
     assert b.visibility[order].tolist() == [2, 2, 0]
     assert a.image_hw == SIZE_WH[::-1]
     # CVAT's rule of clipping boxes to the picture takes a pixel off; none is near a side.
-    np.testing.assert_allclose(a.box_xywh, [30, 10, 50, 80], atol=1.01)
+    if write is not write_deeplabcut:  # which has no boxes
+        np.testing.assert_allclose(a.box_xywh, [30, 10, 50, 80], atol=1.01)
     assert b.box_xywh[0] < 140
     assert a.image_path.is_file()
 
@@ -310,6 +326,21 @@ def test_yolo_with_cocos_flip_idx_and_no_names_is_taken_for_coco(tmp_path):
     with Says("is the only split: train is 1 of its 2", do="Name a val split, if you have "
               "one.").warns():  # fmt: skip
         assert len(open_train(mix)[0].records) == 1
+
+
+def test_deeplabcut_projects_of_several_animals_are_read(tmp_path):
+    pictures(tmp_path, "labeled-data/film/a.png")
+    (tmp_path / "labeled-data/film/CollectedData_anna.csv").write_text(
+        "scorer,anna,anna,anna,anna,anna,anna\n"
+        "individuals,mouse1,mouse1,mouse2,mouse2,single,single\n"
+        "bodyparts,snout,snout,snout,snout,lamp,lamp\n"
+        "coords,x,y,x,y,x,y\n"
+        "labeled-data/film/a.png,1,2,3,4,,\n"
+    )
+    labels = find_labels(tmp_path)
+    assert labels.names == ("snout", "lamp")
+    places = [[point.xy for point in p.points] for p in labels.pictures[0].people]
+    assert places == [[(1, 2)], [(3, 4)]]
 
 
 def test_yolo_pictures_of_two_splits_stay_in_the_first(tmp_path):
@@ -520,6 +551,19 @@ CASES = [
         Says("shape 2 'tail', flags must be an object {}, got 'x'", do="Mend the file."),
     ),
     (
+        write_deeplabcut,
+        ("labeled-data/film/CollectedData_anna.csv", "160.0,36.0", "160.0,"),
+        Says(
+            "field 'right_ear' of animal has one of x and y only: {'x': 160.0}",
+            do="Label the point again.",
+        ),
+    ),
+    (
+        write_deeplabcut,
+        ("labeled-data/film/CollectedData_anna.csv", ",36.0,,", ",36.0,"),
+        Says("row 'labeled-data' must have 9 columns, got 8", do="Save it again."),
+    ),
+    (
         write_labelme,
         ("train/a.json", "[[50, 80]]", "[[50, NaN]]"),
         Says(
@@ -538,6 +582,13 @@ def test_malformed_labels_are_refused_with_their_place(tmp_path, write, change, 
     assert old in text
     (tmp_path / file).write_text(text.replace(old, new, 1))
     with said.refuses():
+        find_labels(tmp_path)
+
+
+def test_text_that_is_no_utf8_names_its_file(tmp_path):
+    write_yolo(tmp_path)
+    (tmp_path / "train/labels/a.txt").write_bytes(b"0 0.5 \xff")
+    with Says("a.txt is not UTF-8 text", do="Save the file as UTF-8.").refuses():
         find_labels(tmp_path)
 
 
