@@ -26,16 +26,20 @@ def quiet_stderr():
             _restore(stderr_copy)
 
 
-def import_tensorflow() -> None:
+def import_tensorflow(for_training: bool = False) -> None:
     """Imports TensorFlow without the lines it prints while starting.
 
     What follows imports it as usual. Devices are listed too, since a machine without
     a GPU complains of that only then.
+
+    Args:
+        for_training: whether oneDNN shall convolve: gradients are faster by it on every
+            processor tried (docs/results.md), and TensorFlow turns it on by itself only
+            for those with newer vector units. Outputs differ in the last digits.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # errors only
-    # oneDNN's convolutions train faster on every processor tried (docs/results.md);
-    # TensorFlow turns them on by itself only for those with newer vector units.
-    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+    if for_training:
+        os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
     with quiet_stderr():
         import tensorflow
 

@@ -209,7 +209,7 @@ def resumed(args):
 def main(argv=None):
     args = parse_args(argv)
     # Imported after parsing: TensorFlow takes seconds, `--help` must not.
-    import_tensorflow()
+    import_tensorflow(for_training=True)
     from keras_pose.runs import new_run_dir
 
     if args.resume:

@@ -76,7 +76,7 @@ def make_recipe(args):
 def main(argv=None):
     args = parse_args(argv)
     # Imported after parsing: TensorFlow takes seconds, `--help` must not.
-    import_tensorflow()
+    import_tensorflow(for_training=True)
     from keras_pose.cascade import load_cascade
     from keras_pose.trainer.cascade import fit_cascade, measure_cascade
 

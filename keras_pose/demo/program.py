@@ -72,7 +72,7 @@ def learn(args, steps: Steps) -> list[str]:
 
     from keras_pose.quiet import import_tensorflow
 
-    import_tensorflow()
+    import_tensorflow(for_training=True)
     from keras_pose.demo import learning
     from keras_pose.files import write_json
 
