@@ -22,6 +22,7 @@ from keras_pose.inference.detectors import (
 )
 from keras_pose.inference.doubles import NMS_THRESHOLD, different_people
 from keras_pose.runtime import PoseModel, load_model
+from keras_pose.runtime.detector import Detector
 from keras_pose.runtime.pose_model import MAX_BATCH
 from keras_pose.shipped import POSE, shipped_box_threshold, shipped_file
 from keras_pose.skeleton import Skeleton
@@ -167,6 +168,8 @@ class PoseEstimator:
                     "image they are asked, image_id=..."
                 )
             found = self.detector.find(image_id)
+        elif isinstance(self.detector, Detector):
+            found = self.detector(image, self.box_threshold)
         else:
             found = self.detector(image)
         people = people_among(found, image.shape[:2])
