@@ -34,6 +34,11 @@ MIN_LINE_WIDTH, MAX_LINE_WIDTH = 1.5, 14.0  # pixels
 MIN_DOT_DISTANCE = 4.0  # pixels
 
 _SHIFT_BITS = 4  # OpenCV takes coordinates in units of 1 / 2**4 pixel
+_FARTHEST = 2**30  # of them
+_EDGE = 1.5  # pixels; anti-aliasing reaches a little over one beyond a shape
+_UPWARDS = 1 / 1024  # grey levels
+_FILLED = (255, 255, 255)  # of a mask
+_VALUES_AT_ONCE = 3 * 8192
 _PAPER_COLOR = (255, 255, 255)
 _INK_COLOR = (45, 48, 56)
 
@@ -72,8 +77,7 @@ def draw_poses(
     for person in sorted(people, key=lambda person: -person.size):
         if draw_boxes:
             person.draw_box(canvas)
-        person.draw_limbs(canvas)
-        person.draw_dots(canvas)
+        person.draw_skeleton(canvas)
     if draw_tracks:
         # Last, so that nobody's limbs cross out another's number.
         for person in people:
@@ -160,76 +164,82 @@ class _Person:
         self._is_shown = (scores > threshold) & np.isfinite(self._xy).all(axis=-1)
         self._opacity = np.interp(scores, (threshold, max(threshold, 0.7)), (0.45, 1.0))
         shown = self._xy[self._is_shown]
-        self.size = float(np.ptp(shown, axis=0).max()) if len(shown) else 0.0
-        self._width = float(np.clip(self.size * LINE_WIDTH, MIN_LINE_WIDTH, MAX_LINE_WIDTH))
-        self._is_dotted, self._radii, self._room = self._dots()
+        self.size = float((shown.max(0) - shown.min(0)).max()) if len(shown) else 0.0
+        self._width = min(max(self.size * LINE_WIDTH, MIN_LINE_WIDTH), MAX_LINE_WIDTH)
+        self._is_dotted, self._radii, self._room = self._measure_dots()
 
     @property
     def _border(self):
         """Width of the dark outline, pixels."""
         return max(1.0, 0.3 * self._width)
 
-    def draw_limbs(self, canvas):
-        limbs = list(self._limbs())
+    def draw_skeleton(self, canvas):
+        lines_xy, *lines = self._lines()
+        dots_xy, *dots = self._dots()
+        radii, opacities = map(np.concatenate, zip(lines[:2], dots[:2], strict=True))
+        _paint(canvas, lines_xy, dots_xy, radii, opacities, lines[2] + dots[2])
+
+    def _lines(self):
+        """Returns ends, radii, opacities and colours of limbs, first of all outlines."""
+        pairs, colors = _limbs_to_draw(self._skeleton)
+        is_shown = self._is_shown[pairs].all(axis=1)
+        pairs = pairs[is_shown]
+        ends_xy = self._xy[pairs]
+        # Short limbs, as in faces, and fans of them, as in hands, become blots.
+        lengths = np.hypot(*(ends_xy[:, 0] - ends_xy[:, 1]).T)
+        room = np.minimum(lengths / 5, self._room[pairs].max(axis=1))
+        widths = np.minimum(np.maximum(room, min(1.0, self._width)), self._width)
+        outlines = widths + 2 * np.minimum(self._border, 0.6 * widths)
+        opacities = self._opacity[pairs].min(axis=1)
         # All outlines first, so that none of them cuts through another limb.
-        for start, end, width, opacity, _ in limbs:
-            outline = width + 2 * min(self._border, 0.6 * width)
-            _paint_line(canvas, start, end, outline, OUTLINE_COLOR, 0.55 * opacity)
-        for start, end, width, opacity, color in limbs:
-            _paint_line(canvas, start, end, width, color, opacity)
-
-    def _limbs(self):
-        """Yields start, end, width, opacity and colour of the limbs that are shown."""
-        colors = limb_colors(self._skeleton)
-        for (a, b), color in zip(self._skeleton.limb_pairs, colors, strict=True):
-            if self._is_shown[a] and self._is_shown[b]:
-                length = np.linalg.norm(self._xy[a] - self._xy[b])
-                # Short limbs, as in faces, and fans of them, as in hands, become blots.
-                room = min(length / 5, max(self._room[a], self._room[b]))
-                width = float(np.clip(room, min(1.0, self._width), self._width))
-                opacity = min(self._opacity[a], self._opacity[b])
-                yield self._xy[a], self._xy[b], width, opacity, color
-
-    def draw_dots(self, canvas):
-        colors = keypoint_colors(self._skeleton)
-        for i in np.flatnonzero(self._is_dotted):
-            radius, opacity = float(self._radii[i]), self._opacity[i]
-            border = min(self._border, 0.6 * radius)
-            _paint_dot(canvas, self._xy[i], radius + border, OUTLINE_COLOR, 0.75 * opacity)
-            _paint_dot(canvas, self._xy[i], radius, colors[i], opacity)
+        return (
+            np.concatenate([ends_xy, ends_xy]),
+            np.concatenate([outlines, widths]) / 2,
+            np.concatenate([0.55 * opacities, opacities]),
+            [OUTLINE_COLOR] * len(pairs) + [colors[i] for i in np.flatnonzero(is_shown)],
+        )
 
     def _dots(self):
+        """Returns centres, radii, opacities and colours, each dot upon its outline."""
+        colors = _keypoints_to_draw(self._skeleton)
+        dotted = np.flatnonzero(self._is_dotted)
+        radii, opacities = self._radii[dotted], self._opacity[dotted]
+        outlines = radii + np.minimum(self._border, 0.6 * radii)
+        return (
+            np.repeat(self._xy[dotted], 2, axis=0),
+            np.stack([outlines, radii], axis=1).ravel(),
+            np.stack([0.75 * opacities, opacities], axis=1).ravel(),
+            [color for i in dotted for color in (OUTLINE_COLOR, colors[i])],
+        )
+
+    def _measure_dots(self):
         """Returns which keypoints have dots, their radii, and the widths of their lines.
 
         Dots of near keypoints, as in faces, leave room between them. All are (K,), pixels.
         """
         shown = np.flatnonzero(self._is_shown)
         xy = self._xy[shown]
-        distances = np.linalg.norm(xy[:, None] - xy, axis=-1)
+        distances = np.hypot(*(xy[:, None] - xy).transpose(2, 0, 1))
         is_near = np.tril(distances < MIN_DOT_DISTANCE, k=-1).any(axis=1)
-        has_line = np.isin(shown, np.ravel(list(self._shown_pairs())))
-        has_dot = ~(is_near & has_line)
+        pairs, _ = _limbs_to_draw(self._skeleton)
+        has_line = np.zeros(len(self._xy), bool)
+        has_line[pairs[self._is_shown[pairs].all(axis=1)]] = True
         np.fill_diagonal(distances, np.inf)
         usual = max(1.05 * self._width, self.size * DOT_RADIUS)
-        room = np.clip(distances.min(axis=1, initial=np.inf) / 4, 1.2, usual)
+        least = [distances.min(axis=1, initial=np.inf)]
         # A wrist is where the root of its hand is, and as large as without.
         distances[distances < 0.5] = np.inf
-        radii = np.clip(distances.min(axis=1, initial=np.inf) / 4, 1.2, usual)
+        least.append(distances.min(axis=1, initial=np.inf))
+        room, radii = np.minimum(np.maximum(np.array(least) / 4, 1.2), usual)
         found = np.zeros((3, len(self._xy)))
-        found[:, shown] = has_dot, radii, room
+        found[:, shown] = ~(is_near & has_line[shown]), radii, room
         return found[0] > 0, found[1], found[2]
-
-    def _shown_pairs(self):
-        """Yields the pairs of keypoints of the limbs that are shown."""
-        for a, b in self._skeleton.limb_pairs:
-            if self._is_shown[a] and self._is_shown[b]:
-                yield a, b
 
     def draw_track(self, canvas):
         """Writes the person's number above what is shown of them, inside the image."""
-        shown = self._xy[self._is_shown]
-        if self._track_id == NO_TRACK or not len(shown):
+        if self._track_id == NO_TRACK or not self._is_shown.any():
             return
+        shown = self._xy[self._is_shown]
         height = round(float(np.clip(self.size / 9, 14, 44)))
         label = _track_label(self._track_id, height)
         limit = np.array(canvas.shape[1::-1]) - label.shape[1::-1]
@@ -243,10 +253,24 @@ class _Person:
     def draw_box(self, canvas):
         x1, y1, x2, y2 = self._box_xyxy.astype(float)
         corners = np.array([(x1, y1), (x2, y1), (x2, y2), (x1, y2)])
+        if not np.isfinite(corners).all():
+            return
+        sides = np.stack([corners, np.roll(corners, -1, axis=0)], axis=1)
         width = max(1.0, 0.4 * self._width)
         for color, extra, opacity in ((OUTLINE_COLOR, 1.5, 0.4), (BOX_COLOR, 0, 0.75)):
-            for start, end in zip(corners, np.roll(corners, -1, axis=0), strict=True):
-                _paint_line(canvas, start, end, width + extra, color, opacity)
+            radii, opacities = np.full(4, (width + extra) / 2), np.full(4, opacity)
+            _paint(canvas, sides, np.zeros((0, 2)), radii, opacities, [color] * 4)
+
+
+@lru_cache(maxsize=16)
+def _limbs_to_draw(skeleton: Skeleton) -> tuple[np.ndarray, list[tuple[int, int, int]]]:
+    """Returns (limbs, 2) indices of keypoints, and a colour per limb."""
+    return np.array(skeleton.limb_pairs, int).reshape(-1, 2), limb_colors(skeleton)
+
+
+@lru_cache(maxsize=16)
+def _keypoints_to_draw(skeleton: Skeleton) -> list[tuple[int, int, int]]:
+    return keypoint_colors(skeleton)
 
 
 @lru_cache(maxsize=256)
@@ -262,57 +286,90 @@ def _track_label(track_id: int, height: int) -> np.ndarray:
     return np.asarray(label)
 
 
-def _paint_line(canvas, start, end, width, color, opacity):
-    """Paints a line with round ends in place; `width` may be a fraction of a pixel."""
-    points = np.stack([start, end])
-    direction = points[1] - points[0]
-    normal = np.array([-direction[1], direction[0]])
-    normal *= width / 2 / max(float(np.linalg.norm(normal)), 1e-6)
-    corners = np.stack(
-        [points[0] + normal, points[1] + normal, points[1] - normal, points[0] - normal]
-    )
+def _paint(canvas, lines_xy, dots_xy, radii, opacities, colors):
+    """Paints lines with round ends, then dots, in place and one after the other.
 
-    def draw(mask, offset):
-        cv2.fillConvexPoly(mask, _fixed(corners - offset), 255, cv2.LINE_AA, _SHIFT_BITS)
-        for point in points:
-            _fill_circle(mask, point - offset, width / 2)
+    They are many and small. So all are measured at once, and of the canvas only the
+    pixels around each are touched, in a few calls that start quickly.
 
-    _paint(canvas, points, width / 2, draw, color, opacity)
-
-
-def _paint_dot(canvas, center, radius, color, opacity):
-    """Paints a disc in place."""
-
-    def draw(mask, offset):
-        _fill_circle(mask, center - offset, radius)
-
-    _paint(canvas, np.asarray(center)[None], radius, draw, color, opacity)
-
-
-def _paint(canvas, points, reach, draw, color, opacity):
-    """Blends a colour into the canvas, where and as far as `draw` fills its mask."""
-    height, width = canvas.shape[:2]
-    low = np.floor(points.min(axis=0) - reach - 2).astype(int).clip(0, (width, height))
-    high = np.ceil(points.max(axis=0) + reach + 3).astype(int).clip(0, (width, height))
-    if (high <= low).any():
-        return
-    mask = np.zeros((high[1] - low[1], high[0] - low[0]), np.uint8)
-    draw(mask, low)
-    alpha = mask[..., None] * np.float32(opacity / 255)
-    region = canvas[low[1] : high[1], low[0] : high[0]]
-    blended = region + alpha * (np.array(color, np.float32) - region)
-    region[:] = np.uint8(blended + 0.5)
+    Args:
+        canvas: (H, W, 3) uint8.
+        lines_xy: (L, 2, 2), their ends.
+        dots_xy: (D, 2), their centres.
+        radii: (L + D,), pixels; half of a line's width, which may be a fraction of one.
+        opacities: (L + D,) in [0, 1].
+        colors: L + D triples.
+    """
+    start, end = np.concatenate([lines_xy, np.stack([dots_xy, dots_xy], 1)]).swapaxes(0, 1)
+    reach = radii[:, None]
+    low = np.floor(np.minimum(start, end) - reach - _EDGE)
+    high = np.ceil(np.maximum(start, end) + reach + _EDGE + 1)
+    limit = (*canvas.shape[1::-1], *canvas.shape[1::-1])
+    windows = np.minimum(np.maximum(np.concatenate([low, high], axis=1), 0), limit)
+    windows = windows.astype(int)
+    start, end = start - windows[:, :2], end - windows[:, :2]
+    corners = _fixed(_line_corners(start, end, reach))
+    starts, ends, sizes = (_fixed(values).tolist() for values in (start, end, radii))
+    scales = (opacities / 255).tolist()
+    for i, (left, top, right, bottom) in enumerate(windows.tolist()):
+        if right <= left or bottom <= top:
+            continue
+        # Three channels like the canvas, all alike: OpenCV multiplies only what is.
+        mask = np.zeros((bottom - top, right - left, 3), np.uint8)
+        if i < len(lines_xy):
+            cv2.fillConvexPoly(mask, corners[i], _FILLED, cv2.LINE_AA, _SHIFT_BITS)
+            _fill_circle(mask, ends[i], sizes[i])
+        _fill_circle(mask, starts[i], sizes[i])
+        region = canvas[top:bottom, left:right]
+        if mask.size <= _VALUES_AT_ONCE:
+            _blend(region, mask, colors[i], scales[i])
+        else:
+            _blend_slanting(region, mask, colors[i], scales[i])
 
 
 def _fill_circle(mask, center, radius):
-    x, y = _fixed(center).tolist()
-    size = int(_fixed(radius))
-    cv2.circle(mask, (x, y), size, 255, cv2.FILLED, cv2.LINE_AA, _SHIFT_BITS)
+    cv2.circle(mask, center, radius, _FILLED, cv2.FILLED, cv2.LINE_AA, _SHIFT_BITS)
+
+
+def _line_corners(start, end, reach):
+    """Returns (N, 4, 2): the corners of lines of (N, 2) ends, without the round ones."""
+    across = (end - start)[:, ::-1] * (-1, 1)
+    lengths = np.hypot(across[:, :1], across[:, 1:])
+    across = across * (reach / np.maximum(lengths, 1e-6))
+    corners = [start + across, end + across, end - across, start - across]
+    return np.stack(corners, axis=1)
+
+
+def _blend_slanting(region, mask, color, scale):
+    """Blends some rows at a time, and of them only the columns that are filled.
+
+    A slanting line leaves most of its window empty.
+    """
+    num_rows = max(16, _VALUES_AT_ONCE // (3 * mask.shape[1]))
+    for top in range(0, len(mask), num_rows):
+        rows = mask[top : top + num_rows]
+        x, _, filled, _ = cv2.boundingRect(rows.reshape(len(rows), -1))
+        if filled:
+            columns = slice(x // 3, (x + filled) // 3)
+            part = region[top : top + num_rows, columns]
+            _blend(part, rows[:, columns], color, scale)
+
+
+def _blend(region, mask, color, scale):
+    """Blends a colour into a part of the canvas; its opacity is `scale` times the mask."""
+    # By OpenCV, since NumPy is slow along axes as short as that of RGB. It would round
+    # halves to even numbers, and opacities of 3/4 make many halves: they go up.
+    red, green, blue = color
+    more = (red + _UPWARDS, green + _UPWARDS, blue + _UPWARDS, 0)
+    change = cv2.subtract(more, region, None, None, cv2.CV_32F)
+    cv2.multiply(change, mask, change, scale, cv2.CV_32F)
+    cv2.add(region, change, region, None, cv2.CV_8U)
 
 
 def _fixed(values):
-    """Returns OpenCV's fixed-point form of coordinates."""
-    return np.round(np.asarray(values) * (1 << _SHIFT_BITS)).astype(np.int32)
+    """Returns OpenCV's fixed-point form of coordinates, within what it can hold."""
+    fixed = np.rint(values * (1 << _SHIFT_BITS))
+    return np.minimum(np.maximum(fixed, -_FARTHEST), _FARTHEST).astype(np.int32)
 
 
 def contact_sheet(
