@@ -1,15 +1,21 @@
-"""CSPNeXt: the backbone of RTMDet and RTMPose.
+"""CSPNeXt: the backbone of RTMDet, RTMPose and RTMW, and the neck of the first and last.
 
 Source: Lyu et al. 2022 (arXiv:2212.07784), sec. 3.2; layer names and order as in mmdet,
-`mmdet/models/backbones/cspnext.py` and `models/layers/csp_layer.py`. Batch norm has the
-epsilon 1e-5 of the configs, not the 1e-3 that those classes have by default.
+`mmdet/models/backbones/cspnext.py`, `necks/cspnext_pafpn.py` and `layers/csp_layer.py`.
+Batch norm has the epsilon 1e-5 of the configs, not the 1e-3 of those classes' defaults.
 """
 
 from __future__ import annotations
 
 from keras import layers
 
-from keras_pose.models.layers import batch_norm, conv, depthwise_conv, torch_start
+from keras_pose.models.layers import (
+    batch_norm,
+    conv,
+    depthwise_conv,
+    torch_start,
+    upsample_nearest,
+)
 
 STEM_CHANNELS = 64
 STAGE_CHANNELS = (128, 256, 512, 1024)
@@ -87,6 +93,54 @@ def csp_layer(
     if has_attention:
         x = _channel_attention(x, f"{name}-attention")
     return conv_bn_silu(x, filters, 1, f"{name}-final_conv")
+
+
+def path_aggregation(features, num_blocks, is_depthwise=False):
+    """Mixes the resolutions, from the lowest to the highest and back.
+
+    Source: Lyu et al. 2022, sec. 3.2; `CSPNeXtPAFPN` of mmdet and mmpose, without the last
+    convolutions.
+
+    Args:
+        features: three tensors, each half as high and wide as the one before.
+        num_blocks: blocks of each stage.
+        is_depthwise: whether 3x3 convolutions are separable.
+
+    Returns:
+        Three tensors of the shapes of `features`.
+    """
+    inner = _top_down(features, num_blocks, is_depthwise)
+    x = inner[0]
+    outer = [x]
+    for index, low in enumerate(inner[1:]):
+        name = f"neck-downsamples-{index}"
+        x = spatial_conv(x, x.shape[-1], name, is_depthwise, strides=2)
+        name = f"neck-bottom_up_blocks-{index}"
+        x = layers.Concatenate(name=f"{name}-join")([x, low])
+        channels = features[index + 1].shape[-1]
+        x = csp_layer(x, channels, num_blocks, name, is_depthwise=is_depthwise)
+        outer.append(x)
+    return outer
+
+
+def _top_down(features, num_blocks, is_depthwise):
+    """Adds what is seen at low resolution to the higher ones.
+
+    Returns:
+        Three tensors for the way back; all but the first have the channels of the
+        feature one step higher up.
+    """
+    x = features[-1]
+    reduced: list = []
+    for index, high in enumerate(reversed(features[:-1])):
+        channels = high.shape[-1]
+        x = conv_bn_silu(x, channels, 1, f"neck-reduce_layers-{index}")
+        reduced.insert(0, x)
+        name = f"neck-top_down_blocks-{index}"
+        x = upsample_nearest(x, 2, f"{name}-upsample")
+        x = layers.Concatenate(name=f"{name}-join")([x, high])
+        x = csp_layer(x, channels, num_blocks, name, is_depthwise=is_depthwise)
+    return [x, *reduced]
 
 
 def spatial_conv(x, filters, name, is_depthwise, strides=1):

@@ -1,4 +1,4 @@
-"""Layers that Keras does not have: pieces of RTMPose, ViTPose and Lite-HRNet.
+"""Layers that Keras does not have: pieces of RTMPose, RTMW, ViTPose and Lite-HRNet.
 
 Each names its weights as the reference does, by `torch_names()`, and counts its own work,
 by `macs()`. Files that hold such layers load once this module is imported.
@@ -218,6 +218,50 @@ class ChannelSlice(layers.Layer):
 
     def get_config(self):
         return super().get_config() | {"start": self.start, "stop": self.stop}
+
+
+@keras.saving.register_keras_serializable(PACKAGE)
+class PixelShuffle(layers.Layer):
+    """Makes a map larger out of its channels, as PyTorch's `PixelShuffle` does.
+
+    Channel c of row r i + a and column r j + b is channel (c r + a) r + b of row i and
+    column j. Source: Shi et al. 2016 (arXiv:1609.05158), sec. 2.2.
+
+    Attributes:
+        factor: r, how much higher and wider the map becomes.
+    """
+
+    def __init__(self, factor, **options):
+        super().__init__(**options)
+        self.factor = factor
+
+    def build(self, input_shape):
+        _, self.height, self.width, channels = input_shape
+        if channels % self.factor**2:
+            raise ValueError(
+                f"PixelShuffle needs a multiple of {self.factor**2} channels, got "
+                f"{channels}."
+            )
+        self.channels = channels // self.factor**2
+
+    def call(self, x):
+        """Maps (B, H, W, r r C) to (B, r H, r W, C)."""
+        factor, channels = self.factor, self.channels
+        # In tensors of four dimensions: phones' accelerators take no more.
+        x = ops.reshape(x, (-1, channels, factor**2))
+        x = ops.transpose(x, (0, 2, 1))  # (B H W, r r, C)
+        x = ops.reshape(x, (-1, self.width, factor, factor * channels))
+        x = ops.transpose(x, (0, 2, 1, 3))  # (B H, r, W, r C)
+        size_hw = factor * self.height, factor * self.width
+        return ops.reshape(x, (-1, *size_hw, channels))
+
+    def compute_output_shape(self, input_shape):
+        batch, height, width, channels = input_shape
+        factor = self.factor
+        return (batch, factor * height, factor * width, channels // factor**2)
+
+    def get_config(self):
+        return super().get_config() | {"factor": self.factor}
 
 
 @keras.saving.register_keras_serializable(PACKAGE)

@@ -13,13 +13,12 @@ from keras import layers
 
 from keras_pose.models.cspnext import (
     bn_silu,
-    conv_bn_silu,
-    csp_layer,
     cspnext,
+    path_aggregation,
     separable_conv,
     spatial_conv,
 )
-from keras_pose.models.layers import conv, image_input, upsample_nearest
+from keras_pose.models.layers import conv, image_input
 
 STRIDES = (8, 16, 32)
 NUM_STACKED = 2
@@ -67,54 +66,12 @@ def build_rtmdet(
 
 
 def _neck(features, num_blocks, is_depthwise):
-    """Mixes the resolutions, from the lowest to the highest and back.
-
-    Source: Lyu et al. 2022, sec. 3.2; `CSPNeXtPAFPN` of mmdet.
-
-    Args:
-        features: three tensors, each half as high and wide as the one before.
-        num_blocks: blocks of each stage.
-        is_depthwise: whether 3x3 convolutions are separable.
-
-    Returns:
-        Three tensors of those heights and widths, with the channels of the first.
-    """
-    inner = _top_down(features, num_blocks, is_depthwise)
-    x = inner[0]
-    outer = [x]
-    for index, low in enumerate(inner[1:]):
-        name = f"neck-downsamples-{index}"
-        x = spatial_conv(x, x.shape[-1], name, is_depthwise, strides=2)
-        name = f"neck-bottom_up_blocks-{index}"
-        x = layers.Concatenate(name=f"{name}-join")([x, low])
-        channels = features[index + 1].shape[-1]
-        x = csp_layer(x, channels, num_blocks, name, is_depthwise=is_depthwise)
-        outer.append(x)
+    """Mixes the resolutions, and gives them the channels of the first."""
     channels = features[0].shape[-1]
     return [
         spatial_conv(x, channels, f"neck-out_convs-{level}", is_depthwise)
-        for level, x in enumerate(outer)
+        for level, x in enumerate(path_aggregation(features, num_blocks, is_depthwise))
     ]
-
-
-def _top_down(features, num_blocks, is_depthwise):
-    """Adds what is seen at low resolution to the higher ones.
-
-    Returns:
-        Three tensors for the way back; all but the first have the channels of the
-        feature one step higher up.
-    """
-    x = features[-1]
-    reduced: list = []
-    for index, high in enumerate(reversed(features[:-1])):
-        channels = high.shape[-1]
-        x = conv_bn_silu(x, channels, 1, f"neck-reduce_layers-{index}")
-        reduced.insert(0, x)
-        name = f"neck-top_down_blocks-{index}"
-        x = upsample_nearest(x, 2, f"{name}-upsample")
-        x = layers.Concatenate(name=f"{name}-join")([x, high])
-        x = csp_layer(x, channels, num_blocks, name, is_depthwise=is_depthwise)
-    return [x, *reduced]
 
 
 def _separate_tower(levels, name):

@@ -41,20 +41,7 @@ def build_rtmpose(num_keypoints, input_hw, width, depth, name="rtmpose"):
     height, width_in_pixels = input_hw
     image = image_input(input_hw)
     features = cspnext(image, width, depth)[-1]
-    x = _tokens(features, num_keypoints)
-    x = ScaleNorm(name="mlp-0")(x)
-    x = _dense(x, HIDDEN, "mlp-1")
-    x = _gated_attention_unit(x, "gau")
-    # Half precision would round the differences between neighbouring bins.
-    columns = _dense(x, SPLIT_RATIO * width_in_pixels, "cls_x", dtype="float32")
-    rows = _dense(x, SPLIT_RATIO * height, "cls_y", dtype="float32")
-    simcc = layers.Concatenate(name="simcc", dtype="float32")([columns, rows])
-    return keras.Model(image, simcc, name=name)
-
-
-def _tokens(features, num_keypoints):
-    """Describes each keypoint by the cells of its map: (B, K, H / 32 * W / 32)."""
-    x = conv(
+    maps = conv(
         features,
         num_keypoints,
         FINAL_KERNEL,
@@ -62,8 +49,41 @@ def _tokens(features, num_keypoints):
         use_bias=True,
         kernel_initializer=small_normal(),
     )
-    x = layers.Reshape((-1, num_keypoints), name="flatten")(x)
-    return layers.Permute((2, 1), name="tokens")(x)
+    x = describe_keypoints(tokens(maps, "tokens"), HIDDEN, "mlp")
+    simcc = classify_keypoints(x, (height, width_in_pixels))
+    return keras.Model(image, simcc, name=name)
+
+
+def tokens(maps, name):
+    """Turns maps (B, h, w, K) into one token a keypoint: (B, K, h * w)."""
+    num_keypoints = maps.shape[-1]
+    flat_name = "flatten" if name == "tokens" else f"{name}-flatten"
+    x = layers.Reshape((-1, num_keypoints), name=flat_name)(maps)
+    return layers.Permute((2, 1), name=name)(x)
+
+
+def describe_keypoints(x, units, name):
+    """Normalises tokens (B, K, N) and maps them to (B, K, units)."""
+    x = ScaleNorm(name=f"{name}-0")(x)
+    return _dense(x, units, f"{name}-1")
+
+
+def classify_keypoints(x, input_hw):
+    """Lets the keypoints look at each other, and classifies their columns and rows.
+
+    Args:
+        x: (B, K, HIDDEN) tensor.
+        input_hw: model input (height, width), pixels.
+
+    Returns:
+        (B, K, 2 W + 2 H) float32 tensor: the columns' bins, then the rows'.
+    """
+    height, width = input_hw
+    x = _gated_attention_unit(x, "gau")
+    # Half precision would round the differences between neighbouring bins.
+    columns = _dense(x, SPLIT_RATIO * width, "cls_x", dtype="float32")
+    rows = _dense(x, SPLIT_RATIO * height, "cls_y", dtype="float32")
+    return layers.Concatenate(name="simcc", dtype="float32")([columns, rows])
 
 
 def _gated_attention_unit(x, name):

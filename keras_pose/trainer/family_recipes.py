@@ -140,6 +140,21 @@ FAMILY_SETTINGS: dict[str, dict[str, Any]] = {
         # Scales within 0.6 to 1.4, angles within 80 degrees.
         "augmentation": Augmentation(scale=0.4, rotation_degrees=40, color=0.2),
     },
+    # rtmw-*_8xb*-270e_cocktail14-256x192.py of mmpose, whose rate of 5e-4 is for batches of
+    # 5632 to 8192 on eight devices, and whose weights come from DWPose.
+    "rtmw": {
+        "epochs": 270,
+        "batch_size": 256,
+        "learning_rate": 5e-4,
+        "schedule": "cosine",
+        "warmup_steps": 1000,
+        "optimizer": "adamw",
+        "weight_decay": 0.05,
+        "clip_norm": 35.0,
+        "loss": "simcc_kl",
+        # Scales within 0.5 to 1.5, angles within 90 degrees.
+        "augmentation": Augmentation(scale=0.5, rotation_degrees=45, color=0.2),
+    },
     # Ours: from an ImageNet trunk, whose features a high rate would wash away.
     "pose_lite": {
         "epochs": 60,

@@ -13,6 +13,7 @@ POSITIONS = "pos_embed"
 # Layers with weights for every place of the input, or of the output.
 PLACE_LAYERS = {
     "rtmpose": ("mlp-1", "cls_x", "cls_y"),
+    "rtmw": ("mlp-1", "mlp2-1", "cls_x", "cls_y"),
     "deep_pose_alexnet": ("fc6",),
 }
 # Of the cubic kernel; PyTorch's, which the reference resizes with.
@@ -47,8 +48,8 @@ def check_places(spec: ModelSpec, model, shapes: Mapping[str, tuple], source) ->
 
 
 def _trained_at(spec: ModelSpec, shapes) -> str:
-    """Says the size that weights of an RTMPose are for; of others it cannot be told."""
-    if spec.family != "rtmpose" or not {"cls_x", "cls_y"} <= set(shapes):
+    """Says the size that weights of an RTMPose or RTMW are for; "" for other families."""
+    if not (spec.family in ("rtmpose", "rtmw") and {"cls_x", "cls_y"} <= set(shapes)):
         return ""
     from keras_pose.models.rtmpose import SPLIT_RATIO
 

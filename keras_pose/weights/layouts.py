@@ -139,6 +139,7 @@ MMPOSE = Layout(
         "lite_hrnet": IMAGENET,
         "tiny_pose": IMAGENET,
         "rtmpose": IMAGENET,
+        "rtmw": IMAGENET,
         "vitpose": IMAGENET,
         "rtmdet": RTMDET,
     },
@@ -368,6 +369,8 @@ def final_layer(spec: ModelSpec) -> str:
             "hrnet" | "simple_baseline" | "lite_hrnet" | "tiny_pose" | "rtmpose" | "vitpose"
         ):
             return "final_layer"
+        case "rtmw":
+            return "final_layer.conv"
         case "rtmdet":
             return "bbox_head.rtm_cls.0"
         case "hrnet_classification":

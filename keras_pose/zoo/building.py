@@ -126,6 +126,8 @@ def _builder(spec: ModelSpec) -> Callable[..., Any]:
             from keras_pose.models.vitpose import build_vitpose as build
         case "rtmpose":
             from keras_pose.models.rtmpose import build_rtmpose as build
+        case "rtmw":
+            from keras_pose.models.rtmw import build_rtmw as build
         case "rtmdet":
             from keras_pose.models.rtmdet import build_rtmdet as build
         case "rtmdet_lite":

@@ -100,6 +100,32 @@ def test_larger_sizes_have_the_references_counts():
         assert spec.macs / 1e9 == pytest.approx(gigamacs, abs=5e-4)
 
 
+@pytest.mark.parametrize(
+    ("name", "gigamacs"), [("rtmw_m", 4.3), ("rtmw_l", 7.9), ("rtmw_x", 13.1)]
+)
+def test_rtmw_has_the_published_work(name, gigamacs):
+    # mmpose 1.3.0's release notes; its counter adds norms and activations, under 1 %.
+    assert get_spec(name).macs / 1e9 == pytest.approx(gigamacs, rel=0.01)
+
+
+@pytest.mark.very_slow
+@pytest.mark.parametrize(
+    ("size", "input_hw", "params", "gigamacs"),
+    [
+        ("t", (256, 192), 5_519_779, 0.55),
+        ("s", (256, 192), 8_383_575, 0.9),
+        ("m", (256, 192), 17_953_039, 2.22),
+        ("l", (256, 192), 33_480_871, 4.52),
+        ("l", (384, 288), 33_610_919, 10.07),
+    ],
+)
+def test_dwpose_is_rtmpose_with_133_keypoints(size, input_hw, params, gigamacs):
+    # Work as in mmpose's configs/wholebody_2d_keypoint/dwpose/README.md (t: 0.5 there).
+    model = build_model(f"rtmpose_{size}", num_keypoints=133, input_hw=input_hw)
+    assert count_params(model) == params
+    assert count_macs(model) / 1e9 == pytest.approx(gigamacs, rel=0.01)
+
+
 @pytest.mark.very_slow
 def test_lite_hrnet_30_has_the_references_counts():
     model = build_model("lite_hrnet_30")
