@@ -15,7 +15,7 @@ from keras_pose.data.mixing import (
     parse_mix,
     target_skeleton,
 )
-from keras_pose.data.own import mirror_pairs_of, other_side
+from keras_pose.data.own import mirror_pairs_of, other_side, side_of
 from keras_pose.data.readers.coco import Reading
 from keras_pose.data.remarks import label_remarks
 from keras_pose.data.sources import mix_sources, records_source
@@ -160,7 +160,9 @@ def test_sides_are_told_by_names(name, other):
 def test_mirror_pairs_of_built_in_skeletons_follow_from_their_names():
     for skeleton in SKELETONS.values():
         found = {frozenset(pair) for pair in mirror_pairs_of(skeleton.names)}
-        assert found == {frozenset(pair) for pair in skeleton.mirrored}
+        # Points of a face are numbered: no name tells their sides.
+        named = [pair for pair in skeleton.mirrored if side_of(pair[0])]
+        assert found == {frozenset(pair) for pair in named}
 
 
 def test_clean_labels_have_no_remarks():
