@@ -67,7 +67,7 @@ def say_meaning(model, args):
     from keras_pose.normalization import Normalization
     from keras_pose.skeleton import plain_skeleton
     from keras_pose.weights.carried import carried_by, carry, contract_of
-    from keras_pose.weights.loading import num_predicted
+    from keras_pose.weights.heads import num_predicted
     from keras_pose.zoo import get_spec
 
     is_pose = get_spec(args.model).task == "top_down"

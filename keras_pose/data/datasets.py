@@ -28,7 +28,7 @@ from keras_pose.data.records import Id, PersonRecord, PersonTable
 from keras_pose.data.specs import SPECS, DatasetSpec
 from keras_pose.data.synthetic import write_coco_dataset
 from keras_pose.files import file_sha256
-from keras_pose.skeleton import COCO_17, SKELETONS, Skeleton
+from keras_pose.skeleton import COCO_17, SKELETONS, Skeleton, is_numbered
 
 DATASETS = tuple(SPECS)
 DEFAULT_DIRS = {name: spec.default_dir for name, spec in SPECS.items()}
@@ -324,6 +324,8 @@ def open_for_skeleton(
         FileNotFoundError: as `open_dataset`.
     """
     spec = SPECS[check_dataset_name(name)]
+    if is_numbered(skeleton):
+        _check_nameless(spec, data_dir, split, skeleton, reading)
     if name != "coco" or skeleton.names == COCO_17.names:
         return open_dataset(name, data_dir, split, reading=reading)
     folder = Path(data_dir or spec.default_dir)
@@ -336,6 +338,20 @@ def open_for_skeleton(
     # Without names, only the number of keypoints could tell: own models go by their own.
     is_own = names != COCO_17.names if names else skeleton not in SKELETONS.values()
     return open_dataset(name, data_dir, split, skeleton if is_own else None, reading)
+
+
+def _check_nameless(spec, data_dir, split, skeleton, reading) -> None:
+    """Refuses keypoints of a model that are numbers only, where the data has names."""
+    names: tuple[str, ...] | None = spec.skeleton.names
+    if spec.name == "coco":
+        found = _existing_files(spec, Path(data_dir or spec.default_dir), split)
+        names = keypoint_names(found.paths[0], reading.category)
+    if names and names != skeleton.names:
+        raise ValueError(
+            f"The model does not say which {skeleton.num_keypoints} keypoints it predicts; "
+            f"{spec.name} has {', '.join(names)}. Say it with --skeleton NAME|FILE, such "
+            "as coco_17."
+        )
 
 
 def _existing_files(spec, data_dir, split) -> Located:

@@ -18,6 +18,9 @@ from keras_pose.runtime.backend import OutputsBackend
 from keras_pose.runtime.described_detector import DescribedDetector
 from keras_pose.runtime.loading import file_type, open_backend
 from keras_pose.structures import Detections
+from keras_pose.weights.catalog import get_entry, is_word
+from keras_pose.weights.file_kinds import is_checkpoint
+from keras_pose.zoo import ZOO, get_spec
 
 
 class Detector:
@@ -115,9 +118,9 @@ def load_detector(
     Args:
         path: `.keras`, `.tflite` or `.onnx`, with its contract; a `.json` that describes
             a detector of somebody else's (docs/detectors.md); or with `model` a word for
-            official weights, such as "person".
+            official weights, such as "person", a `.weights.h5` or a reference checkpoint.
         num_threads: for `.tflite` and `.onnx`; None for all cores.
-        model: zoo name, for words only.
+        model: zoo name, for files that do not say it.
 
     Raises:
         FileNotFoundError: if the file or its contract is missing.
@@ -125,25 +128,59 @@ def load_detector(
             was written for, or no detector.
         ImportError: names the package that is missing to run such a file.
     """
-    if model is not None:
-        from keras_pose.weights.catalog import get_entry
+    if model is not None and is_word(path):
         from keras_pose.weights.loading import converted_file
 
         path = converted_file(get_entry(model, path))
+    elif model is not None and is_bare(path):
+        return Detector.from_keras(*read_bare_detector(path, model))
     if Path(path).suffix == ".json":
         return load_described(path, num_threads)
-    kind = file_type(path)
-    if kind == ".weights.h5":
+    if is_bare(path):
         raise ValueError(
-            f"{path} holds nothing but weights; a detector is loaded from .keras, .tflite "
-            "or .onnx, which bring their contract."
+            f"{path} holds nothing but weights: say of which model they are (model=..., "
+            "or --model), or convert it (training/import_weights.py --output x.keras)."
         )
+    kind = file_type(path)
     contract = read_detector_contract(path)
+    if model not in (None, contract.model):
+        raise ValueError(
+            f"{path} was asked for as model={model!r}, but its contract says "
+            f"{contract.model!r}."
+        )
     if kind == ".keras":
         from keras_pose.runtime.keras_backend import load_network
 
         return Detector.from_keras(load_network(path), contract)
     return open_detector(path, contract, num_threads)
+
+
+def is_bare(path) -> bool:
+    """Returns True for files of weights that say no network."""
+    return str(path).endswith(".weights.h5") or is_checkpoint(path)
+
+
+def is_detector_name(model: str | None) -> bool:
+    """Returns True for the zoo's name of a detector."""
+    return model in ZOO and ZOO[model].task == "detection"
+
+
+def read_bare_detector(path, model: str, input_hw=None):
+    """Builds a detector of the zoo with weights that say no network, or of a word.
+
+    Returns:
+        The `keras.Model` and its `DetectorContract`.
+
+    Raises:
+        ValueError: if the model is no detector of people, or the weights are not its.
+    """
+    from keras_pose.weights.carried import file_contract_of
+    from keras_pose.weights.creation import create_model
+
+    if get_spec(model).task != "detection":
+        raise ValueError(f"{model} finds keypoints, not people: it is no detector.")
+    network = create_model(model, None, input_hw, path)
+    return network, file_contract_of(network)
 
 
 def load_described(path, num_threads: int | None = None) -> DescribedDetector:

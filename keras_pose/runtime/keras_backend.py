@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import zipfile
 
@@ -15,7 +16,7 @@ from keras_pose.contract import (
     read_contract,
 )
 from keras_pose.runtime.backend import import_runtime
-from keras_pose.skeleton import default_skeleton
+from keras_pose.skeleton import default_skeleton, plain_skeleton
 from keras_pose.zoo import build_model, get_spec
 
 
@@ -124,7 +125,7 @@ def read_weights_file(path, model_name, num_keypoints=None, input_hw=None):
     """Builds a model of the zoo and fills it from a `.weights.h5` file.
 
     Such a file knows nothing but tensors, so the contract is that of the zoo: its
-    normalisation, the usual codec and skeleton.
+    normalisation and the usual codec. The keypoints are numbered.
 
     Returns:
         The model and its `Contract`.
@@ -139,7 +140,9 @@ def read_weights_file(path, model_name, num_keypoints=None, input_hw=None):
 
     model = build_model(model_name, num_keypoints, input_hw)
     load_weights(model, path)
-    return model, zoo_contract(model)
+    contract = zoo_contract(model)
+    numbered = plain_skeleton(contract.skeleton.num_keypoints)
+    return model, dataclasses.replace(contract, skeleton=numbered)
 
 
 def zoo_contract(model) -> Contract:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
 from pathlib import Path
 
 from keras_pose.contract import Contract, read_contract
 from keras_pose.runtime.backend import FileBackend
 from keras_pose.runtime.pose_model import PoseModel
+from keras_pose.skeleton import Skeleton, is_numbered
 
 FILE_TYPES = (".keras", ".weights.h5", ".tflite", ".onnx")
 KERAS_TYPES = (".keras", ".weights.h5")
@@ -19,6 +21,7 @@ def load_model(
     num_keypoints: int | None = None,
     input_hw: tuple[int, int] | None = None,
     num_threads: int | None = None,
+    skeleton: Skeleton | None = None,
 ) -> PoseModel:
     """Loads a model file.
 
@@ -32,6 +35,8 @@ def load_model(
         input_hw: likewise, (height, width) in pixels; None for the zoo's.
         num_threads: for `.tflite` and `.onnx`; None for all cores. TensorFlow has one
             pool of threads for everything, which is not touched.
+        skeleton: names of the keypoints, for files that do not say them (see
+            `named_keypoints`); of others it is not needed, and `check_keypoints` compares.
 
     Raises:
         FileNotFoundError: if the file or its contract is missing.
@@ -41,17 +46,17 @@ def load_model(
     """
     kind = ".keras" if _is_official(path) else file_type(path)
     if kind in KERAS_TYPES:
-        network, contract = load_keras(path, model, num_keypoints, input_hw)
+        network, contract = load_keras(path, model, num_keypoints, input_hw, skeleton)
         pose_model = PoseModel.from_keras(network, contract)
         pose_model.file_type = kind
         return pose_model
     path = Path(path)
     contract = read_contract(path)
     _check_agrees(path, contract, model, num_keypoints, input_hw)
-    return open_model(path, contract, num_threads)
+    return open_model(path, named_keypoints(contract, skeleton, path), num_threads)
 
 
-def load_keras(path, model=None, num_keypoints=None, input_hw=None):
+def load_keras(path, model=None, num_keypoints=None, input_hw=None, skeleton=None):
     """Loads a `.keras` or `.weights.h5` file; arguments and errors as `load_model`.
 
     Returns:
@@ -60,7 +65,8 @@ def load_keras(path, model=None, num_keypoints=None, input_hw=None):
     from keras_pose.runtime.keras_backend import read_keras_file, read_weights_file
 
     if _is_official(path):
-        return _load_official(path, model, num_keypoints, input_hw)
+        network, contract = _load_official(path, model, num_keypoints, input_hw)
+        return network, _said_keypoints(contract, skeleton, path)
     path = Path(path)
     kind = file_type(path)
     if kind not in KERAS_TYPES:
@@ -71,10 +77,48 @@ def load_keras(path, model=None, num_keypoints=None, input_hw=None):
                 f"{path} holds nothing but weights: say of which model they are "
                 "(model=..., or --model on the command line)."
             )
-        return read_weights_file(path, model, num_keypoints, input_hw)
+        network, contract = read_weights_file(path, model, num_keypoints, input_hw)
+        return network, _said_keypoints(contract, skeleton, path)
     network, contract = read_keras_file(path)
     _check_agrees(path, contract, model, num_keypoints, input_hw)
-    return network, contract
+    return network, named_keypoints(contract, skeleton, path)
+
+
+def named_keypoints(contract: Contract, skeleton: Skeleton | None, path) -> Contract:
+    """Returns the contract with names for its keypoints, if it has numbers for them.
+
+    Raises:
+        ValueError: if the skeleton has another number of keypoints.
+    """
+    count = contract.skeleton.num_keypoints
+    if skeleton is None or not is_numbered(contract.skeleton):
+        return contract
+    if skeleton.num_keypoints != count:
+        raise ValueError(
+            f"{path} predicts {count} keypoints, the skeleton {skeleton.name!r} has "
+            f"{skeleton.num_keypoints}."
+        )
+    return dataclasses.replace(contract, skeleton=skeleton)
+
+
+def check_keypoints(contract: Contract, skeleton: Skeleton | None, path) -> None:
+    """Raises ValueError for a skeleton that contradicts the contract."""
+    if skeleton is not None and skeleton.names != contract.skeleton.names:
+        raise ValueError(
+            f"{path} says itself that its keypoints are those of "
+            f"{contract.skeleton.name!r}, not of {skeleton.name!r}: leave --skeleton out."
+        )
+
+
+def _said_keypoints(contract: Contract, skeleton: Skeleton | None, path) -> Contract:
+    """Names the keypoints of bare weights, or says that they are numbered."""
+    contract = named_keypoints(contract, skeleton, path)
+    if is_numbered(contract.skeleton):
+        print(
+            f"{path} does not say which {contract.skeleton.num_keypoints} keypoints it "
+            "predicts: they are numbered (--skeleton names them, such as coco_17)."
+        )
+    return contract
 
 
 def _is_official(path) -> bool:
@@ -86,7 +130,7 @@ def _is_official(path) -> bool:
 
 
 def _load_official(path, model, num_keypoints, input_hw):
-    from keras_pose.weights.carried import contract_of
+    from keras_pose.weights.carried import carried_by, contract_of
     from keras_pose.weights.catalog import get_entry, is_word
     from keras_pose.weights.creation import create_model
     from keras_pose.weights.loading import converted_file
@@ -101,6 +145,11 @@ def _load_official(path, model, num_keypoints, input_hw):
         converted_file(get_entry(model, path))  # refuses backbones
     # Not with num_keypoints: a head that starts at random is nothing to run.
     network = create_model(model, None, input_hw, path)
+    if carried_by(network).is_backbone:
+        raise ValueError(
+            f"{path} holds a backbone of {model} alone: nothing to run before it is "
+            "trained (training/train.py starts from it)."
+        )
     contract = contract_of(network)
     _check_agrees(path, contract, model, num_keypoints, input_hw)
     return network, contract

@@ -20,7 +20,12 @@ from keras_pose.skeleton.parts import (
     WFLW_98,
     WHOLEBODY_PARTS,
 )
-from keras_pose.skeleton.table import SKELETONS, default_skeleton, plain_skeleton
+from keras_pose.skeleton.table import (
+    SKELETONS,
+    default_skeleton,
+    is_numbered,
+    plain_skeleton,
+)
 
 __all__ = [
     "AIC_14",
@@ -42,5 +47,6 @@ __all__ = [
     "WHOLEBODY_PARTS",
     "Skeleton",
     "default_skeleton",
+    "is_numbered",
     "plain_skeleton",
 ]

@@ -59,3 +59,8 @@ def plain_skeleton(num_keypoints: int) -> Skeleton:
     """Returns numbered keypoints, for a network of which only their number is known."""
     names = tuple(f"keypoint_{i}" for i in range(num_keypoints))
     return Skeleton(name=f"plain_{num_keypoints}", names=names)
+
+
+def is_numbered(skeleton: Skeleton) -> bool:
+    """Returns True for the keypoints of `plain_skeleton`, which nothing named."""
+    return skeleton.names == plain_skeleton(skeleton.num_keypoints).names

@@ -274,7 +274,7 @@ def _make_models(recipe, plan, state: RunState | None, skeleton, codec):
     usual = CODECS[get_spec(recipe.model).codec]
     factor = codec.channels_per_keypoint // usual.channels_per_keypoint
     num_keypoints = factor * skeleton.num_keypoints
-    network = create_model(recipe.model, num_keypoints, recipe.input_hw, weights)
+    network = create_model(recipe.model, num_keypoints, recipe.input_hw, weights, skeleton)
     synchronize_batch_norm(network)
     freeze(network, recipe.freeze)
     fuse_norms(network)

@@ -12,7 +12,7 @@ from keras_pose.codecs import CODECS, Codec
 from keras_pose.contract import AnyContract, Contract, keras_contract
 from keras_pose.detector_contract import detector_contract
 from keras_pose.normalization import Normalization
-from keras_pose.skeleton import Skeleton, default_skeleton
+from keras_pose.skeleton import Skeleton, default_skeleton, plain_skeleton
 from keras_pose.zoo import get_spec
 
 ATTRIBUTE = "pose_weights"
@@ -26,13 +26,16 @@ class Carried:
         source: where they are from, for messages.
         normalization: what the network was trained with; None if nobody said.
         codec: key of `codecs.CODECS`; None for the zoo's, as after a change of head.
-        skeleton: what the keypoints are; None likewise.
+        skeleton: names of the keypoints; None if nothing says them.
+        is_backbone: True where the head starts at random, so that nothing can be run
+            before it is trained.
     """
 
     source: str
     normalization: Normalization | None = None
     codec: str | None = None
     skeleton: Skeleton | None = None
+    is_backbone: bool = False
 
 
 def carry(model, carried: Carried):
@@ -57,13 +60,18 @@ def normalization_of(model) -> Normalization:
 def contract_of(model) -> Contract:
     """Describes a model that `create_model` made, with all that its weights demand.
 
+    Keypoints that the weights do not name are numbered: their number is that of COCO or
+    MPII for many a network of other keypoints, too. Those of a random start are the
+    zoo's.
+
     Raises:
         ValueError: for a network that does not see one person at a time.
     """
     carried = carried_by(model)
     codec = _codec(model, carried)
     num_keypoints = codec.count_keypoints(model.outputs[-1].shape)
-    skeleton = carried.skeleton or default_skeleton(num_keypoints)
+    usual = plain_skeleton if hasattr(model, ATTRIBUTE) else default_skeleton
+    skeleton = carried.skeleton or usual(num_keypoints)
     return keras_contract(model, codec, skeleton, normalization_of(model))
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from keras_pose.codecs import CODECS
-from keras_pose.files import read_json
+from keras_pose.files import file_sha256, read_json
 from keras_pose.normalization import Normalization
 from keras_pose.weights.file_kinds import CHECKPOINT_ENDINGS
 from keras_pose.weights.network_files import NETWORK_ENDINGS
@@ -128,6 +128,15 @@ def get_entry(model: str, weights: str) -> CatalogEntry:
         f"A file is told by its ending (.keras, .weights.h5, "
         f"{', '.join((*CHECKPOINT_ENDINGS, *NETWORK_ENDINGS))})."
     )
+
+
+def entry_of_file(model: str, path) -> CatalogEntry | None:
+    """Returns the row of a model that a file is, told by its hash; None for others."""
+    entries = [entry for entry in entries_of(model) if entry.sha256]
+    if not entries:
+        return None
+    digits = file_sha256(path)
+    return next((e for e in entries if digits.startswith(e.sha256)), None)
 
 
 def is_word(weights) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from keras_pose.skeleton import Skeleton
 from keras_pose.weights.catalog import get_entry, is_word
 from keras_pose.zoo import build_model, get_spec
 
@@ -13,6 +14,7 @@ def create_model(
     num_keypoints: int | None = None,
     input_hw: tuple[int, int] | None = None,
     weights: str | Path | None = None,
+    skeleton: Skeleton | None = None,
 ):
     """Builds a model of the zoo.
 
@@ -33,7 +35,11 @@ def create_model(
             positions of a ViTPose are interpolated, and a printed line says so.
         weights: a word of `weights.catalog`, such as "coco", "mpii" or "imagenet" (a
             backbone), or a file of this model: `.keras`, `.weights.h5`, or a reference
-            checkpoint (`.pth`, `.pt`, `.npz`). None for a random start.
+            checkpoint (`.pth`, `.pt`, `.npz`). None for a random start. A checkpoint of
+            a backbone alone leaves the head at random, and a printed line says so.
+        skeleton: names of the keypoints that are to be trained. Weights for others get a
+            new head, in which rows of keypoints of the same name are kept, and a printed
+            line says so. None where only the number counts.
 
     Returns:
         A `keras.Model`, see `zoo.build_model`.
@@ -50,8 +56,8 @@ def create_model(
     if not is_word(weights):
         from keras_pose.weights.loading import model_from_file
 
-        return model_from_file(name, num_keypoints, input_hw, weights)
+        return model_from_file(name, num_keypoints, input_hw, weights, skeleton)
     entry = get_entry(name, str(weights))
     from keras_pose.weights.loading import model_from_entry
 
-    return model_from_entry(entry, num_keypoints, input_hw)
+    return model_from_entry(entry, num_keypoints, input_hw, skeleton)

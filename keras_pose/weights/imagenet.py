@@ -12,13 +12,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from keras_pose.weights.importer import fill
+from keras_pose.weights.carried import Carried, carry
+from keras_pose.weights.catalog import entries_of
+from keras_pose.weights.importer import NUM_NAMES_SHOWN, at_size_of, fill, tensor_names
 from keras_pose.weights.layouts import module_name
-from keras_pose.zoo import ModelSpec, get_spec
+from keras_pose.zoo import ModelSpec, build_model, get_spec
 
 HRNET_FAMILIES = ("hrnet", "hrnet_v2_segmentation", "hrnet_v2_landmarks", "hrnet_v2p")
 # The last exchange: a pose network keeps less of it than a classifier, or widens it.
 LAST_FUSION = "stage4.2.fuse_layers."
+# Names of a classifier's last layers, of whatever it classifies.
+CLASSIFYING = ("fc.", "classifier.", "head.")
 
 
 @dataclass(frozen=True)
@@ -60,6 +64,67 @@ EFFICIENTNET_LITE = Classifier(
     backbone=("conv_stem.", "bn0.", "blocks."),
     rest=("conv_head.", "bn1.", "fc."),
 )
+
+
+def model_of_backbone(name: str, num_keypoints, input_hw, tensors, source):
+    """Builds a model with the backbone of a checkpoint that has no head of its kind.
+
+    ImageNet classifiers are taken as `load_backbone` does; else what the file has must be
+    whole layers of the model, the first one among them, and all of it must be used.
+
+    Args:
+        name: one of `zoo.list_models()`.
+        num_keypoints: see `zoo.build_model`; likewise `input_hw`.
+        tensors: see `load_backbone`.
+        source: where they come from, for messages.
+
+    Returns:
+        The model; a printed line names the layers that start at random.
+
+    Raises:
+        ValueError: if they fit no backbone of the model.
+    """
+    model = build_model(name, num_keypoints, input_hw)
+    if _is_classifier(get_spec(name), tensors):
+        load_backbone(model, tensors, source)
+        modules = _modules_to_fill(model, get_spec(name), _classifier(get_spec(name)))
+    else:
+        modules = _modules_in(model, tensors)
+        first = next(layer for layer in model.layers if layer.weights)
+        if module_name(first.name) not in modules:
+            fill(model, tensors, source)  # refuses, with what is missing and left over
+        body = {n: t for n, t in tensors.items() if not n.startswith(CLASSIFYING)}
+        fill(model, at_size_of(model, body, source), source, modules)
+    new = [
+        layer.name
+        for layer in model.layers
+        if layer.weights and module_name(layer.name) not in modules
+    ]
+    more = ", ..." if len(new) > NUM_NAMES_SHOWN else ""
+    print(
+        f"{name}: {source} holds a backbone, so these layers start at random: "
+        f"{', '.join(new[:NUM_NAMES_SHOWN])}{more}."
+    )
+    known = [entry.normalization for entry in entries_of(name) if entry.is_backbone]
+    normalization = known[0] if known else None
+    return carry(model, Carried(str(source), normalization, is_backbone=True))
+
+
+def _is_classifier(spec: ModelSpec, tensors: Mapping[str, np.ndarray]) -> bool:
+    try:
+        rest = _classifier(spec).rest
+    except ValueError:
+        return False
+    return all(any(name.startswith(part) for name in tensors) for part in rest)
+
+
+def _modules_in(model, tensors: Mapping[str, np.ndarray]) -> set[str]:
+    """Returns the reference's names of the layers of which a checkpoint has all."""
+    return {
+        module_name(layer.name)
+        for layer in model.layers
+        if layer.weights and all(name in tensors for name in tensor_names(layer))
+    }
 
 
 def load_backbone(model, tensors: Mapping[str, np.ndarray], source) -> None:

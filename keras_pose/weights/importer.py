@@ -21,6 +21,7 @@ from keras_pose.weights.input_size import (
 from keras_pose.weights.layouts import (
     COUNTER,
     EXPORTED,
+    Layout,
     count_keypoints,
     final_layer,
     is_idle,
@@ -69,10 +70,23 @@ def import_weights(name, source, num_keypoints=None, input_hw=None):
     if is_network_file(source):
         return _import_network(spec, source, num_keypoints, input_hw)
     layout, tensors = recognize(read_checkpoint(source))
+    return from_tensors(spec, layout, tensors, source, num_keypoints, input_hw)
+
+
+def from_tensors(
+    spec: ModelSpec,
+    layout: Layout,
+    tensors: Mapping[str, np.ndarray],
+    source,
+    num_keypoints: int | None = None,
+    input_hw=None,
+):
+    """Builds a model with the tensors of a checkpoint; see `import_weights`."""
+    final_layer(spec)
     found = _num_keypoints(spec, tensors, source)
     _check_keypoints(found, num_keypoints, source)
-    model = build_model(name, num_keypoints=found, input_hw=input_hw)
-    fill(model, _at_size_of(model, tensors, source), source)
+    model = build_model(spec.name, num_keypoints=found, input_hw=input_hw)
+    fill(model, at_size_of(model, tensors, source), source)
     return carry(model, Carried(str(source), layout.normalizations.get(spec.family)))
 
 
@@ -94,7 +108,7 @@ def _check_keypoints(found: int, num_keypoints: int | None, source) -> None:
         )
 
 
-def _at_size_of(model, tensors, source) -> dict[str, np.ndarray]:
+def at_size_of(model, tensors, source) -> dict[str, np.ndarray]:
     """Brings tensors to the model's input size; see `input_size` for what has one."""
     spec, tensors = get_spec(model.name), dict(tensors)
     if spec.family == "vitpose" and POSITIONS in tensors:
@@ -129,7 +143,7 @@ def fill(
         ValueError: lists what is missing, left over or of another shape.
     """
     places = {
-        layer.name: _tensor_names(layer)
+        layer.name: tensor_names(layer)
         for layer in model.layers
         if layer.weights and (modules is None or module_name(layer.name) in modules)
     }
@@ -221,7 +235,7 @@ def _num_keypoints(spec: ModelSpec, tensors, source) -> int:
     return count_keypoints(spec, tensors[key].shape[0])
 
 
-def _tensor_names(layer) -> list[str]:
+def tensor_names(layer) -> list[str]:
     """Names a layer's tensors in the reference, in the order of `layer.weights`."""
     module = module_name(layer.name)
     if hasattr(layer, "torch_names"):  # a layer of ours, which knows its reference

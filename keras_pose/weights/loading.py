@@ -9,20 +9,24 @@ from keras_pose.contract import read_contract, read_entry, save_keras_model
 from keras_pose.detector_contract import is_detector, read_detector_contract
 from keras_pose.files import cache_dir
 from keras_pose.models.checkpoint import fill_layers, read_layers
-from keras_pose.skeleton import SKELETONS
+from keras_pose.skeleton import SKELETONS, Skeleton
 from keras_pose.weights.carried import Carried, carried_by, carry, file_contract_of
-from keras_pose.weights.catalog import CatalogEntry
+from keras_pose.weights.catalog import CatalogEntry, entry_of_file
 from keras_pose.weights.download import fetch
-from keras_pose.weights.file_kinds import CHECKPOINT_ENDINGS, is_checkpoint
-from keras_pose.weights.importer import import_weights, read_checkpoint, save_weights
-from keras_pose.weights.input_size import POSITIONS, check_places, fit_positions
-from keras_pose.weights.layouts import (
-    OWN_FAMILIES,
-    count_keypoints,
-    final_layer,
-    layer_name,
-    recognize,
+from keras_pose.weights.file_kinds import (
+    CHECKPOINT_ENDINGS,
+    is_checkpoint,
+    split_table,
 )
+from keras_pose.weights.heads import predicting_layer, with_keypoints
+from keras_pose.weights.importer import (
+    from_tensors,
+    import_weights,
+    read_checkpoint,
+    save_weights,
+)
+from keras_pose.weights.input_size import POSITIONS, check_places, fit_positions
+from keras_pose.weights.layouts import count_keypoints, module_name, recognize
 from keras_pose.weights.network_files import NETWORK_ENDINGS, is_network_file
 from keras_pose.zoo import ModelSpec, build_model, get_spec
 
@@ -31,28 +35,60 @@ KERAS_ENDINGS = (".keras", ".weights.h5")
 CONVERSION_VERSION = 1
 
 
-def model_from_file(name: str, num_keypoints, input_hw, path):
+def model_from_file(
+    name: str, num_keypoints, input_hw, path, skeleton: Skeleton | None = None
+):
     """Builds a model with the weights of a file; see `create_model`."""
     path = Path(path)
     if path.name.endswith(KERAS_ENDINGS):
-        return _from_keras_file(name, num_keypoints, input_hw, path)
+        model = _from_keras_file(name, input_hw, path)
+        return with_keypoints(model, num_keypoints, skeleton)
     if not is_checkpoint(path) and not is_network_file(path):
         endings = (*KERAS_ENDINGS, *CHECKPOINT_ENDINGS, *NETWORK_ENDINGS)
         raise ValueError(
             f"Weights must be a {', '.join(endings)} file, or a word of the catalogue, "
             f"got {path}."
         )
-    return _with_keypoints(import_weights(name, path, input_hw=input_hw), num_keypoints)
+    if is_network_file(path):
+        model = import_weights(name, path, input_hw=input_hw)
+    else:
+        model = _from_checkpoint(name, num_keypoints, input_hw, path)
+    if carried_by(model).is_backbone:
+        return model
+    return with_keypoints(model, num_keypoints, skeleton)
 
 
-def model_from_entry(entry: CatalogEntry, num_keypoints, input_hw):
+def _from_checkpoint(name: str, num_keypoints, input_hw, path: Path):
+    """Builds a model from a file of another framework, a backbone's included.
+
+    A file of the catalogue, told by its hash, carries what the catalogue says.
+    """
+    spec = get_spec(name)
+    layout, tensors = recognize(read_checkpoint(path))
+    entry = entry_of_file(name, split_table(path)[0])
+    if f"{module_name(predicting_layer(spec))}.weight" not in tensors:
+        from keras_pose.weights.imagenet import model_of_backbone
+
+        model = model_of_backbone(name, num_keypoints, input_hw, tensors, path)
+        if entry is not None:
+            said = dataclasses.replace(carried_by(model), normalization=entry.normalization)
+            carry(model, said)
+        return model
+    model = from_tensors(spec, layout, tensors, path, input_hw=input_hw)
+    if entry is not None:
+        carry(model, dataclasses.replace(_carried(entry), source=str(path)))
+    return model
+
+
+def model_from_entry(
+    entry: CatalogEntry, num_keypoints, input_hw, skeleton: Skeleton | None = None
+):
     """Builds a model with weights of the catalogue; see `create_model`."""
     if entry.is_backbone:
         return _with_backbone(entry, num_keypoints, input_hw)
     path = converted_file(entry)
-    model = _from_keras_file(entry.model, None, input_hw or entry.input_hw, path)
-    carry(model, _carried(entry))
-    return _with_keypoints(model, num_keypoints)
+    model = _from_keras_file(entry.model, input_hw or entry.input_hw, path)
+    return with_keypoints(carry(model, _carried(entry)), num_keypoints, skeleton)
 
 
 def converted_file(entry: CatalogEntry) -> Path:
@@ -106,17 +142,17 @@ def _with_backbone(entry: CatalogEntry, num_keypoints, input_hw):
     model = build_model(entry.model, num_keypoints, input_hw)
     _, tensors = recognize(read_checkpoint(source))
     load_backbone(model, tensors, source)
-    return carry(model, Carried(str(source), entry.normalization))
+    return carry(model, Carried(str(source), entry.normalization, is_backbone=True))
 
 
-def _from_keras_file(name: str, num_keypoints, input_hw, path: Path):
+def _from_keras_file(name: str, input_hw, path: Path):
     stored = read_layers(path)
     carried, trained_hw = _said_by(path)
     spec = get_spec(name)
     model = build_model(name, _stored_keypoints(spec, stored), input_hw or trained_hw)
     _bring_to_size(spec, model, stored, trained_hw, path)
     fill_layers(model, stored, path)
-    return _with_keypoints(carry(model, carried), num_keypoints)
+    return carry(model, carried)
 
 
 def _bring_to_size(spec: ModelSpec, model, stored, trained_hw, path) -> None:
@@ -152,50 +188,6 @@ def _stored_keypoints(spec: ModelSpec, stored) -> int | None:
     """Reads the number of keypoints off the layer that predicts them, if there is one."""
     if spec.task == "features":
         return None
-    layer = _predicting_layer(spec)
+    layer = predicting_layer(spec)
     # Without that layer the file is of another model, which is told when it is filled.
     return count_keypoints(spec, stored[layer][0].shape[-1]) if layer in stored else None
-
-
-def num_predicted(model) -> int:
-    """Returns the keypoints (or classes) that a model with a reference predicts."""
-    spec = get_spec(model.name)
-    layer = model.get_layer(_predicting_layer(spec))
-    return count_keypoints(spec, layer.weights[0].shape[-1])
-
-
-def _predicting_layer(spec: ModelSpec) -> str:
-    own = OWN_FAMILIES.get(spec.family)
-    return own or layer_name(final_layer(spec))
-
-
-def _with_keypoints(model, num_keypoints: int | None):
-    """Returns the model, or one with its body and a new head for so many keypoints."""
-    if num_keypoints is None:
-        return model
-    spec = get_spec(model.name)
-    channels = model.get_layer(_predicting_layer(spec)).weights[0].shape[-1]
-    found = count_keypoints(spec, channels)
-    if num_keypoints == found:
-        return model
-    changed = build_model(spec.name, num_keypoints, model.inputs[0].shape[1:3])
-    new_layers = _move_body(model, changed)
-    carried = dataclasses.replace(carried_by(model), codec=None, skeleton=None)
-    noun = spec.counts.removeprefix("num_")
-    print(
-        f"{spec.name}: the weights of {carried.source} are for {found} {noun}, "
-        f"so for {num_keypoints} these layers start at random: {', '.join(new_layers)}."
-    )
-    return carry(changed, carried)
-
-
-def _move_body(model, changed) -> list[str]:
-    """Copies the layers of equal shape; returns the names of the others."""
-    new_layers = []
-    for layer in changed.layers:
-        values = model.get_layer(layer.name).get_weights()
-        if [value.shape for value in values] == [w.shape for w in layer.weights]:
-            layer.set_weights(values)
-        else:
-            new_layers.append(layer.name)
-    return new_layers

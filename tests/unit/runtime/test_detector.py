@@ -7,6 +7,7 @@ import keras
 import numpy as np
 import pytest
 from keras import layers
+from says import Says
 
 from keras_pose.boxes import BoxSettings
 from keras_pose.contract import read_contract, save_keras_model
@@ -20,6 +21,7 @@ from keras_pose.exporting.formats.onnx_export import export_onnx
 from keras_pose.exporting.formats.tflite import TFLiteConversion, export_tflite
 from keras_pose.normalization import IMAGENET
 from keras_pose.runtime.detector import Detector, load_detector
+from keras_pose.weights import creation
 
 INPUT_HW, STRIDES = (64, 96), (8, 16, 32)
 
@@ -133,11 +135,34 @@ def test_a_missing_field_is_named(contract):
         DetectorContract.from_dict(values)
 
 
-def test_files_of_weights_alone_are_refused(tmp_path):
-    path = tmp_path / "w.weights.h5"
+@pytest.mark.parametrize("name", ["w.weights.h5", "w.pth"])
+def test_files_of_weights_alone_need_a_model(name, tmp_path):
+    path = tmp_path / name
     path.touch()
-    with pytest.raises(ValueError, match="contract"):
+    with Says(
+        "holds nothing but weights: say of which model they are",
+        do="Add `--model NAME`, or convert it: `training/import_weights.py`.",
+    ).refuses():
         load_detector(path)
+    with Says(
+        "testing_pose finds keypoints, not people: it is no detector",
+        do="Name a detector of the zoo, such as rtmdet_nano.",
+    ).refuses():
+        load_detector(path, model="testing_pose")
+
+
+@pytest.mark.parametrize("name", ["w.weights.h5", "w.pth"])
+def test_files_of_weights_alone_are_run_as_the_model(name, tmp_path, monkeypatch):
+    image = keras.Input((*INPUT_HW, 3))
+    heads = [layers.Conv2D(n, s, s)(image) for n in (1, 4) for s in STRIDES]
+    people = keras.Model(image, heads, name="rtmdet_nano")
+    monkeypatch.setattr(creation, "create_model", lambda *_: people)
+
+    detector = load_detector(tmp_path / name, model="rtmdet_nano")
+
+    assert detector.contract.class_names == ("person",)
+    # Blue first, as the zoo's detectors want it.
+    assert detector.contract.normalization.channel_order == "bgr"
 
 
 def test_detector_files_take_one_image_at_a_time(network, contract, crops, tmp_path):

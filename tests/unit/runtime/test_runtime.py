@@ -21,6 +21,7 @@ from keras_pose.exporting.formats.tflite import export_tflite
 from keras_pose.exporting.formats.writing import MAX_ERROR
 from keras_pose.runtime import PoseModel, load_model
 from keras_pose.runtime.keras_backend import load_network
+from keras_pose.skeleton import COCO_17, MPII_16
 from keras_pose.weights.creation import create_model
 
 KINDS = (".keras", "onnx", "float32", "float16", "dynamic", "int8")
@@ -109,15 +110,29 @@ def test_model_in_memory_sees_later_changes_of_its_weights(exported):
     np.testing.assert_allclose(model.predict(exported.crops), before + 1, atol=1e-5)
 
 
-def test_weights_file_gets_the_zoo_contract(tmp_path):
+def test_weights_file_has_the_zoo_contract_and_numbered_keypoints(tmp_path, capsys):
     network = create_model("testing_pose", input_hw=(64, 32))
     path = tmp_path / "slim.weights.h5"
     network.save_weights(path)
 
+    said = Says(
+        "does not say which 17 keypoints it predicts: they are numbered",
+        do="Name them: `--skeleton coco_17`, or a file of your own (docs/skeletons.md).",
+    )
+
     model = load_model(path, model="testing_pose", input_hw=(64, 32))
 
+    assert said.is_in(capsys.readouterr().out)
     assert model.file_type == ".weights.h5"
-    assert model.contract.skeleton.name == "coco_17"
+    assert model.contract.skeleton.name == "plain_17"
+    named = load_model(path, "testing_pose", input_hw=(64, 32), skeleton=COCO_17)
+    assert named.contract.skeleton == COCO_17
+    assert not capsys.readouterr().out
+    with Says(
+        "predicts 17 keypoints, the skeleton 'mpii_16' has 16",
+        do="Bring the skeleton that the network was trained with.",
+    ).refuses():
+        load_model(path, "testing_pose", input_hw=(64, 32), skeleton=MPII_16)
     crops = smooth_crops(2, (64, 32))
     expected = network(model.contract.normalization(crops), training=False)
     np.testing.assert_allclose(model.predict(crops), expected, atol=1e-5)

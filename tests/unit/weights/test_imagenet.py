@@ -8,7 +8,12 @@ import numpy as np
 import pytest
 from parity_check import load_reference
 from PIL import Image
+from says import Says
+from torch_files import write_torch_zip
 
+from keras_pose.normalization import IMAGENET
+from keras_pose.runtime import load_model
+from keras_pose.weights import creation
 from keras_pose.weights.carried import normalization_of
 from keras_pose.weights.creation import create_model
 from keras_pose.weights.imagenet import load_backbone
@@ -111,6 +116,38 @@ def test_simple_baseline_takes_torchvisions_resnet(resnet_tensors):
     heads = ("deconv", "final")
     backbone = {n for n, values in before.items() if values and not n.startswith(heads)}
     assert changed_layers(model, before) == backbone
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("wrapper", ["", "backbone."])
+def test_a_backbone_alone_starts_a_training_and_nothing_else(
+    wrapper, resnet_tensors, tmp_path, capsys
+):
+    path = tmp_path / "backbone.pth"
+    body = {n: t for n, t in resnet_tensors.items() if not n.startswith("fc.") and t.ndim}
+    write_torch_zip(path, {wrapper + name: tensor for name, tensor in body.items()})
+
+    model = create_model("simple_baseline_resnet18", 2, INPUT_HW, path)
+
+    kernel = model.get_layer("layer4-1-conv2").get_weights()[0]
+    expected = body["layer4.1.conv2.weight"].transpose(2, 3, 1, 0)
+    np.testing.assert_array_equal(kernel, expected)
+    assert normalization_of(model) == IMAGENET
+    assert model.output_shape[-1] == 2
+    printed = capsys.readouterr().out
+    assert "holds a backbone, so these layers start at random: deconv_layers-0" in printed
+    monkeypatch = pytest.MonkeyPatch()
+    with monkeypatch.context() as patch:
+        patch.setattr(creation, "create_model", lambda *_: model)
+        with Says(
+            "holds a backbone of simple_baseline_resnet18 alone: nothing to run",
+            do="Train from it: `training/train.py --weights FILE`.",
+        ).refuses():
+            load_model(path, "simple_baseline_resnet18")
+    body.pop("conv1.weight")
+    write_torch_zip(path, body)
+    with pytest.raises(ValueError, match="does not fit"):
+        create_model("simple_baseline_resnet18", 2, INPUT_HW, path)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,179 @@
+"""New heads on trained bodies: for another number of keypoints, or for others.
+
+Keypoints are the same if their names are. What a layer computes of one of them are rows of
+its weights, which go along where both heads have the name.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+
+from keras_pose.skeleton import Skeleton, is_numbered
+from keras_pose.weights.carried import carried_by, carry
+from keras_pose.weights.layouts import (
+    OWN_FAMILIES,
+    count_keypoints,
+    final_layer,
+    layer_name,
+)
+from keras_pose.zoo import ModelSpec, build_model, get_spec
+
+# Places (new, old) of a keypoint that both heads predict.
+Pairs = Sequence[tuple[int, int]]
+
+
+def predicting_layer(spec: ModelSpec) -> str:
+    """Returns the layer of ours that gives the (last) outputs.
+
+    Raises:
+        ValueError: for networks of which there is none.
+    """
+    own = OWN_FAMILIES.get(spec.family)
+    return own or layer_name(final_layer(spec))
+
+
+def num_predicted(model) -> int:
+    """Returns the keypoints (or classes) that a model with a reference predicts."""
+    spec = get_spec(model.name)
+    layer = model.get_layer(predicting_layer(spec))
+    return count_keypoints(spec, layer.weights[0].shape[-1])
+
+
+def with_keypoints(model, num_keypoints: int | None, skeleton: Skeleton | None = None):
+    """Returns the model, or one with its body and a new head; a printed line says so.
+
+    Args:
+        model: of the zoo, with what it carries.
+        num_keypoints: as of `zoo.build_model`; None for that of the model.
+        skeleton: names of the keypoints that are wanted; None if their number is all that
+            counts.
+    """
+    if num_keypoints is None:
+        return model
+    found, carried = num_predicted(model), carried_by(model)
+    known = carried.skeleton
+    if known is not None and is_numbered(known):
+        known = None
+    if num_keypoints == found:
+        if skeleton is not None and known is None:
+            print(
+                f"{model.name}: {carried.source} does not say which {found} keypoints it "
+                f"predicts: its head is kept, and trained on those of {skeleton.name}."
+            )
+        if skeleton is None or known is None or known.names == skeleton.names:
+            return model
+    changed = _built_for(model, num_keypoints)
+    # A network for yet another number shows which weights depend on it.
+    other = changed if num_keypoints != found else _built_for(model, found + 1)
+    pairs = _shared(known, skeleton) if known and skeleton else []
+    units = _units(known, found), _units(skeleton, num_keypoints)
+    if units[0] != units[1]:
+        pairs = []
+    new_layers = _move(model, changed, other, _Rows(found, num_keypoints, units[0], pairs))
+    carried = dataclasses.replace(carried, codec=None, skeleton=skeleton)
+    _tell(model, known, skeleton, num_keypoints, new_layers, pairs)
+    return carry(changed, carried)
+
+
+def _built_for(model, num_keypoints: int):
+    return build_model(model.name, num_keypoints, model.inputs[0].shape[1:3])
+
+
+def _shared(known: Skeleton, skeleton: Skeleton) -> Pairs:
+    return [
+        (i, known.names.index(name))
+        for i, name in enumerate(skeleton.names)
+        if name in known.names
+    ]
+
+
+def _units(skeleton: Skeleton | None, num_keypoints: int) -> float:
+    """Returns the maps of a keypoint where a network is built for more maps than keypoints,
+    as for UDP with offsets.
+    """
+    return num_keypoints / skeleton.num_keypoints if skeleton else 1.0
+
+
+@dataclasses.dataclass(frozen=True)
+class _Rows:
+    """Which rows go along.
+
+    Attributes:
+        old, new: numbers of keypoints that networks are built for.
+        units: of each keypoint, among these.
+        pairs: places of keypoints.
+    """
+
+    old: int
+    new: int
+    units: float
+    pairs: Pairs
+
+
+def _move(model, changed, other, rows: _Rows) -> list[str]:
+    """Copies what does not depend on the keypoints, and shared rows of the rest.
+
+    Returns:
+        The names of the layers that depend on them.
+    """
+    new_layers = []
+    for layer in changed.layers:
+        values = model.get_layer(layer.name).get_weights()
+        shapes = [tuple(w.shape) for w in other.get_layer(layer.name).weights]
+        if [value.shape for value in values] == shapes:
+            layer.set_weights(values)
+            continue
+        new_layers.append(layer.name)
+        if rows.pairs:
+            step = num_predicted(other) - rows.old
+            layer.set_weights(
+                [
+                    _with_rows(start, value, shape, step, rows)
+                    for start, value, shape in zip(
+                        layer.get_weights(), values, shapes, strict=True
+                    )
+                ]
+            )
+    return new_layers
+
+
+def _with_rows(start, value, other_shape, step: int, rows: _Rows) -> np.ndarray:
+    """Puts rows of trained weights into those of a random start.
+
+    Args:
+        start: weights of the new head.
+        value: weights of the trained head.
+        other_shape: shape of the same for `step` keypoints more than the trained head's.
+        step: see there.
+        rows: which go along; what follows those of the keypoints, as a background does,
+            goes along, too.
+    """
+    axes = [i for i, size in enumerate(value.shape) if size != other_shape[i]]
+    if len(axes) != 1:
+        return start if axes else value
+    (axis,) = axes
+    per_keypoint = (other_shape[axis] - value.shape[axis]) // step
+    new, old = np.moveaxis(start, axis, 0).copy(), np.moveaxis(value, axis, 0)
+    new[per_keypoint * rows.new :] = old[per_keypoint * rows.old :]
+    size = round(per_keypoint * rows.units)
+    for i, j in rows.pairs:
+        new[i * size : (i + 1) * size] = old[j * size : (j + 1) * size]
+    return np.moveaxis(new, 0, axis)
+
+
+def _tell(model, known, skeleton, num_keypoints, new_layers, pairs) -> None:
+    spec, source = get_spec(model.name), carried_by(model).source
+    noun = spec.counts.removeprefix("num_")
+    of_known = f" of {known.name}" if known and skeleton else ""
+    of_new = f" of {skeleton.name}" if skeleton else ""
+    layers = ", ".join(new_layers)
+    start = "at random"
+    if pairs:
+        start = f"at random but for the rows of the {len(pairs)} that share a name"
+    print(
+        f"{spec.name}: the weights of {source} are for {num_predicted(model)} {noun}"
+        f"{of_known}, so for {num_keypoints}{of_new} these layers start {start}: {layers}."
+    )
