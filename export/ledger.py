@@ -33,9 +33,16 @@ def parse_args(argv=None):
     add("--model", help="zoo name; without --weights, with random ones")
     add("--num-keypoints", type=int, help="of .weights.h5, if not the zoo's")
     add("--input-hw", type=int, nargs=2, metavar=("H", "W"), help="likewise, pixels")
-    add("--dataset", help="data set to measure on; without it, size and time only")
+    add("--skeleton", metavar="NAME|FILE", help="what the keypoints are, of weights that "
+        "do not say it: built in (coco_17), or your own (docs/skeletons.md)")  # fmt: skip
+    add("--dataset", help="data set to measure on, or mine=FOLDER for one of your own; "
+        "without it, size and time only")  # fmt: skip
     add("--data-dir", help="its folder (default: data/<data set>)")
     add("--split", default="val", help="train or val (default: val)")
+    add("--category", metavar="NAME", help="of files in COCO's format with several "
+        "categories that have keypoints: the one to read")  # fmt: skip
+    add("--rescale-labels", action="store_true", help="scale labels to pictures that were "
+        "made smaller or larger after they were labelled")  # fmt: skip
     add("--limit", type=positive_int, metavar="N", help="only the first N images")
     add("--flip-test", action="store_true", help="average with mirrored crops")
     add("--sigmas", choices=("uniform",), help="measure keypoints without OKS sigmas by AP "
@@ -65,23 +72,30 @@ def parse_args(argv=None):
 @plain_errors()
 def main(argv=None):
     args = parse_args(argv)
+    from keras_pose.data.mixing import one_set
     from keras_pose.exporting.ledger.making import make_ledger
     from keras_pose.exporting.ledger.settings import LedgerSettings
     from keras_pose.exporting.ledger.table import as_markdown, write_ledger
     from keras_pose.exporting.quantization.ranges import EXTREMES
 
+    dataset, data_dir = args.dataset, args.data_dir
+    if dataset is not None:
+        dataset, data_dir = one_set(dataset, data_dir)
     settings = LedgerSettings(
         weights=args.weights,
         output=args.output,
         model=args.model,
         num_keypoints=args.num_keypoints,
         input_hw=tuple(args.input_hw) if args.input_hw else None,
-        dataset=args.dataset,
-        data_dir=args.data_dir,
+        dataset=dataset,
+        data_dir=data_dir,
         split=args.split,
         limit=args.limit,
         flip_test=args.flip_test,
         sigmas=args.sigmas,
+        skeleton=args.skeleton,
+        category=args.category,
+        rescale_labels=args.rescale_labels,
         formats=tuple(args.formats),
         calibration_images=args.calibration_images,
         range_rule=options.range_rule(args) or EXTREMES,

@@ -48,6 +48,8 @@ def parse_args(argv=None):
           help=".keras, .tflite, .onnx; with --model .weights.h5 or: coco")  # fmt: skip
     which("--runs-dir", metavar="FOLDER", help="the best of the newest run in there")
     add("--model", help="zoo name, for weights that do not say it")
+    add("--skeleton", metavar="NAME|FILE", help="what the keypoints are, likewise: built "
+        "in (coco_17), or your own (docs/skeletons.md)")  # fmt: skip
     who = parser.add_mutually_exclusive_group()
     who.add_argument("--detector", metavar="FILE", help="finds people: .tflite, .onnx, "
         ".keras; .json: a description (docs/detectors.md), COCO results")  # fmt: skip
@@ -237,6 +239,7 @@ def open_estimator(args, num_threads=None):
     from keras_pose.inference import PoseEstimator
     from keras_pose.inference.detectors import WHOLE_IMAGE
     from keras_pose.runtime import load_model
+    from keras_pose.runtime.loading import check_keypoints
     from keras_pose.shipped import POSE, shipped_file
 
     weights = args.weights
@@ -245,9 +248,14 @@ def open_estimator(args, num_threads=None):
 
         weights = newest_checkpoint(args.runs_dir)
         print(f"using       {weights}, of the newest run in {args.runs_dir}")
-    pose_model = load_model(
-        weights or shipped_file(POSE), args.model, num_threads=num_threads
-    )
+    skeleton = None
+    if args.skeleton is not None:
+        from keras_pose.data.mixing import load_skeleton
+
+        skeleton = load_skeleton(args.skeleton)
+    path = weights or shipped_file(POSE)
+    pose_model = load_model(path, args.model, num_threads=num_threads, skeleton=skeleton)
+    check_keypoints(pose_model.contract, skeleton, path)
     detector = WHOLE_IMAGE if args.whole_image else args.detector
     return PoseEstimator(
         pose_model,

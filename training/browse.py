@@ -31,9 +31,11 @@ def parse_args(argv=None):
     add("--weights", metavar="FILE",
         help=".keras, .tflite, .onnx, or with --model a word: coco")  # fmt: skip
     add("--model", help="zoo name, for weights that do not say it, and for --training")
-    add("--dataset", default="coco", help="name of the data set (default: coco)")
-    add("--skeleton", metavar="FILE", help="keypoints of your own, with --training or in "
-        "place of the model's (docs/skeletons.md)")  # fmt: skip
+    add("--dataset", default="coco", help="name of the data set (default: coco); "
+        "mine=FOLDER for a set of your own in COCO's format")  # fmt: skip
+    add("--skeleton", metavar="NAME|FILE", help="what the keypoints are, of weights that "
+        "do not say it (coco_17), or your own, with --training or in place of the model's "
+        "(docs/skeletons.md)")  # fmt: skip
     add("--data-dir", help="folder of the data set (default: data/<data set>)")
     add("--category", metavar="NAME", help="of files in COCO's format with several "
         "categories that have keypoints: the one to read")  # fmt: skip
@@ -91,25 +93,32 @@ def draw_people(records, estimator, threshold):
 
 def open_people(args, skeleton=None):
     """Opens the data set: with --skeleton, or else with the keypoints of the model."""
-    from keras_pose.data.datasets import open_dataset, open_for_skeleton
-    from keras_pose.data.mixing import load_skeleton
+    from keras_pose.data.mixing import load_skeleton, one_set, open_set, open_set_for
     from keras_pose.data.readers.coco import Reading
 
-    where = (args.dataset, args.data_dir, args.split)
+    where = (*one_set(args.dataset, args.data_dir), args.split)
     reading = Reading(args.category, args.rescale_labels)
     if args.skeleton is None and skeleton is not None:
-        return open_for_skeleton(*where, skeleton, reading)
+        return open_set_for(*where, skeleton, reading)
     skeleton = load_skeleton(args.skeleton) if args.skeleton else None
-    return open_dataset(*where, skeleton, reading)
+    return open_set(*where, skeleton, reading)
+
+
+def open_model(args):
+    """Loads the model file; --skeleton names keypoints that it does not."""
+    from keras_pose.data.mixing import load_skeleton
+    from keras_pose.runtime import load_model
+
+    said = load_skeleton(args.skeleton) if args.skeleton else None
+    return load_model(args.weights, args.model, skeleton=said)
 
 
 def draw_predictions(args):
     """Returns pictures of whole images, and no captions."""
     from keras_pose.images import ImageError
     from keras_pose.inference import PoseEstimator
-    from keras_pose.runtime import load_model
 
-    model = load_model(args.weights, args.model)
+    model = open_model(args)
     dataset = open_people(args, model.contract.skeleton)
     estimator = PoseEstimator(model)
     pictures = []
@@ -133,7 +142,7 @@ def draw_training(args):
 
     dataset = open_people(args)
     input_hw = args.input_hw and tuple(args.input_hw)
-    recipe = get_recipe(args.model, args.dataset).override(
+    recipe = get_recipe(args.model, dataset.name).override(
         seed=args.seed, input_hw=input_hw
     )
     source = records_source(dataset.records, dataset.skeleton)
@@ -146,10 +155,9 @@ def draw_ranked(args):
     """Returns pictures and captions of the people at one end of the ranking."""
     from keras_pose.data.mixing import for_model
     from keras_pose.metrics import evaluate
-    from keras_pose.runtime import load_model
     from keras_pose.trainer.looking import ranked_pictures
 
-    model = load_model(args.weights, args.model)
+    model = open_model(args)
     skeleton = model.contract.skeleton
     dataset = for_model(open_people(args, skeleton), skeleton)
     metric = "single_ap" if dataset.skeleton.oks_sigmas else "pixel_error"

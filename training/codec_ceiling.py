@@ -24,9 +24,14 @@ def parse_args(argv=None):
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = parser.add_argument
-    add("--dataset", default="coco", help="name of the data set (default: coco)")
+    add("--dataset", default="coco", help="name of the data set (default: coco); "
+        "mine=FOLDER for a set of your own in COCO's format")  # fmt: skip
     add("--data-dir", help="folder of the data set (default: data/<data set>)")
     add("--split", default="val", help="such as train or val (default: val)")
+    add("--category", metavar="NAME", help="of files in COCO's format with several "
+        "categories that have keypoints: the one to read")  # fmt: skip
+    add("--rescale-labels", action="store_true", help="scale labels to pictures that were "
+        "made smaller or larger after they were labelled")  # fmt: skip
     add("--input-hw", type=positive_int, nargs=2, default=(256, 192), metavar=("H", "W"))
     add("--bottom-up", action="store_true", help="of whole pictures: part affinity fields")
     return parser.parse_args(argv)
@@ -197,14 +202,18 @@ def main(argv=None):
         return
     # Imported after parsing: `--help` must not wait for NumPy.
     from keras_pose.codecs import CODECS
-    from keras_pose.data import coco_ground_truth, open_dataset
+    from keras_pose.data import coco_ground_truth
+    from keras_pose.data.mixing import one_set, open_set
+    from keras_pose.data.readers.coco import Reading
     from keras_pose.metrics import METRICS, evaluate, measurable_metrics
 
-    dataset = open_dataset(args.dataset, args.data_dir, args.split)
+    name, folder = one_set(args.dataset, args.data_dir)
+    reading = Reading(args.category, args.rescale_labels)
+    dataset = open_set(name, folder, args.split, reading=reading)
     metric, truth = measurable_metrics(dataset)[0], coco_ground_truth(dataset)
     figure = METRICS[metric].columns[0]
     height, width = args.input_hw
-    for name, codec_class in CODECS.items():
+    for kind, codec_class in CODECS.items():
         contract = make_contract(codec_class.for_input((height, width)), dataset.skeleton)
         model = LabelModel(contract, dataset.records)
         result = evaluate(
@@ -212,8 +221,8 @@ def main(argv=None):
             nms="off",  # everybody is in their own box
         )  # fmt: skip
         print(
-            f"{figure} {result.stats[figure]:.3f} | {args.dataset} {args.split}, "
-            f"{len(dataset.records)} people | GT boxes | labels, no model | {name} codec "
+            f"{figure} {result.stats[figure]:.3f} | {dataset.name} {args.split}, "
+            f"{len(dataset.records)} people | GT boxes | labels, no model | {kind} codec "
             f"| {height}x{width}"
         )
 

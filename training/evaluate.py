@@ -39,8 +39,10 @@ def parse_args(argv=None):
     add("--model", help="zoo name, for weights that do not say it")
     add("--num-keypoints", type=int, help="of .weights.h5, if not the zoo's")
     add("--input-hw", type=int, nargs=2, metavar=("H", "W"), help="likewise, pixels")
-    add("--dataset", default="coco", help="name of the data set (default: coco)")
-    add("--skeleton", metavar="FILE", help="keypoints of your own, in place of the model's "
+    add("--dataset", default="coco", help="name of the data set (default: coco); "
+        "mine=FOLDER for a set of your own in COCO's format")  # fmt: skip
+    add("--skeleton", metavar="NAME|FILE", help="what the keypoints are, of weights that "
+        "do not say it: built in (coco_17), or your own, in place of the model's "
         "(docs/skeletons.md)")  # fmt: skip
     add("--sigmas", choices=("uniform",), help="measure keypoints without OKS sigmas by AP "
         "with one sigma for all (default: PCK)")  # fmt: skip
@@ -140,6 +142,7 @@ def open_people_finder(args):
 
 def detect_people(find, dataset, truth, args):
     """Runs a detector on all images that count; returns a `BoxEvaluation`."""
+    from keras_pose.data.own import is_own
     from keras_pose.detection.people import DETECTION_DATASETS
     from keras_pose.metrics.box_ap import evaluate_detector
 
@@ -147,7 +150,7 @@ def detect_people(find, dataset, truth, args):
     images = {image["id"]: folder / image["file_name"] for image in truth["images"]}
     if args.limit is not None:
         images = {i: images[i] for i in dataset.first_images(args.limit)}
-    is_scored = dataset.name in DETECTION_DATASETS
+    is_scored = dataset.name in DETECTION_DATASETS or is_own(dataset.name)
     return evaluate_detector(
         find, list(images.values()), list(images), truth, is_scored=is_scored
     )
@@ -265,14 +268,12 @@ def measure_pipeline(find, found, model, records, args):
 
 def open_data(args, skeleton):
     """Opens the data set: with --skeleton, or else with the keypoints of the model."""
-    from keras_pose.data import open_dataset
-    from keras_pose.data.datasets import open_for_skeleton
-    from keras_pose.data.mixing import load_skeleton
+    from keras_pose.data.mixing import load_skeleton, open_set, open_set_for
 
     where = (args.dataset, args.data_dir, args.split)
     if args.skeleton is None:
-        return open_for_skeleton(*where, skeleton, reading_of(args))
-    return open_dataset(*where, load_skeleton(args.skeleton), reading_of(args))
+        return open_set_for(*where, skeleton, reading_of(args))
+    return open_set(*where, load_skeleton(args.skeleton), reading_of(args))
 
 
 def reading_of(args):
@@ -365,18 +366,19 @@ def are_detectors(args):
     """Tells detectors, by contract or description, from networks that find keypoints."""
     from keras_pose.detector_contract import is_detector
     from keras_pose.detector_description import is_description
+    from keras_pose.runtime.detector import is_bare, is_detector_name
     from keras_pose.runtime.loading import file_type
     from keras_pose.weights.catalog import is_word
-    from keras_pose.weights.file_kinds import is_checkpoint
 
-    def has_contract(path):
-        is_official = is_word(str(path)) or is_checkpoint(path)
-        return not is_official and file_type(path) != ".weights.h5"
+    def finds_people(path):
+        if is_word(str(path)) or is_bare(path):  # what they are, --model says
+            return is_detector_name(args.model)
+        if is_description(path):
+            return True
+        file_type(path)  # refuses others
+        return is_detector(path)
 
-    found = [
-        is_description(path) or (has_contract(path) and is_detector(path))
-        for path in args.weights or ()
-    ]
+    found = [finds_people(path) for path in args.weights or ()]
     if any(found) and not all(found):
         raise ValueError("Detectors and pose networks are not measured in one table.")
     return any(found)
@@ -389,8 +391,11 @@ def evaluate_detectors(args):
     from keras_pose.metrics import box_protocol as stamp
     from keras_pose.metrics.box_ap import evaluate_detector
     from keras_pose.runtime.detector import load_detector
+    from keras_pose.weights.file_kinds import split_table
 
-    pose_only = ("flip_test", "boxes", "detector", "metrics", "plots", "skeleton", "model")
+    find_official(args)
+    pose_only = ("flip_test", "boxes", "detector", "metrics", "plots", "skeleton",
+                 "num_keypoints", "input_hw")  # fmt: skip
     refused = [name for name in pose_only if getattr(args, name)]
     if refused:
         raise ValueError(f"--{refused[0].replace('_', '-')} is not for detectors.")
@@ -403,11 +408,16 @@ def evaluate_detectors(args):
     measured = []
     for weights in args.weights:
         check_writable(metrics_path(weights, args).parent)
-        detector = load_detector(weights)
+        detector = load_detector(weights, model=args.model)
         result = evaluate_detector(detector, source.images, source.image_ids, truth)
         data = (args.dataset, args.split)
         protocol = stamp.build_box_protocol(
-            data, annotation_path, detector.facts, weights, result, is_subset
+            data,
+            annotation_path,
+            detector.facts,
+            split_table(weights)[0],
+            result,
+            is_subset,
         )
         measured.append((result, protocol))
         print(stamp.describe_boxes(result, protocol))
@@ -443,8 +453,10 @@ def print_table(measurements):
 def main(argv=None):
     args = parse_args(argv)
     # Imported after parsing: TensorFlow takes seconds, `--help` must not.
+    from keras_pose.data.mixing import one_set
     from keras_pose.files import check_writable
 
+    args.dataset, args.data_dir = one_set(args.dataset, args.data_dir)
     if are_detectors(args):
         return evaluate_detectors(args)
     if args.compare:
@@ -461,6 +473,7 @@ def main(argv=None):
 
 def measure(args):
     """Evaluates the model files, one after the other."""
+    from keras_pose.data.mixing import load_skeleton
     from keras_pose.files import check_writable
     from keras_pose.runtime import load_model
     from keras_pose.runtime.loading import file_type
@@ -475,9 +488,10 @@ def measure(args):
         check_writable(metrics_path(weights, args).parent)
     detector = open_people_finder(args) if args.detector else None
     input_hw = args.input_hw and tuple(args.input_hw)
+    said = load_skeleton(args.skeleton) if args.skeleton else None
     opened, measurements = {}, []
     for weights in args.weights:
-        model = load_model(weights, args.model, args.num_keypoints, input_hw)
+        model = load_model(weights, args.model, args.num_keypoints, input_hw, skeleton=said)
         skeleton = model.contract.skeleton
         if skeleton not in opened:  # once for all files of one network
             opened[skeleton] = open_people(args, skeleton, detector)

@@ -26,8 +26,13 @@ def parse_args(argv=None):
     add = parser.add_argument
     add("--pose", metavar="FILE", help="pose model file")
     add("--detector", metavar="FILE", help="detector file, or its description")
-    add("--dataset", default="coco", help="name of the data set (default: coco)")
-    add("--data-dir", required=True, help="its folder")
+    add("--dataset", default="coco", help="name of the data set (default: coco); "
+        "mine=FOLDER for a set of your own in COCO's format")  # fmt: skip
+    add("--data-dir", help="its folder (default: data/<data set>)")
+    add("--category", metavar="NAME", help="of files in COCO's format with several "
+        "categories that have keypoints: the one to read")  # fmt: skip
+    add("--rescale-labels", action="store_true", help="scale labels to pictures that were "
+        "made smaller or larger after they were labelled")  # fmt: skip
     add("--split", default="val")
     add("--limit", type=positive_int, metavar="N", help="the first N images")
     add("--box-thresholds", type=float, nargs="+", metavar="SCORE",
@@ -82,10 +87,12 @@ def print_table(seen, box_thresholds, nms_thresholds):
 
 def records_of(args, skeleton):
     """Returns the labelled people of the images that count."""
-    from keras_pose.data import open_dataset
-    from keras_pose.data.mixing import for_model
+    from keras_pose.data.mixing import for_model, one_set, open_set_for
+    from keras_pose.data.readers.coco import Reading
 
-    dataset = for_model(open_dataset(args.dataset, args.data_dir, args.split), skeleton)
+    reading = Reading(args.category, args.rescale_labels)
+    where = (*one_set(args.dataset, args.data_dir), args.split)
+    dataset = for_model(open_set_for(*where, skeleton, reading), skeleton)
     first = list(dict.fromkeys(record.image_path for record in dataset.records))
     chosen = set(first[: args.limit])
     return [record for record in dataset.records if record.image_path in chosen]

@@ -24,7 +24,7 @@ from keras_pose.data.datasets import (
 from keras_pose.data.mapping import map_records
 from keras_pose.data.own import check_own_name, is_own, own_skeleton
 from keras_pose.data.readers.coco import AS_WRITTEN, Reading
-from keras_pose.skeleton import SKELETONS, UNIFORM_SIGMA, Skeleton
+from keras_pose.skeleton import SKELETONS, UNIFORM_SIGMA, Skeleton, is_numbered
 from keras_pose.skeleton.files import read_skeleton, skeleton_from_dict
 
 UNION = "union"
@@ -263,6 +263,60 @@ def _open(mix: Mix, name: str, split: str, is_whole: bool = False) -> PoseDatase
         dataset = open_dataset("coco", data_dir, split, skeleton, reading, is_whole)
         return dataclasses.replace(dataset, name=name)
     return open_dataset(name, data_dir, split, skeleton, reading, is_whole)
+
+
+def one_set(word: str, data_dir=None) -> tuple[str, str | None]:
+    """Reads the words of the command line for one data set, which may be "mine=FOLDER".
+
+    Returns:
+        Its name, and its folder; None for the usual one.
+
+    Raises:
+        ValueError: for several, and as `parse_mix`.
+    """
+    mix = parse_mix(word, data_dir)
+    if not mix.is_single:
+        raise ValueError(
+            f"This is done on one data set at a time, got {', '.join(mix.names)}."
+        )
+    return mix.names[0], mix.data_dirs[0]
+
+
+def open_set(
+    name: str,
+    data_dir,
+    split: str,
+    skeleton: Skeleton | None = None,
+    reading: Reading = AS_WRITTEN,
+) -> PoseDataset:
+    """Opens a split of a data set, which may be one's own; see `open_dataset`."""
+    if not is_own(name):
+        return open_dataset(name, data_dir, split, skeleton, reading)
+    skeleton = skeleton or own_skeleton(name, data_dir, reading)
+    opened = open_dataset("coco", data_dir, split, skeleton, reading)
+    return dataclasses.replace(opened, name=name)
+
+
+def open_set_for(
+    name: str,
+    data_dir,
+    split: str,
+    skeleton: Skeleton,
+    reading: Reading = AS_WRITTEN,
+) -> PoseDataset:
+    """Opens a split of a data set, which may be one's own, for a model's keypoints.
+
+    A set of one's own is read with the model's skeleton, and its OKS sigmas, where both
+    have the same names; else with its own. See `open_for_skeleton` for all others.
+    """
+    if not is_own(name):
+        return open_for_skeleton(name, data_dir, split, skeleton, reading)
+    own = own_skeleton(name, data_dir, reading)
+    if set(own.names) == set(skeleton.names):
+        own = skeleton
+    elif is_numbered(skeleton):
+        open_for_skeleton("coco", data_dir, split, skeleton, reading)  # refuses
+    return open_set(name, data_dir, split, own, reading)
 
 
 def open_train(mix: Mix) -> list[PoseDataset]:

@@ -24,9 +24,10 @@ from keras_pose.detector_contract import (
 )
 from keras_pose.files import read_json
 from keras_pose.runs import RECIPE_NAME, newest_checkpoint
+from keras_pose.runtime.detector import is_detector_name, read_bare_detector
 from keras_pose.runtime.keras_backend import load_network
-from keras_pose.runtime.loading import load_keras
-from keras_pose.skeleton import SKELETONS, Skeleton
+from keras_pose.runtime.loading import check_keypoints, load_keras
+from keras_pose.skeleton import SKELETONS, Skeleton, is_numbered
 from keras_pose.weights.catalog import is_word
 
 NUM_SYNTHETIC_SCENES = 200
@@ -55,7 +56,12 @@ class ExportSource:
 
 
 def open_source(
-    weights=None, runs_dir="runs", model=None, num_keypoints=None, input_hw=None
+    weights=None,
+    runs_dir="runs",
+    model=None,
+    num_keypoints=None,
+    input_hw=None,
+    skeleton: Skeleton | None = None,
 ) -> ExportSource:
     """Loads the model to export, and says which.
 
@@ -64,6 +70,7 @@ def open_source(
             None for the newest run's.
         runs_dir: where the runs are.
         model: zoo name, for `.weights.h5`; likewise the two that follow.
+        skeleton: names of the keypoints, of weights that do not say them.
 
     Raises:
         FileNotFoundError: if there is no such file, or no run.
@@ -77,8 +84,13 @@ def open_source(
         print(f"Exporting {path}.")
     if path.suffix == ".keras" and is_detector(path):
         network, contract = _open_detector(path, model, num_keypoints, input_hw)
+    elif is_detector_name(model):
+        network, contract = read_bare_detector(weights or path, model, input_hw)
     else:
-        network, contract = load_keras(weights or path, model, num_keypoints, input_hw)
+        network, contract = load_keras(
+            weights or path, model, num_keypoints, input_hw, skeleton
+        )
+        check_keypoints(contract, skeleton, path)
     carry_ranges(network, read_ranges(path))
     recipe = path.with_name(RECIPE_NAME)
     return ExportSource(
@@ -107,6 +119,7 @@ def calibration_source(
     dataset: str | None = None,
     data_dir=None,
     skeleton: Skeleton | None = None,
+    reading: Reading | None = None,
 ) -> tuple[PersonSource, str]:
     """Opens the people to calibrate on: those the model was trained on, if they are there.
 
@@ -116,6 +129,7 @@ def calibration_source(
         data_dir: its folder; None for its usual one, or people drawn on the fly.
         skeleton: of the model, which opens files with keypoints of one's own; None for
             detectors.
+        reading: what the user says of a file in COCO's format; None for the recipe's.
 
     Returns:
         The people, and words for what they are, to be printed.
@@ -127,12 +141,13 @@ def calibration_source(
     """
     if dataset is not None or data_dir is not None:
         dataset = dataset or recipe.get("dataset", "coco")
-        return _open_people(dataset, data_dir, recipe, skeleton)
+        return _open_people(dataset, data_dir, recipe, skeleton, reading)
     if "dataset" not in recipe:
         people, description = _open_people("synthetic", None, recipe)
         return people, f"{description}, as it is not known what the model was trained on"
     try:
-        return _open_people(recipe["dataset"], recipe.get("data_dir"), recipe, skeleton)
+        folder = recipe.get("data_dir")
+        return _open_people(recipe["dataset"], folder, recipe, skeleton, reading)
     except (FileNotFoundError, ValueError) as error:
         people, description = _open_people("synthetic", None, recipe)
         return people, f"{description}, INSTEAD of the training set ({error})"
@@ -143,7 +158,9 @@ def skeleton_of(contract: ModelContract) -> Skeleton | None:
     return getattr(contract, "skeleton", None)
 
 
-def _open_people(name, data_dir, recipe, skeleton=None) -> tuple[PersonSource, str]:
+def _open_people(
+    name, data_dir, recipe, skeleton=None, reading=None
+) -> tuple[PersonSource, str]:
     if name == "synthetic" and data_dir is None:
         seed = recipe.get("seed", 0)
         return synthetic_source(NUM_SYNTHETIC_SCENES, seed), "synthetic people, drawn now"
@@ -151,9 +168,12 @@ def _open_people(name, data_dir, recipe, skeleton=None) -> tuple[PersonSource, s
     # Runs used to name the file of their skeleton, which need not have come along.
     if isinstance(trained, str) and trained not in SKELETONS and trained != UNION:
         trained = trained if Path(trained).is_file() else None
-    reading = Reading(recipe.get("category"), recipe.get("rescale_labels", False))
+    if reading is None:
+        reading = Reading(recipe.get("category"), recipe.get("rescale_labels", False))
     mix = parse_mix(name, data_dir, skeleton=trained, reading=reading)
     has_own_name = is_own(mix.names[0])
+    if skeleton is not None and is_numbered(skeleton):
+        skeleton = None  # pictures and boxes are all that a calibration needs
     if trained is None and skeleton is not None and mix.is_single and not has_own_name:
         if not SPECS[name].has_coco_file:
             reading = AS_WRITTEN

@@ -68,14 +68,14 @@ def test_training_samples_are_drawn_with_their_heatmaps(script, data_dir, tmp_pa
 
 @pytest.mark.parametrize("end", ["--worst", "--best"])
 def test_one_end_of_the_ranking(script, data_dir, tmp_path, monkeypatch, end):
-    monkeypatch.setattr(runtime, "load_model", lambda *_: CenterModel())
+    monkeypatch.setattr(runtime, "load_model", lambda *_, **__: CenterModel())
     sheet = draw(script, data_dir, tmp_path / "a.png", "--weights", "a.keras", end, "1")
     assert sheet.shape[1] == 360 + 20
     assert sheet.std() > 10
 
 
 def test_own_keypoints_are_opened_by_the_model(script, tmp_path, monkeypatch):
-    monkeypatch.setattr(runtime, "load_model", lambda *_: ToyModel())
+    monkeypatch.setattr(runtime, "load_model", lambda *_, **__: ToyModel())
     data = ["--data-dir", str(write_toys(tmp_path / "toys"))]
     script.main(
         [*data, "--weights", "a.keras", "--worst", "1", "--output", str(tmp_path / "a.png")]

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from own_keypoints import ToyModel, write_toys
+from says import Says
 
 from keras_pose import data, detector_contract, runtime
 from keras_pose.boxes import BoxSettings
@@ -18,7 +19,7 @@ from keras_pose.detector_contract import DetectorFacts
 from keras_pose.files import file_sha256
 from keras_pose.inference import detectors
 from keras_pose.metrics.protocol import read_measurement
-from keras_pose.skeleton import COCO_17, Skeleton
+from keras_pose.skeleton import COCO_17, Skeleton, plain_skeleton
 from keras_pose.structures import Detections
 
 SCRIPT = Path(__file__).resolve().parents[2] / "training" / "evaluate.py"
@@ -59,7 +60,7 @@ class CenterModel:
 
 @pytest.fixture
 def weights(tmp_path, monkeypatch):
-    monkeypatch.setattr(runtime, "load_model", lambda *_: CenterModel())
+    monkeypatch.setattr(runtime, "load_model", lambda *_, **__: CenterModel())
     # The files hold no contract to tell by.
     monkeypatch.setattr(detector_contract, "is_detector", lambda *_: False)
     paths = [tmp_path / "float.tflite", tmp_path / "int8.tflite"]
@@ -98,7 +99,7 @@ def test_a_data_set_is_measured_by_its_official_metrics(
     # As if it were MPII, with its head sizes.
     people = [dataclasses.replace(record, head_size=20.0) for record in opened.records]
     as_mpii = dataclasses.replace(opened, metrics=("pckh",), records=people)
-    monkeypatch.setattr(data.datasets, "open_for_skeleton", lambda *_: as_mpii)
+    monkeypatch.setattr(data.mixing, "open_for_skeleton", lambda *_: as_mpii)
 
     script.main(["--weights", weights[0], *options(data_dir)])
 
@@ -147,7 +148,7 @@ def test_a_model_of_a_union_is_measured_by_the_sets_own_keypoints(
     script.main(["--weights", weights[0], *options(data_dir)])
     path = next(tmp_path.glob("metrics_*.json"))
     expected = json.loads(path.read_text())
-    monkeypatch.setattr(runtime, "load_model", lambda *_: UnionModel())
+    monkeypatch.setattr(runtime, "load_model", lambda *_, **__: UnionModel())
     script.main(["--weights", weights[0], *options(data_dir)])
     assert json.loads(path.read_text())["AP"] == expected["AP"]
     assert "1 of the model's are not in synthetic: unused" in capsys.readouterr().out
@@ -157,7 +158,7 @@ def test_a_model_of_fewer_keypoints_is_measured_on_those_and_says_so(
     script, weights, data_dir, tmp_path, capsys, monkeypatch
 ):
     script.main(["--weights", weights[1], *options(data_dir)])
-    monkeypatch.setattr(runtime, "load_model", lambda *_: FaceModel())
+    monkeypatch.setattr(runtime, "load_model", lambda *_, **__: FaceModel())
     script.main(["--weights", weights[0], *options(data_dir)])
     printed = capsys.readouterr().out
     assert "measured on synthetic (5 of 17 keypoints)" in printed
@@ -172,7 +173,7 @@ def test_a_model_of_fewer_keypoints_is_measured_on_those_and_says_so(
 
 @pytest.fixture
 def toys(tmp_path, weights, monkeypatch):
-    monkeypatch.setattr(runtime, "load_model", lambda *_: ToyModel())
+    monkeypatch.setattr(runtime, "load_model", lambda *_, **__: ToyModel())
     return ["--weights", weights[0], "--data-dir", str(write_toys(tmp_path / "toys"))]
 
 
@@ -189,6 +190,37 @@ def test_own_keypoints_are_opened_by_the_model_and_measured_by_pck(
     assert reason in capsys.readouterr().out
 
 
+def test_own_data_goes_by_its_name_and_folder(script, toys, tmp_path):
+    script.main([*toys[:2], "--dataset", f"mine={toys[3]}"])
+    metrics = json.loads(next(tmp_path.glob("metrics_*_mine_val.json")).read_text())
+    assert metrics["protocol"]["dataset"] == "mine"
+    assert metrics["protocol"]["metrics"] == ["pck_box"]
+
+
+def test_one_set_is_measured_at_a_time(script, toys):
+    with pytest.raises(SystemExit, match="one data set at a time, got mine, coco"):
+        script.main([*toys[:2], "--dataset", f"mine={toys[3]},coco"])
+
+
+def test_numbered_keypoints_are_asked_for(script, toys, monkeypatch):
+    numbered = ToyModel(plain_skeleton(5))
+    monkeypatch.setattr(runtime, "load_model", lambda *_, **__: numbered)
+    with Says(
+        "does not say which 5 keypoints it predicts; coco has top, left_hand, ... "
+        "Say it with --skeleton",
+        do="Name them: `--skeleton coco_17`, or a file of your own (docs/skeletons.md).",
+    ).refuses():
+        script.main(toys)
+
+
+@pytest.mark.parametrize("file", ["w.pth", "w.weights.h5"])
+def test_a_bare_file_is_a_detectors_if_the_model_is(script, file, tmp_path):
+    (tmp_path / file).touch()
+    options = ["--weights", str(tmp_path / file), "--model"]
+    assert script.are_detectors(script.parse_args([*options, "rtmdet_nano"]))
+    assert not script.are_detectors(script.parse_args([*options, "testing_pose"]))
+
+
 def test_uniform_sigmas_give_ap_that_is_not_compared_with_other_ap(
     script, toys, tmp_path, monkeypatch
 ):
@@ -196,7 +228,7 @@ def test_uniform_sigmas_give_ap_that_is_not_compared_with_other_ap(
     monkeypatch.setattr(
         runtime,
         "load_model",
-        lambda *_: ToyModel(ToyModel().contract.skeleton.with_uniform_sigmas()),
+        lambda *_, **__: ToyModel(ToyModel().contract.skeleton.with_uniform_sigmas()),
     )
     weights = str(tmp_path / "int8.tflite")
     script.main(["--weights", weights, *toys[2:]])

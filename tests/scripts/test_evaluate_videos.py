@@ -112,7 +112,7 @@ def measure(data_dir, tmp_path, monkeypatch):
     spec = importlib.util.spec_from_file_location("evaluate_videos_script", SCRIPT)
     script = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(script)
-    monkeypatch.setattr(runtime, "load_model", lambda *_: CenterModel())
+    monkeypatch.setattr(runtime, "load_model", lambda *_, **__: CenterModel())
     monkeypatch.setattr(detector_contract, "is_detector", lambda *_: False)
     weights = tmp_path / "model.tflite"
     weights.write_bytes(b"a model")

@@ -10,6 +10,7 @@ from typing import Any, cast
 
 from keras_pose.data.datasets import coco_ground_truth
 from keras_pose.data.mixing import open_validating, parse_mix
+from keras_pose.data.readers.coco import AS_WRITTEN, Reading
 from keras_pose.detection.people import open_boxes, read_box_truth
 from keras_pose.detector_contract import DetectorContract, ModelContract
 from keras_pose.metrics import METRICS, default_metrics, evaluate
@@ -43,7 +44,11 @@ class Validation:
 
 
 def open_validation(
-    contract: ModelContract, dataset: str, data_dir=None, limit: int | None = None
+    contract: ModelContract,
+    dataset: str,
+    data_dir=None,
+    limit: int | None = None,
+    reading: Reading = AS_WRITTEN,
 ) -> Validation:
     """Opens the validation split of a data set.
 
@@ -53,18 +58,19 @@ def open_validation(
         dataset: name, or names of which one validates.
         data_dir: its folder; None for its usual one.
         limit: images to measure on, the first ones; None for all.
+        reading: what the user says of a file in COCO's format.
 
     Raises:
         ValueError: for an unknown data set, or one that does not fit.
         FileNotFoundError: when it is not there.
     """
     opened = _open_boxes if isinstance(contract, DetectorContract) else _open_poses
-    return opened(contract, dataset, data_dir, limit)
+    return opened(contract, dataset, data_dir, limit, reading)
 
 
-def _open_boxes(contract, dataset, data_dir, limit) -> Validation:
-    source, annotation_path = open_boxes(dataset, data_dir, "val")
-    truth = read_box_truth(annotation_path)
+def _open_boxes(contract, dataset, data_dir, limit, reading) -> Validation:
+    source, annotation_path = open_boxes(dataset, data_dir, "val", reading)
+    truth = read_box_truth(annotation_path, reading)
     images = cast(list[Path], source.images[:limit])
     image_ids = source.image_ids[:limit]
 
@@ -76,8 +82,9 @@ def _open_boxes(contract, dataset, data_dir, limit) -> Validation:
     return Validation("AP", f"boxes in {len(images)} images of {dataset} val", measure)
 
 
-def _open_poses(contract, dataset, data_dir, limit) -> Validation:
-    people = open_validating(parse_mix(dataset, data_dir), contract.skeleton)
+def _open_poses(contract, dataset, data_dir, limit, reading) -> Validation:
+    mix = parse_mix(dataset, data_dir, reading=reading)
+    people = open_validating(mix, contract.skeleton)
     metrics, reason = default_metrics(people, is_whole=False)
     if reason:
         print(f"measure     {reason}")

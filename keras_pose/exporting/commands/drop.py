@@ -50,14 +50,17 @@ def run_to_drop(args, name: str) -> None:
     from keras_pose.exporting.accuracy.mixed import MixedExport
     from keras_pose.exporting.accuracy.validation import open_validation
     from keras_pose.exporting.commands.report import describe_export
-    from keras_pose.exporting.sources import open_source
 
     rules = options.range_rules(args)
-    source = open_source(
-        args.weights, args.runs_dir, args.model, args.num_keypoints, args.input_hw
-    )
+    source = options.source_of(args)
     dataset, folder = validation_set(args, source.recipe)
-    validation = open_validation(source.contract, dataset, folder, args.validation_images)
+    validation = open_validation(
+        source.contract,
+        dataset,
+        folder,
+        args.validation_images,
+        options.reading_of(args, source.recipe),
+    )
     crops = options.make_crops(args, source, [name])
     path = Path(args.output or options.default_output(source, name))
     mixed = MixedExport(

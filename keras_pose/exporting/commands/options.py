@@ -29,6 +29,8 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
     add("--model", help="zoo name, needed for all but .keras files")
     add("--num-keypoints", type=int, help="of .weights.h5, if not the zoo's")
     add("--input-hw", type=int, nargs=2, metavar=("H", "W"), help="likewise, pixels")
+    add("--skeleton", metavar="NAME|FILE", help="what the keypoints are, of weights that "
+        "do not say it: built in (coco_17), or your own (docs/skeletons.md)")  # fmt: skip
     add("--batch", type=positive_int, default=1, help="images at a time (default: 1)")
     add("--with-decode", action="store_true",
         help="return keypoints (K, 3), decoded in the graph")  # fmt: skip
@@ -39,6 +41,10 @@ def add_calibration_options(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument_group("calibration, of formats with integers").add_argument
     add("--dataset", help="calibrate on this one (default: the run's)")
     add("--data-dir", help="its folder (default: the run's)")
+    add("--category", metavar="NAME", help="of files in COCO's format with several "
+        "categories that have keypoints: the one to read")  # fmt: skip
+    add("--rescale-labels", action="store_true", help="scale labels to pictures that were "
+        "made smaller or larger after they were labelled")  # fmt: skip
     add("--calibration-data", metavar="DIR",
         help="calibrate on the pictures in a folder, cut to the input's size")  # fmt: skip
     add("--calibration-images", type=positive_int, default=NUM_CALIBRATION_CROPS,
@@ -105,12 +111,9 @@ def run_export(args, formats: list[str]) -> None:
     """Exports a model to some formats, and tells of each."""
     from keras_pose.exporting.commands.report import describe_export
     from keras_pose.exporting.formats.table import export_formats
-    from keras_pose.exporting.sources import open_source
 
     rule = range_rule(args) or EXTREMES
-    source = open_source(
-        args.weights, args.runs_dir, args.model, args.num_keypoints, args.input_hw
-    )
+    source = source_of(args)
     paths = {name: Path(args.output or default_output(source, name)) for name in formats}
     crops = make_crops(args, source, formats)
     exports = export_formats(
@@ -128,10 +131,35 @@ def run_export(args, formats: list[str]) -> None:
         print(describe_export(export, source.path, source.model))
 
 
+def source_of(args):
+    """Loads the model that the options name."""
+    from keras_pose.data.mixing import load_skeleton
+    from keras_pose.exporting.sources import open_source
+
+    return open_source(
+        args.weights,
+        args.runs_dir,
+        args.model,
+        args.num_keypoints,
+        args.input_hw,
+        load_skeleton(args.skeleton) if args.skeleton else None,
+    )
+
+
 def default_output(source, name: str) -> Path:
     """Returns where a format goes when nobody says; float32 ONNX is plain "onnx"."""
     folder = "onnx" if name == "onnx_float32" else name
     return source.default_output(folder, FORMATS[name].suffix)
+
+
+def reading_of(args, recipe):
+    """Returns what is said of a file in COCO's format: by options, or else by the run."""
+    from keras_pose.data.readers.coco import Reading
+
+    return Reading(
+        args.category or recipe.get("category"),
+        args.rescale_labels or recipe.get("rescale_labels", False),
+    )
 
 
 def make_crops(args, source, formats: Collection[str]):
@@ -152,7 +180,11 @@ def make_crops(args, source, formats: Collection[str]):
         description = f"{args.calibration_data}"
     else:
         people, description = calibration_source(
-            source.recipe, args.dataset, args.data_dir, skeleton_of(source.contract)
+            source.recipe,
+            args.dataset,
+            args.data_dir,
+            skeleton_of(source.contract),
+            reading_of(args, source.recipe),
         )
         crops = calibration_crops(people, source.contract, count, seed, choice)
     print(f"Calibrating on {len(crops)} crops of {description}.")

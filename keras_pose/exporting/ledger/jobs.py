@@ -24,6 +24,7 @@ def prepare(
     num_keypoints: int | None,
     input_hw: list[int] | None,
     output: str,
+    skeleton: str | None = None,
 ) -> dict[str, Any]:
     """Saves the float model that everything is compared with, as a `.keras` file.
 
@@ -32,6 +33,7 @@ def prepare(
         model: zoo name.
         num_keypoints: of the model; likewise `input_hw`, (height, width) in pixels.
         output: where to.
+        skeleton: name or file of the keypoints, of weights that do not say them.
 
     Returns:
         The zoo's name of the model.
@@ -40,13 +42,15 @@ def prepare(
 
     import_tensorflow()
     from keras_pose.contract import save_keras_model
+    from keras_pose.data.mixing import load_skeleton
     from keras_pose.exporting.sources import open_source
 
     size = tuple(input_hw) if input_hw else None
     if weights is None:
         network, contract = _seeded(model, num_keypoints, size)
     else:
-        source = open_source(weights, "runs", model, num_keypoints, size)
+        named = load_skeleton(skeleton) if skeleton else None
+        source = open_source(weights, "runs", model, num_keypoints, size, named)
         network, contract = source.model, source.contract
     save_keras_model(network, output, contract)
     return {"model": contract.model}
@@ -88,6 +92,13 @@ def cut_calibration(
     return {"count": len(crops), "description": description}
 
 
+def _reading(values):
+    """Returns what a recipe, or the data of a ledger, says of a file in COCO's format."""
+    from keras_pose.data.readers.coco import Reading
+
+    return Reading(values.get("category"), values.get("rescale_labels", False))
+
+
 def _calibration_people(recipe, data, skeleton):
     """Opens what the model was trained on, what it is measured on, or drawn people."""
     from keras_pose.exporting.sources import calibration_source
@@ -96,7 +107,11 @@ def _calibration_people(recipe, data, skeleton):
         if "dataset" in known:
             try:
                 return calibration_source(
-                    recipe, known["dataset"], known.get("data_dir"), skeleton
+                    recipe,
+                    known["dataset"],
+                    known.get("data_dir"),
+                    skeleton,
+                    _reading(known),
                 )
             except (FileNotFoundError, ValueError):
                 continue  # not on this machine
@@ -156,7 +171,8 @@ def evaluate_file(path: str, data: dict[str, Any], keypoints_path: str) -> dict[
 
     Args:
         path: `.keras`, `.tflite` or `.onnx`, with its contract.
-        data: "dataset", "data_dir", "split", "limit" (images, or None) and "flip_test".
+        data: "dataset", "data_dir", "split", "limit" (images, or None) and "flip_test";
+            where they are given, "sigmas", "category" and "rescale_labels".
         keypoints_path: `.npz` file for the predictions, to be compared with the float
             model's; detectors leave none.
 
@@ -173,8 +189,8 @@ def evaluate_file(path: str, data: dict[str, Any], keypoints_path: str) -> dict[
 
 
 def _evaluate_pose(path, data, keypoints_path) -> dict[str, Any]:
-    from keras_pose.data.datasets import coco_ground_truth, open_for_skeleton
-    from keras_pose.data.mixing import for_model, with_uniform_sigmas
+    from keras_pose.data.datasets import coco_ground_truth
+    from keras_pose.data.mixing import for_model, open_set_for, with_uniform_sigmas
     from keras_pose.metrics import default_metrics, evaluate
     from keras_pose.metrics import protocol as stamp
     from keras_pose.metrics.official import METRICS
@@ -182,7 +198,8 @@ def _evaluate_pose(path, data, keypoints_path) -> dict[str, Any]:
 
     model = load_model(path)
     skeleton = model.contract.skeleton
-    whole = open_for_skeleton(data["dataset"], data["data_dir"], data["split"], skeleton)
+    where = data["dataset"], data["data_dir"], data["split"]
+    whole = open_set_for(*where, skeleton, _reading(data))
     dataset = for_model(whole, skeleton)
     if data.get("sigmas") == "uniform":
         dataset = with_uniform_sigmas(dataset)
@@ -233,13 +250,14 @@ def _evaluate_detector(path, data) -> dict[str, Any]:
     from keras_pose.metrics.protocol import count_images
     from keras_pose.runtime.detector import load_detector
 
-    source, annotation_path = open_boxes(data["dataset"], data["data_dir"], data["split"])
+    where = data["dataset"], data["data_dir"], data["split"]
+    source, annotation_path = open_boxes(*where, _reading(data))
     is_subset = data["limit"] is not None
     if is_subset:
         source = source[list(range(min(len(source), data["limit"])))]
     detector = load_detector(path)
     images = cast(list[Path], source.images)  # a training split may be held in memory
-    truth = read_box_truth(annotation_path)
+    truth = read_box_truth(annotation_path, _reading(data))
     result = evaluate_detector(detector, images, source.image_ids, truth)
     protocol = stamp.build_box_protocol(
         (data["dataset"], data["split"]),

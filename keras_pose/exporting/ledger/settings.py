@@ -35,6 +35,9 @@ class LedgerSettings:
         limit: images to measure on; None for all.
         flip_test: whether mirrored crops are averaged in.
         sigmas: "uniform" for AP of keypoints without OKS sigmas; None for PCK.
+        skeleton: name or file of the keypoints, of weights that do not say them.
+        category: to read of a file in COCO's format; None for the one there is.
+        rescale_labels: whether labels are scaled to pictures of another size.
         formats: keys of `formats.table.FORMATS`.
         calibration_images: crops to calibrate integer files on.
         range_rule: of integer files.
@@ -53,6 +56,9 @@ class LedgerSettings:
     limit: int | None = None
     flip_test: bool = False
     sigmas: str | None = None
+    skeleton: str | None = None
+    category: str | None = None
+    rescale_labels: bool = False
     formats: tuple[str, ...] = tuple(FORMATS)
     calibration_images: int = NUM_CALIBRATION_CROPS
     range_rule: RangeRule = EXTREMES
@@ -78,7 +84,8 @@ class LedgerSettings:
         names = ("dataset", "data_dir", "split", "limit", "flip_test")
         values = {name: getattr(self, name) for name in names}
         # Not an entry where it is not given: what was measured before stays valid.
-        return values | ({"sigmas": self.sigmas} if self.sigmas else {})
+        given = ("sigmas", "category", "rescale_labels")
+        return values | {name: getattr(self, name) for name in given if getattr(self, name)}
 
     def path_of(self, name: str) -> Path:
         """Returns where the file of a format goes."""

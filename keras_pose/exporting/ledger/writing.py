@@ -38,7 +38,7 @@ def open_source(settings: LedgerSettings, say: Say) -> tuple[Path, dict[str, Any
         size = list(settings.input_hw) if settings.input_hw else None
         call_in_child(
             f"{JOBS}:prepare", weights, settings.model, settings.num_keypoints, size,
-            str(path),
+            str(path), settings.skeleton,
         )  # fmt: skip
         write_json(origin_path, origin)
     return path, origin
@@ -51,6 +51,7 @@ def _origin(settings: LedgerSettings, model: str, words: str) -> dict[str, Any]:
         "num_keypoints": settings.num_keypoints,
         "input_hw": list(settings.input_hw) if settings.input_hw else None,
         "keras_pose": keras_pose.__version__,
+        **({"skeleton": settings.skeleton} if settings.skeleton else {}),
     }
 
 

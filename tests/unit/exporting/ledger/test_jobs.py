@@ -9,9 +9,12 @@ from own_keypoints import ToyModel, write_toys
 from keras_pose import detector_contract, runtime
 from keras_pose.activation_ranges import save_with_ranges
 from keras_pose.contract import keras_contract
+from keras_pose.data.readers.coco import Reading
 from keras_pose.data.synthetic import write_coco_dataset
 from keras_pose.exporting.graphs.flatbuffer import tflite_graph
+from keras_pose.exporting.ledger import jobs
 from keras_pose.exporting.ledger.jobs import evaluate_file, write_formats
+from keras_pose.exporting.ledger.settings import LedgerSettings
 from keras_pose.shipped import shipped_file
 
 
@@ -92,3 +95,12 @@ def test_integer_files_have_the_ranges_that_training_found(tmp_path):
         if "first" in tensor.name and tensor.dtype == "int8" and not tensor.is_constant
     ]
     assert scales == [pytest.approx(51 / 255)]
+
+
+def test_what_is_said_of_a_file_reaches_the_measuring(tmp_path):
+    said = {"category": "toy", "rescale_labels": True}
+    data = LedgerSettings("a.keras", tmp_path, dataset="coco", **said).data
+    assert jobs._reading(data) == Reading("toy", True)
+    # What was measured before stays valid.
+    plain = LedgerSettings("a.keras", tmp_path, dataset="coco").data
+    assert not set(said) & set(plain)
