@@ -4,8 +4,8 @@ A file is read list by list (`json_sections`), so that its size costs time, not 
 What is mended, each kind with one warning a file that counts and names the first:
 
 - `area` absent, 0, or one that no person of that box can have: a share of the box;
-- `bbox` null, empty or without extent: around the labelled keypoints, `BOX_GROWTH` times
-  as large;
+- `bbox` absent, null, empty or without extent: around the labelled keypoints, `BOX_GROWTH`
+  times as large; of who has none, around the outline;
 - flags that are confidences, or true and false: over 0 is labelled and visible;
 - `num_keypoints` that says 0 of a labelled person, or the other way round: counted;
 - an `image_id` or `category_id` that is text where the id is a number: matched as text.
@@ -29,6 +29,7 @@ import numpy as np
 
 from keras_pose.data.readers.checks import BOX_GROWTH, Entry, Notes, check_unique
 from keras_pose.data.readers.json_sections import read_sections
+from keras_pose.data.readers.outlines import outline_box
 from keras_pose.data.readers.parts import Unpack
 
 SECTIONS = ("images", "annotations", "categories")
@@ -225,9 +226,9 @@ class _PersonRows:
             rows = [new for row in rows for new in self._rules.unpack(self._path, row)]
         if not rows:
             return
-        fields = ("id", "image_id", "bbox")
+        fields = ("id", "image_id")
         for i, row in enumerate(rows):
-            if "id" not in row or "image_id" not in row or "bbox" not in row:
+            if "id" not in row or "image_id" not in row:
                 _check_fields(self._path, "annotation", i, row, fields)
         self._ids += [row["id"] for row in rows]
         self._image_ids += [row["image_id"] for row in rows]
@@ -288,14 +289,14 @@ class _PersonRows:
             is_mended: (N,) bool, True where `missing` took the place of null or empty,
                 or where numbers were text.
         """
-        given = [row[field] for row in rows]
+        given = [row.get(field) for row in rows]
         values, is_plain = _table(given, (len(missing),))
         if values is not None and np.isfinite(values).all():
             return values, ~np.array(is_plain)
-        is_missing = np.array([_is_empty(row[field]) for row in rows])
+        is_missing = np.array([_is_empty(value) for value in given])
         given = [
-            missing if gone else row[field]
-            for row, gone in zip(rows, is_missing, strict=True)
+            missing if gone else value
+            for value, gone in zip(given, is_missing, strict=True)
         ]
         values, is_plain = _table(given, (len(missing),))
         if values is None or not np.isfinite(values).all():
@@ -391,17 +392,45 @@ class _PersonRows:
         return differs | (~is_plain & ~is_crowd)
 
     def _mend_boxes(self, rows, boxes, xy, labelled, is_crowd):
-        """Puts boxes of the labelled keypoints in place of those without extent."""
-        is_flat = (boxes[:, 2:] <= 0).any(axis=1) & labelled.any(axis=1) & ~is_crowd
+        """Puts boxes in place of those that are absent or without extent.
+
+        Returns:
+            (N,) bool: whose box is another now.
+
+        Raises:
+            ValueError: names a person without a box whom nothing else places.
+        """
+        is_none = (boxes[:, 2:] <= 0).any(axis=1)
+        is_outlined = self._outline_boxes(rows, boxes, is_none, labelled, is_crowd)
+        is_flat = is_none & labelled.any(axis=1) & ~is_crowd
         if not is_flat.any():
-            return is_flat
+            return is_outlined
         points, counts = xy[is_flat], labelled[is_flat][..., None]
         low = np.where(counts, points, np.inf).min(axis=1)
         high = np.where(counts, points, -np.inf).max(axis=1)
         size = (high - low) * BOX_GROWTH
         boxes[is_flat] = np.concatenate([(low + high) / 2 - size / 2, size], axis=1)
-        self._notes.add(_FLAT_BOXES, (_name(rows[i]) for i in np.flatnonzero(is_flat)))
-        return is_flat
+        chosen = [rows[i] for i in np.flatnonzero(is_flat)]
+        self._notes.add(_FLAT_BOXES, (_name(row) for row in chosen if "bbox" in row))
+        self._notes.add(_NO_BOXES, (_name(row) for row in chosen if "bbox" not in row))
+        return is_flat | is_outlined
+
+    def _outline_boxes(self, rows, boxes, is_none, labelled, is_crowd):
+        """Puts boxes of outlines in place of those of whom no keypoint is labelled."""
+        is_outlined = np.zeros(len(rows), bool)
+        for i in np.flatnonzero(is_none & (is_crowd | ~labelled.any(axis=1))):
+            box = outline_box(rows[i].get("segmentation"))
+            if box is not None:
+                boxes[i] = box
+                boxes[i, :2] -= self._rules.first_pixel
+                is_outlined[i] = True
+            elif "bbox" not in rows[i] and not is_crowd[i]:
+                self._entry(rows[i]).fail(
+                    "bbox", "is absent, and no labelled keypoint or outline says where"
+                )
+        chosen = np.flatnonzero(is_outlined)
+        self._notes.add(_OUTLINE_BOXES, (_name(rows[i]) for i in chosen))
+        return is_outlined
 
     def _areas(self, rows, boxes, is_crowd):
         """Returns areas (N,), and whose are derived of their box (N,)."""
@@ -507,6 +536,13 @@ _COUNTS = "{} people whose num_keypoints is not as their flags say: counted from
 _FLAT_BOXES = (
     "{} people whose box has no extent: it is put around their labelled keypoints, "
     f"{BOX_GROWTH} times as large"
+)
+_NO_BOXES = (
+    "{} people without a box: it is put around their labelled keypoints, "
+    f"{BOX_GROWTH} times as large"
+)
+_OUTLINE_BOXES = (
+    "{} people without a box or a labelled keypoint: it is put around their outline"
 )
 _NO_AREAS = "{} people without an area: it is derived from their box"
 _ZERO_AREAS = "{} people with an area of 0 or less: it is derived from their box"

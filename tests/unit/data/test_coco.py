@@ -91,8 +91,8 @@ def test_a_malformed_annotation_is_named(tmp_path, changes, message):
 
 def test_a_missing_field_is_named(tmp_path):
     annotation = _annotation()
-    del annotation["bbox"]
-    with pytest.raises(ValueError, match="annotation id 7 lacks the field 'bbox'"):
+    del annotation["image_id"]
+    with pytest.raises(ValueError, match="annotation id 7 lacks the field 'image_id'"):
         _read(tmp_path, [annotation])
 
 

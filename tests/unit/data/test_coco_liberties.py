@@ -115,6 +115,7 @@ LIBERTIES = [
     pytest.param({"bbox": [0, 0, 0, 0]}, "1 people whose box has no extent", id="flat_box"),
     pytest.param({"bbox": []}, "1 people whose box has no extent", id="empty_box"),
     pytest.param({"bbox": None}, "1 people whose box has no extent", id="box_null"),
+    pytest.param({"bbox": ABSENT}, "1 people without a box", id="no_box"),
     pytest.param({"bbox": ["20.0", "20", "60", 120]}, None, id="box_as_text"),
     pytest.param({"keypoints": with_flags(0.87)}, "1 people with confid", id="confidences"),
     pytest.param({"keypoints": with_flags(True)}, "true and false as flags", id="booleans"),
@@ -168,6 +169,7 @@ def test_a_file_may_write_all_keypoints_as_triples(tmp_path):
         {"keypoints": ABSENT},
         {"area": None},
         {"area": ABSENT, "keypoints": None},
+        {"bbox": ABSENT},
     ],
 )
 def test_what_a_crowd_lacks_does_not_matter(tmp_path, changes):
@@ -218,6 +220,43 @@ def test_a_person_without_keypoints_is_a_box(tmp_path):
         assert perfect_ap(dataset) == pytest.approx(1.0)
         path = folder / "person_keypoints_val.json"
         assert read_coco_boxes(path, folder / "images").num_boxes == 2
+
+
+# Both are of a square of 3 x 3 pixels, 2 to the right and 1 down, in 6 x 8 pixels.
+RUNS = [13, 3, 3, 3, 3, 3, 20]
+
+
+@pytest.mark.parametrize(
+    ("segmentation", "box"),
+    [
+        ([[5, 6, 45.5, 6, 45.5, 30], [10, 20, 10, 40, 12, 30]], [5, 6, 40.5, 34]),
+        ({"size": [6, 8], "counts": RUNS}, [2, 1, 3, 3]),
+        ({"size": [6, 8], "counts": "=33000a0"}, [2, 1, 3, 3]),
+        ({"size": [6, 8], "counts": [15, 5, 28]}, [2, 0, 2, 6]),
+    ],
+    ids=["polygons", "runs", "packed_runs", "over_the_end_of_a_column"],
+)
+def test_without_box_and_keypoints_the_outline_places_a_person(tmp_path, segmentation, box):
+    lone = {"bbox": ABSENT, "keypoints": ABSENT, "segmentation": segmentation}
+    folder = write(tmp_path, [person(1), person(2, num_keypoints=0, **lone)])
+    path = folder / "person_keypoints_val.json"
+    with Says(
+        "1 people without a box or a labelled keypoint: it is put around their outline",
+        do="Look at a few of the named; add `bbox` if the outline is not the person's.",
+    ).warns():
+        found = read_coco_boxes(path, folder / "images")
+    x, y, width, height = box
+    assert found.boxes[0, 1, :4].tolist() == [x, y, x + width, y + height]
+
+
+@pytest.mark.parametrize("segmentation", [ABSENT, [], [[1]], {"size": [6, 8]}, {}, "a"])
+def test_who_is_nowhere_is_refused(tmp_path, segmentation):
+    lone = {"bbox": ABSENT, "keypoints": None, "segmentation": segmentation}
+    with Says(
+        "annotation id 1, field 'bbox' is absent, and no labelled keypoint or outline",
+        do="Add `bbox`, `segmentation` or `keypoints` to the annotation, or delete it.",
+    ).refuses():
+        open_dataset("coco", write(tmp_path, [person(1, **lone)]))
 
 
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
