@@ -6,16 +6,22 @@ that EXIF turns) is read once by `read_image`, before training, and stands as a 
 folder `pictures` of the cache (`files.cache_dir`), which may be emptied at any time. Its
 name is made of the picture's path, size and time, so a changed picture is read again.
 
+A picture of more than `LARGE_PIXELS` pixels is made smaller so, by 2, 4 or 8, because the
+pipeline takes 15 bytes a pixel of each picture that it has in work; `factors_of` says by
+how much, for the labels.
+
 What was decoded once without an error is remembered there by the same marks: the pictures
 of the next run on the same data are not decoded before it starts.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import json
 import os
+import threading
 import warnings
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -27,10 +33,21 @@ from PIL import Image
 from tqdm import tqdm
 
 from keras_pose.files import atomic_path, cache_dir, write_json
-from keras_pose.images import ImageError, labels_are_upright, read_image
+from keras_pose.images import (
+    ImageError,
+    labels_are_upright,
+    picture_size,
+    read_image,
+)
 
 # Goes into the names in the cache; to be raised when `read_image` gives other pixels.
-PIXELS_VERSION = 1
+PIXELS_VERSION = 2
+
+# Of no camera that has not several hundred megapixels to choose from: 5792 x 5792.
+LARGE_PIXELS = 2**25
+_REDUCTIONS = (2, 4, 8)
+# One large picture is decoded at a time.
+_LARGE = threading.Lock()
 
 # JPEG: frames of Huffman codes, sequential and progressive.
 _SEQUENTIAL_AND_PROGRESSIVE = (0xC0, 0xC1, 0xC2)
@@ -114,20 +131,55 @@ def _prepared_file(path: Path, size_hw, is_decoded: bool, memory: _Memory) -> Pa
     known = memory.get(path, mark)
     if known == "plain":
         return path
+    if known is None:
+        factor = reduction_of(size_hw if any(size_hw) else picture_size(path).stored_hw)
+    else:
+        factor = int(known.removeprefix("converted") or 1)
     is_turned = any(size_hw) and labels_are_upright(path, size_hw)
-    if known is None and not is_turned and _is_plain_file(path, is_decoded):
+    is_ready = known is None and factor == 1 and not is_turned
+    if is_ready and _is_plain_file(path, is_decoded):
         if is_decoded:
             read_image(path, honour_exif=False)
             memory.add(path, mark, "plain")
         return path
     name = hashlib.sha256(f"{path.absolute()} {mark}".encode()).hexdigest()[:32]
-    converted = cache_dir() / "pictures" / name[:2] / f"{name}.png"
+    ending = f"-{factor}" if factor > 1 else ""
+    converted = cache_dir() / "pictures" / name[:2] / f"{name}{ending}.png"
     if not converted.exists():
-        pixels = read_image(path, honour_exif=is_turned)
-        with atomic_path(converted) as temporary:
-            _write_png(temporary, pixels)
-    memory.add(path, mark, "converted")
+        with _LARGE if factor > 1 else contextlib.nullcontext():
+            pixels = read_image(path, is_turned, factor)
+            with atomic_path(converted) as temporary:
+                _write_png(temporary, pixels)
+    memory.add(path, mark, f"converted{factor}" if factor > 1 else "converted")
     return converted
+
+
+def reduction_of(image_hw) -> int:
+    """Returns by how much a picture of a size is made smaller for training; 1 if not."""
+    num_pixels = int(image_hw[0]) * int(image_hw[1])
+    if num_pixels <= LARGE_PIXELS:
+        return 1
+    fitting = [f for f in _REDUCTIONS if num_pixels <= LARGE_PIXELS * f**2]
+    return (*fitting, _REDUCTIONS[-1])[0]
+
+
+def factors_of(images: Sequence[Path] | Sequence[bytes]) -> np.ndarray:
+    """Returns by how much pictures of `trainable_images` were made smaller.
+
+    Pixel (0, 0) has its centre at (0, 0) before and after, so a label at x comes to lie
+    at (x + 0.5) / factor - 0.5.
+
+    Returns:
+        (M,) int; 1 for pictures of their own size.
+    """
+    home = cache_dir() / "pictures"
+
+    def factor(image):
+        if isinstance(image, bytes) or image.parent.parent != home:
+            return 1
+        return int(image.stem.partition("-")[2] or 1)
+
+    return np.array([factor(image) for image in images], int)
 
 
 def _mark(path: Path, size_hw) -> str:

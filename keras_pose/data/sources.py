@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from keras_pose.data.pictures import trainable_images, warn_of_broken
+from keras_pose.data.pictures import factors_of, trainable_images, warn_of_broken
 from keras_pose.data.records import PersonRecord, PersonTable
 from keras_pose.data.synthetic import draw_scenes, scene_seed
 from keras_pose.images import ImageError, read_labelled
@@ -130,7 +130,18 @@ class PersonSource:
         images, broken = trainable_images(self.images, self.image_hw, is_decoded=False)
         for error in broken.values():
             raise error
-        return replace(self, images=images, image_hw=None, is_trainable=True)
+        return self._in_images(images)
+
+    def _in_images(self, images) -> PersonSource:
+        """Returns the same people in images as training reads them, labels as these."""
+        factors = factors_of(images)[self.image_index].astype(np.float32)
+        ready = replace(self, images=images, image_hw=None, is_trainable=True)
+        if (factors == 1).all():
+            return ready
+        boxes, factors = self.boxes_xywh / factors[:, None], factors[:, None]
+        boxes[:, :2] += 0.5 / factors - 0.5
+        xy = (self.keypoints_xy + 0.5) / factors[..., None] - 0.5
+        return replace(ready, boxes_xywh=boxes, keypoints_xy=xy)
 
     def without_broken_images(self) -> PersonSource:
         """Decodes every image once, and leaves out those that cannot be, with a warning.
@@ -148,17 +159,15 @@ class PersonSource:
             raise ImageError(
                 f"None of the {len(self.images)} images of the data set can be read."
             )
+        ready = self._in_images(images)
         return replace(
-            self,
-            images=images,
+            ready,
             image_index=self.image_index[keep],
-            boxes_xywh=self.boxes_xywh[keep],
-            keypoints_xy=self.keypoints_xy[keep],
+            boxes_xywh=ready.boxes_xywh[keep],
+            keypoints_xy=ready.keypoints_xy[keep],
             visibility=self.visibility[keep],
             num_skipped_images=len(broken),
             set_index=None if self.set_index is None else self.set_index[keep],
-            image_hw=None,
-            is_trainable=True,
         )
 
 

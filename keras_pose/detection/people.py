@@ -22,7 +22,8 @@ from keras_pose.data.datasets import (
     open_dataset,
 )
 from keras_pose.data.layouts import share_of
-from keras_pose.data.pictures import trainable_images, warn_of_broken
+from keras_pose.data.own import is_own
+from keras_pose.data.pictures import factors_of, trainable_images, warn_of_broken
 from keras_pose.data.readers.checks import Notes
 from keras_pose.data.readers.coco import (
     AS_WRITTEN,
@@ -96,7 +97,17 @@ class BoxSource:
         images, broken = trainable_images(self.images, self.image_hw, is_decoded=False)
         for error in broken.values():
             raise error
-        return replace(self, images=images, image_hw=None, is_trainable=True)
+        return self._in_images(images)
+
+    def _in_images(self, images) -> BoxSource:
+        """Returns the same boxes in images as training reads them."""
+        factors = factors_of(images)[:, None, None]
+        is_box = self.boxes[..., 4:] != PADDING
+        scaled = np.where(is_box, (self.boxes[..., :4] + 0.5) / factors - 0.5, 0)
+        boxes = self.boxes
+        if (factors > 1).any():
+            boxes = np.concatenate([scaled, boxes[..., 4:]], axis=2).astype(np.float32)
+        return replace(self, images=images, boxes=boxes, image_hw=None, is_trainable=True)
 
     def without_broken_images(self) -> BoxSource:
         """Decodes every image once, and leaves out those that cannot be, with a warning.
@@ -111,7 +122,7 @@ class BoxSource:
         warn_of_broken(broken)
         if len(broken) == len(self):
             raise ImageError(f"None of the {len(self)} images of the data set can be read.")
-        ready = replace(self, images=images, image_hw=None, is_trainable=True)
+        ready = self._in_images(images)
         kept = ready[[i for i in range(len(self)) if i not in broken]]
         return replace(kept, num_skipped_images=len(broken))
 
@@ -194,7 +205,8 @@ def open_boxes(
     """Opens a split of a data set for detectors.
 
     Args:
-        name: "coco" or "synthetic", whose files label everybody in a picture.
+        name: "coco" or "synthetic", whose files label everybody in a picture, or a name of
+            one's own for a set in COCO's format, which must do so, too.
         data_dir: its folder; None for its usual one.
         split: "train" or "val". The synthetic validation split is drawn on first use.
         reading: what the user says of the file.
@@ -206,6 +218,8 @@ def open_boxes(
         ValueError: for another data set, or malformed annotations.
         FileNotFoundError: when the data set is not there.
     """
+    if is_own(name) and data_dir is not None:
+        name = "coco"
     if check_dataset_name(name) not in DETECTION_DATASETS:
         raise ValueError(
             f"Detectors need a data set in which everybody is labelled: "

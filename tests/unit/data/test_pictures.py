@@ -10,8 +10,11 @@ from PIL import Image
 from keras_pose.data import pictures
 from keras_pose.data.pictures import trainable_images
 from keras_pose.data.pipeline import decode_image
+from keras_pose.data.sources import PersonSource
+from keras_pose.detection.losses import PADDING
 from keras_pose.detection.people import BoxSource
 from keras_pose.images import read_image
+from keras_pose.skeleton import Skeleton
 
 ROWS, COLUMNS = np.mgrid[:40, :30]
 # Smooth colours, so that chroma upsampling matters too.
@@ -102,6 +105,40 @@ def test_a_source_trains_on_the_pixels_that_it_loads(tmp_path):
     for ready in (source.trainable(), source.without_broken_images()):
         np.testing.assert_array_equal(_decoded(ready.images[0]), read_image(path))
         assert ready.trainable() is ready
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png", "webp"])
+def test_a_large_picture_is_trained_on_smaller_with_its_labels(
+    tmp_path, monkeypatch, suffix
+):
+    monkeypatch.setattr(pictures, "LARGE_PIXELS", 30 * 40 // 2)
+    options = {"jpg": {"quality": 100, "subsampling": "4:4:4"}, "webp": {"lossless": True}}
+    path = _save(tmp_path, "RGB", suffix, options.get(suffix, {}))
+    box, point = np.float32([[4, 8, 10, 20]]), np.float32([[[4.5, 8.5]]])
+    labels = np.zeros(1, np.int32), box, point, np.full((1, 1), 2, np.int32)
+    people = PersonSource(Skeleton("a", ("a",)), [path], *labels)
+    boxes = np.float32([[[4.5, 8.5, 14.5, 28.5, 0], [0, 0, 0, 0, PADDING]]])
+    for _ in range(2):  # the second time from memory
+        for ready in (people.trainable(), people.without_broken_images()):
+            pixels = _decoded(ready.images[0])
+            blocks = COLORS.reshape(20, 2, 15, 2, 3).mean(axis=(1, 3))
+            np.testing.assert_allclose(pixels, blocks, atol=3)
+            # The centre of four pixels is that of the one they become.
+            np.testing.assert_array_equal(ready.keypoints_xy, [[[2, 4]]])
+            np.testing.assert_array_equal(ready.boxes_xywh, [[1.75, 3.75, 5, 10]])
+            assert ready.trainable() is ready
+    found = BoxSource([path], [1], boxes).without_broken_images()
+    np.testing.assert_array_equal(found.boxes[0, 0], [2, 4, 7, 14, 0])
+    np.testing.assert_array_equal(found.boxes[0, 1], boxes[0, 1])
+
+
+def test_how_much_smaller_follows_from_the_size():
+    # 48 megapixels of a phone, 108, and what Pillow reads at most.
+    sizes = [(6000, 4000), (8000, 6000), (12000, 9000), (13000, 13000), (2**20, 160)]
+    assert list(map(pictures.reduction_of, sizes)) == [1, 2, 2, 4, 4]
+    for height, width in sizes:
+        small = height * width / pictures.reduction_of((height, width)) ** 2
+        assert small <= pictures.LARGE_PIXELS
 
 
 def test_a_picture_is_decoded_once_until_it_changes(tmp_path, monkeypatch):
