@@ -4,6 +4,7 @@ import os
 import keras
 import pytest
 from own_keypoints import TOY, write_toys
+from says import Says
 
 from keras_pose.contract import save_keras_model
 from keras_pose.detector_contract import detector_contract
@@ -34,7 +35,10 @@ def test_last_checkpoint_stands_in_for_the_best(tmp_path):
 
 
 def test_no_run_says_how_to_make_one(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"no run in .* python training/train\.py"):
+    with Says(
+        "no run in ... python training/train.py",
+        do="Train, or name a file: --weights FILE.",
+    ).refuses():
         newest_checkpoint(tmp_path / "runs")
 
 
@@ -53,7 +57,9 @@ def test_source_is_named_and_brings_its_recipe(exported, tmp_path, capsys):
 
 
 def test_exported_file_cannot_be_exported_again(exported):
-    with pytest.raises(ValueError, match="is not a Keras file"):
+    with Says(
+        "is not a Keras file", do="Export from the .keras file: an exported one is final."
+    ).refuses():
         open_source(exported.paths["int8"])
 
 
@@ -111,7 +117,10 @@ def test_training_set_that_is_gone_is_said_aloud(tmp_path):
 
 
 def test_data_set_that_was_asked_for_must_be_there(tmp_path):
-    with pytest.raises(FileNotFoundError, match="No train split of coco"):
+    with Says(
+        "No train split of coco",
+        do="Name the folder: --data-dir; training/prepare_data.py says what to download.",
+    ).refuses():
         calibration_source({}, "coco", tmp_path)
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from light_model import light_at, make_model
 from PIL import Image
+from says import Says
 
 from keras_pose.codecs import CODECS
 from keras_pose.images import ImageError
@@ -52,14 +53,26 @@ def test_no_boxes_mean_nobody():
 @pytest.mark.parametrize(
     ("boxes", "message"),
     [
-        ([[10, 10, 10, 50]], "x1 < x2"),
-        ([[10, 10, np.nan, 50]], "x1 < x2"),
-        ([[400, 10, 450, 50]], r"outside the image, which is 400 wide and 300 high"),
-        ([10, 10, 20, 50], r"must be \(N, 4\)"),
+        (
+            [[10, 10, 10, 50]],
+            Says("x1 < x2", do="Give corners (x1, y1, x2, y2), not width and height."),
+        ),
+        (
+            [[10, 10, np.nan, 50]],
+            Says("x1 < x2", do="Give corners (x1, y1, x2, y2), not width and height."),
+        ),
+        (
+            [[400, 10, 450, 50]],
+            Says(
+                "outside the image, which is 400 wide and 300 high",
+                do="Give boxes in pixels of this image.",
+            ),
+        ),
+        ([10, 10, 20, 50], Says("must be (N, 4)", do="One box is an array (1, 4).")),
     ],
 )
 def test_bad_boxes_are_refused(boxes, message):
-    with pytest.raises(ValueError, match=message):
+    with message.refuses():
         PoseEstimator(make_model())(light_at(0, 0), boxes)
 
 
@@ -115,25 +128,52 @@ def test_a_path_is_read_and_names_the_image_in_a_file_of_detections(tmp_path, ki
 @pytest.mark.parametrize(
     ("image", "message"),
     [
-        (None, r"cv2\.imread returns that"),
+        (
+            None,
+            Says(
+                "There is no image, but None: cv2.imread returns that",
+                do="Look whether the file is there: `read_image` says what is wrong.",
+            ),
+        ),
         (
             np.zeros((2, 30, 40, 3), np.uint8),
-            r"got \(2, 30, 40, 3\) .*one image of a batch",
+            Says("got (2, 30, 40, 3) ... one image of a batch", do="Loop over the batch."),
         ),
-        (np.zeros((3, 30, 40), np.uint8), r"np\.transpose\(image, \(1, 2, 0\)\)"),
-        (np.zeros((30, 40, 5), np.uint8), r"got \(30, 40, 5\) uint8"),
-        (np.zeros((0, 40, 3), np.uint8), r"got \(0, 40, 3\)"),
-        (np.full((30, 40, 3), -1.5), r"float64 from -1\.5 to -1\.5. Undo a normalisation"),
-        (np.full((30, 40, 3), 1.01), "from 1.01 to 1.01"),
-        (np.full((30, 40, 3), 300), "int64 from 300 to 300"),
-        (np.full((30, 40), 9, np.uint16), r"uint16 .*257.*for 16 bits"),
-        (np.full((30, 40, 3), np.nan), "from nan"),
-        (np.full((30, 40, 3), "a"), "Pixels are numbers"),
-        (7, r"got \(\)"),
+        (
+            np.zeros((3, 30, 40), np.uint8),
+            Says("Its channels come first", do="np.transpose(image, (1, 2, 0))"),
+        ),
+        (
+            np.zeros((30, 40, 5), np.uint8),
+            Says("got (30, 40, 5) uint8", do="Give three channels: RGB."),
+        ),
+        (np.zeros((0, 40, 3), np.uint8), Says("got (0, 40, 3)", do="Leave it out.")),
+        (
+            np.full((30, 40, 3), -1.5),
+            Says(
+                "float64 from -1.5 to -1.5. Undo a normalisation",
+                do="Give the pixels from before they were normalised.",
+            ),
+        ),
+        (np.full((30, 40, 3), 1.01), Says("from 1.01 to 1.01", do="np.clip(image, 0, 1)")),
+        (
+            np.full((30, 40, 3), 300),
+            Says("int64 from 300 to 300", do="np.clip(image, 0, 255).astype(np.uint8)"),
+        ),
+        (
+            np.full((30, 40), 9, np.uint16),
+            Says("uint16 ... for 16 bits", do="(image // 257).astype(np.uint8)"),
+        ),
+        (np.full((30, 40, 3), np.nan), Says("from nan", do="Find where NaN come from.")),
+        (
+            np.full((30, 40, 3), "a"),
+            Says("Pixels are numbers", do="Give an array of uint8."),
+        ),
+        (7, Says("got ()", do="Give an image, its path, or its bytes.")),
     ],
 )
 def test_other_images_are_refused_with_what_to_do(image, message):
-    with pytest.raises(ValueError, match=message):
+    with message.refuses():
         PoseEstimator(make_model(), WHOLE_IMAGE)(image)
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from file_server import serving
 from parity_check import check_outputs, load_reference
+from says import Says
 from torch_files import write_torch_zip
 from weights_check import assert_same_weights, reference_tensors
 
@@ -23,7 +24,7 @@ from keras_pose.weights import catalog, download
 from keras_pose.weights.carried import contract_of, normalization_of
 from keras_pose.weights.catalog import get_entry
 from keras_pose.weights.creation import create_model
-from keras_pose.weights.download import DownloadError, HashError
+from keras_pose.weights.download import DownloadError
 from keras_pose.zoo import build_model
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -146,7 +147,10 @@ def test_broken_download_is_resumed(published, server, network):
 
 def test_wrong_hash_is_refused(published, server, cache):
     server.files[published.file_name] += b" "
-    with pytest.raises(HashError, match="not the file that was published"):
+    with Says(
+        "not the file that was published",
+        do="Try again; from a mirror (KERAS_POSE_MIRROR), ask who keeps it.",
+    ).refuses():
         create_model(SMALL, weights="coco")
     assert not list(cache.glob("*/*.pth")) + list(cache.glob("converted/*"))
 
@@ -186,7 +190,9 @@ def test_scripts_take_the_word_and_write_here(published, tmp_path, monkeypatch, 
     assert read_contract(exported).skeleton == COCO_17
     cached = [path.suffix for path in (tmp_path / "cache" / "converted").iterdir()]
     assert cached == [".keras"]
-    with pytest.raises(SystemExit, match="need a model"):
+    with Says(
+        "need a model: add --model NAME", do="Name the network whose weights they are."
+    ).refuses():
         run_script("training/evaluate.py", *weights[:2], *data)
 
 
@@ -198,7 +204,10 @@ def test_words_need_a_model():
 
 
 def test_backbones_are_nothing_to_run():
-    with pytest.raises(ValueError, match="those of a backbone"):
+    with Says(
+        "are those of a backbone: nothing to run before it is trained",
+        do="Start a training from them: training/train.py --weights imagenet.",
+    ).refuses():
         load_model("imagenet", model=SMALL)
 
 
@@ -213,6 +222,16 @@ def test_checkpoints_of_papers_bring_their_order_of_channels(ending, tmp_path):
 
     assert_same_weights(loaded, model)
     assert normalization_of(loaded).channel_order == "bgr"
+    # COCO has 17, too, and so have animals.
+    assert contract_of(loaded).skeleton.name == "plain_17"
+
+
+@pytest.mark.slow
+def test_a_file_of_the_catalogue_is_known_by_its_hash(published, server, tmp_path):
+    (tmp_path / "mine.pth").write_bytes(server.files[published.file_name])
+    contract = contract_of(create_model(SMALL, None, INPUT_HW, tmp_path / "mine.pth"))
+    assert contract.skeleton == COCO_17
+    assert contract.normalization == published.normalization
 
 
 @pytest.mark.slow

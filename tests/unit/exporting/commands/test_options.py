@@ -3,6 +3,7 @@
 import argparse
 
 import pytest
+from says import Says
 
 from keras_pose.exporting.commands.options import (
     add_range_options,
@@ -40,5 +41,8 @@ def test_whoever_asks_for_none_leaves_the_choice_to_a_search():
 
 @pytest.mark.parametrize("words", [[], ["--range", "mse"]])
 def test_a_percentile_without_its_method_is_refused(words):
-    with pytest.raises(ValueError, match=r"--percentile 99\.9 is of --range percentile"):
+    with Says(
+        "--percentile 99.9 is of --range percentile",
+        do="Add --range percentile, or leave --percentile out.",
+    ).refuses():
         range_rule(parsed(*words, "--percentile", "99.9"))

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from exported_files import INPUT_HW, SKELETON
 from PIL import Image
+from says import Says
 
 from keras_pose.data.sources import PersonSample, PersonSource, synthetic_source
 from keras_pose.exporting.quantization.calibration import (
@@ -11,7 +12,6 @@ from keras_pose.exporting.quantization.calibration import (
     light_features,
     warn_if_few,
 )
-from keras_pose.images import ImageError
 from keras_pose.skeleton import COCO_17
 from keras_pose.topdown import crop_people
 
@@ -109,18 +109,29 @@ def test_of_many_crops_the_darkest_and_lightest_are_among_the_chosen(exported, t
 
 
 def test_folders_that_cannot_calibrate_are_refused(exported, tmp_path):
-    with pytest.raises(FileNotFoundError, match="gone does not exist"):
+    with Says(
+        "gone does not exist", do="Name a folder with crops: --calibration-data DIR."
+    ).refuses():
         folder_crops(tmp_path / "gone", exported.contract, 5)
     (tmp_path / "notes.txt").touch()
-    with pytest.raises(ValueError, match=r"must hold pictures.*got 1 entries"):
+    with Says(
+        "must hold pictures ... got 1 entries",
+        do="Put crops of people into the folder, cut to the network's input.",
+    ).refuses():
         folder_crops(tmp_path, exported.contract, 5)
     write_pictures(tmp_path, 1, input_hw=(24, 32))
-    with pytest.raises(ValueError, match=r"input size, 32x24 .*0\.png is 24x32"):
+    with Says(
+        "input size, 32x24 ... 0.png is 24x32",
+        do="Cut the crops to height x width of the network's input.",
+    ).refuses():
         folder_crops(tmp_path, exported.contract, 5)
 
 
 def test_few_crops_are_warned_of():
-    with pytest.warns(UserWarning, match="Calibrating on 7 crops only: below 50"):
+    with Says(
+        "Calibrating on 7 crops only: below 50",
+        do="Give more people, or a folder of crops: --calibration-data DIR.",
+    ).warns():
         warn_if_few(7)
 
 
@@ -142,7 +153,10 @@ def test_calibration_goes_without_pictures_that_cannot_be_read(exported, tmp_pat
 
     for i in range(4):
         (tmp_path / f"{i}.png").unlink()
-    with pytest.raises(ImageError, match="No picture to calibrate on"):
+    with Says(
+        "No picture to calibrate on",
+        do="Look at the folder of the data set: none of its pictures can be read.",
+    ).refuses():
         calibration_crops(source, exported.contract, 6, choice=choice)
 
 
