@@ -170,6 +170,7 @@ def make_crops(args, source, formats: Collection[str]):
         folder_crops,
         warn_if_few,
     )
+    from keras_pose.exporting.quantization.settling import warn_if_unsettled
     from keras_pose.exporting.sources import calibration_source, skeleton_of
 
     if not any(FORMATS[name].is_calibrated for name in formats):
@@ -189,4 +190,5 @@ def make_crops(args, source, formats: Collection[str]):
         crops = calibration_crops(people, source.contract, count, seed, choice)
     print(f"Calibrating on {len(crops)} crops of {description}.")
     warn_if_few(len(crops))
+    warn_if_unsettled(source.model, source.contract.normalization, crops)
     return crops

@@ -25,13 +25,13 @@ def test_own_keypoints_are_opened_by_the_model(tmp_path, monkeypatch, capsys):
 
 def test_of_two_categories_the_one_that_was_said_is_measured_on(tmp_path):
     folder = write_toys(tmp_path / "toys")
-    path = folder / "person_keypoints_val.json"
-    values = json.loads(path.read_text())
+    values = json.loads((folder / "person_keypoints_val.json").read_text())
     other = {"id": 2, "name": "robot", "keypoints": ["arm"], "skeleton": []}
     robot = values["annotations"][0] | {"id": 9, "category_id": 2, "keypoints": [1, 1, 2]}
     values["categories"] = [values["categories"][0] | {"name": "toy"}, other]
     values["annotations"].append(robot)
-    path.write_text(json.dumps(values))
+    for split in ("train", "val"):
+        (folder / f"person_keypoints_{split}.json").write_text(json.dumps(values))
     contract = ToyModel().contract
 
     with pytest.raises(ValueError, match="--category"):

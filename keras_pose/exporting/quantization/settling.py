@@ -1,0 +1,68 @@
+"""Whether the batch norms of a network have settled, which is known before it is converted.
+
+A norm's statistics are averages over some hundred steps of training. After fewer, tensors
+are of other sizes than the norms take them for, by another factor at every layer: float
+computes on, and integers of such tensors keep nothing. Conversion and calibration take
+minutes before the file is refused.
+"""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+
+NUM_CROPS = 4
+# Crops that differ from the training data move a variance by a small factor only.
+LARGEST_FACTOR = 30.0
+
+
+def unsettled_norms(model, images) -> tuple[int, int]:
+    """Counts the batch norms whose variances are not those of their inputs.
+
+    Args:
+        model: Keras model of normalised images.
+        images: (N, H, W, 3) float32, normalised; few will do.
+
+    Returns:
+        How many are off by more than `LARGEST_FACTOR` in most of their channels, and how
+        many there are.
+    """
+    import keras
+    from keras import ops
+
+    norms = [x for x in model.layers if isinstance(x, keras.layers.BatchNormalization)]
+    if not norms:
+        return 0, 0
+    inputs = [ops.cast(norm.input, "float32") for norm in norms]
+    spread = [ops.var(x, axis=tuple(range(len(x.shape) - 1))) for x in inputs]
+    found = keras.Model(model.inputs, spread)(images, training=False)
+    factors = [
+        float(np.median((np.asarray(values) + norm.epsilon) / (_variance(norm))))
+        for values, norm in zip(found, norms, strict=True)
+    ]
+    off = [not 1 / LARGEST_FACTOR <= factor <= LARGEST_FACTOR for factor in factors]
+    return sum(off), len(norms)
+
+
+def warn_if_unsettled(model, normalization, crops) -> None:
+    """Warns of a network of which most batch norms have not settled.
+
+    Args:
+        model: Keras model of normalised images.
+        normalization: what its input goes through.
+        crops: (N, H, W, 3) uint8, of people as it sees them.
+    """
+    num_off, count = unsettled_norms(model, normalization(crops[:NUM_CROPS]))
+    if 2 * num_off > count:
+        warnings.warn(
+            f"{num_off} of {count} batch norms of {model.name} have variances that are off "
+            f"by more than {LARGEST_FACTOR:g} times: it was trained for too few steps for "
+            "them to settle. Integer files of it will most likely be refused, after the "
+            "conversion; float16 is not.",
+            stacklevel=2,
+        )
+
+
+def _variance(norm) -> np.ndarray:
+    return np.asarray(norm.moving_variance) + norm.epsilon
