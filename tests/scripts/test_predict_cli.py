@@ -45,7 +45,7 @@ def threads_asked_for(monkeypatch):
     model = PoseModel(contract, ".onnx", CenterBackend())
     asked: list[int | None] = []
 
-    def load_model(*_, num_threads=None):
+    def load_model(*_, num_threads=None, **__):
         asked.append(num_threads)
         return model
 
