@@ -375,13 +375,15 @@ def coco_ground_truth(dataset: PoseDataset) -> dict[str, Any]:
     """
     if dataset.has_coco_file:
         is_mended = getattr(dataset.records, "is_mended", True)
+        # Not of a name of one's own; "coco (sigmas of 0.067)" is coco's file.
+        spec = SPECS.get(dataset.name.partition(" (")[0])
         truth = read_coco_truth(
             dataset.annotation_path,
             dataset.image_folder,
             dataset.skeleton,
             dataset.reading,
             is_mended,
-            unpack=SPECS[dataset.name].unpack,
+            unpack=spec.unpack if spec else None,
         )
         return (
             truth

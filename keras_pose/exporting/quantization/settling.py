@@ -36,7 +36,7 @@ def unsettled_norms(model, images) -> tuple[int, int]:
         return 0, 0
     inputs = [ops.cast(norm.input, "float32") for norm in norms]
     spread = [ops.var(x, axis=tuple(range(len(x.shape) - 1))) for x in inputs]
-    found = keras.Model(model.inputs, spread)(images, training=False)
+    found = keras.Model(model.input, spread)(images, training=False)
     factors = [
         float(np.median((np.asarray(values) + norm.epsilon) / (_variance(norm))))
         for values, norm in zip(found, norms, strict=True)
