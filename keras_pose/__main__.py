@@ -238,7 +238,7 @@ def drawing_names(photos):
 def open_estimator(args, num_threads=None):
     from keras_pose.inference import PoseEstimator
     from keras_pose.inference.detectors import WHOLE_IMAGE
-    from keras_pose.runtime import load_model
+    from keras_pose.runtime.bottom_up import load_pose
     from keras_pose.runtime.loading import check_keypoints
     from keras_pose.shipped import POSE, shipped_file
 
@@ -254,7 +254,7 @@ def open_estimator(args, num_threads=None):
 
         skeleton = load_skeleton(args.skeleton)
     path = weights or shipped_file(POSE)
-    pose_model = load_model(path, args.model, num_threads=num_threads, skeleton=skeleton)
+    pose_model = load_pose(path, args.model, num_threads=num_threads, skeleton=skeleton)
     check_keypoints(pose_model.contract, skeleton, path)
     detector = WHOLE_IMAGE if args.whole_image else args.detector
     return PoseEstimator(

@@ -30,7 +30,7 @@ from keras_pose.skeleton import Skeleton
 
 CONTRACT_NAME = "pose_model.json"
 # What another version means is another contract; another minor version has more fields.
-SCHEMA_VERSION, SCHEMA_MINOR = 1, 1
+SCHEMA_VERSION, SCHEMA_MINOR = 1, 2
 # What the image is called in every file; outputs are called as their codec says.
 INPUT_NAME = "image"
 TOP_DOWN = "top_down"
@@ -161,7 +161,8 @@ class Contract:
         if task != TOP_DOWN:
             raise ValueError(
                 f"This is a contract for {task}, not of a network that finds one "
-                "person's keypoints. Detectors are loaded by runtime.load_detector."
+                "person's keypoints. Detectors are loaded by runtime.load_detector, "
+                "bottom-up networks by runtime.load_bottom_up."
             )
         with plain_field_errors():
             return cls(
@@ -169,7 +170,7 @@ class Contract:
                 input=tensor_spec(values["input"]),
                 output=tensor_spec(values["output"]),
                 codec=_codec(values["codec"]),
-                skeleton=_skeleton(values["skeleton"]),
+                skeleton=skeleton_of_dict(values["skeleton"]),
                 normalization=normalization_of(values["input"]),
                 quantization=values["quantization"],
                 box_padding=_positive(values["crop"], "box_padding"),
@@ -289,7 +290,8 @@ def _positive(values: dict[str, Any], name: str) -> float:
     return values[name]
 
 
-def _skeleton(values: dict[str, Any]) -> Skeleton:
+def skeleton_of_dict(values: dict[str, Any]) -> Skeleton:
+    """Reads the entry of a contract that names keypoints and limbs."""
     return Skeleton(
         name=values["name"],
         names=tuple(values["names"]),

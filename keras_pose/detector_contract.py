@@ -8,6 +8,11 @@ import dataclasses
 from dataclasses import dataclass, field
 from typing import Any
 
+from keras_pose.bottomup_contract import (
+    BottomUpContract,
+    is_bottom_up,
+    read_bottom_up_contract,
+)
 from keras_pose.boxes import PAD_VALUE, BoxSettings
 from keras_pose.contract import (
     INPUT_NAME,
@@ -170,7 +175,7 @@ class DetectorContract:
 
 
 # What a file that can be exported has.
-ModelContract = Contract | DetectorContract
+ModelContract = Contract | DetectorContract | BottomUpContract
 
 
 def detector_contract(
@@ -220,6 +225,8 @@ def is_detector(model_path) -> bool:
 
 
 def read_model_contract(model_path) -> ModelContract:
-    """Reads the contract of a file of either kind; errors likewise."""
+    """Reads the contract of a file of any kind; errors likewise."""
+    if is_bottom_up(model_path):
+        return read_bottom_up_contract(model_path)
     read = read_detector_contract if is_detector(model_path) else read_contract
     return read(model_path)

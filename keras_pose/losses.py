@@ -307,3 +307,23 @@ LOSSES = {
     "l1": L1,
     "l2": L2,
 }
+
+
+@keras.saving.register_keras_serializable("keras_pose")
+class MaskedMaps(keras.losses.Loss):
+    """Half the squared error of maps of whole pictures, added up, per picture.
+
+    `call` returns one value per cell, so that `sample_weight` (B, h, w) is the mask of
+    regions that do not count. Source: `l2_loss` of lightweight OpenPose
+    (`modules/loss.py`).
+    """
+
+    def __init__(self, name="masked_maps", **kwargs):
+        super().__init__(name=name, **kwargs)
+
+    def call(self, y_true, y_pred):
+        """Maps two (B, h, w, C) tensors to (B, h, w), times the number of cells."""
+        y_true, y_pred = ops.cast(y_true, "float32"), ops.cast(y_pred, "float32")
+        # The mean over cells, which Keras takes, is then their sum.
+        num_cells = y_pred.shape[1] * y_pred.shape[2]
+        return ops.sum(ops.square(y_pred - y_true), axis=-1) * (num_cells / 2)

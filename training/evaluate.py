@@ -5,12 +5,14 @@
     python training/evaluate.py --weights best.keras int8.tflite --dataset synthetic
     python training/evaluate.py --weights best.keras --boxes detections.json --flip-test
     python training/evaluate.py --weights pose.tflite --detector person.tflite
+    python training/evaluate.py --weights runs/openpose_light_1_coco/best.keras
     python training/evaluate.py --weights best.keras --plots charts --output numbers
     python training/evaluate.py --compare numbers/*.json
 
 People are found by their ground-truth boxes, by those that a detector found before
 (--boxes, COCO results of all persons), or by a detector itself (--detector), which is then
-measured too: box AP, and milliseconds an image with 1, 5 and 20 people. Writes
+measured too: box AP, and milliseconds an image with 1, 5 and 20 people. Bottom-up networks
+find everybody in a picture by themselves, and are measured by COCO AP. Writes
 metrics_<file>_<data set>_<split>.json, with the protocol the number was measured under:
 beside files of a training run; of others into `results` in the working folder. Several
 files are also printed as one table; numbers of two protocols are not.
@@ -429,6 +431,67 @@ def evaluate_detectors(args):
         print("\n" + stamp.box_table(*zip(*measured, strict=True)))
 
 
+def are_bottom_up(args):
+    """Tells networks that see whole pictures from those that see one person at a time."""
+    from keras_pose.runtime.bottom_up import is_of_bottom_up
+    from keras_pose.weights.catalog import is_word
+
+    found = [
+        is_of_bottom_up(str(path) if is_word(str(path)) else path, args.model)
+        for path in args.weights or ()
+    ]
+    if any(found) and not all(found):
+        raise ValueError(
+            "Bottom-up networks and networks that see one person at a time are not "
+            "measured in one table: their protocols differ."
+        )
+    return any(found)
+
+
+def measure_bottom_up(args):
+    """Measures multi-person AP of bottom-up files, and writes what it found."""
+    from keras_pose.data.crowds import open_crowds
+    from keras_pose.data.datasets import open_dataset
+    from keras_pose.files import check_writable, read_json, write_json
+    from keras_pose.metrics import protocol as stamp
+    from keras_pose.metrics.whole_pictures import evaluate_pictures
+    from keras_pose.runtime.bottom_up import load_bottom_up
+
+    no_use = ("flip_test", "boxes", "detector", "metrics", "skeleton", "sigmas")
+    refused = [name for name in no_use if getattr(args, name)]
+    if refused:
+        raise ValueError(
+            f"--{refused[0].replace('_', '-')} is not for bottom-up networks, which see "
+            "whole pictures and are measured by COCO AP of everybody."
+        )
+    find_official(args)
+    source, annotation_path = open_crowds(
+        args.dataset, args.data_dir, args.split, reading=reading_of(args)
+    )
+    where = (args.dataset, args.data_dir, args.split)
+    truth, dataset = read_json(annotation_path), open_dataset(*where)
+    pictures = source.images[: args.limit], source.image_ids[: args.limit]
+    input_hw = args.input_hw and tuple(args.input_hw)
+    measurements = []
+    for weights in args.weights:
+        check_writable(metrics_path(weights, args).parent)
+        model = load_bottom_up(weights, args.model, args.num_keypoints, input_hw)
+        result = evaluate_pictures(model, *pictures, truth)
+        protocol = stamp.build_protocol(
+            dataset, model.contract, weights, result, bool(args.limit), stamp.NO_BOXES
+        )
+        print(stamp.describe(result.stats, protocol))
+        rest = stamp.describe_rest(result.stats, protocol)
+        if rest:
+            print(rest)
+        measurements.append(stamp.Measurement.of(result, protocol))
+        path = metrics_path(weights, args)
+        print(f"written     {write_json(path, measurements[-1].to_dict())}")
+        if args.predictions:
+            print(f"written     {write_json(args.predictions, result.detections)}")
+    return measurements
+
+
 def draw_charts(measurements, folder):
     """Writes one picture per kind of chart, with all measurements in each."""
     from keras_pose.images import write_image
@@ -463,6 +526,8 @@ def main(argv=None):
         from keras_pose.metrics.protocol import read_measurement
 
         measurements = [read_measurement(path) for path in args.compare]
+    elif are_bottom_up(args):
+        measurements = measure_bottom_up(args)
     else:
         measurements = measure(args)
     if args.compare or len(measurements) > 1:

@@ -1,8 +1,9 @@
-r"""Trains one pose model, or a person detector.
+r"""Trains one pose model, a bottom-up one that sees whole pictures, or a person detector.
 
     python training/train.py --model hrnet_w32
     python training/train.py --model pose_slim --dataset coco --data-dir ~/coco
     python training/train.py --model rtmdet_nano --dataset coco --data-dir ~/coco
+    python training/train.py --model openpose_light_1 --dataset coco --data-dir ~/coco
     python training/train.py --model hrnet_w32 --max-steps 2 --devices cpu:2
     python training/train.py --model pose_slim --dataset coco,lsp_extended \
         --data-dir coco=~/coco,lsp_extended=~/lspet --mix coco=2,lsp_extended=1
@@ -222,6 +223,8 @@ def main(argv=None):
 
 def train(recipe, run_dir, args):
     """Trains what the recipe is for."""
+    from keras_pose.trainer.bottom_up_fit import fit_bottom_up
+    from keras_pose.trainer.bottom_up_recipes import BottomUpRecipe
     from keras_pose.trainer.callbacks import StopRun
     from keras_pose.trainer.detection_fit import fit_detector
     from keras_pose.trainer.detection_recipes import DetectionRecipe
@@ -229,6 +232,8 @@ def train(recipe, run_dir, args):
 
     is_detector = isinstance(recipe, DetectionRecipe)
     function = fit_detector if is_detector else fit
+    if isinstance(recipe, BottomUpRecipe):
+        function = fit_bottom_up
     try:
         return function(recipe, run_dir, args.devices, save_minutes=args.save_minutes)
     except StopRun as stop:

@@ -152,7 +152,7 @@ def cut_crop(sample, skeleton: Skeleton, input_hw, is_unbiased: bool = False):
     to whole grey levels. Mirrored crops get left and right keypoints swapped.
     """
     matrix = crop_matrix_tf(sample, input_hw, is_unbiased)
-    image = _warp(sample["image"], matrix, input_hw)
+    image = warp_crop(sample["image"], matrix, input_hw)
     points_xy = tf.linalg.matmul(sample["keypoints_xy"], matrix[:, :2], transpose_b=True)
     points_xy = points_xy + matrix[:, 2]
     visibility = sample["visibility"]
@@ -168,7 +168,8 @@ def cut_crop(sample, skeleton: Skeleton, input_hw, is_unbiased: bool = False):
     }
 
 
-def _warp(image, matrix, output_hw):
+def warp_crop(image, matrix, output_hw):
+    """Resamples an image through a (2, 3) map, bilinearly; 0 outside."""
     inverse = tf.linalg.inv(matrix[:, :2])
     shift = -tf.linalg.matvec(inverse, matrix[:, 2])
     rows = tf.concat([inverse, shift[:, None]], axis=1)

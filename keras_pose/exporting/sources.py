@@ -24,6 +24,7 @@ from keras_pose.detector_contract import (
 )
 from keras_pose.files import read_json
 from keras_pose.runs import RECIPE_NAME, newest_checkpoint
+from keras_pose.runtime.bottom_up import is_of_bottom_up, load_keras_bottom_up
 from keras_pose.runtime.detector import is_detector_name, read_bare_detector
 from keras_pose.runtime.keras_backend import load_network
 from keras_pose.runtime.loading import check_keypoints, load_keras
@@ -86,6 +87,10 @@ def open_source(
         network, contract = _open_detector(path, model, num_keypoints, input_hw)
     elif is_detector_name(model):
         network, contract = read_bare_detector(weights or path, model, input_hw)
+    elif is_of_bottom_up(weights or path, model):
+        network, contract = load_keras_bottom_up(
+            weights or path, model, num_keypoints, input_hw
+        )
     else:
         network, contract = load_keras(
             weights or path, model, num_keypoints, input_hw, skeleton

@@ -1,4 +1,8 @@
-"""The top-down estimator: person boxes -> crops -> model -> keypoints of the image."""
+"""The estimator: picture in, people with their keypoints out.
+
+Top-down networks: person boxes -> crops -> network -> keypoints of the image. Bottom-up
+networks see the whole picture, and need no boxes.
+"""
 
 from __future__ import annotations
 
@@ -8,12 +12,14 @@ from pathlib import Path
 
 import numpy as np
 
+from keras_pose.boxes import letterbox
 from keras_pose.drawing import draw_heatmaps
 from keras_pose.images import as_image
 from keras_pose.inference.detectors import (
     MAX_SIDE,
     MIN_SIDE,
     PERSON,
+    WHOLE_IMAGE,
     Detect,
     DetectionFile,
     is_usable,
@@ -21,7 +27,8 @@ from keras_pose.inference.detectors import (
     people_among,
 )
 from keras_pose.inference.doubles import NMS_THRESHOLD, different_people
-from keras_pose.runtime import PoseModel, load_model
+from keras_pose.runtime import PoseModel
+from keras_pose.runtime.bottom_up import BottomUpModel, load_pose
 from keras_pose.runtime.detector import Detector
 from keras_pose.runtime.pose_model import MAX_BATCH
 from keras_pose.shipped import POSE, shipped_box_threshold, shipped_file
@@ -39,6 +46,9 @@ from keras_pose.zoo import ZOO
 # Detectors propose what they hardly believe in, for whoever ranks by score. Whoever looks
 # at skeletons wants people.
 BOX_THRESHOLD = 0.3
+# Mean height of the peaks over all keypoints, of those that were not found 0: a quarter of
+# a person, fairly sure.
+BOTTOM_UP_THRESHOLD = 0.1
 
 
 class PoseEstimator:
@@ -55,20 +65,23 @@ class PoseEstimator:
     Any number of threads may call one estimator.
 
     Attributes:
-        pose_model: the model, with its contract.
+        pose_model: the model, with its contract: of a bottom-up network, or of one that
+            sees one person at a time.
         flip_test: whether mirrored crops are averaged in: slower, a little better.
-        box_threshold: people whose box has no higher score are left out.
+        box_threshold: people whose box has no higher score are left out; of a bottom-up
+            network, people who have no higher score themselves.
         nms_threshold: of two people who were found, and whose poses have a larger OKS,
             the better one stays.
 
     Raises:
         ValueError: for a flip test of a model whose keypoints have no mirror pairs,
-            and for a detector that is none.
+            for a detector that is none, and for a detector or a flip test of a bottom-up
+            network.
     """
 
     def __init__(
         self,
-        pose: str | Path | PoseModel | None = None,
+        pose: str | Path | PoseModel | BottomUpModel | None = None,
         detector: Detect | DetectionFile | str | Path | None = None,
         flip_test: bool = False,
         num_threads: int | None = None,
@@ -95,11 +108,16 @@ class PoseEstimator:
         """
         if pose is None:
             pose = shipped_file(POSE)
-        if not isinstance(pose, PoseModel):
+        if not isinstance(pose, PoseModel | BottomUpModel):
             pose = _load(pose, weights, num_threads)
-        if flip_test:
+        self.pose_model: PoseModel | BottomUpModel = pose
+        if self.is_bottom_up:
+            _check_needs_nothing(pose, detector, flip_test)
+            detector = WHOLE_IMAGE
+            if box_threshold is None:
+                box_threshold = BOTTOM_UP_THRESHOLD
+        elif flip_test:
             check_flip_test(pose.contract.skeleton)
-        self.pose_model = pose
         self.flip_test = flip_test
         if box_threshold is None and detector is None:
             box_threshold = shipped_box_threshold()
@@ -125,6 +143,11 @@ class PoseEstimator:
         self._detector, self._is_open = detector, True
 
     @property
+    def is_bottom_up(self) -> bool:
+        """Whether the network finds everybody in a picture by itself."""
+        return isinstance(self.pose_model, BottomUpModel)
+
+    @property
     def skeleton(self) -> Skeleton:
         """Names and limbs of the keypoints."""
         return self.pose_model.contract.skeleton
@@ -140,16 +163,21 @@ class PoseEstimator:
                 it is one.
 
         Returns:
-            The people, in the order of their boxes.
+            The people, in the order of their boxes; those of a bottom-up network by falling
+            score.
 
         Raises:
-            ValueError: for what is no image, and for boxes that are empty or outside the
-                image. (Of a detector's boxes such are left out.)
+            ValueError: for what is no image, for boxes that are empty or outside the image
+                (of a detector's boxes such are left out), and for boxes where the network
+                is a bottom-up one.
             images.ImageError: for a file that cannot be read.
         """
         if image_id is None and isinstance(image, str | Path):
             image_id = image
         image = as_image(image)
+        if isinstance(self.pose_model, BottomUpModel) and boxes_xyxy is None:
+            poses = self.pose_model(image)
+            return poses[poses.scores > self.box_threshold]
         if boxes_xyxy is not None:
             boxes = _checked_boxes(boxes_xyxy, image.shape[:2])
             return self.estimate(image, boxes)
@@ -207,6 +235,8 @@ class PoseEstimator:
             ValueError: for a model without heatmaps, one per keypoint.
         """
         image = as_image(image)
+        if isinstance(self.pose_model, BottomUpModel):
+            return _show_whole(image, self.pose_model)
         codec = self.pose_model.contract.codec
         shape = codec.output_shape(self.skeleton.num_keypoints)
         if not hasattr(codec, "pixel_xy") or shape[2:] != (self.skeleton.num_keypoints,):
@@ -223,26 +253,62 @@ class PoseEstimator:
 
     def _estimate_some(self, image, boxes):
         outputs, to_image = self._outputs(image, boxes)
-        return decode_people(outputs, to_image, self.pose_model.contract)
+        return decode_people(outputs, to_image, self._top_down.contract)
+
+    @property
+    def _top_down(self) -> PoseModel:
+        if isinstance(self.pose_model, BottomUpModel):
+            raise ValueError(
+                f"{self.pose_model.contract.model} sees whole pictures and finds the "
+                "people itself: it takes no boxes."
+            )
+        return self.pose_model
 
     def _outputs(self, image, boxes):
         """Returns the network's outputs for some people, and the maps to the image."""
-        contract = self.pose_model.contract
+        contract = self._top_down.contract
         boxes_xywh = np.concatenate([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], axis=1)
         crops, to_image = crop_people(image, boxes_xywh, contract)
-        outputs = predict_outputs(self.pose_model.predict, crops, contract, self.flip_test)
+        outputs = predict_outputs(self._top_down.predict, crops, contract, self.flip_test)
         return outputs, to_image
 
 
-def _load(pose, weights, num_threads) -> PoseModel:
+def _check_needs_nothing(model, detector, flip_test) -> None:
+    """Refuses what would have no effect on a network that sees whole pictures."""
+    if detector is not None:
+        raise ValueError(
+            f"{model.contract.model} finds the people itself: leave the detector "
+            f"{str(detector)[:60]!r} out."
+        )
+    if flip_test:
+        raise ValueError(
+            f"{model.contract.model} sees whole pictures, which are not mirrored: leave "
+            "the flip test out."
+        )
+
+
+def _show_whole(image, model: BottomUpModel) -> np.ndarray:
+    """Lays the heatmaps of everybody over an image."""
+    boxed, scale_xy = letterbox(image, model.contract.input_hw)
+    heatmaps, _ = model.predict(boxed)
+    stride = model.contract.codec.stride
+    zoom_x, zoom_y = stride / scale_xy
+    # From cells to image pixels, both counted from their middles.
+    matrix = np.array(
+        [[zoom_x, 0, zoom_x / 2 - 0.5], [0, zoom_y, zoom_y / 2 - 0.5]], np.float64
+    )
+    return draw_heatmaps(image, heatmaps[..., :-1], matrix)
+
+
+def _load(pose, weights, num_threads) -> PoseModel | BottomUpModel:
     if weights is not None:
-        return load_model(weights, model=str(pose), num_threads=num_threads)
+        return load_pose(weights, model=str(pose), num_threads=num_threads)
     if str(pose) in ZOO:
         raise ValueError(
             f"{pose} is a network of the zoo: with which weights? For official ones: "
             f'PoseEstimator("{pose}", weights="coco").'
         )
-    return load_model(pose, num_threads=num_threads)
+    return load_pose(pose, num_threads=num_threads)
 
 
 def whole_image_box(image) -> np.ndarray:

@@ -79,7 +79,7 @@ class RegionFollower:
 
         Args:
             estimator: its detector finds people; where it has none, the whole image is
-                one person on every frame.
+                one person on every frame. A bottom-up network sees every frame whole.
             detect_every: the detector sees at least every N-th frame.
             keypoint_threshold: keypoints whose score is above make the next region.
             least_share: the detector is asked when somebody's score has fallen below
@@ -108,6 +108,9 @@ class RegionFollower:
     def __call__(self, image: np.ndarray, image_id=None) -> Poses:
         """Estimates the people of the next frame; arguments as for `PoseEstimator`."""
         image = as_image(image)
+        if self._estimator.is_bottom_up:  # it sees the whole frame anyway
+            self.num_followed += 1
+            return self._estimator(image, image_id=image_id)
         # Regions of one picture say nothing of one with another size.
         has_changed, self._image_hw = image.shape[:2] != self._image_hw, image.shape[:2]
         if self._is_doubtful or has_changed or self._age >= self._detect_every:

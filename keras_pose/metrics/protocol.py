@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import keras_pose
+from keras_pose.bottomup_contract import BottomUpContract
 from keras_pose.boxes import BoxSettings
 from keras_pose.contract import Contract
 from keras_pose.detector_description import is_description, read_description
@@ -70,7 +71,7 @@ class Protocol:
         split: such as "val".
         is_subset: True when only some images of the split were used.
         num_images: images that were read.
-        num_people: people that were predicted.
+        num_people: people that were predicted; of whole pictures, those who are labelled.
         annotation_sha256: first digits of the annotation file's hash.
         boxes: where person boxes came from, see `Boxes`.
         boxes_sha256: likewise.
@@ -117,6 +118,8 @@ class Protocol:
     left_out: tuple[str, ...] = ()
 
 
+NO_BOXES = Boxes("none")
+
 # What two measurements must have in common to stand in one table: all but the model.
 # The first that differs is named, so causes stand before their effects.
 _SHARED_FIELDS = (
@@ -140,7 +143,7 @@ _ADDED_LATER: dict[str, Any] = {"left_out": ()}
 
 def build_protocol(
     dataset,
-    contract: Contract,
+    contract: Contract | BottomUpContract,
     model_path,
     result: EvaluationResult,
     is_subset: bool = False,
@@ -154,7 +157,8 @@ def build_protocol(
         model_path: the file that was evaluated.
         result: what `evaluate` returned.
         is_subset: True when not all images of the split were used.
-        boxes: where boxes came from; by default the ground truth.
+        boxes: where boxes came from; by default the ground truth. `NO_BOXES` of networks
+            that find people themselves.
     """
     model_path, boxes = Path(model_path), boxes or Boxes()
     return Protocol(
@@ -220,7 +224,7 @@ class Measurement:
     @property
     def milliseconds_per_person(self) -> float:
         """Time in the model; a flip test runs it twice."""
-        return 1000 * self.predict_seconds / self.protocol.num_people
+        return 1000 * self.predict_seconds / max(1, self.protocol.num_people)
 
     def to_dict(self) -> dict[str, Any]:
         """Returns what `metrics_*.json` holds: figures first, None for NaN."""
@@ -298,7 +302,7 @@ def _with_nan(stats):
 
 def describe_data(protocol: Protocol) -> str:
     """Returns the part of the protocol that a whole table shares, in one line."""
-    is_truth = protocol.boxes == GROUND_TRUTH
+    told = {GROUND_TRUTH: "GT boxes", NO_BOXES.source: "whole pictures"}
     detector = f"boxes of {protocol.boxes} {protocol.boxes_sha256[:8]}"
     if protocol.boxes_threshold:
         detector += f" from score {protocol.boxes_threshold:g}"
@@ -306,7 +310,7 @@ def describe_data(protocol: Protocol) -> str:
         f"{protocol.dataset} {protocol.split}, "
         f"{count_images(protocol.num_images, protocol.is_subset, protocol.left_out)}, "
         f"{protocol.num_people} people",
-        "GT boxes" if is_truth else detector,
+        told.get(protocol.boxes, detector),
         "flip test" if protocol.flip_test else "no flip",
         f"{protocol.nms} NMS" if protocol.nms != "off" else "no NMS",
     )

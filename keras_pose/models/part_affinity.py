@@ -12,7 +12,7 @@ OpenPose has COCO's (`BODY_PARTS_KPT_IDS`, `BODY_PARTS_PAF_IDS` in modules/keypo
 
 from __future__ import annotations
 
-from keras_pose.skeleton import Skeleton
+from keras_pose.skeleton import COCO_17, Skeleton
 
 _ARMS_AND_LEGS_MIRRORED = (
     ("right_shoulder", "left_shoulder"),
@@ -142,6 +142,55 @@ CHANNELS = {
     "openpose_light_1": OPENPOSE_COCO_18,
     "openpose_light_3": OPENPOSE_COCO_18,
 }
+
+
+def last_maps(model, num_keypoints: int):
+    """Returns the network with only its last heatmaps and its last fields, in this order.
+
+    Layers, and so weights, are the network's own. The families give their stages in
+    orders of their own; heatmaps are told by their channels.
+
+    Args:
+        model: (B, H, W, 3) -> heatmaps (B, h, w, K + 1) and fields (B, h, w, 2 L) of
+            several stages.
+        num_keypoints: K.
+
+    Raises:
+        ValueError: for a network without heatmaps of so many keypoints.
+    """
+    import keras
+
+    is_heatmap = [output.shape[-1] == num_keypoints + 1 for output in model.outputs]
+    if not any(is_heatmap) or all(is_heatmap):
+        raise ValueError(
+            f"{model.name} gives maps of {[x.shape[-1] for x in model.outputs]} channels; "
+            f"{num_keypoints} keypoints need heatmaps of {num_keypoints + 1}, and fields."
+        )
+    pairs = list(zip(is_heatmap, model.outputs, strict=True))
+    last = [[x for is_one, x in pairs if is_one == kind][-1] for kind in (True, False)]
+    return keras.Model(model.inputs, last, name=model.name)
+
+
+def skeleton_for(name: str, num_keypoints: int, num_limbs: int) -> Skeleton:
+    """Returns what the channels of a network of the zoo are.
+
+    Args:
+        name: in the zoo.
+        num_keypoints: that the network predicts: those of the reference, or COCO's 17.
+        num_limbs: likewise.
+
+    Raises:
+        ValueError: for other keypoints or limbs.
+    """
+    for skeleton in (CHANNELS[name], COCO_17):
+        if (skeleton.num_keypoints, len(skeleton.limbs)) == (num_keypoints, num_limbs):
+            return skeleton
+    raise ValueError(
+        f"{name} with {num_keypoints} keypoints and {num_limbs} limbs: known are "
+        f"{CHANNELS[name].name!r} ({CHANNELS[name].num_keypoints} and "
+        f"{len(CHANNELS[name].limbs)}) and {COCO_17.name!r} ({COCO_17.num_keypoints} and "
+        f"{len(COCO_17.limbs)})."
+    )
 
 
 def field_channels(skeleton: Skeleton, limb: tuple[str, str]) -> tuple[int, int]:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import keras_pose
+from keras_pose.bottomup_contract import BottomUpContract
 from keras_pose.contract import write_contract
 from keras_pose.detector_contract import DetectorContract
 from keras_pose.files import check_writable, file_sha256, read_json, write_json
@@ -83,6 +84,11 @@ def check_models(models: Mapping[str, ModelFile]) -> None:
     for task, file in models.items():
         if file.path.suffix != SUFFIX:
             raise ValueError(f"A bundle holds {SUFFIX} files, got {file.path}.")
+        if isinstance(file.contract, BottomUpContract):
+            raise ValueError(
+                f"{file.path} sees whole pictures; the apps run networks that see one "
+                "person at a time, and detectors."
+            )
         if isinstance(file.contract, DetectorContract) != (task == "detector"):
             raise ValueError(f"{file.path} was given as the {task}, which it is not.")
 

@@ -11,6 +11,7 @@ from keras_pose.contract import TensorSpec
 from keras_pose.detector_contract import (
     DetectorContract,
     DetectorFacts,
+    ModelContract,
     read_detector_contract,
 )
 from keras_pose.detector_description import read_description
@@ -44,7 +45,7 @@ class Detector:
         backend: OutputsBackend,
         path: Path | str | None = None,
     ):
-        _check_fits(contract, backend, path or f"The {file_type} detector")
+        check_tensors(contract, backend, path or f"The {file_type} detector")
         self.contract = contract
         self.file_type = file_type
         self._backend = backend
@@ -202,7 +203,7 @@ def open_detector(
     return Detector(contract, file_type(path), backend, path)
 
 
-def _check_fits(contract: DetectorContract, backend: OutputsBackend, path) -> None:
+def check_tensors(contract: ModelContract, backend: OutputsBackend, path) -> None:
     """Raises ValueError unless the network has the tensors that the contract says."""
     promised = sorted(_essence(spec) for spec in (contract.input, *contract.outputs))
     actual = sorted(_essence(spec) for spec in (backend.input, *backend.outputs))

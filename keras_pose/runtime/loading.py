@@ -6,6 +6,7 @@ import dataclasses
 import difflib
 from pathlib import Path
 
+from keras_pose.bottomup_contract import BottomUpContract
 from keras_pose.contract import Contract, read_contract
 from keras_pose.runtime.backend import FileBackend
 from keras_pose.runtime.pose_model import PoseModel
@@ -44,7 +45,7 @@ def load_model(
             was written for, or not what the other arguments say.
         ImportError: names the package that is missing to run such a file.
     """
-    kind = ".keras" if _is_official(path) else file_type(path)
+    kind = ".keras" if is_official(path) else file_type(path)
     if kind in KERAS_TYPES:
         network, contract = load_keras(path, model, num_keypoints, input_hw, skeleton)
         pose_model = PoseModel.from_keras(network, contract)
@@ -52,7 +53,7 @@ def load_model(
         return pose_model
     path = Path(path)
     contract = read_contract(path)
-    _check_agrees(path, contract, model, num_keypoints, input_hw)
+    check_agrees(path, contract, model, num_keypoints, input_hw)
     return open_model(path, named_keypoints(contract, skeleton, path), num_threads)
 
 
@@ -64,7 +65,7 @@ def load_keras(path, model=None, num_keypoints=None, input_hw=None, skeleton=Non
     """
     from keras_pose.runtime.keras_backend import read_keras_file, read_weights_file
 
-    if _is_official(path):
+    if is_official(path):
         network, contract = _load_official(path, model, num_keypoints, input_hw)
         return network, _said_keypoints(contract, skeleton, path)
     path = Path(path)
@@ -80,7 +81,7 @@ def load_keras(path, model=None, num_keypoints=None, input_hw=None, skeleton=Non
         network, contract = read_weights_file(path, model, num_keypoints, input_hw)
         return network, _said_keypoints(contract, skeleton, path)
     network, contract = read_keras_file(path)
-    _check_agrees(path, contract, model, num_keypoints, input_hw)
+    check_agrees(path, contract, model, num_keypoints, input_hw)
     return network, named_keypoints(contract, skeleton, path)
 
 
@@ -101,7 +102,9 @@ def named_keypoints(contract: Contract, skeleton: Skeleton | None, path) -> Cont
     return dataclasses.replace(contract, skeleton=skeleton)
 
 
-def check_keypoints(contract: Contract, skeleton: Skeleton | None, path) -> None:
+def check_keypoints(
+    contract: Contract | BottomUpContract, skeleton: Skeleton | None, path
+) -> None:
     """Raises ValueError for a skeleton that contradicts the contract."""
     if skeleton is not None and skeleton.names != contract.skeleton.names:
         raise ValueError(
@@ -121,7 +124,7 @@ def _said_keypoints(contract: Contract, skeleton: Skeleton | None, path) -> Cont
     return contract
 
 
-def _is_official(path) -> bool:
+def is_official(path) -> bool:
     """Tells words and reference checkpoints from files of our own."""
     from keras_pose.weights.catalog import is_word
     from keras_pose.weights.file_kinds import is_checkpoint
@@ -151,7 +154,7 @@ def _load_official(path, model, num_keypoints, input_hw):
             "trained (training/train.py starts from it)."
         )
     contract = contract_of(network)
-    _check_agrees(path, contract, model, num_keypoints, input_hw)
+    check_agrees(path, contract, model, num_keypoints, input_hw)
     return network, contract
 
 
@@ -194,7 +197,7 @@ def file_type(path) -> str:
     return known[0]
 
 
-def _check_agrees(path, contract: Contract, model, num_keypoints, input_hw) -> None:
+def check_agrees(path, contract, model, num_keypoints, input_hw) -> None:
     """Refuses arguments that contradict the contract, rather than ignoring them."""
     actual = {
         "model": contract.model,

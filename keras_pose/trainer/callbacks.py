@@ -15,6 +15,7 @@ from typing import Any
 import keras
 
 from keras_pose.activation_ranges import save_with_ranges
+from keras_pose.bottomup_contract import BottomUpContract
 from keras_pose.contract import CONTRACT_NAME, AnyContract, Contract, save_keras_model
 from keras_pose.detector_contract import DetectorContract
 from keras_pose.models.fake_quantization import trained_ranges
@@ -314,19 +315,26 @@ class DetectorCheckpoint(SaveState):
     """Saves the state of a detector's run, and `best.keras`.
 
     The latter is the network alone with averaged weights and its contract. Best means
-    the highest `val_box_ap`; until one is measured, it is the newest.
+    the highest `best_name` of the logs; until one is measured, it is the newest.
     """
 
     best_name = BOX_AP
     # What is trained has other outputs than the network, so it has no contract.
     contract_name = NETWORK_CONTRACT_NAME
 
-    def __init__(self, run_dir, contract: DetectorContract, progress, minutes, network):
+    def __init__(
+        self,
+        run_dir,
+        contract: DetectorContract | BottomUpContract,
+        progress,
+        minutes,
+        network,
+    ):
         super().__init__(run_dir, contract, progress, minutes)
         self._network = network
 
     def on_epoch_end(self, epoch, logs=None):
-        value = float((logs or {}).get(BOX_AP, float("nan")))
+        value = float((logs or {}).get(self.best_name, float("nan")))
         if value > self._best or self._best == 0:
             self._best = max(self._best, 0.0 if math.isnan(value) else value)
             with averaged_weights(self.model):
@@ -337,6 +345,12 @@ class DetectorCheckpoint(SaveState):
                     self.model,
                 )
         super().on_epoch_end(epoch, logs)
+
+
+class BottomUpCheckpoint(DetectorCheckpoint):
+    """Does the same for a bottom-up network, whose figure is `val_ap`."""
+
+    best_name = "val_ap"
 
 
 class StopAtStep(keras.callbacks.Callback):

@@ -9,11 +9,15 @@ from keras_pose.files import check_writable, read_json, write_json
 from keras_pose.runs import BEST_NAME, RECIPE_NAME
 from keras_pose.skeleton import SKELETONS
 from keras_pose.skeleton.files import read_skeleton, skeleton_to_dict
+from keras_pose.trainer.bottom_up_recipes import (
+    BottomUpRecipe,
+    get_bottom_up_recipe,
+)
 from keras_pose.trainer.detection_recipes import DetectionRecipe, get_detection_recipe
 from keras_pose.trainer.recipes import Recipe, get_recipe
 from keras_pose.zoo import get_spec
 
-AnyRecipe = Recipe | DetectionRecipe
+AnyRecipe = Recipe | DetectionRecipe | BottomUpRecipe
 
 
 def open_run_dir(run_dir, recipe: AnyRecipe) -> Path:
@@ -117,8 +121,12 @@ def _check_longer(run_dir, recipe, epochs):
 
 def recipe_for(model: str, dataset: str = "coco") -> AnyRecipe:
     """Returns the recipe of any model of the zoo; errors as `get_recipe`."""
-    is_detector = recipe_class(model) is DetectionRecipe
-    return (get_detection_recipe if is_detector else get_recipe)(model, dataset)
+    match get_spec(model).task:
+        case "detection":
+            return get_detection_recipe(model, dataset)
+        case "bottom_up":
+            return get_bottom_up_recipe(model, dataset)
+    return get_recipe(model, dataset)
 
 
 def with_entries_of(recipe: AnyRecipe, path) -> AnyRecipe:
@@ -144,6 +152,11 @@ def with_entries_of(recipe: AnyRecipe, path) -> AnyRecipe:
         raise ValueError(f"{path}: {error}") from error
 
 
-def recipe_class(model: str) -> type[Recipe] | type[DetectionRecipe]:
+def recipe_class(model: str) -> type[AnyRecipe]:
     """Returns the kind of recipe that a model of the zoo is trained by."""
-    return DetectionRecipe if get_spec(model).task == "detection" else Recipe
+    match get_spec(model).task:
+        case "detection":
+            return DetectionRecipe
+        case "bottom_up":
+            return BottomUpRecipe
+    return Recipe

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from keras_pose.bottomup_contract import BottomUpContract, bottom_up_contract
 from keras_pose.codecs import CODECS, Codec
+from keras_pose.codecs.part_affinity import PartAffinityCodec
 from keras_pose.contract import AnyContract, Contract, keras_contract
 from keras_pose.detector_contract import detector_contract
+from keras_pose.models.part_affinity import last_maps, skeleton_for
 from keras_pose.normalization import Normalization
 from keras_pose.skeleton import Skeleton, default_skeleton, plain_skeleton
 from keras_pose.zoo import get_spec
@@ -75,14 +78,46 @@ def contract_of(model) -> Contract:
     return keras_contract(model, codec, skeleton, normalization_of(model))
 
 
+def runnable_network(model):
+    """Returns what a file of a model holds: of a bottom-up network, its last maps."""
+    spec = get_spec(model.name)
+    if spec.task != "bottom_up":
+        return model
+    num_keypoints, _ = _counts(model)
+    return carry(last_maps(model, num_keypoints), carried_by(model))
+
+
+def bottom_up_contract_of(model) -> BottomUpContract:
+    """Describes a bottom-up network that `runnable_network` returned.
+
+    Raises:
+        ValueError: for keypoints and limbs that no skeleton has.
+    """
+    carried = carried_by(model)
+    skeleton = carried.skeleton or skeleton_for(model.name, *_counts(model))
+    height, width = model.inputs[0].shape[1:3]
+    codec = PartAffinityCodec((height, width), get_spec(model.name).stride)
+    return bottom_up_contract(model, codec, skeleton, normalization_of(model))
+
+
+def _counts(model) -> tuple[int, int]:
+    """Returns the keypoints and the limbs of a bottom-up network."""
+    num_limbs = get_spec(model.name).options["num_limbs"]
+    channels = {output.shape[-1] for output in model.outputs}
+    (heatmaps,) = channels - {2 * num_limbs}
+    return heatmaps - 1, num_limbs
+
+
 def file_contract_of(model) -> AnyContract:
-    """Describes a model for a file of it, whether it finds keypoints or people.
+    """Describes a `runnable_network` for a file of it, whatever it finds.
 
     Raises:
         ValueError: for other networks, and detectors of more than people.
     """
     if get_spec(model.name).task == "detection":
         return detector_contract(model, normalization_of(model))
+    if get_spec(model.name).task == "bottom_up":
+        return bottom_up_contract_of(model)
     return contract_of(model)
 
 

@@ -10,7 +10,7 @@ from keras import layers
 
 from keras_pose.contract import save_keras_model
 from keras_pose.files import atomic_path
-from keras_pose.weights.carried import Carried, carry, file_contract_of
+from keras_pose.weights.carried import Carried, carry, file_contract_of, runnable_network
 from keras_pose.weights.file_kinds import TORCH, kind_of, split_table
 from keras_pose.weights.input_size import (
     PLACE_LAYERS,
@@ -169,7 +169,8 @@ def save(model, output) -> Path:
     """
     output = check_output(output)
     if output.suffix == ".keras":
-        return save_keras_model(model, output, file_contract_of(model))
+        network = runnable_network(model)
+        return save_keras_model(network, output, file_contract_of(network))
     return save_weights(model, output)
 
 

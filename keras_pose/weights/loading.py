@@ -5,12 +5,19 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
+from keras_pose.bottomup_contract import is_bottom_up, read_bottom_up_contract
 from keras_pose.contract import read_contract, read_entry, save_keras_model
 from keras_pose.detector_contract import is_detector, read_detector_contract
 from keras_pose.files import cache_dir
 from keras_pose.models.checkpoint import fill_layers, read_layers
 from keras_pose.skeleton import SKELETONS, Skeleton
-from keras_pose.weights.carried import Carried, carried_by, carry, file_contract_of
+from keras_pose.weights.carried import (
+    Carried,
+    carried_by,
+    carry,
+    file_contract_of,
+    runnable_network,
+)
 from keras_pose.weights.catalog import CatalogEntry, entry_of_file
 from keras_pose.weights.download import fetch
 from keras_pose.weights.file_kinds import (
@@ -94,7 +101,7 @@ def model_from_entry(
 def converted_file(entry: CatalogEntry) -> Path:
     """Returns the catalogue's weights as a Keras file, made on first use and kept.
 
-    Top-down networks and detectors of people come as `.keras` with their contract,
+    Pose networks and detectors of people come as `.keras` with their contract,
     others as `.weights.h5`.
 
     Raises:
@@ -114,7 +121,8 @@ def converted_file(entry: CatalogEntry) -> Path:
         print(f"Converting {source}, once.")
         model = import_weights(entry.model, source, entry.num_keypoints, entry.input_hw)
         if ending == ".keras":
-            save_keras_model(model, path, file_contract_of(carry(model, _carried(entry))))
+            network = runnable_network(carry(model, _carried(entry)))
+            save_keras_model(network, path, file_contract_of(network))
         else:
             save_weights(model, path)
     return path
@@ -123,7 +131,8 @@ def converted_file(entry: CatalogEntry) -> Path:
 def _has_contract(entry: CatalogEntry) -> bool:
     """Tells whether there is a kind of contract for the network."""
     task = get_spec(entry.model).task
-    return task == "top_down" or (task == "detection" and entry.num_keypoints == 1)
+    is_of_people = task == "detection" and entry.num_keypoints == 1
+    return task in ("top_down", "bottom_up") or is_of_people
 
 
 def _carried(entry: CatalogEntry) -> Carried:
@@ -177,6 +186,10 @@ def _said_by(path: Path) -> tuple[Carried, tuple[int, int] | None]:
     if is_detector(path):
         found = read_detector_contract(path)
         return Carried(str(path), found.normalization), found.input_hw
+    if is_bottom_up(path):
+        whole = read_bottom_up_contract(path)
+        carried = Carried(str(path), whole.normalization, None, whole.skeleton)
+        return carried, whole.input_hw
     contract = read_contract(path)
     carried = Carried(
         str(path), contract.normalization, contract.codec.kind, contract.skeleton

@@ -1,5 +1,6 @@
 """Hourglasses, CPM and OpenPose compute what the reference's do, weight for weight."""
 
+import dataclasses
 import json
 
 import keras
@@ -13,12 +14,13 @@ from parity_check import (
     load_reference,
 )
 
+from keras_pose.inference import PoseEstimator
 from keras_pose.models.complexity import count_macs, count_params
 from keras_pose.models.cpm import cpm_mpii_stages
 from keras_pose.models.openpose import build_openpose
 from keras_pose.models.part_affinity import CHANNELS, field_channels
 from keras_pose.weights.carried import normalization_of
-from keras_pose.weights.importer import fill, import_weights
+from keras_pose.weights.importer import fill, import_weights, save
 from keras_pose.weights.layouts import recognize
 from keras_pose.zoo import build_model, get_spec
 
@@ -230,3 +232,41 @@ def test_rows_of_openpose_cost_what_the_reference_does_at_its_own_size(name, gol
     assert at_368["input"] == [1, 3, 368, 368]
     assert get_spec(name).macs == at_368["total"]
     assert get_spec(name).params == description["param_count"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "golden"),
+    [
+        ("openpose_light_1", "lightweight_openpose_1"),
+        pytest.param(
+            *("openpose_coco", "hzzone_openpose_coco_184"), marks=pytest.mark.very_slow
+        ),
+    ],
+)
+def test_a_checkpoint_finds_people_through_the_whole_chain(name, golden, tmp_path):
+    reference = load_reference(golden)
+    np.savez(tmp_path / "official.npz", **reference.weights)
+    model = import_weights(name, tmp_path / "official.npz", input_hw=reference.input_hw)
+    path = save(model, tmp_path / "pose.keras")
+    estimator = PoseEstimator(path, box_threshold=0)
+    whole = estimator.pose_model
+    rng = np.random.default_rng(0)
+    image = rng.integers(0, 256, (*reference.input_hw, 3), np.uint8)
+
+    heatmaps, fields = whole.predict(image)
+    expected = model(whole.contract.normalization(image[None]), training=False)
+    last = {x.shape[-1]: np.asarray(x)[0] for x in expected}
+    np.testing.assert_allclose(heatmaps, last[19], atol=1e-4)
+    np.testing.assert_allclose(fields, last[38], atol=1e-4)
+    assert whole.contract.skeleton == CHANNELS[name]
+    # Seeded weights draw hills of some height; the codec is asked for those.
+    highest = float(heatmaps[..., :-1].max())
+    codec = dataclasses.replace(
+        whole.contract.codec, min_peak=abs(highest) / 2, min_field=1e-6, min_share=0.1
+    )
+    whole.contract = dataclasses.replace(whole.contract, codec=codec)
+    poses = estimator(image)
+    found = codec.decode(heatmaps, fields, CHANNELS[name])
+    assert len(poses) == (found.scores > 0).sum() > 0
+    np.testing.assert_allclose(poses.keypoints_xy, found.keypoints_xy, atol=0.01)

@@ -19,6 +19,7 @@ from keras_pose.detector_contract import DetectorFacts
 from keras_pose.files import file_sha256
 from keras_pose.inference import detectors
 from keras_pose.metrics.protocol import read_measurement
+from keras_pose.runtime import bottom_up
 from keras_pose.skeleton import COCO_17, Skeleton, plain_skeleton
 from keras_pose.structures import Detections
 
@@ -63,6 +64,7 @@ def weights(tmp_path, monkeypatch):
     monkeypatch.setattr(runtime, "load_model", lambda *_, **__: CenterModel())
     # The files hold no contract to tell by.
     monkeypatch.setattr(detector_contract, "is_detector", lambda *_: False)
+    monkeypatch.setattr(bottom_up, "is_of_bottom_up", lambda *_: False)
     paths = [tmp_path / "float.tflite", tmp_path / "int8.tflite"]
     for path in paths:
         path.write_bytes(b"a model")

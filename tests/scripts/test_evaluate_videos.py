@@ -11,6 +11,7 @@ from PIL import Image
 from keras_pose import detector_contract, runtime
 from keras_pose.codecs import GaussianHeatmapCodec
 from keras_pose.contract import Contract, TensorSpec
+from keras_pose.runtime import bottom_up
 from keras_pose.skeleton import POSETRACK_17
 
 SCRIPT = Path(__file__).resolve().parents[2] / "training" / "evaluate.py"
@@ -114,6 +115,7 @@ def measure(data_dir, tmp_path, monkeypatch):
     spec.loader.exec_module(script)
     monkeypatch.setattr(runtime, "load_model", lambda *_, **__: CenterModel())
     monkeypatch.setattr(detector_contract, "is_detector", lambda *_: False)
+    monkeypatch.setattr(bottom_up, "is_of_bottom_up", lambda *_: False)
     weights = tmp_path / "model.tflite"
     weights.write_bytes(b"a model")
 

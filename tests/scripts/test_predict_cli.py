@@ -12,7 +12,7 @@ from keras_pose import __main__ as command
 from keras_pose import runtime
 from keras_pose.codecs import GaussianHeatmapCodec
 from keras_pose.contract import Contract, TensorSpec
-from keras_pose.runtime import PoseModel
+from keras_pose.runtime import PoseModel, bottom_up
 from keras_pose.skeleton import COCO_17
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -50,6 +50,7 @@ def threads_asked_for(monkeypatch):
         return model
 
     monkeypatch.setattr(runtime, "load_model", load_model)
+    monkeypatch.setattr(bottom_up, "load_pose", load_model)
     return asked
 
 

@@ -7,8 +7,10 @@ import jsonschema
 import pytest
 
 import keras_pose
+from keras_pose.bottomup_contract import BottomUpContract
 from keras_pose.boxes import BoxSettings
 from keras_pose.codecs import CODECS, DecodedCodec
+from keras_pose.codecs.part_affinity import PartAffinityCodec
 from keras_pose.contract import VERSION_FIELDS, Contract, TensorSpec, contracts_beside
 from keras_pose.detector_contract import DetectorContract
 from keras_pose.embedded import extract
@@ -72,6 +74,22 @@ def test_every_codec_of_the_zoo_is_in_the_schema():
     used = {spec.make_codec().kind for spec in specs}
     assert "gaussian" in used
     assert used <= set(known)
+
+
+def test_contracts_of_bottom_up_networks_fit():
+    codec = PartAffinityCodec((64, 48))
+    heatmaps, fields = (
+        TensorSpec(name, (1, *shape), "float32")
+        for name, shape in zip(
+            codec.output_names, codec.output_shapes(COCO_17), strict=True
+        )
+    )
+    image = TensorSpec("image", (1, 64, 48, 3), "uint8")
+    contract = BottomUpContract("openpose", image, heatmaps, fields, codec, COCO_17)
+    entry = contract.to_dict()
+    assert errors_of(entry) == []
+    for field, value in (("fields", None), ("codec", {"kind": "gaussian"})):
+        assert errors_of(entry | {field: value})
 
 
 def test_contracts_of_detectors_fit():

@@ -8,13 +8,18 @@ from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
+from keras_pose.bottomup_contract import BottomUpContract
+from keras_pose.data.crowds import open_crowds
 from keras_pose.data.datasets import coco_ground_truth
 from keras_pose.data.mixing import open_validating, parse_mix
 from keras_pose.data.readers.coco import AS_WRITTEN, Reading
 from keras_pose.detection.people import open_boxes, read_box_truth
 from keras_pose.detector_contract import DetectorContract, ModelContract
+from keras_pose.files import read_json
 from keras_pose.metrics import METRICS, default_metrics, evaluate
 from keras_pose.metrics.box_ap import evaluate_detector
+from keras_pose.metrics.whole_pictures import evaluate_pictures
+from keras_pose.runtime.bottom_up import open_bottom_up
 from keras_pose.runtime.detector import open_detector
 from keras_pose.runtime.loading import open_model
 
@@ -53,8 +58,9 @@ def open_validation(
     """Opens the validation split of a data set.
 
     Args:
-        contract: of the model: box AP for a detector, else the first metric of the set
-            that its labels allow, on ground-truth boxes and without flip test.
+        contract: of the model: box AP for a detector, AP of everybody for a bottom-up
+            network, else the first metric of the set that its labels allow, on
+            ground-truth boxes and without flip test.
         dataset: name, or names of which one validates.
         data_dir: its folder; None for its usual one.
         limit: images to measure on, the first ones; None for all.
@@ -65,6 +71,8 @@ def open_validation(
         FileNotFoundError: when it is not there.
     """
     opened = _open_boxes if isinstance(contract, DetectorContract) else _open_poses
+    if isinstance(contract, BottomUpContract):
+        opened = _open_pictures
     return opened(contract, dataset, data_dir, limit, reading)
 
 
@@ -80,6 +88,20 @@ def _open_boxes(contract, dataset, data_dir, limit, reading) -> Validation:
         return found.stats["AP"]
 
     return Validation("AP", f"boxes in {len(images)} images of {dataset} val", measure)
+
+
+def _open_pictures(contract, dataset, data_dir, limit, reading) -> Validation:
+    source, annotation_path = open_crowds(dataset, data_dir, "val", reading=reading)
+    truth = read_json(annotation_path)
+    images = cast(list[Path], source.images[:limit])
+    image_ids = source.image_ids[:limit]
+
+    def measure(path, contract):
+        model = open_bottom_up(path, contract)
+        found = evaluate_pictures(model, images, image_ids, truth, progress=False)
+        return found.stats["AP"]
+
+    return Validation("AP", f"people in {len(images)} images of {dataset} val", measure)
 
 
 def _open_poses(contract, dataset, data_dir, limit, reading) -> Validation:

@@ -16,6 +16,7 @@ from dataclasses import replace
 import numpy as np
 import tensorflow as tf
 
+from keras_pose.bottomup_contract import BottomUpContract
 from keras_pose.codecs import (
     Codec,
     DarkHeatmapCodec,
@@ -37,8 +38,15 @@ def decoded_contract(contract: ModelContract) -> Contract:
     """Returns the contract of a model whose file decodes in its graph.
 
     Raises:
-        ValueError: for a detector, whose boxes need NMS.
+        ValueError: for a detector, whose boxes need NMS, and for a bottom-up network, whose
+            people need matching.
     """
+    if isinstance(contract, BottomUpContract):
+        raise ValueError(
+            "Only files of top-down networks decode in their graph; the limbs of "
+            f"{contract.model} are matched to people by steps whose number depends on the "
+            "picture. Programs parse its maps (mobile_demo/SPEC.md)."
+        )
     if not isinstance(contract, Contract):
         raise ValueError(
             f"Only files of top-down networks decode in their graph; {contract.model} is a "

@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from keras_pose.codecs import DecodedCodec
 from keras_pose.contract import INPUT_NAME, Contract
-from keras_pose.detector_contract import DetectorContract, ModelContract
+from keras_pose.detector_contract import ModelContract
 from keras_pose.exporting.float_graph.decoding import decode_in_graph, decoded_contract
 from keras_pose.normalization import Normalization
 from keras_pose.runtime.keras_backend import last_output
@@ -40,18 +40,20 @@ def serving_function(model, contract: ModelContract, batch=1, with_decode=False)
         contract's outputs by name, (batch, ...) float32.
 
     Raises:
-        ValueError: if the contract does not say how to normalise; for a detector of
-            several images at a time, or one that is to decode.
+        ValueError: if the contract does not say how to normalise; for a detector or a
+            bottom-up network of several images at a time, or one that is to decode.
     """
     if contract.normalization is None:
         raise ValueError(f"The contract of {contract.model!r} lacks a normalization.")
-    if batch != 1 and isinstance(contract, DetectorContract):
-        raise ValueError(f"A detector file takes one image at a time, got batch={batch}.")
+    if batch != 1 and not isinstance(contract, Contract):
+        raise ValueError(
+            f"A file that sees whole pictures takes one image at a time, got {batch=}."
+        )
     shape = (batch, *model.inputs[0].shape[1:])
     image_spec = tf.TensorSpec(shape, tf.uint8, name=INPUT_NAME)
     codec = contract.codec if isinstance(contract, Contract) else None
     if with_decode:
-        decoded_contract(contract)  # refuses detectors
+        decoded_contract(contract)  # refuses detectors and bottom-up networks
     kernel, bias = normalization_kernel(contract.normalization)
     names = [spec.name for spec in contract.outputs]
 

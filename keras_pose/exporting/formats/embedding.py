@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import keras_pose
+from keras_pose.bottomup_contract import BottomUpContract
 from keras_pose.contract import VERSION_FIELDS, Contract, TensorSpec
 from keras_pose.detector_contract import ModelContract
 from keras_pose.embedded import embed
@@ -27,7 +28,11 @@ def embed_contract(path, contract: ModelContract) -> None:
 
 def describe(contract: ModelContract) -> Description:
     """Says in the official form what the contract says of the tensors."""
-    what = "one person's keypoints" if isinstance(contract, Contract) else "boxes of people"
+    what = "boxes of people"
+    if isinstance(contract, Contract):
+        what = "one person's keypoints"
+    elif isinstance(contract, BottomUpContract):
+        what = "everybody's keypoints and limbs"
     return Description(
         name=contract.model,
         text=f"Finds {what}. Written by keras_pose {keras_pose.__version__}; the entry "
@@ -48,6 +53,11 @@ def _image_note(image: TensorSpec, normalization: Normalization | None) -> Tenso
 
 
 def _output_note(contract: ModelContract, output: TensorSpec) -> TensorNote:
+    if isinstance(contract, BottomUpContract):
+        if output == contract.fields:
+            return TensorNote(output.name, "x and y along each limb")
+        labels = (*contract.skeleton.names, "background")
+        return TensorNote(output.name, "heatmaps", labels=labels)
     if not isinstance(contract, Contract):
         is_score = output in contract.scores
         labels = contract.class_names if is_score else ()

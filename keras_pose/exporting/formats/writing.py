@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
+from keras_pose.bottomup_contract import BottomUpContract
 from keras_pose.contract import Contract, contracts_beside, write_contract
 from keras_pose.detector_contract import DetectorContract, ModelContract
 from keras_pose.exporting.comparison import boxes_error, relative_error
@@ -27,6 +28,7 @@ from keras_pose.exporting.quantization.calibration import NUM_CHECK_CROPS
 from keras_pose.files import atomic_path
 from keras_pose.quiet import quiet_stderr
 from keras_pose.runtime import PoseModel
+from keras_pose.runtime.bottom_up import BottomUpModel, open_bottom_up
 from keras_pose.runtime.detector import Detector, open_detector
 from keras_pose.runtime.loading import open_backend, open_model
 
@@ -57,7 +59,7 @@ _REMEDIES = {
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 # What can be run to compare a file with.
-Runnable = PoseModel | Detector
+Runnable = PoseModel | Detector | BottomUpModel
 
 
 @dataclass(frozen=True)
@@ -306,12 +308,16 @@ def runnable(model, contract: ModelContract) -> Runnable:
     model = in_float32(model)
     if isinstance(contract, DetectorContract):
         return Detector.from_keras(model, contract)
+    if isinstance(contract, BottomUpContract):
+        return BottomUpModel.from_keras(model, contract)
     return PoseModel.from_keras(model, contract)
 
 
 def _open(path, contract: ModelContract) -> Runnable:
     if isinstance(contract, DetectorContract):
         return open_detector(path, contract)
+    if isinstance(contract, BottomUpContract):
+        return open_bottom_up(path, contract)
     return open_model(path, contract)
 
 

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_pose.detector_contract import is_detector, read_detector_contract
+from keras_pose.contract import Contract
+from keras_pose.detector_contract import read_model_contract
 from keras_pose.runtime.loading import KERAS_TYPES, file_type, load_keras, open_backend
 
 NUM_WARMUP_RUNS = 3
@@ -128,8 +129,8 @@ def _open(path: Path, num_threads):
         return backend, backend.run_all
     from keras_pose.runtime.keras_backend import KerasBackend, KerasOutputs, load_network
 
-    if path.suffix == ".keras" and is_detector(path):
-        names = [spec.name for spec in read_detector_contract(path).outputs]
+    if path.suffix == ".keras" and not isinstance(read_model_contract(path), Contract):
+        names = [spec.name for spec in read_model_contract(path).outputs]
         outputs = KerasOutputs(load_network(path), names)
         return outputs, outputs.run_all
     model, contract = load_keras(path)

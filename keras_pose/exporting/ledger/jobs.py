@@ -60,11 +60,11 @@ def _seeded(name, num_keypoints, input_hw):
     """Builds a network with random weights that are the same every time."""
     import keras
 
-    from keras_pose.weights.carried import file_contract_of
+    from keras_pose.weights.carried import file_contract_of, runnable_network
     from keras_pose.zoo import build_model
 
     keras.utils.set_random_seed(SEED)
-    network = build_model(name, num_keypoints, input_hw)
+    network = runnable_network(build_model(name, num_keypoints, input_hw))
     return network, file_contract_of(network)
 
 
@@ -181,10 +181,13 @@ def evaluate_file(path: str, data: dict[str, Any], keypoints_path: str) -> dict[
         (why it is not the set's official metric; absent or "" if it is), and what
         `training/evaluate.py` writes, as "measurement".
     """
+    from keras_pose.bottomup_contract import is_bottom_up
     from keras_pose.detector_contract import is_detector
 
     if is_detector(path):
         return _evaluate_detector(path, data)
+    if is_bottom_up(path):
+        return _evaluate_pictures(path, data)
     return _evaluate_pose(path, data, keypoints_path)
 
 
@@ -241,6 +244,33 @@ def _save_keypoints(path, measured, contract) -> None:
             keypoints_xy=measured.keypoints_xy * scale[:, None, None],
             is_labelled=np.stack([r.visibility > 0 for r in measured.records]),
         )
+
+
+def _evaluate_pictures(path, data) -> dict[str, Any]:
+    from keras_pose.data.crowds import open_crowds
+    from keras_pose.data.datasets import open_dataset
+    from keras_pose.files import read_json
+    from keras_pose.metrics import protocol as stamp
+    from keras_pose.metrics.whole_pictures import evaluate_pictures
+    from keras_pose.runtime.bottom_up import load_bottom_up
+
+    where = (data["dataset"], data["data_dir"], data["split"])
+    source, annotation_path = open_crowds(*where)
+    model = load_bottom_up(path)
+    images = cast(list[Path], source.images[: data["limit"]])
+    image_ids = source.image_ids[: data["limit"]]
+    result = evaluate_pictures(model, images, image_ids, read_json(annotation_path))
+    is_subset = data["limit"] is not None
+    protocol = stamp.build_protocol(
+        open_dataset(*where), model.contract, path, result, is_subset, stamp.NO_BOXES
+    )
+    return {
+        "metric": "AP",
+        "value": float(result.stats["AP"]),
+        "lower_is_better": False,
+        "protocol": stamp.describe_data(protocol),
+        "measurement": stamp.Measurement.of(result, protocol).to_dict(),
+    }
 
 
 def _evaluate_detector(path, data) -> dict[str, Any]:

@@ -13,8 +13,9 @@ from pathlib import Path
 import numpy as np
 
 from keras_pose.boxes import letterbox
+from keras_pose.contract import Contract
 from keras_pose.data.sources import PersonSource, synthetic_source
-from keras_pose.detector_contract import DetectorContract, ModelContract
+from keras_pose.detector_contract import ModelContract
 from keras_pose.images import PICTURE_SUFFIXES, ImageError, read_image
 from keras_pose.topdown import crop_people
 
@@ -227,7 +228,7 @@ def _warn_of_broken(errors: list[ImageError], is_anything_left: bool) -> None:
 
 
 def _crop(sample, contract: ModelContract):
-    if isinstance(contract, DetectorContract):
+    if not isinstance(contract, Contract):  # networks that see whole pictures
         return letterbox(sample.image, contract.input_hw)[0][None]
     crops, _ = crop_people(sample.image, sample.box_xywh[None], contract)
     return crops

@@ -1,0 +1,177 @@
+"""`BottomUpModel`: picture in, people out, whatever the file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from keras_pose.bottomup import find_poses
+from keras_pose.bottomup_contract import (
+    BottomUpContract,
+    is_bottom_up,
+    read_bottom_up_contract,
+)
+from keras_pose.runtime.backend import OutputsBackend
+from keras_pose.runtime.detector import check_tensors
+from keras_pose.runtime.loading import (
+    KERAS_TYPES,
+    check_agrees,
+    file_type,
+    is_official,
+    load_model,
+    open_backend,
+)
+from keras_pose.runtime.pose_model import PoseModel
+from keras_pose.skeleton import Skeleton
+from keras_pose.structures import Poses
+from keras_pose.zoo import ZOO
+
+
+class BottomUpModel:
+    """A bottom-up network that is ready to run.
+
+        model = load_bottom_up("pose_model.tflite")
+        poses = model(image)
+
+    Attributes:
+        contract: what goes in, what comes out, and what it means.
+        file_type: ".keras", ".tflite" or ".onnx".
+
+    Raises:
+        ValueError: if the network is not what the contract says.
+    """
+
+    def __init__(
+        self,
+        contract: BottomUpContract,
+        file_type: str,
+        backend: OutputsBackend,
+        path: Path | str | None = None,
+    ):
+        check_tensors(contract, backend, path or f"The {file_type} network")
+        self.contract = contract
+        self.file_type = file_type
+        self._backend = backend
+
+    @classmethod
+    def from_keras(cls, model, contract: BottomUpContract) -> BottomUpModel:
+        """Wraps a model in memory; later changes of its weights are seen."""
+        from keras_pose.runtime.keras_backend import KerasOutputs
+
+        names = [spec.name for spec in contract.outputs]
+        return cls(contract, ".keras", KerasOutputs(model, names))
+
+    @property
+    def num_keypoints(self) -> int:
+        return self.contract.skeleton.num_keypoints
+
+    def __call__(self, image) -> Poses:
+        """Finds everybody in one image.
+
+        Args:
+            image: (H, W, 3) uint8 RGB, of any size.
+
+        Raises:
+            ValueError: for another shape or type of image.
+        """
+        return find_poses(self.predict, image, self.contract)
+
+    def predict(self, boxed) -> list[np.ndarray]:
+        """Runs the network on one letterboxed image.
+
+        Args:
+            boxed: (*input_hw, 3) uint8 RGB.
+
+        Returns:
+            heatmaps: (h, w, K + 1) float32; real values, also of a quantized network.
+            fields: (h, w, 2 L) float32.
+        """
+        images = np.asarray(boxed)[None]
+        if self.contract.normalization is not None:
+            images = self.contract.normalization(images)
+        raw = self._backend.run_all(np.ascontiguousarray(images, self._backend.input.dtype))
+        return [spec.to_real(raw[spec.name][0]) for spec in self.contract.outputs]
+
+
+def load_bottom_up(
+    path,
+    model: str | None = None,
+    num_keypoints: int | None = None,
+    input_hw: tuple[int, int] | None = None,
+    num_threads: int | None = None,
+) -> BottomUpModel:
+    """Loads a bottom-up network.
+
+    Args:
+        path: `.keras`, `.tflite` or `.onnx`, with its contract; or with `model` a word for
+            official weights, a reference checkpoint or `.weights.h5`.
+        model: zoo name, for weights that do not say it; must agree for the others.
+        num_keypoints: likewise; None for the zoo's.
+        input_hw: likewise, (height, width) in pixels; None for the zoo's.
+        num_threads: for `.tflite` and `.onnx`; None for all cores.
+
+    Raises:
+        FileNotFoundError: if the file or its contract is missing.
+        ValueError: if the file is of unknown type, damaged, not the one its contract
+            was written for, or no bottom-up network.
+        ImportError: names the package that is missing to run such a file.
+    """
+    if is_official(path) or file_type(path) in KERAS_TYPES:
+        network, contract = load_keras_bottom_up(path, model, num_keypoints, input_hw)
+        return BottomUpModel.from_keras(network, contract)
+    contract = read_bottom_up_contract(path)
+    check_agrees(path, contract, model, num_keypoints, input_hw)
+    return open_bottom_up(path, contract, num_threads)
+
+
+def load_pose(
+    path,
+    model: str | None = None,
+    num_keypoints: int | None = None,
+    input_hw: tuple[int, int] | None = None,
+    num_threads: int | None = None,
+    skeleton: Skeleton | None = None,
+) -> PoseModel | BottomUpModel:
+    """Loads a pose network of either kind; arguments and errors as `load_model`."""
+    if is_of_bottom_up(path, model):
+        return load_bottom_up(path, model, num_keypoints, input_hw, num_threads)
+    return load_model(path, model, num_keypoints, input_hw, num_threads, skeleton)
+
+
+def is_of_bottom_up(path, model: str | None = None) -> bool:
+    """Returns True for a bottom-up file by its contract, or weights by their model."""
+    if is_official(path) or file_type(path) == ".weights.h5":
+        return model in ZOO and ZOO[model].task == "bottom_up"
+    return is_bottom_up(path)
+
+
+def load_keras_bottom_up(path, model=None, num_keypoints=None, input_hw=None):
+    """Loads a bottom-up network of Keras; arguments and errors as `load_bottom_up`.
+
+    Returns:
+        The `keras.Model` of the last heatmaps and fields, and its `BottomUpContract`.
+    """
+    if not is_official(path) and file_type(path) == ".keras":
+        from keras_pose.runtime.keras_backend import load_network
+
+        contract = read_bottom_up_contract(path)
+        check_agrees(path, contract, model, num_keypoints, input_hw)
+        return load_network(path), contract
+    if model is None:
+        raise ValueError(
+            f"{path} holds nothing but weights: say of which model they are (model=..., or "
+            "--model on the command line)."
+        )
+    from keras_pose.weights.carried import bottom_up_contract_of, runnable_network
+    from keras_pose.weights.creation import create_model
+
+    network = runnable_network(create_model(model, num_keypoints, input_hw, path))
+    return network, bottom_up_contract_of(network)
+
+
+def open_bottom_up(
+    path, contract: BottomUpContract, num_threads: int | None = None
+) -> BottomUpModel:
+    """Opens a `.tflite` or `.onnx` file whose contract is at hand."""
+    return BottomUpModel(contract, file_type(path), open_backend(path, num_threads), path)

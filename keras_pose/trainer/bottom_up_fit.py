@@ -1,0 +1,246 @@
+"""`fit_bottom_up`: wires pictures, network, loss, AP and checkpoints into one run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import cast
+
+import keras
+
+from keras_pose.bottomup_contract import BottomUpContract
+from keras_pose.codecs.part_affinity import PartAffinityCodec
+from keras_pose.data.crowd_pipeline import indices_of_batch, training_crowds
+from keras_pose.data.crowds import CrowdSource, crowds_of_people, open_crowds
+from keras_pose.data.readers.coco import Reading
+from keras_pose.data.sources import synthetic_source
+from keras_pose.files import read_json
+from keras_pose.losses import MaskedMaps
+from keras_pose.metrics.whole_pictures import evaluate_pictures
+from keras_pose.models.complexity import count_params
+from keras_pose.models.fake_quantization import fake_quantized
+from keras_pose.runs import BEST_NAME, LOG_NAME, TENSORBOARD_NAME
+from keras_pose.runtime.bottom_up import BottomUpModel
+from keras_pose.skeleton import COCO_17, Skeleton
+from keras_pose.trainer import callbacks
+from keras_pose.trainer.bottom_up_recipes import BottomUpRecipe
+from keras_pose.trainer.devices import recipe_strategy
+from keras_pose.trainer.fit import (
+    SAVE_MINUTES,
+    Plan,
+    go_through,
+    make_plan,
+    restore,
+    start_of,
+    synchronize_batch_norm,
+)
+from keras_pose.trainer.fused_norms import fuse_norms
+from keras_pose.trainer.optimization import WarmUpThen, accumulation
+from keras_pose.trainer.recipes import precision_policy
+from keras_pose.trainer.run_dirs import open_run_dir
+from keras_pose.trainer.run_state import Progress, RunState, find_state
+from keras_pose.weights.carried import (
+    Carried,
+    bottom_up_contract_of,
+    carry,
+    normalization_of,
+    runnable_network,
+)
+from keras_pose.weights.creation import create_model
+
+RATE_AFTER_MILESTONE = 0.333
+
+
+def fit_bottom_up(
+    recipe: BottomUpRecipe,
+    run_dir,
+    devices: str = "auto",
+    save_minutes: float = SAVE_MINUTES,
+) -> Path:
+    """Trains a bottom-up network, or goes on where an interrupted run stopped.
+
+    Args:
+        recipe: what to compute.
+        run_dir: folder of the run, made if need be; if it holds the same run,
+            training goes on after the last step that was saved.
+        devices: see `trainer.devices.make_strategy`.
+        save_minutes: time between saves within an epoch.
+
+    Returns:
+        The run folder.
+
+    Raises:
+        ValueError: for a recipe, data or devices that do not fit.
+        FileNotFoundError: when the data set is not where the recipe says.
+        PermissionError: when the folder cannot be written to.
+    """
+    run_dir = Path(run_dir)
+    if run_dir.exists():
+        open_run_dir(run_dir, recipe)  # refuses another run before any work is done
+    PartAffinityCodec(recipe.input_hw)  # refuses an input that is no multiple of the stride
+    strategy = recipe_strategy(recipe, devices)
+    keras.utils.set_random_seed(recipe.seed)
+    keras.mixed_precision.set_global_policy(precision_policy(recipe.mixed_precision))
+    global_batch = recipe.batch_size * strategy.num_replicas_in_sync
+    state = find_state(run_dir, callbacks.BottomUpCheckpoint.best_name)
+    progress = state.progress if state else Progress()
+    with strategy.scope():
+        whole, network, model = _make_models(recipe, state)
+    contract = bottom_up_contract_of(network)
+    source = _training_source(recipe, global_batch, contract.skeleton)
+    plan = make_plan(recipe, len(source), global_batch)
+    with strategy.scope():
+        _compile(model, recipe, plan, state)
+    measured = runnable_network(model) if recipe.quantization_aware else network
+    measure = _ap_function(recipe, measured, contract)
+    open_run_dir(run_dir, recipe)  # not before all is well: it would stay behind
+    _print_facts(recipe, plan, whole, strategy, source, progress)
+
+    def batches_from(number):
+        return training_crowds(
+            source,
+            contract.codec,
+            contract.normalization or normalization_of(network),
+            recipe.augmentation,
+            plan.global_batch,
+            [output.shape[-1] for output in model.outputs],
+            seed=recipe.seed,
+            start_batch=number,
+        )
+
+    def names_of_batch(number):
+        chosen = indices_of_batch(source, recipe.seed, number, plan.global_batch)
+        return [str(source.image_ids[index]) for index in chosen]
+
+    chosen = [
+        *([callbacks.StopAtStep(recipe.max_steps)] if recipe.max_steps else []),
+        callbacks.StopAtNaN(run_dir, names_of_batch),
+        callbacks.MeasureMetric(measure, recipe.ap_every, plan.epochs),
+        keras.callbacks.CSVLogger(str(run_dir / LOG_NAME), append=True),
+        keras.callbacks.TensorBoard(str(run_dir / TENSORBOARD_NAME), write_graph=False),
+        callbacks.BottomUpCheckpoint(run_dir, contract, progress, save_minutes, network),
+    ]
+    go_through(model, batches_from, None, run_dir, plan, progress, chosen)
+    _print_outcome(run_dir, source)
+    return run_dir
+
+
+def _training_source(
+    recipe: BottomUpRecipe, global_batch: int, skeleton: Skeleton
+) -> CrowdSource:
+    if recipe.dataset == "synthetic" and recipe.data_dir is None:
+        num_images = recipe.synthetic_images
+        if recipe.max_steps:  # a smoke run need not draw what it will not see
+            num_images = min(num_images, recipe.max_steps * global_batch)
+        drawn = synthetic_source(num_images, recipe.seed, "train")
+        return crowds_of_people(drawn, skeleton)
+    source, _ = open_crowds(
+        recipe.dataset, recipe.data_dir, "train", skeleton, _reading(recipe)
+    )
+    return source.with_people().without_broken_images()
+
+
+def _make_models(recipe: BottomUpRecipe, state: RunState | None):
+    """Returns the network with all stages, what a file holds of it, and what is trained.
+
+    All have the same layers; what is trained rounds as int8 does if the recipe says so.
+    """
+    entries = state.network_contract() if state else None
+    if entries:
+        found = BottomUpContract.from_dict(entries)
+        carried = Carried("the run so far", found.normalization, None, found.skeleton)
+        count = found.skeleton.num_keypoints
+        whole = carry(create_model(recipe.model, count, recipe.input_hw), carried)
+    elif recipe.weights is not None:
+        whole = create_model(recipe.model, None, recipe.input_hw, recipe.weights)
+    else:
+        whole = create_model(recipe.model, COCO_17.num_keypoints, recipe.input_hw)
+    synchronize_batch_norm(whole)
+    fuse_norms(whole)
+    model = fake_quantized(whole) if recipe.quantization_aware else whole
+    return whole, runnable_network(whole), model
+
+
+def _compile(model, recipe: BottomUpRecipe, plan: Plan, state: RunState | None) -> None:
+    """Gives a model its optimizer and a loss a stage, as a run to resume had them."""
+    model.compile(
+        optimizer=_make_optimizer(recipe, plan),
+        loss=[MaskedMaps() for _ in model.outputs],
+    )
+    if state:
+        restore(model, keras.models.load_model(state.path))
+
+
+def _make_optimizer(recipe: BottomUpRecipe, plan: Plan) -> keras.optimizers.Optimizer:
+    boundaries = [round(part * plan.total_steps) for part in recipe.milestones]
+    rates = [
+        recipe.learning_rate * RATE_AFTER_MILESTONE**i for i in range(len(boundaries) + 1)
+    ]
+    rate = keras.optimizers.schedules.PiecewiseConstantDecay(boundaries, rates)
+    # Growth may take a tenth of a short run, not more.
+    warmup_steps = min(recipe.warmup_steps, plan.total_steps // 10)
+    optimizer = keras.optimizers.AdamW(
+        WarmUpThen(rate, warmup_steps) if warmup_steps else rate,
+        weight_decay=recipe.weight_decay,
+        epsilon=1e-8,
+        use_ema=recipe.ema_momentum > 0,
+        ema_momentum=recipe.ema_momentum,
+        gradient_accumulation_steps=accumulation(recipe),
+    )
+    optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+    return optimizer
+
+
+def _reading(recipe: BottomUpRecipe) -> Reading:
+    return Reading(recipe.category, recipe.rescale_labels)
+
+
+def _ap_function(recipe: BottomUpRecipe, network, contract: BottomUpContract):
+    """Returns a function that measures the AP of the network as it stands."""
+    source, annotation_path = open_crowds(
+        recipe.dataset, recipe.data_dir, "val", COCO_17, _reading(recipe)
+    )
+    # A smoke run of a few steps must not validate for minutes.
+    limit = recipe.max_steps or None
+    images, image_ids = cast(list[Path], source.images[:limit]), source.image_ids[:limit]
+    truth = read_json(annotation_path)
+    model = BottomUpModel.from_keras(network, contract)
+
+    def measure():
+        found = evaluate_pictures(model, images, image_ids, truth, progress=False)
+        return found.stats["AP"]
+
+    return measure
+
+
+def _print_facts(recipe, plan, network, strategy, source, progress):
+    """Says what will happen, before it takes hours."""
+    kind = "drawn now" if recipe.data_dir is None else f"from {recipe.data_dir}"
+    print(
+        f"data set    {recipe.dataset}, {kind}: {len(source)} images with "
+        f"{source.num_people} people, {len(source.ignored_xyxy)} regions that do not count"
+    )
+    num_params = f"{count_params(network):,} parameters"
+    print(f"model       {recipe.model}, input {recipe.input_hw}, {num_params}")
+    print(
+        f"keypoints   {source.skeleton.name}: {source.skeleton.num_keypoints}, and "
+        f"{len(source.skeleton.limbs)} limbs"
+    )
+    devices = strategy.extended.worker_devices
+    print(f"devices     {strategy.num_replicas_in_sync} replicas: {', '.join(devices)}")
+    print(f"batch       {recipe.batch_size} x {len(devices)} = {plan.global_batch}")
+    print(
+        f"steps       {plan.steps_per_epoch} x {plan.epochs} epochs, {start_of(progress)}"
+    )
+    print(f"loss        masked_maps of {len(network.outputs)} outputs")
+    print(f"optimizer   adamw, learning rate {recipe.learning_rate:g}")
+
+
+def _print_outcome(run_dir, source):
+    if source.num_skipped_images:
+        print(f"skipped     {source.num_skipped_images} broken images")
+    best = run_dir / BEST_NAME
+    print(f"run         {run_dir}")
+    print(f"evaluate    python training/evaluate.py --weights {best}")
+    print(f"export      python export/to_tflite.py --int8 --weights {best}")
+    print(f"look        tensorboard --logdir {run_dir / TENSORBOARD_NAME}")
+    print(f"            {run_dir / LOG_NAME}")
