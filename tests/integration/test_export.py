@@ -12,6 +12,7 @@ from exported_files import smooth_crops
 from keras_pose.contract import keras_contract, save_keras_model
 from keras_pose.data.synthetic import write_coco_dataset
 from keras_pose.exporting.comparison import relative_error
+from keras_pose.exporting.inspection.instructions import instructions
 from keras_pose.runtime import load_model
 from keras_pose.runtime.keras_backend import zoo_contract
 from keras_pose.weights.creation import create_model
@@ -113,7 +114,7 @@ def test_benchmark_prints_a_row_per_file_and_thread_count(exported, capsys):
     BENCHMARK.main([*files, "--threads", "1", "--runs", "2"])
     *rows, peak = capsys.readouterr().out.splitlines()[2:]
     assert [row.split()[0] for row in rows] == files
-    assert peak.startswith("Peak of this machine")
+    assert peak.startswith(f"Peak of this machine ({instructions()}), GMAC/s: ")
 
 
 @pytest.mark.parametrize("script", [TO_TFLITE, TO_ONNX], ids=["tflite", "onnx"])

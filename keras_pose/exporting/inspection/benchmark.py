@@ -21,6 +21,7 @@ from keras_pose.exporting.graphs.graph import (
     weight_type,
 )
 from keras_pose.exporting.inspection.costs import Costs, measure_costs
+from keras_pose.exporting.inspection.instructions import instructions
 from keras_pose.exporting.inspection.peaks import PEAK_TYPE, peak_calls, peak_rates
 from keras_pose.exporting.inspection.profiling import (
     OperatorTime,
@@ -80,12 +81,14 @@ class Benchmark:
         rows: a row for each file and number of threads.
         peaks: "float32 x 2 threads" and the like -> multiply-accumulates a second.
         profiles: file -> its operators, where that was asked for.
+        instructions: see `instructions.instructions`.
     """
 
     num_runs: int
     rows: list[BenchmarkRow]
     peaks: dict[str, float]
     profiles: dict[str, list[OperatorTime]] = field(default_factory=dict)
+    instructions: str = field(default_factory=instructions)
 
     def to_dict(self) -> dict[str, Any]:
         return dataclasses.asdict(self)
@@ -170,7 +173,8 @@ def benchmark_table(benchmark: Benchmark) -> str:
     header = ("file", "MB", "threads", "ms", "+-", "ratio", "GMAC/s", "of peak")
     rows = [(*header, "load ms", "memory MB"), *map(_cells, benchmark.rows)]
     peaks = ", ".join(f"{k} {rate / 1e9:.0f}" for k, rate in benchmark.peaks.items())
-    parts = [align(rows), f"Peak of this machine, GMAC/s: {peaks}."]
+    machine = f"this machine ({benchmark.instructions})"
+    parts = [align(rows), f"Peak of {machine}, GMAC/s: {peaks}."]
     for path, times in benchmark.profiles.items():
         row = next(row for row in benchmark.rows if row.file == path)
         peak = row.rate / row.peak_share if row.rate and row.peak_share else None
