@@ -12,6 +12,6 @@ def layer_of_scope(scope: str) -> str:
 
     Keras numbers layers as it calls them.
     """
-    parts = [part for part in scope.split("/") if part != "StatefulPartitionedCall"]
+    parts = [part for part in scope.split("/") if not part.endswith("PartitionedCall")]
     inner = parts[1:-1] or parts[-1:]
     return re.sub(r"_\d+$", "", inner[0])

@@ -217,7 +217,7 @@ def float_tflite_bytes(
     """
     network = in_float32(model, tflite_twin)
     serve = serving_function(network, contract, batch, with_decode)
-    with quiet_stderr(), builtin_converter(network, serve) as converter:
+    with quiet_stderr(), builtin_converter(serve) as converter:
         try:
             return edit.with_unique_names(converter.convert())
         except Exception as error:  # the converter's errors have no common base

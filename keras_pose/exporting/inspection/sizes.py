@@ -41,7 +41,7 @@ def any_tflite_bytes(model, is_float16: bool = False) -> bytes:
         outputs = model(normalization(tf.cast(image, tf.float32)), training=False)
         return {f"output_{i}": x for i, x in enumerate(keras.tree.flatten(outputs))}
 
-    with quiet_stderr(), builtin_converter(model, serve) as converter:
+    with quiet_stderr(), builtin_converter(serve) as converter:
         if is_float16:
             converter.optimizations = [tf.lite.Optimize.DEFAULT]
             converter.target_spec.supported_types = [tf.float16]

@@ -11,6 +11,7 @@ from harness import (
     random_images,
     small_input_hw,
 )
+from shallow import shallow, shallow_options
 
 from keras_pose.weights.creation import create_model
 from keras_pose.zoo import ZOO, build_model, get_spec, list_models
@@ -22,6 +23,8 @@ QUICK = (
     "pose_slim",
     "rtmpose_t",
 )
+# Tried in full by CI: the deepest graph to convert, and the one that shuffles most.
+DEEP = ("hrnet_w18", "tiny_pose")
 # The largest networks that `make test` computes with at all.
 MOST_PARAMS = 35e6
 # Their tiny form is tried in tests/parity/test_rtmw.py: the table's figures are left.
@@ -48,11 +51,14 @@ SMALLEST = _smallest_of_other_families()
 
 
 def _distinct():
-    """Leaves out networks that differ in their usual input only: checks use a small one."""
+    """Leaves out networks that are others with more repetitions, or with another input."""
     first = {}
-    for name in OTHERS:
+    for name in [*SMALLEST, *OTHERS]:
         spec = ZOO[name]
-        key = (spec.family, str(spec.options), spec.num_keypoints, spec.input_multiple)
+        key = (
+            *(spec.family, str(shallow_options(spec))),
+            *(spec.num_keypoints, spec.input_multiple),
+        )
         first.setdefault(key, name)
     return list(first.values())
 
@@ -66,21 +72,36 @@ def test_quick_model(name, tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", SMALLEST)
 def test_smallest_model_of_its_family(name, tmp_path):
-    check_network(name, tmp_path)
+    with shallow(name):
+        check_network(name, tmp_path)
 
 
 @pytest.mark.very_slow
 @pytest.mark.parametrize("name", SMALLEST)
 def test_smallest_model_of_its_family_in_tflite(name):
-    check_tflite(build_model(name, input_hw=small_input_hw(get_spec(name))))
+    with shallow(name) as spec:
+        check_tflite(build_model(name, input_hw=small_input_hw(spec)))
 
 
 @pytest.mark.very_slow
-@pytest.mark.parametrize("name", [name for name in OTHERS if name not in SMALLEST])
+@pytest.mark.parametrize(
+    "name", [name for name in _distinct() if name not in (*SMALLEST, *TRIED_ELSEWHERE)]
+)
 def test_model(name, tmp_path):
-    # Of networks that differ in their usual input only, one is tried in full.
-    is_tried = name in _distinct() and name not in TRIED_ELSEWHERE
-    check_model(name, tmp_path) if is_tried else check_table_row(name)
+    with shallow(name):
+        check_tflite(check_network(name, tmp_path))
+
+
+@pytest.mark.very_slow
+@pytest.mark.parametrize("name", [name for name in OTHERS if name not in DEEP])
+def test_row(name):
+    check_table_row(name)
+
+
+@pytest.mark.very_slow
+@pytest.mark.parametrize("name", DEEP)
+def test_deep_model(name, tmp_path):
+    check_model(name, tmp_path)
 
 
 def test_stacked_models_give_one_output_per_stack():

@@ -7,6 +7,7 @@ from ai_edge_litert.interpreter import Interpreter
 from exported_files import smooth_crops
 from harness import small_input_hw
 from keras import layers
+from shallow import shallow
 
 from keras_pose.exporting.formats.onnx_export import export_onnx
 from keras_pose.exporting.formats.tflite import TFLiteConversion
@@ -15,7 +16,7 @@ from keras_pose.exporting.graphs.graph import read_graph
 from keras_pose.exporting.graphs.layer_names import find_layers
 from keras_pose.runtime.keras_backend import zoo_contract
 from keras_pose.weights.carried import file_contract_of
-from keras_pose.zoo import ZOO, build_model, get_spec
+from keras_pose.zoo import ZOO, build_model
 
 CONVOLUTIONS = {
     # layer -> (axes of its kernel that make the file's, the file's axis of channels)
@@ -199,7 +200,8 @@ def test_norm_is_folded_behind_a_convolution(before_norm, unfolded, tmp_path):
 @pytest.mark.very_slow
 @pytest.mark.parametrize("name", smallest_of_each_family())
 def test_batch_norms_of_a_family(name, tmp_path):
-    model = norms_that_matter(build_model(name, input_hw=small_input_hw(get_spec(name))))
+    with shallow(name) as spec:
+        model = norms_that_matter(build_model(name, input_hw=small_input_hw(spec)))
     contract = file_contract_of(model)
     conversion = conversion_of(model, contract)
     for quantization in ("float32", "int8"):
