@@ -29,7 +29,9 @@ def builtin_converter(serve) -> Iterator[tf.lite.TFLiteConverter]:
     """
     signatures = {SIGNATURE: _with_constants(serve).get_concrete_function()}
     with tempfile.TemporaryDirectory() as folder:
-        tf.saved_model.save(tf.Module(), folder, signatures)
+        # No gradients: that of SiLU would hold on to a tensor of the first function.
+        options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
+        tf.saved_model.save(tf.Module(), folder, signatures, options)
         converter = tf.lite.TFLiteConverter.from_saved_model(
             folder, signature_keys=[SIGNATURE]
         )
