@@ -107,7 +107,7 @@ def test_two_models_give_the_sigmas_of_how_far_they_are_apart(
     script, tmp_path, capsys, monkeypatch
 ):
     models = {"a.tflite": ToyModel(), "b.tflite": ShiftedModel()}
-    monkeypatch.setattr(estimator, "load_model", lambda path, **_: models[str(path)])
+    monkeypatch.setattr(estimator, "load_pose", lambda path, **_: models[str(path)])
     folder = write_toys(tmp_path / "toys")
     output = tmp_path / "toy.json"
     options = ("--data-dir", str(folder), "--least", "3", "--output", str(output))

@@ -68,7 +68,10 @@ def test_nobody_at_all_is_an_error(tmp_path):
         (_annotation(5, 8, [0, 0, 9]), "annotation id 5, field 'bbox' must hold 4"),
         (_annotation(5, 8, [0, 0, 9, float("nan")]), "annotation id 5.*NaN"),
         (_annotation(5, 9, [0, 0, 9, 9]), "annotation id 5, field 'image_id'"),
-        ({"id": 5, "image_id": 8, "category_id": 1}, "lacks the field 'bbox'"),
+        (
+            {"id": 5, "image_id": 8, "category_id": 1},
+            "annotation id 5, field 'bbox' is absent",
+        ),
     ],
 )
 def test_malformed_annotations_are_named(tmp_path, annotation, words):

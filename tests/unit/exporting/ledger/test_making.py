@@ -33,7 +33,7 @@ class Children:
         name = target.partition(":")[2]
         return getattr(self, name)(*arguments)
 
-    def prepare(self, weights, model, num_keypoints, input_hw, output):
+    def prepare(self, weights, model, num_keypoints, input_hw, output, skeleton=None):
         self.done.append(f"build {model}")
         Path(output).write_bytes(b"a network")
         return {"model": model}
