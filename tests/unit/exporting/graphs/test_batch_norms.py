@@ -30,7 +30,7 @@ MOST_PARAMS = 35e6
 MOST_FLOAT_ERROR = 1e-4
 WITHOUT_NORMS = ("cpm", "cpm_mpii", "deep_pose_alexnet")
 # RTMPose's backbone and RTMDet's neck, which are tried, with norms behind convolutions.
-MADE_OF_OTHERS = ("rtmw",)
+MADE_OF_OTHERS = ("rtmw", "rtmdet_lite")
 TFLITE_KINDS = ("CONV_2D", "DEPTHWISE_CONV_2D", "TRANSPOSE_CONV")
 
 
