@@ -102,12 +102,16 @@ def bottom_up_ceiling(args, skeleton):
     import numpy as np
 
     from keras_pose.codecs.part_affinity import PartAffinityCodec
-    from keras_pose.data.crowds import open_crowds
-    from keras_pose.files import read_json
-    from keras_pose.metrics.coco_ap import evaluate_coco
+    from keras_pose.data.crowds import open_crowds, read_crowd_truth
+    from keras_pose.data.readers.coco import Reading
+    from keras_pose.metrics.coco_ap import evaluate_coco, person_category_id
     from keras_pose.skeleton import COCO_17
 
-    source, path = open_crowds(args.dataset, args.data_dir, args.split, skeleton)
+    reading = Reading(args.category, args.rescale_labels)
+    split = open_crowds(args.dataset, args.data_dir, args.split, skeleton, reading)
+    source = split.source
+    truth = read_crowd_truth(split, reading)
+    category_id = person_category_id(truth)
     codec = PartAffinityCodec(tuple(args.input_hw))
     columns = [skeleton.index(name) for name in COCO_17.names]
     entries, causes = [], {}
@@ -119,14 +123,14 @@ def bottom_up_ceiling(args, skeleton):
             entries.append(
                 {
                     "image_id": image_id,
-                    "category_id": 1,
+                    "category_id": category_id,
                     "keypoints": person.ravel().tolist(),
                     "score": float(score),
                 }
             )
         for cause, oks in losses(codec, skeleton, columns, labels, found):
             causes.setdefault(cause, []).append(oks)
-    stats = evaluate_coco(read_json(path), entries)
+    stats = evaluate_coco(truth, entries)
     print(
         f"AP {stats['AP']:.3f}, AP50 {stats['AP50']:.3f}, APM {stats['APM']:.3f}, APL "
         f"{stats['APL']:.3f} | {args.dataset} {args.split}, {source.num_people} people in "

@@ -401,12 +401,11 @@ def evaluate_detectors(args):
     refused = [name for name in pose_only if getattr(args, name)]
     if refused:
         raise ValueError(f"--{refused[0].replace('_', '-')} is not for detectors.")
-    source, annotation_path = open_boxes(
-        args.dataset, args.data_dir, args.split, reading_of(args)
-    )
+    split = open_boxes(args.dataset, args.data_dir, args.split, reading_of(args))
+    source = split.source
     is_subset = args.limit is not None
-    source = source[list(range(min(len(source), args.limit)))] if is_subset else source
-    truth = read_box_truth(annotation_path, reading_of(args))
+    source = source.take(range(min(len(source), args.limit))) if is_subset else source
+    truth = read_box_truth(split, reading_of(args))
     measured = []
     for weights in args.weights:
         check_writable(metrics_path(weights, args).parent)
@@ -415,7 +414,7 @@ def evaluate_detectors(args):
         data = (args.dataset, args.split)
         protocol = stamp.build_box_protocol(
             data,
-            annotation_path,
+            split.annotation_path,
             detector.facts,
             split_table(weights)[0],
             result,
@@ -450,9 +449,9 @@ def are_bottom_up(args):
 
 def measure_bottom_up(args):
     """Measures multi-person AP of bottom-up files, and writes what it found."""
-    from keras_pose.data.crowds import open_crowds
+    from keras_pose.data.crowds import open_crowds, read_crowd_truth
     from keras_pose.data.datasets import open_dataset
-    from keras_pose.files import check_writable, read_json, write_json
+    from keras_pose.files import check_writable, write_json
     from keras_pose.metrics import protocol as stamp
     from keras_pose.metrics.whole_pictures import evaluate_pictures
     from keras_pose.runtime.bottom_up import load_bottom_up
@@ -465,11 +464,11 @@ def measure_bottom_up(args):
             "whole pictures and are measured by COCO AP of everybody."
         )
     find_official(args)
-    source, annotation_path = open_crowds(
-        args.dataset, args.data_dir, args.split, reading=reading_of(args)
-    )
+    split = open_crowds(args.dataset, args.data_dir, args.split, reading=reading_of(args))
+    source = split.source
     where = (args.dataset, args.data_dir, args.split)
-    truth, dataset = read_json(annotation_path), open_dataset(*where)
+    truth = read_crowd_truth(split, reading_of(args))
+    dataset = open_dataset(*where, reading=reading_of(args))
     pictures = source.images[: args.limit], source.image_ids[: args.limit]
     input_hw = args.input_hw and tuple(args.input_hw)
     measurements = []

@@ -6,7 +6,6 @@ regions that must not count: a network that finds somebody there is not wrong.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,31 +13,25 @@ from typing import Any
 
 import numpy as np
 
-from keras_pose.data.datasets import (
-    DEFAULT_DIRS,
-    SPECS,
-    check_dataset_name,
-    locate_split,
-    open_dataset,
-)
-from keras_pose.data.layouts import share_of
 from keras_pose.data.mapping import map_with_middles
-from keras_pose.data.pictures import trainable_images, warn_of_broken
-from keras_pose.data.readers.checks import Notes
-from keras_pose.data.readers.coco import AS_WRITTEN, Reading, locate_images
+from keras_pose.data.pictures import factors_of, smaller_boxes, smaller_xy
+from keras_pose.data.readers.coco import AS_WRITTEN, Reading
 from keras_pose.data.readers.coco_categories import choose_category, names_of
-from keras_pose.data.readers.coco_people import CocoPeople, ReadingRules, read_people
-from keras_pose.data.readers.coco_sizes import settle_sizes
+from keras_pose.data.readers.coco_people import CocoPeople, ReadingRules
 from keras_pose.data.records import Id
 from keras_pose.data.sources import PersonSource
-from keras_pose.images import ImageError
+from keras_pose.data.whole_pictures import (
+    WholePictures,
+    WholeSplit,
+    open_whole,
+    read_everybody,
+    read_truth,
+)
 from keras_pose.skeleton import COCO_17, Skeleton
-
-CROWD_DATASETS = ("coco", "synthetic")
 
 
 @dataclass(frozen=True)
-class CrowdSource:
+class CrowdSource(WholePictures):
     """N pictures with T people, and regions in which people are not labelled.
 
     Attributes:
@@ -68,9 +61,6 @@ class CrowdSource:
     num_skipped_images: int = 0
     image_hw: np.ndarray | None = None
     is_trainable: bool = False
-
-    def __len__(self) -> int:
-        return len(self.images)
 
     @property
     def num_people(self) -> int:
@@ -108,36 +98,21 @@ class CrowdSource:
             )
         return self.take(found.tolist())
 
-    def trainable(self) -> CrowdSource:
-        """Returns the same in images that TensorFlow decodes as `read_image` does.
-
-        Raises:
-            ImageError: names an image that must be converted and cannot be read.
-            ValueError: names an image that is not of the size its labels were made for.
-        """
-        if self.is_trainable:
-            return self
-        images, broken = trainable_images(self.images, self.image_hw, is_decoded=False)
-        for error in broken.values():
-            raise error
-        return replace(self, images=images, image_hw=None, is_trainable=True)
-
-    def without_broken_images(self) -> CrowdSource:
-        """Decodes every image once, and leaves out those that cannot be, with a warning.
-
-        What comes back is `trainable`.
-
-        Raises:
-            ImageError: when no image is left.
-            ValueError: names an image that is not of the size its labels were made for.
-        """
-        images, broken = trainable_images(self.images, self.image_hw)
-        warn_of_broken(broken)
-        if len(broken) == len(self):
-            raise ImageError(f"None of the {len(self)} images of the data set can be read.")
-        ready = replace(self, images=images, image_hw=None, is_trainable=True)
-        kept = ready.take([i for i in range(len(self)) if i not in broken])
-        return replace(kept, num_skipped_images=len(broken))
+    def in_images(self, images) -> CrowdSource:
+        """Returns the same in images as training reads them, labels as these."""
+        factors = factors_of(images)
+        of_people = np.repeat(factors, np.diff(self.starts))
+        of_regions = np.repeat(factors, np.diff(self.ignored_starts))
+        corners = self.ignored_xyxy.reshape(-1, 2, 2)
+        return replace(
+            self,
+            images=images,
+            keypoints_xy=smaller_xy(self.keypoints_xy, of_people[:, None, None]),
+            boxes_xywh=smaller_boxes(self.boxes_xywh, of_people),
+            ignored_xyxy=smaller_xy(corners, of_regions[:, None, None]).reshape(-1, 4),
+            image_hw=None,
+            is_trainable=True,
+        )
 
 
 def _rows_of(starts, indices):
@@ -164,7 +139,20 @@ def read_coco_crowds(
         ValueError: names file, annotation id and field of what is malformed, or the
             keypoints that the file has instead.
     """
-    path, folder = Path(annotation_path), Path(image_folder)
+    path = Path(annotation_path)
+    category = _category(path, reading)
+    rules = ReadingRules(COCO_17.num_keypoints)
+    people, paths = read_everybody(path, Path(image_folder), category, rules, reading)
+    return _source(people, paths, skeleton)
+
+
+def read_crowd_truth(split: WholeSplit, reading: Reading = AS_WRITTEN) -> dict[str, Any]:
+    """Returns the ground truth of a split that `open_crowds` opened, see `read_truth`."""
+    category = _category(split.annotation_path, reading)
+    return read_truth(split, category, reading, COCO_17)
+
+
+def _category(path: Path, reading: Reading) -> dict[str, Any]:
     category = choose_category(path, reading.category)
     names = names_of(category)
     if names and names != COCO_17.names:
@@ -172,17 +160,7 @@ def read_coco_crowds(
             f"{path}: part affinity fields are drawn of COCO's 17 keypoints, got "
             f"{len(names)} keypoints {names}."
         )
-    if not folder.is_dir():
-        raise FileNotFoundError(f"Image folder {folder} does not exist.")
-    notes = Notes(path)
-    people = read_people(path, category, ReadingRules(COCO_17.num_keypoints), notes)
-    everything = range(len(people.images.ids))
-    found, root = locate_images(people, folder, everything)
-    people = settle_sizes(people, found, root, notes, reading.rescale_labels)
-    notes.warn()
-    image_names = people.images.names
-    paths = [root / found.get(i, image_names[i]) for i in everything]
-    return _source(people, paths, skeleton)
+    return category
 
 
 def _source(people: CocoPeople, paths, skeleton: Skeleton) -> CrowdSource:
@@ -222,42 +200,25 @@ def open_crowds(
     split: str = "val",
     skeleton: Skeleton = COCO_17,
     reading: Reading = AS_WRITTEN,
-) -> tuple[CrowdSource, Path]:
+) -> WholeSplit[CrowdSource]:
     """Opens a split of a data set for bottom-up networks.
 
     Args:
-        name: "coco" or "synthetic", whose files label everybody in a picture, or say
-            where they do not.
+        name: see `open_whole`.
         data_dir: its folder; None for its usual one.
         split: "train" or "val". The synthetic validation split is drawn on first use.
         skeleton: the keypoints to return.
         reading: what the user says of the file.
 
-    Returns:
-        The pictures, and the file they are from.
-
     Raises:
         ValueError: for another data set, or malformed annotations.
         FileNotFoundError: when the data set is not there.
     """
-    if check_dataset_name(name) not in CROWD_DATASETS:
-        raise ValueError(
-            f"Bottom-up networks need a data set in which everybody is labelled: "
-            f"{' or '.join(CROWD_DATASETS)}, got {name!r}."
-        )
-    data_dir = Path(data_dir or DEFAULT_DIRS[name])
-    found = locate_split(SPECS["coco"], data_dir, split)
-    if found is None:
-        open_dataset(name, data_dir, split)  # draws it, or says where it looked
-        found = locate_split(SPECS["coco"], data_dir, split)
-    if found is None:
-        raise FileNotFoundError(f"No {split} split of {name} in {data_dir}.")
-    source = read_coco_crowds(found.paths[0], found.images, skeleton, reading)
-    if found.part is not None:
-        names = [os.path.relpath(str(path), found.images) for path in source.images]
-        chosen = share_of(names, found.part)
-        source = source.take([i for i, name in enumerate(names) if name in chosen])
-    return source, found.paths[0]
+
+    def read(annotation_path, image_folder):
+        return read_coco_crowds(annotation_path, image_folder, skeleton, reading)
+
+    return open_whole("Bottom-up networks", name, data_dir, split, read)
 
 
 def crowds_of_people(source: PersonSource, skeleton: Skeleton) -> CrowdSource:

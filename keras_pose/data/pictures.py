@@ -26,7 +26,7 @@ import warnings
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Self
 
 import numpy as np
 from PIL import Image
@@ -180,6 +180,57 @@ def factors_of(images: Sequence[Path] | Sequence[bytes]) -> np.ndarray:
         return int(image.stem.partition("-")[2] or 1)
 
     return np.array([factor(image) for image in images], int)
+
+
+def smaller_xy(points_xy: np.ndarray, factors: np.ndarray) -> np.ndarray:
+    """Takes points to pictures that were made smaller, see `factors_of`.
+
+    Args:
+        points_xy: (..., 2) image pixels.
+        factors: by how much, of a shape that broadcasts.
+    """
+    return ((points_xy + 0.5) / factors - 0.5).astype(np.float32)
+
+
+def smaller_boxes(boxes_xywh: np.ndarray, factors: np.ndarray) -> np.ndarray:
+    """Takes (N, 4) boxes to pictures that were made smaller by (N,) factors."""
+    column = factors[:, None]
+    near = smaller_xy(boxes_xywh[:, :2], column)
+    return np.concatenate([near, boxes_xywh[:, 2:] / column], axis=1).astype(np.float32)
+
+
+class InPictures:
+    """Labels in pictures; subclasses are dataclasses with these fields.
+
+    Attributes:
+        images: M paths, or M encoded images.
+        image_hw: (M, 2) int, (height, width) that the labels of each image were made for,
+            pixels: they are on its pixels as they are stored, or as EXIF turns them. Zeros
+            where it is not known, or None for all: on the stored pixels.
+        is_trainable: whether TensorFlow decodes all images to the pixels meant.
+    """
+
+    images: list[Path] | list[bytes]
+    image_hw: np.ndarray | None
+    is_trainable: bool
+
+    def in_images(self, images) -> Self:
+        """Returns the same in images as training reads them, labels as these."""
+        raise NotImplementedError
+
+    def trainable(self) -> Self:
+        """Returns the same in images that TensorFlow decodes as `read_image` does.
+
+        Raises:
+            ImageError: names an image that must be converted and cannot be read.
+            ValueError: names an image that is not of the size its labels were made for.
+        """
+        if self.is_trainable:
+            return self
+        images, broken = trainable_images(self.images, self.image_hw, is_decoded=False)
+        for error in broken.values():
+            raise error
+        return self.in_images(images)
 
 
 def _mark(path: Path, size_hw) -> str:

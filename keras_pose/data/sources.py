@@ -16,7 +16,14 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from keras_pose.data.pictures import factors_of, trainable_images, warn_of_broken
+from keras_pose.data.pictures import (
+    InPictures,
+    factors_of,
+    smaller_boxes,
+    smaller_xy,
+    trainable_images,
+    warn_of_broken,
+)
 from keras_pose.data.records import PersonRecord, PersonTable
 from keras_pose.data.synthetic import draw_scenes, scene_seed
 from keras_pose.images import ImageError, read_labelled
@@ -36,7 +43,7 @@ class PersonSample:
 
 
 @dataclass(frozen=True)
-class PersonSource:
+class PersonSource(InPictures):
     """N people in M images.
 
     Attributes:
@@ -51,10 +58,7 @@ class PersonSource:
             one set.
         shares: of a mix: how much of the stream comes from each set, in any unit; ()
             for as much as each has people.
-        image_hw: (M, 2) int, (height, width) that the labels of each image were made for,
-            pixels: they are on its pixels as they are stored, or as EXIF turns them. Zeros
-            where it is not known, or None for all: on the stored pixels.
-        is_trainable: whether TensorFlow decodes all images to the pixels meant.
+        image_hw: see `pictures.InPictures`; likewise `is_trainable`.
     """
 
     skeleton: Skeleton
@@ -118,30 +122,17 @@ class PersonSource:
             for number in numbers
         ]
 
-    def trainable(self) -> PersonSource:
-        """Returns the same people in images that TensorFlow decodes as `load` does.
-
-        Raises:
-            ImageError: names an image that must be converted and cannot be read.
-            ValueError: names an image that is not of the size its labels were made for.
-        """
-        if self.is_trainable:
-            return self
-        images, broken = trainable_images(self.images, self.image_hw, is_decoded=False)
-        for error in broken.values():
-            raise error
-        return self._in_images(images)
-
-    def _in_images(self, images) -> PersonSource:
+    def in_images(self, images) -> PersonSource:
         """Returns the same people in images as training reads them, labels as these."""
-        factors = factors_of(images)[self.image_index].astype(np.float32)
-        ready = replace(self, images=images, image_hw=None, is_trainable=True)
-        if (factors == 1).all():
-            return ready
-        boxes, factors = self.boxes_xywh / factors[:, None], factors[:, None]
-        boxes[:, :2] += 0.5 / factors - 0.5
-        xy = (self.keypoints_xy + 0.5) / factors[..., None] - 0.5
-        return replace(ready, boxes_xywh=boxes, keypoints_xy=xy)
+        factors = factors_of(images)[self.image_index]
+        return replace(
+            self,
+            images=images,
+            boxes_xywh=smaller_boxes(self.boxes_xywh, factors),
+            keypoints_xy=smaller_xy(self.keypoints_xy, factors[:, None, None]),
+            image_hw=None,
+            is_trainable=True,
+        )
 
     def without_broken_images(self) -> PersonSource:
         """Decodes every image once, and leaves out those that cannot be, with a warning.
@@ -159,7 +150,7 @@ class PersonSource:
             raise ImageError(
                 f"None of the {len(self.images)} images of the data set can be read."
             )
-        ready = self._in_images(images)
+        ready = self.in_images(images)
         return replace(
             ready,
             image_index=self.image_index[keep],

@@ -99,7 +99,7 @@ def _count_labelled(truth, image_ids) -> int:
     return sum(
         annotation["image_id"] in image_ids
         and not annotation.get("iscrowd", 0)
-        and any(annotation["keypoints"][2::3])
+        and any(annotation.get("keypoints", ())[2::3])
         for annotation in truth["annotations"]
     )
 

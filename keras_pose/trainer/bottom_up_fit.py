@@ -10,10 +10,14 @@ import keras
 from keras_pose.bottomup_contract import BottomUpContract
 from keras_pose.codecs.part_affinity import PartAffinityCodec
 from keras_pose.data.crowd_pipeline import indices_of_batch, training_crowds
-from keras_pose.data.crowds import CrowdSource, crowds_of_people, open_crowds
+from keras_pose.data.crowds import (
+    CrowdSource,
+    crowds_of_people,
+    open_crowds,
+    read_crowd_truth,
+)
 from keras_pose.data.readers.coco import Reading
 from keras_pose.data.sources import synthetic_source
-from keras_pose.files import read_json
 from keras_pose.losses import MaskedMaps
 from keras_pose.metrics.whole_pictures import evaluate_pictures
 from keras_pose.models.complexity import count_params
@@ -133,10 +137,10 @@ def _training_source(
             num_images = min(num_images, recipe.max_steps * global_batch)
         drawn = synthetic_source(num_images, recipe.seed, "train")
         return crowds_of_people(drawn, skeleton)
-    source, _ = open_crowds(
+    split = open_crowds(
         recipe.dataset, recipe.data_dir, "train", skeleton, _reading(recipe)
     )
-    return source.with_people().without_broken_images()
+    return split.source.with_people().without_broken_images()
 
 
 def _make_models(recipe: BottomUpRecipe, state: RunState | None):
@@ -196,13 +200,12 @@ def _reading(recipe: BottomUpRecipe) -> Reading:
 
 def _ap_function(recipe: BottomUpRecipe, network, contract: BottomUpContract):
     """Returns a function that measures the AP of the network as it stands."""
-    source, annotation_path = open_crowds(
-        recipe.dataset, recipe.data_dir, "val", COCO_17, _reading(recipe)
-    )
+    split = open_crowds(recipe.dataset, recipe.data_dir, "val", COCO_17, _reading(recipe))
+    source = split.source
     # A smoke run of a few steps must not validate for minutes.
     limit = recipe.max_steps or None
     images, image_ids = cast(list[Path], source.images[:limit]), source.image_ids[:limit]
-    truth = read_json(annotation_path)
+    truth = read_crowd_truth(split, _reading(recipe))
     model = BottomUpModel.from_keras(network, contract)
 
     def measure():

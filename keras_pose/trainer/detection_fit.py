@@ -136,8 +136,8 @@ def _training_source(recipe: DetectionRecipe, global_batch: int) -> BoxSource:
         if recipe.max_steps:  # a smoke run need not draw what it will not see
             num_images = min(num_images, recipe.max_steps * global_batch)
         return boxes_of_people(synthetic_source(num_images, recipe.seed, "train"))
-    source, _ = open_boxes(recipe.dataset, recipe.data_dir, "train", _reading(recipe))
-    return source.with_people().without_broken_images()
+    split = open_boxes(recipe.dataset, recipe.data_dir, "train", _reading(recipe))
+    return split.source.with_people().without_broken_images()
 
 
 def _make_models(recipe: DetectionRecipe, plan: Plan, state: RunState | None):
@@ -219,12 +219,11 @@ def _reading(recipe: DetectionRecipe) -> Reading:
 
 def _ap_function(recipe: DetectionRecipe, network, contract: DetectorContract):
     """Returns a function that measures the box AP of the network as it stands."""
-    source, annotation_path = open_boxes(
-        recipe.dataset, recipe.data_dir, "val", _reading(recipe)
-    )
+    split = open_boxes(recipe.dataset, recipe.data_dir, "val", _reading(recipe))
+    source = split.source
     if recipe.max_steps:  # a smoke run of a few steps must not validate for minutes
-        source = source[list(range(min(len(source), recipe.max_steps)))]
-    truth = read_box_truth(annotation_path, _reading(recipe))
+        source = source.take(range(min(len(source), recipe.max_steps)))
+    truth = read_box_truth(split, _reading(recipe))
     images = cast(list[Path], source.images)
     detector = Detector.from_keras(network, contract)
 

@@ -68,7 +68,7 @@ def rtmdet(peer, shared_data_dir, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def rtmdet_float16(rtmdet, shared_data_dir, tmp_path_factory):
-    source, _ = open_boxes("coco", shared_data_dir / "coco_people", "val")
+    source, *_ = open_boxes("coco", shared_data_dir / "coco_people", "val")
     pictures = [read_image(path, honour_exif=False) for path in source.images[:NUM_CHECKED]]
     crops = np.stack([letterbox(picture, (320, 320))[0] for picture in pictures])
     path = tmp_path_factory.mktemp("float16") / "rtmdet.tflite"
@@ -77,7 +77,7 @@ def rtmdet_float16(rtmdet, shared_data_dir, tmp_path_factory):
 
 
 def box_ap(detector, shared_data_dir):
-    source, annotations = open_boxes("coco", shared_data_dir / "coco_people", "val")
+    source, annotations, _ = open_boxes("coco", shared_data_dir / "coco_people", "val")
     result = evaluate_detector(
         detector, source.images, source.image_ids, annotations, progress=False
     )

@@ -112,6 +112,7 @@ def read_coco_truth(
     is_mended: bool = True,
     category: dict[str, Any] | None = None,
     unpack: Unpack | None = None,
+    needs_all_images: bool = False,
 ) -> dict[str, Any]:
     """Returns what a COCO file holds of one category, with its liberties made good.
 
@@ -126,6 +127,7 @@ def read_coco_truth(
         is_mended: False where it is known that nothing had to be made good.
         category: as in the file; None for that of `choose_category`.
         unpack: see `read_coco`.
+        needs_all_images: whether pictures without a labelled person are looked for, too.
     """
     path = Path(annotation_path)
     chosen = category or choose_category(path, reading.category)
@@ -138,7 +140,8 @@ def read_coco_truth(
         people = read_people(path, chosen, rules, Notes(path))
         if image_folder is not None:
             used = np.unique(people.image_index[people.is_labelled & ~people.is_crowd])
-            found, root = locate_images(people, image_folder, used)
+            wanted = range(len(people.images.ids)) if needs_all_images else used
+            found, root = locate_images(people, image_folder, wanted)
             people = settle_sizes(people, found, root, Notes(path), reading.rescale_labels)
     return _mended_file(path, chosen, names, people, unpack)
 

@@ -9,13 +9,12 @@ from pathlib import Path
 from typing import Any, cast
 
 from keras_pose.bottomup_contract import BottomUpContract
-from keras_pose.data.crowds import open_crowds
+from keras_pose.data.crowds import open_crowds, read_crowd_truth
 from keras_pose.data.datasets import coco_ground_truth
 from keras_pose.data.mixing import open_validating, parse_mix
 from keras_pose.data.readers.coco import AS_WRITTEN, Reading
 from keras_pose.detection.people import open_boxes, read_box_truth
 from keras_pose.detector_contract import DetectorContract, ModelContract
-from keras_pose.files import read_json
 from keras_pose.metrics import METRICS, default_metrics, evaluate
 from keras_pose.metrics.box_ap import evaluate_detector
 from keras_pose.metrics.whole_pictures import evaluate_pictures
@@ -77,8 +76,8 @@ def open_validation(
 
 
 def _open_boxes(contract, dataset, data_dir, limit, reading) -> Validation:
-    source, annotation_path = open_boxes(dataset, data_dir, "val", reading)
-    truth = read_box_truth(annotation_path, reading)
+    split = open_boxes(dataset, data_dir, "val", reading)
+    source, truth = split.source, read_box_truth(split, reading)
     images = cast(list[Path], source.images[:limit])
     image_ids = source.image_ids[:limit]
 
@@ -91,8 +90,8 @@ def _open_boxes(contract, dataset, data_dir, limit, reading) -> Validation:
 
 
 def _open_pictures(contract, dataset, data_dir, limit, reading) -> Validation:
-    source, annotation_path = open_crowds(dataset, data_dir, "val", reading=reading)
-    truth = read_json(annotation_path)
+    split = open_crowds(dataset, data_dir, "val", reading=reading)
+    source, truth = split.source, read_crowd_truth(split, reading)
     images = cast(list[Path], source.images[:limit])
     image_ids = source.image_ids[:limit]
 

@@ -247,22 +247,27 @@ def _save_keypoints(path, measured, contract) -> None:
 
 
 def _evaluate_pictures(path, data) -> dict[str, Any]:
-    from keras_pose.data.crowds import open_crowds
+    from keras_pose.data.crowds import open_crowds, read_crowd_truth
     from keras_pose.data.datasets import open_dataset
-    from keras_pose.files import read_json
     from keras_pose.metrics import protocol as stamp
     from keras_pose.metrics.whole_pictures import evaluate_pictures
     from keras_pose.runtime.bottom_up import load_bottom_up
 
     where = (data["dataset"], data["data_dir"], data["split"])
-    source, annotation_path = open_crowds(*where)
+    split = open_crowds(*where, reading=_reading(data))
+    truth = read_crowd_truth(split, _reading(data))
     model = load_bottom_up(path)
-    images = cast(list[Path], source.images[: data["limit"]])
-    image_ids = source.image_ids[: data["limit"]]
-    result = evaluate_pictures(model, images, image_ids, read_json(annotation_path))
+    images = cast(list[Path], split.source.images[: data["limit"]])
+    image_ids = split.source.image_ids[: data["limit"]]
+    result = evaluate_pictures(model, images, image_ids, truth)
     is_subset = data["limit"] is not None
     protocol = stamp.build_protocol(
-        open_dataset(*where), model.contract, path, result, is_subset, stamp.NO_BOXES
+        open_dataset(*where, reading=_reading(data)),
+        model.contract,
+        path,
+        result,
+        is_subset,
+        stamp.NO_BOXES,
     )
     return {
         "metric": "AP",
@@ -281,17 +286,18 @@ def _evaluate_detector(path, data) -> dict[str, Any]:
     from keras_pose.runtime.detector import load_detector
 
     where = data["dataset"], data["data_dir"], data["split"]
-    source, annotation_path = open_boxes(*where, _reading(data))
+    split = open_boxes(*where, _reading(data))
+    source = split.source
     is_subset = data["limit"] is not None
     if is_subset:
-        source = source[list(range(min(len(source), data["limit"])))]
+        source = source.take(range(min(len(source), data["limit"])))
     detector = load_detector(path)
     images = cast(list[Path], source.images)  # a training split may be held in memory
-    truth = read_box_truth(annotation_path, _reading(data))
+    truth = read_box_truth(split, _reading(data))
     result = evaluate_detector(detector, images, source.image_ids, truth)
     protocol = stamp.build_box_protocol(
         (data["dataset"], data["split"]),
-        annotation_path,
+        split.annotation_path,
         detector.facts,
         path,
         result,

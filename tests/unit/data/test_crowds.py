@@ -7,8 +7,10 @@ import pytest
 from PIL import Image
 from says import Says
 
-from keras_pose.data.crowds import crowds_of_people, open_crowds
+from keras_pose.data.crowds import crowds_of_people, open_crowds, read_crowd_truth
+from keras_pose.data.readers.coco import Reading
 from keras_pose.data.sources import PersonSource
+from keras_pose.metrics.coco_ap import person_category_id
 from keras_pose.models.part_affinity import OPENPOSE_COCO_18
 from keras_pose.skeleton import COCO_17
 
@@ -53,7 +55,7 @@ def folder(tmp_path):
 
 
 def test_people_lie_by_picture_and_what_is_not_labelled_is_ignored(folder):
-    source, _ = open_crowds("coco", folder, "val", OPENPOSE_COCO_18)
+    source, *_ = open_crowds("coco", folder, "val", OPENPOSE_COCO_18)
     assert source.image_ids == [7, 8, 9]
     assert source.starts.tolist() == [0, 1, 2, 2]
     assert source.ignored_starts.tolist() == [0, 0, 2, 2]
@@ -68,7 +70,7 @@ def test_people_lie_by_picture_and_what_is_not_labelled_is_ignored(folder):
 
 
 def test_pictures_without_people_are_left_out_of_training(folder):
-    source, _ = open_crowds("coco", folder, "val")
+    source, *_ = open_crowds("coco", folder, "val")
     found = source.take([2, 1, 0]).with_people()
     assert found.image_ids == [8, 7]
     assert found.starts.tolist() == [0, 1, 2]
@@ -82,11 +84,36 @@ def test_pictures_without_people_are_left_out_of_training(folder):
 
 def test_a_broken_picture_goes_with_its_people(folder):
     (folder / "val2017" / "a.jpg").write_bytes(b"no picture")
-    source, _ = open_crowds("coco", folder, "val")
+    source, *_ = open_crowds("coco", folder, "val")
     with pytest.warns(UserWarning, match=r"a\.jpg"):
         found = source.without_broken_images()
     assert (found.image_ids, found.num_skipped_images) == ([8, 9], 1)
     assert found.num_people == 1
+
+
+def test_the_truth_has_the_labels_of_the_pictures(folder):
+    # Labels for pictures of twice the size, and a category of another number.
+    path = folder / "annotations" / "person_keypoints_val2017.json"
+    values = json.loads(path.read_text())
+    for image in values["images"]:
+        image |= {"width": 400, "height": 200}
+    for entry in [*values["annotations"], *values["categories"]]:
+        entry["id" if "name" in entry else "category_id"] = 3
+    path.write_text(json.dumps(values))
+    reading = Reading(rescale_labels=True)
+
+    with pytest.warns(UserWarning, match="3 pictures of another size than their labels"):
+        split = open_crowds("mine", folder, "val", reading=reading)
+    truth = read_crowd_truth(split, reading)
+
+    assert person_category_id(truth) == 3
+    assert [(image["height"], image["width"]) for image in truth["images"]] == [
+        (100, 200)
+    ] * 3
+    (person,) = [entry for entry in truth["annotations"] if entry["id"] == 2]
+    x, y, _ = person["keypoints"][:3]
+    np.testing.assert_allclose(split.source.keypoints_xy[0, 0], [x, y])
+    assert x < 2  # half of what the file says
 
 
 def test_other_data_sets_and_keypoints_are_refused(folder):

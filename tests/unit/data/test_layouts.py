@@ -62,7 +62,7 @@ def test_a_split_is_found_with_its_pictures(tmp_path, file, pictures, name):
     dataset = open_dataset("coco", tmp_path, "val")
     assert len(dataset.records) == 2
     assert dataset.records[0].image_path.is_file()
-    source, path = open_boxes("coco", tmp_path, "val")
+    source, path, _ = open_boxes("coco", tmp_path, "val")
     assert (source.num_boxes, path) == (2, tmp_path / file)
     assert source.images[0].is_file()
     with pytest.raises(FileNotFoundError, match="No train split"):

@@ -2,12 +2,14 @@
 
 import io
 import os
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from keras_pose.data import pictures
+from keras_pose.data.crowds import crowds_of_people
 from keras_pose.data.pictures import trainable_images
 from keras_pose.data.pipeline import decode_image
 from keras_pose.data.sources import PersonSource
@@ -130,6 +132,13 @@ def test_a_large_picture_is_trained_on_smaller_with_its_labels(
     found = BoxSource([path], [1], boxes).without_broken_images()
     np.testing.assert_array_equal(found.boxes[0, 0], [2, 4, 7, 14, 0])
     np.testing.assert_array_equal(found.boxes[0, 1], boxes[0, 1])
+    crowd = crowds_of_people(people, people.skeleton)
+    region = np.float32([[4.5, 8.5, 14.5, 28.5]])
+    crowd = replace(crowd, ignored_starts=np.array([0, 1]), ignored_xyxy=region)
+    for ready in (crowd.trainable(), crowd.without_broken_images()):
+        np.testing.assert_array_equal(ready.keypoints_xy, [[[2, 4]]])
+        np.testing.assert_array_equal(ready.boxes_xywh, [[1.75, 3.75, 5, 10]])
+        np.testing.assert_array_equal(ready.ignored_xyxy, [[2, 4, 7, 14]])
 
 
 def test_how_much_smaller_follows_from_the_size():

@@ -417,8 +417,8 @@ def test_detectors_of_others_find_real_people(shared_data_dir, tmp_path, name, l
     (tmp_path / name).write_bytes((shared_data_dir / "peers" / name).read_bytes())
     path = tmp_path / "peer.json"
     path.write_text(json.dumps({"keras_pose_detector": 1, "file": name, **PEERS[name]}))
-    source, annotations = open_boxes("coco", shared_data_dir / "coco_people", "val")
-    source = source[list(range(30))]
+    source, annotations, _ = open_boxes("coco", shared_data_dir / "coco_people", "val")
+    source = source.take(range(30))
 
     found = evaluate_detector(
         load_detector(path, num_threads=1), source.images, source.image_ids, annotations
