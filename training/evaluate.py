@@ -145,14 +145,14 @@ def open_people_finder(args):
 def detect_people(find, dataset, truth, args):
     """Runs a detector on all images that count; returns a `BoxEvaluation`."""
     from keras_pose.data.own import is_own
-    from keras_pose.detection.people import DETECTION_DATASETS
+    from keras_pose.data.whole_pictures import WHOLE_DATASETS
     from keras_pose.metrics.box_ap import evaluate_detector
 
     folder = image_folder(dataset.records[0], truth)
     images = {image["id"]: folder / image["file_name"] for image in truth["images"]}
     if args.limit is not None:
         images = {i: images[i] for i in dataset.first_images(args.limit)}
-    is_scored = dataset.name in DETECTION_DATASETS or is_own(dataset.name)
+    is_scored = dataset.name in WHOLE_DATASETS or is_own(dataset.name)
     return evaluate_detector(
         find, list(images.values()), list(images), truth, is_scored=is_scored
     )
