@@ -23,7 +23,7 @@ def find_poses(predict: PredictMaps, image, contract: BottomUpContract) -> Poses
     Args:
         predict: the network.
         image: (H, W, 3) uint8 RGB.
-        contract: how the network is fed, and its maps are read.
+        contract: input, outputs and codec of the network.
 
     Returns:
         The people by falling score, image pixels. Keypoints that were not found are at

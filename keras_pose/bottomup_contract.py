@@ -42,12 +42,13 @@ class BottomUpContract:
         heatmaps: (B, h, w, K + 1), the last of which is the background.
         fields: (B, h, w, 2 L), x and y of each limb's unit vector. Heatmaps and fields are
             tensors of their own, so that each has a scale of its own when quantized.
-        codec: how they become people.
+        codec: rules by which heatmaps and fields become people.
         skeleton: the K keypoints, and the L limbs in the order of the fields.
         normalization: None where it is inside the file's graph.
-        quantization: how its numbers are held, see `exporting.formats.table.FORMATS`.
+        quantization: number format, such as "int8"; that of a row of
+            `exporting.formats.table.FORMATS`.
         signature: name of the file's signature; None for `.keras` and `.onnx`.
-        float_operators: as of a `Contract`.
+        float_operators: names of operators that compute in float, defined as in `Contract`.
 
     Raises:
         ValueError: where shapes do not fit together.
@@ -168,9 +169,9 @@ def bottom_up_contract(
     Args:
         model: (B, H, W, 3) normalised float32 -> heatmaps and fields, see
             `models.part_affinity.last_maps`.
-        codec: how they become people.
+        codec: rules by which heatmaps and fields become people.
         skeleton: names keypoints and limbs.
-        normalization: what its input went through.
+        normalization: mean and std that training applied to the input.
     """
     heatmaps, fields = (
         TensorSpec(name, (1, *output.shape[1:]), "float32")

@@ -123,7 +123,7 @@ def propose(scores, distances, strides: Sequence[int], input_hw, settings: BoxSe
         distances: per level (H, W, 4) float32, input pixels.
         strides: input pixels per cell of each level.
         input_hw: (height, width), pixels.
-        settings: see `BoxSettings`; NMS is not done here.
+        settings: thresholds and limits; the one of NMS is not applied here.
 
     Returns:
         The boxes of each level by falling score, level after level.
@@ -264,9 +264,11 @@ def detect(
     `BaseDenseHead`.
 
     Args:
-        scores: see `propose`; likewise `distances`, `strides` and `input_hw`.
-        scale_xy: of `letterbox`; (1, 1) leaves boxes in input pixels.
-        settings: what is kept.
+        scores: per level (H, W, C) float32 logits; `distances`, `strides` and `input_hw`
+            are those of `propose`, too.
+        scale_xy: (2,) input pixels per image pixel, from `letterbox`; (1, 1) leaves boxes
+            in input pixels.
+        settings: thresholds and limits of the boxes to keep.
 
     Returns:
         Boxes in image pixels, by falling score. They may reach into the grey beside

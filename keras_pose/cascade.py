@@ -41,7 +41,7 @@ class Stage:
 
     Attributes:
         predict: crops -> coordinates, (N, H, W, 3) uint8 RGB -> (N, K, 2) float32.
-        contract: of that network.
+        contract: description of that network.
     """
 
     predict: Predict
@@ -53,8 +53,9 @@ class Cascade:
     """Networks that find people's joints one after the other.
 
     Attributes:
-        first: sees whole people.
-        refinements: see the neighbourhood of one joint each time.
+        first: network that sees whole people.
+        refinements: networks of the later stages, each of which sees the neighbourhood of
+            one joint.
         crop_scale: width of that neighbourhood, in diameters of the pose.
 
     Raises:
@@ -297,10 +298,10 @@ def draw_joint_samples(
         image: (H, W, 3) uint8 RGB.
         keypoints_xy: (K, 2) the person's true joints, image pixels.
         visibility: (K,) COCO flags.
-        displacements: of the stage before.
+        displacements: errors of the stage before, in diameters of the pose.
         skeleton: names the joints, and tells which a mirror exchanges.
         input_hw: (height, width) of a sub-image.
-        num_samples: how many; joints are chosen at random among the labelled.
+        num_samples: number of sub-images; joints are chosen at random among the labelled.
         rng: decides on joints, displacements and mirrors.
         crop_scale: width of a sub-image, in diameters of the pose.
 

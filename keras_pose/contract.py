@@ -74,11 +74,12 @@ class Contract:
         model: zoo name.
         input: the image tensor. Pixels are RGB, 0 to 255, unless
             `normalization` says that the caller must normalise.
-        output: what the codec decodes, such as (B, H, W, K) heatmaps.
-        codec: how outputs become keypoints, and how crops are cut.
-        skeleton: what the K keypoints are.
+        output: tensor that the codec decodes, such as (B, H, W, K) heatmaps.
+        codec: rules by which outputs become keypoints, and crops are cut.
+        skeleton: names and pairs of the K keypoints.
         normalization: None where it is inside the file's graph.
-        quantization: how its numbers are held, see `exporting.formats.table.FORMATS`.
+        quantization: number format, such as "int8"; that of a row of
+            `exporting.formats.table.FORMATS`.
         box_padding: factor from person box to crop, see `geometry.box_to_crop`.
         signature: name of the file's signature; None for `.keras` and `.onnx`.
         float_operators: operators of an integer file that compute in float, since too

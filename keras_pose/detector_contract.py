@@ -43,8 +43,8 @@ class DetectorFacts:
     Attributes:
         model: zoo name, or that of the file.
         input_hw: (height, width), pixels.
-        quantization: as of a contract; "unknown" without one.
-        settings: which boxes are kept.
+        quantization: number format, as in the contract; "unknown" without one.
+        settings: thresholds and limits of the boxes to keep.
     """
 
     model: str
@@ -66,12 +66,13 @@ class DetectorContract:
             to the left, top, right and bottom side of a box. Scores and distances are
             tensors of their own, so that each has a scale of its own when quantized.
         strides: s of each level.
-        class_names: what is detected.
-        settings: which boxes are kept.
+        class_names: names of the N classes.
+        settings: thresholds and limits of the boxes to keep.
         normalization: None where it is inside the file's graph.
-        quantization: how its numbers are held, see `exporting.formats.table.FORMATS`.
+        quantization: number format, such as "int8"; that of a row of
+            `exporting.formats.table.FORMATS`.
         signature: name of the file's signature; None for `.keras` and `.onnx`.
-        float_operators: as of a `Contract`.
+        float_operators: names of operators that compute in float, defined as in `Contract`.
 
     Raises:
         ValueError: where shapes do not fit together.
@@ -188,7 +189,7 @@ def detector_contract(
 
     Args:
         model: (B, H, W, 3) normalised float32 -> logits of each level, then distances.
-        normalization: what its input went through.
+        normalization: mean and std that training applied to the input.
         class_names: one for each channel of the logits.
         settings: None for those of person detectors.
     """

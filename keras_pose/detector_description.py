@@ -40,9 +40,9 @@ class InputDescription:
         fit: "letterbox" (at the top left), "letterbox_center", or "stretch".
         pad_value: grey beside a letterboxed image.
         channel_order: "RGB" or "BGR".
-        mean: of each channel, in the network's order, 0 to 255. With None for both,
+        mean: mean of each channel, in the network's order, 0 to 255. With None for both,
             pixels go in as they are (less 128 where the input is int8).
-        std: likewise; the network sees (pixel - mean) / std.
+        std: divisor of each channel; the network sees (pixel - mean) / std.
     """
 
     layout: str = "NHWC"
@@ -78,18 +78,18 @@ class DetectorDescription:
         file: name of the `.tflite` or `.onnx` file beside it.
         head: "postprocessed" (the file returns boxes) or "raw" (it returns maps).
         outputs: roles ("boxes", "scores", ...) and the names of the file's tensors.
-        input: see `InputDescription`.
+        input: size, channel order and normalisation of the image tensor.
         person_class: number of the class of people.
-        settings: which boxes are kept.
-        box_order: of postprocessed boxes, "yxyx" or "xyxy".
-        box_unit: of postprocessed boxes, "fraction" of the input or its "pixels".
-        strides: of raw heads, input pixels per cell, in the order of their cells.
-        box_code: of raw heads, one of `BOX_CODES`.
-        distance_unit: of the code "distances", "pixels" or "stride".
+        settings: thresholds and limits of the boxes to keep.
+        box_order: order of coordinates in postprocessed boxes, "yxyx" or "xyxy".
+        box_unit: unit of postprocessed boxes, "fraction" of the input or its "pixels".
+        strides: input pixels per cell of each level of raw heads, in the order of their
+            cells.
+        box_code: coding of raw boxes, one of `BOX_CODES`.
+        distance_unit: unit of the code "distances", "pixels" or "stride".
         cell_offset: part of a cell that its point lies from its top left corner.
-        channels: of raw outputs, "last" or "first".
-        has_objectness: of "rows", whether a fifth number rates whether anything is
-            there.
+        channels: position of the channel axis in raw outputs, "last" or "first".
+        has_objectness: True if a fifth number of "rows" rates whether anything is there.
         score_activation: "none" where scores are in [0, 1], "sigmoid" of logits.
 
     Raises:

@@ -97,7 +97,7 @@ def draw_heatmaps(
         image: (H, W, 3) uint8 RGB.
         heatmaps: (h, w, K) float32, heights of about 0 to 1.
         to_image: (2, 3) map from heatmap pixels to image pixels.
-        opacity: of a height of 1.
+        opacity: opacity of a heatmap value of 1, in [0, 1].
 
     Returns:
         A new (H, W, 3) uint8 image.

@@ -76,7 +76,7 @@ class FocusedMSE(HeatmapLoss):
     Source: Xu & Feng 2020, focused MSE loss.
 
     Attributes:
-        gamma: how strongly the target weighs; 0 gives plain squared error.
+        gamma: strength of the weighting by the target; 0 gives plain squared error.
         delta: weight of the background, where the target is 0.
     """
 
@@ -109,7 +109,7 @@ class AdaptiveWing(HeatmapLoss):
         theta: error at which it becomes a line.
         epsilon: width of the logarithmic part.
         alpha: exponent where the target is 0; over 2, so that it stays over 1 at a peak.
-        peak_weight: what is added to the weight of pixels around a peak.
+        peak_weight: addition to the weight of pixels around a peak.
     """
 
     # Target from which on a pixel, and its neighbours, belong to a peak.
@@ -203,9 +203,9 @@ class SimccKL(keras.losses.Loss):
     of people as well, so ours times the batch size is theirs.
 
     Attributes:
-        num_bins_x: how many of the bins are along x; they come first.
+        num_bins_x: number of bins along x; they come first.
         beta: factor on what is predicted.
-        label_beta: likewise on the target; None takes the target for a distribution.
+        label_beta: factor on the target; None takes the target for a distribution.
     """
 
     def __init__(self, num_bins_x, beta=10.0, label_beta=10.0, name="simcc_kl", **kwargs):
@@ -278,7 +278,7 @@ class SmoothL1(keras.losses.Loss):
     of its DeepPose.
 
     Attributes:
-        beta: where the parabola ends.
+        beta: error at which the parabola ends, in the unit of the targets.
     """
 
     def __init__(self, beta=1.0, name="smooth_l1", **kwargs):

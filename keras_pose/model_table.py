@@ -29,7 +29,7 @@ class Row:
 
     Attributes:
         cells: one for each of `COLUMNS`.
-        source: where the reported figure was read; empty without one.
+        source: document that states the reported figure; empty without one.
     """
 
     cells: tuple[str, ...]

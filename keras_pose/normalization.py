@@ -21,7 +21,7 @@ class Normalization:
 
     Attributes:
         mean: one number per network channel, for images in [0, 1].
-        std: likewise.
+        std: standard deviation of each channel, on the scale of `image / 255`.
         channel_order: "rgb", or "bgr" for networks that want blue first. `mean` and
             `std` are in the order of the network's channels.
     """

@@ -101,9 +101,10 @@ def soft_oks_nms(keypoints_xy, scores, areas, sigmas, threshold=0.9, max_people:
     HRNet code, which also leaves the people's own scores as they were.
 
     Args:
-        keypoints_xy: as for `oks_nms`; so are scores, areas, sigmas.
-        threshold: how slowly scores fade.
-        max_people: how many are picked at most.
+        keypoints_xy: (N, K, 2) image pixels; scores, areas and sigmas are those of
+            `oks_nms`, too.
+        threshold: width of the fading; a larger one fades scores less.
+        max_people: largest number of people to pick.
 
     Returns:
         (kept,) int64 indices, in the order of picking.

@@ -33,9 +33,9 @@ def import_tensorflow(for_training: bool = False) -> None:
     a GPU complains of that only then.
 
     Args:
-        for_training: whether oneDNN shall convolve: gradients are faster by it on every
-            processor tried (docs/results.md), and TensorFlow turns it on by itself only
-            for those with newer vector units. Outputs differ in the last digits.
+        for_training: True to let oneDNN convolve: gradients are faster by it on every
+            processor tried (docs/results.md), and TensorFlow turns it on by itself only for
+            those with newer vector units. Outputs differ in the last digits.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # errors only
     if for_training:

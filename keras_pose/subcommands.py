@@ -23,9 +23,9 @@ class Subcommand:
     """A word after `keras-pose`.
 
     Attributes:
-        text: what it does, for the list of all of them.
+        text: description of the command, one line of the list of all.
         scripts: word that picks one -> its path in a clone; the first is the usual one.
-        missing: what to say where the script is not there.
+        missing: message for a copy of the package without the script.
     """
 
     text: str

@@ -104,7 +104,7 @@ def assemble_people(heatmaps, fields, limb_pairs, rules: Rules) -> People:
         heatmaps: (h, w, K) float32, without background.
         fields: (h, w, 2 L) float32.
         limb_pairs: L pairs of keypoints.
-        rules: see `Rules`.
+        rules: thresholds on candidates, limbs and people.
     """
     candidates = find_candidates(heatmaps, rules)
     return people_among(candidates, fields, limb_pairs, heatmaps.shape[-1], rules)
@@ -131,7 +131,7 @@ def find_candidates(heatmaps, rules: Rules) -> Candidates:
 
     Args:
         heatmaps: (h, w, K) float32.
-        rules: see `Rules`.
+        rules: thresholds; the one on peaks matters here.
     """
     height, width, num_keypoints = heatmaps.shape
     padded = np.full((height + 2, width + 2, num_keypoints), -np.inf, np.float32)
@@ -199,7 +199,7 @@ def measure_limbs(candidates: Candidates, fields, limb_pairs, rules: Rules) -> L
         candidates: by rising keypoint.
         fields: (h, w, 2 L) float32.
         limb_pairs: L pairs of keypoints.
-        rules: see `Rules`.
+        rules: thresholds; those on limbs matter here.
     """
     ends = np.searchsorted(candidates.keypoints, np.arange(np.max(limb_pairs) + 2))
     found: list[Limbs] = []

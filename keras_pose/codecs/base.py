@@ -18,10 +18,10 @@ class Codec(ABC):
     Attributes:
         input_hw: model input (height, width), pixels.
         kind: key in `codecs.CODECS`.
-        output_name: what the outputs are called in files and contracts.
+        output_name: name of the outputs in files and contracts.
         losses: keys of `losses.LOSSES` that fit the targets; the first is the usual one.
-        channels_per_keypoint: how many maps there are of each; 1 where there are none.
-        is_unbiased: whether crops are cut by UDP's map, see `geometry.crop_matrix`.
+        channels_per_keypoint: number of maps of each keypoint; 1 for codecs without maps.
+        is_unbiased: True if crops are cut by UDP's map, see `geometry.crop_matrix`.
     """
 
     input_hw: tuple[int, int]

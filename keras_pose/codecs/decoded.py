@@ -19,7 +19,7 @@ class DecodedCodec(Codec):
 
     Attributes:
         decoded_by: kind of the codec in the file's graph, such as "dark".
-        is_unbiased: whether that one's crops are cut by UDP's map.
+        is_unbiased: True if crops of the codec in the graph are cut by UDP's map.
     """
 
     decoded_by: str = "gaussian"

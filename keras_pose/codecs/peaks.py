@@ -62,11 +62,11 @@ def blur_around(maps, n, k, xy, size: int, reach: int, border: int):
 
     Args:
         maps: (N, H, W, K) float32.
-        n: (M,) which person.
-        k: (M,) which channel.
+        n: (M,) index of the person.
+        k: (M,) index of the channel.
         xy: (M, 2) int positions.
         size: side of the Gaussian kernel, odd.
-        reach: how far around the positions, pixels.
+        reach: distance from the positions that is blurred, pixels.
         border: `cv2.BORDER_CONSTANT` (0 beyond the map) or `cv2.BORDER_REFLECT_101`.
 
     Returns:
@@ -122,12 +122,12 @@ def log_around(maps, n, k, xy, size: int, reach: int, limits):
 
     Args:
         maps: (N, H, W, K) float32.
-        n: (M,) which person.
-        k: (M,) which channel.
+        n: (M,) index of the person.
+        k: (M,) index of the channel.
         xy: (M, 2) int positions of the maxima, which are positive.
         size: side of the Gaussian kernel, odd.
-        reach: how far around the positions, pixels.
-        limits: (low, high) of what the logarithm is taken of.
+        reach: distance from the positions that is computed, pixels.
+        limits: (low, high) bounds of the values before the logarithm.
 
     Returns:
         (M, 2 reach + 1, 2 reach + 1) float64, rows first; up to a constant per map.

@@ -115,9 +115,9 @@ class UdpOffsetCodec(HeatmapCodec):
     and 1: it leaves offsets as they are.
 
     Attributes:
-        radius: of the disc, heatmap pixels.
+        radius: radius of the disc, heatmap pixels.
         blur_kernel: side of the kernel that smooths discs, heatmap pixels, odd.
-        offset_blur_kernel: likewise for offsets.
+        offset_blur_kernel: side of the kernel that smooths offsets, heatmap pixels, odd.
     """
 
     radius: float = 4.0

@@ -31,7 +31,7 @@ def embed(path, document: dict[str, Any], description: Any = None) -> None:
 
     Args:
         path: `.tflite` or `.onnx`; changed in place, so give a temporary one.
-        document: what JSON takes. The file's hash is added to it.
+        document: dictionary that JSON can hold. The file's hash is added to it.
         description: for `.tflite`, a `tflite.Description` for the tools of others.
 
     Raises:

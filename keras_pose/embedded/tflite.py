@@ -43,10 +43,10 @@ class TensorNote:
     """What is said of a tensor.
 
     Attributes:
-        name: of the tensor.
-        text: what it is, for people.
-        mean: of an image: what the caller takes from RGB pixels of 0 to 255,
-        std: and what they are then divided by.
+        name: name of the tensor.
+        text: description of it, for people.
+        mean: numbers to subtract from RGB pixels of 0 to 255, for an image tensor,
+        std: numbers to divide them by afterwards.
         labels: names along the last axis.
     """
 
@@ -62,9 +62,9 @@ class Description:
     """What is said of a file, in the official form.
 
     Attributes:
-        name: of the model.
-        text: what it is, for people.
-        version: of the model.
+        name: name of the model.
+        text: description of it, for people.
+        version: version of the model.
         image: its input.
         outputs: by name; the file's own order is looked up.
     """

@@ -16,8 +16,9 @@ class Backend(Protocol):
     """A network that is ready to run.
 
     Attributes:
-        input: as the file has it; a batch of None takes any number of images.
-        output: likewise.
+        input: name, shape and dtype in the file; a batch of None takes any number of
+            images.
+        output: name, shape and dtype in the file, with the same batch.
     """
 
     input: TensorSpec
@@ -32,8 +33,8 @@ class OutputsBackend(Protocol):
     """A network with several outputs that is ready to run.
 
     Attributes:
-        input: as the file has it.
-        outputs: likewise.
+        input: name, shape and dtype in the file.
+        outputs: name, shape and dtype of each, in the file's order.
     """
 
     input: TensorSpec

@@ -35,7 +35,7 @@ class BottomUpModel:
         poses = model(image)
 
     Attributes:
-        contract: what goes in, what comes out, and what it means.
+        contract: input, outputs, and their meaning.
         file_type: ".keras", ".tflite" or ".onnx".
 
     Raises:
@@ -107,8 +107,10 @@ def load_bottom_up(
         path: `.keras`, `.tflite` or `.onnx`, with its contract; or with `model` a word for
             official weights, a reference checkpoint or `.weights.h5`.
         model: zoo name, for weights that do not say it; must agree for the others.
-        num_keypoints: likewise; None for the zoo's.
-        input_hw: likewise, (height, width) in pixels; None for the zoo's.
+        num_keypoints: number of keypoints, for weights that do not say it; None for the
+            zoo's.
+        input_hw: (height, width) in pixels, for weights that do not say it; None for the
+            zoo's.
         num_threads: for `.tflite` and `.onnx`; None for all cores.
 
     Raises:

@@ -31,7 +31,7 @@ class DescribedDetector:
     """A detector with a description in place of a contract.
 
     Attributes:
-        description: what goes in and comes out.
+        description: the input and outputs of the file.
         input_hw: (height, width) of the network's input, pixels.
 
     Raises:

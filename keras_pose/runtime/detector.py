@@ -31,7 +31,7 @@ class Detector:
         detections = detector(image)
 
     Attributes:
-        contract: what goes in, what comes out, and what is kept of it.
+        contract: input, outputs, and the settings of the boxes to keep.
         file_type: ".keras", ".tflite" or ".onnx".
 
     Raises:

@@ -32,8 +32,10 @@ def load_model(
             checkpoints bring their contract.
         model: zoo name; needed for `.weights.h5`, checkpoints and words, must agree for
             the others.
-        num_keypoints: likewise; None for the zoo's.
-        input_hw: likewise, (height, width) in pixels; None for the zoo's.
+        num_keypoints: number of keypoints, for the files that need `model`; None for the
+            zoo's.
+        input_hw: (height, width) in pixels, for the files that need `model`; None for the
+            zoo's.
         num_threads: for `.tflite` and `.onnx`; None for all cores. TensorFlow has one
             pool of threads for everything, which is not touched.
         skeleton: names of the keypoints, for files that do not say them (see

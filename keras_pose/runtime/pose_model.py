@@ -17,7 +17,7 @@ class PoseModel:
     """A model that is ready to run, with all that must be known of it.
 
     Attributes:
-        contract: what goes in, what comes out, and what it means.
+        contract: input, output, and their meaning.
         file_type: ".keras", ".weights.h5", ".tflite" or ".onnx".
 
     Raises:

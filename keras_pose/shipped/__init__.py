@@ -27,7 +27,7 @@ def shipped_file(
         kind: one of `KINDS`.
         quantization: one of `QUANTIZATIONS`; None for what was measured to be the
             better choice.
-        folder: where the files lie; None for the package's own.
+        folder: folder of the files; None for the package's own.
 
     Raises:
         FileNotFoundError: when this copy of the package has no models; says what to

@@ -43,7 +43,7 @@ def build_model(
 
     Args:
         name: one of `list_models()`.
-        num_keypoints: how many keypoints to predict, K; classes, for a network that has
+        num_keypoints: number of keypoints to predict, K; classes, for a network that has
             those instead; None for the number in the zoo's row.
         input_hw: model input (height, width), pixels; None for the model's default.
 

@@ -28,13 +28,13 @@ class ModelSpec:
     Attributes:
         name: name in the zoo, also the Keras model's.
         family: which builder makes it, see `build_model`.
-        options: what distinguishes it within its family, passed to the builder.
+        options: arguments of the builder that distinguish the model within its family.
         input_hw: default model input (height, width), pixels.
         params: weights and biases, those of batch norm included and its running
             statistics not, of the default model.
         macs: multiply-accumulates of the default model for one image, see
             `models.complexity`.
-        paper: where the network is described.
+        paper: publication that describes the network.
         task: one of `TASKS`.
         num_keypoints: keypoints (or classes, see `counts`) of the default model: 17 for
             a top-down network, the reference's own number for others.
@@ -44,8 +44,8 @@ class ModelSpec:
         is_convolutional: work grows with the area of the input, and weights fit any
             input size. False for networks that flatten or attend.
         codec: key of `keras_pose.codecs.CODECS`, what a top-down network is trained with.
-        normalization: what training from scratch uses. Converted weights bring their
-            own, see `keras_pose.weights`.
+        normalization: normalisation for training from scratch. Converted weights bring
+            their own, see `keras_pose.weights`.
     """
 
     name: str
