@@ -35,9 +35,9 @@ class CrowdSource(WholePictures):
     """N pictures with T people, and regions in which people are not labelled.
 
     Attributes:
-        skeleton: what the K keypoints are.
+        skeleton: names and pairs of the K keypoints.
         images: N paths, or N encoded images.
-        image_ids: what the data set calls the pictures.
+        image_ids: ids of the pictures in the data set.
         starts: (N + 1,) int64; those of picture i are people starts[i] to starts[i + 1].
         keypoints_xy: (T, K, 2) float32, image pixels.
         visibility: (T, K) int32 COCO flags.
@@ -46,7 +46,7 @@ class CrowdSource(WholePictures):
         ignored_xyxy: (R, 4) float32, image pixels: crowds, and people who are boxes only.
         num_skipped_images: pictures that were left out because they are broken.
         image_hw: (N, 2) int, see `PersonSource`; None where images are trainable.
-        is_trainable: whether TensorFlow decodes all images to the pixels meant.
+        is_trainable: True if TensorFlow decodes all images to the pixels meant.
     """
 
     skeleton: Skeleton
@@ -130,9 +130,9 @@ def read_coco_crowds(
 
     Args:
         annotation_path: file in COCO's format whose category has COCO's 17 keypoints.
-        image_folder: where the images lie. Only headers are read here.
+        image_folder: folder of the images. Only headers are read here.
         skeleton: the keypoints to return, see `mapping.map_with_middles`.
-        reading: what the user says of the file.
+        reading: options of the user for reading the file.
 
     Raises:
         FileNotFoundError: for a missing annotation file or image folder.
@@ -204,11 +204,11 @@ def open_crowds(
     """Opens a split of a data set for bottom-up networks.
 
     Args:
-        name: see `open_whole`.
+        name: data set, as `open_whole` takes it.
         data_dir: its folder; None for its usual one.
         split: "train" or "val". The synthetic validation split is drawn on first use.
         skeleton: the keypoints to return.
-        reading: what the user says of the file.
+        reading: options of the user for reading the file.
 
     Raises:
         ValueError: for another data set, or malformed annotations.

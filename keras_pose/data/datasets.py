@@ -49,9 +49,9 @@ class PoseDataset:
             many (PoseTrack).
         annotation_paths: all of them.
         metrics: keys of `metrics.METRICS` that the set is officially measured by.
-        has_coco_file: whether `annotation_path` is ground truth for COCO AP.
-        image_folder: where the images lie, as the annotations were read with it.
-        reading: what the user said of the annotations.
+        has_coco_file: True if `annotation_path` is ground truth for COCO AP.
+        image_folder: folder of the images with which the annotations were read.
+        reading: options with which the annotations were read.
         part: "train" or "val" where the file is the only split; None where it is this.
     """
 
@@ -176,7 +176,7 @@ def open_dataset(
         skeleton: keypoints of your own, of files in COCO's format; None for the data
             set's. Where the file names others, or in another order, they are sorted by
             name.
-        reading: what the user says of a file in COCO's format; of others it is refused.
+        reading: options of the user for a file in COCO's format; refused for other formats.
         is_whole: True to train on all of a set that has one split only; a tenth of its
             pictures are `val` otherwise.
 
@@ -316,8 +316,8 @@ def open_for_skeleton(
         name: one of `DATASETS`.
         data_dir: folder; None for the usual one.
         split: such as "train" or "val".
-        skeleton: of the model; its contract has it.
-        reading: see `open_dataset`.
+        skeleton: keypoints of the model, from its contract.
+        reading: options of the user for a file in COCO's format; refused for other formats.
 
     Raises:
         ValueError: as `open_dataset`.

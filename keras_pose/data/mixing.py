@@ -37,11 +37,11 @@ class Mix:
     Attributes:
         names: data sets, each once.
         data_dirs: the folder of each; None for its default.
-        shares: how much of the stream comes from each, in any unit; () for as many
-            samples as each has people.
-        skeleton: what all are mapped to; None for the set's own, and for the union of
-            several.
-        reading: what the user says of the sets in COCO's format.
+        shares: relative sampling weights of the sets; () weights each by its number of
+            people.
+        skeleton: keypoints that all sets are mapped to; None for the set's own, and for the
+            union of several.
+        reading: options of the user for the sets in COCO's format.
     """
 
     names: tuple[str, ...]
@@ -71,7 +71,7 @@ def parse_mix(
             named having their default.
         shares: "coco=2,lsp_extended=1".
         skeleton: name of a built-in skeleton, "union", a file, or a file's contents.
-        reading: what the user says of the sets in COCO's format.
+        reading: options of the user for the sets in COCO's format.
 
     Raises:
         ValueError: for unknown names, a set that is there twice, shares that are not

@@ -40,9 +40,9 @@ def own_skeleton(name: str, data_dir, reading: Reading = AS_WRITTEN) -> Skeleton
     limbs are the files'.
 
     Args:
-        name: what the user calls the set, and its skeleton.
+        name: name that the user gives the set, and its skeleton.
         data_dir: folder in COCO's format or in a tool's own.
-        reading: what the user says of the file.
+        reading: options of the user for reading the file.
 
     Raises:
         FileNotFoundError: when there is no annotation file.

@@ -207,7 +207,7 @@ class InPictures:
         image_hw: (M, 2) int, (height, width) that the labels of each image were made for,
             pixels: they are on its pixels as they are stored, or as EXIF turns them. Zeros
             where it is not known, or None for all: on the stored pixels.
-        is_trainable: whether TensorFlow decodes all images to the pixels meant.
+        is_trainable: True if TensorFlow decodes all images to the pixels meant.
     """
 
     images: list[Path] | list[bytes]

@@ -20,15 +20,15 @@ class PersonRecord:
 
     Attributes:
         image_path: file of the image.
-        image_id: what the data set calls the image.
-        annotation_id: what the data set calls the person.
+        image_id: id of the image in the data set.
+        annotation_id: id of the person in the data set.
         box_xywh: (4,) float64, image pixels, cleaned by the reader.
         keypoints_xy: (K, 2) float32, image pixels; (0, 0) where not labelled.
         visibility: (K,) uint8: 0 not labelled, 1 occluded, 2 visible.
         area: square pixels, as the data set gives it; scales OKS.
         score: confidence in the box, 1 for ground truth.
         head_size: pixels; the unit of PCKh. None where the data set has none.
-        track_id: what names the person throughout a video.
+        track_id: id of the person throughout a video; None without one.
         video: name of the video the image is a frame of.
         ignore_regions: (P, 2) outlines in the image, pixels, in which people are not
             labelled.
@@ -60,20 +60,20 @@ class PersonTable(Sequence[PersonRecord]):
     whenever they are asked for.
 
     Attributes:
-        folder: what image names start from.
+        folder: folder that image names start from.
         image_names: (M,) file names, with forward slashes.
-        image_ids: (M,) what the data set calls the images.
+        image_ids: (M,) ids of the images in the data set.
         image_sizes_hw: (M, 2) of the pictures that labels are on; 0 where not known.
         videos: (M,) names of the videos that images are frames of; None without any.
         image_index: (N,) int32, the image that each person is in.
-        annotation_ids: (N,) what the data set calls the people.
+        annotation_ids: (N,) ids of the people in the data set.
         boxes_xywh: (N, 4) float64, image pixels.
         keypoints_xy: (N, K, 2) float32, image pixels; (0, 0) where not labelled.
         visibility: (N, K) uint8 COCO flags.
         areas: (N,) float64 square pixels.
-        track_ids: (N,) what names the people within a video; None without any.
-        is_mended: whether anything of the file had to be made good, so that the file is
-            no ground truth as it is.
+        track_ids: (N,) ids of the people within a video; None without any.
+        is_mended: True if anything in the file had to be repaired, so that the file itself
+            is not the ground truth.
     """
 
     folder: Path

@@ -57,7 +57,7 @@ def read_repeated(
     Args:
         folders: one of each worker, whose pictures have the same names; or one export of
             Label Studio whose tasks have several annotations.
-        reading: what the user says of the files.
+        reading: options of the user for reading the files.
 
     Raises:
         ValueError: where keypoints differ, or nobody is labelled twice.

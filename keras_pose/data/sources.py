@@ -47,7 +47,7 @@ class PersonSource(InPictures):
     """N people in M images.
 
     Attributes:
-        skeleton: what the K keypoints are.
+        skeleton: names and pairs of the K keypoints.
         images: M paths, or M encoded images.
         image_index: (N,) int32, the image that each person is in.
         boxes_xywh: (N, 4) float32, image pixels.
@@ -56,9 +56,10 @@ class PersonSource(InPictures):
         num_skipped_images: images that were left out because they are broken.
         set_index: (N,) int32, the data set that each person is from, rising; None for
             one set.
-        shares: of a mix: how much of the stream comes from each set, in any unit; ()
-            for as much as each has people.
-        image_hw: see `pictures.InPictures`; likewise `is_trainable`.
+        shares: relative sampling weights of a mix; () weights each set by its number of
+            people.
+        image_hw: (M, 2) int sizes that labels were made for; with `is_trainable`, a field
+            of `pictures.InPictures`.
     """
 
     skeleton: Skeleton

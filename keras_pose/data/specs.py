@@ -44,7 +44,7 @@ class DatasetSpec:
     """One data set.
 
     Attributes:
-        name: as given to --dataset.
+        name: word for `--dataset`.
         skeleton: its keypoints.
         read: (annotation files, image folder, split, skeleton) -> records; without an
             image folder (None) of the annotations alone. Sets in COCO's format also take
@@ -54,14 +54,14 @@ class DatasetSpec:
             split and {word} the set's own. The first that is there is read.
         splits: our words for the splits, and the set's own.
         metrics: keys of `metrics.METRICS` it is officially measured by.
-        has_coco_file: whether the annotation file is also the ground truth for COCO AP.
-        url: where it is given out.
-        files: what to download, with sizes where they are known.
-        terms: in a few words.
+        has_coco_file: True if the annotation file is also the ground truth for COCO AP.
+        url: page that gives it out.
+        files: names of the files to download, with sizes where they are known.
+        terms: terms of use, in a few words.
         unpack: function that puts the file's annotations into COCO's form, see
             `readers.parts`; None where they are in it.
         people: official number of labelled people by split, as the reader counts them.
-        note: what one must know before using it.
+        note: advice to read before using it.
     """
 
     name: str

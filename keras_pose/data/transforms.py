@@ -35,9 +35,9 @@ class Augmentation:
     Attributes:
         scale: standard deviation of the zoom; the factor stays in 1 +- scale.
         rotation_degrees: standard deviation; angles stay within twice that.
-        rotation_probability: how often a crop is turned at all.
-        flip_probability: how often it is mirrored.
-        half_body_probability: how often only the upper or lower body is cropped.
+        rotation_probability: share of crops that are turned at all.
+        flip_probability: share of crops that are mirrored.
+        half_body_probability: share of crops that show only the upper or lower body.
         half_body_min_keypoints: people with no more labelled keypoints than this
             keep their whole crop.
         color: strength of brightness, contrast, saturation and tint changes;
@@ -193,7 +193,7 @@ def jitter_color(images, strength: float, seed):
     Args:
         images: (B, H, W, 3) float32 in [0, 255]; a batch, because many small ops a
             sample would cost more than the arithmetic.
-        strength: see `Augmentation.color`.
+        strength: strength of the changes, that of `Augmentation.color`.
         seed: (2,).
 
     Returns:

@@ -82,10 +82,10 @@ def read_everybody(
 
     Args:
         path: annotation file.
-        folder: where the pictures lie. Only headers are read here.
-        category: that of the people, as in the file.
-        rules: what annotations must have.
-        reading: what the user says of the file.
+        folder: folder of the pictures. Only headers are read here.
+        category: entry of the people's category in the file.
+        rules: meaning of the file's numbers.
+        reading: options of the user for reading the file.
 
     Raises:
         FileNotFoundError: for a missing image folder.
@@ -109,10 +109,10 @@ def open_whole(
     """Opens a split of a data set whose pictures are labelled whole.
 
     Args:
-        who: what needs such a set, for messages.
+        who: name of the task that needs such a set, for messages.
         name: one of `WHOLE_DATASETS`, or a name of one's own for a set in COCO's format,
             which must label everybody, too.
-        data_dir: its folder; None for its usual one.
+        data_dir: folder of the set; None for its usual one.
         split: "train" or "val". The synthetic validation split is drawn on first use.
         read: function from annotation file and image folder to the source.
 
@@ -148,10 +148,10 @@ def read_truth(
     """Returns the ground truth of a split: the file's people, with liberties made good.
 
     Args:
-        split: what `open_whole` opened.
-        category: that of the people, as in the file.
-        reading: as given there.
-        skeleton: the keypoints that the file must have; None for any number.
+        split: split that `open_whole` opened.
+        category: entry of the people's category in the file.
+        reading: options with which it was opened.
+        skeleton: keypoints that the file must have; None for any number.
     """
     # Sizes of pictures matter to labels only where these are scaled to them.
     folder = split.image_folder if reading.rescale_labels else None

@@ -29,7 +29,7 @@ def draw_photographs(folder, own_photos=()) -> Path:
     """Draws the people of the demo's pictures, and a contact sheet of all of them.
 
     Args:
-        folder: where the drawings go.
+        folder: folder to write the drawings to.
         own_photos: paths of photos that are drawn, too, first of all.
 
     Returns:

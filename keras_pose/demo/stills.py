@@ -53,7 +53,7 @@ def compose_row(photographs: dict[str, np.ndarray], row=0) -> np.ndarray:
     """Puts some photographs side by side.
 
     Args:
-        photographs: see `read_photographs`.
+        photographs: (H, W, 3) uint8 RGB by name, from `read_photographs`.
         row: which row of the picture with many people.
 
     Returns:
@@ -75,7 +75,7 @@ def compose_crowd(photographs: dict[str, np.ndarray]) -> np.ndarray:
     """Puts photographs side by side, in rows, to a picture of `CROWD_SIZE` people.
 
     Args:
-        photographs: see `read_photographs`.
+        photographs: (H, W, 3) uint8 RGB by name, from `read_photographs`.
 
     Returns:
         (H, W, 3) uint8 RGB picture.
@@ -99,7 +99,7 @@ class Pan(FrameSource):
     Args:
         image: (H, W, 3) uint8 RGB, wider than a frame of its height.
         frame_hw: (height, width) of the frames, pixels.
-        seconds: how long the film is.
+        seconds: length of the film, seconds.
         fps: frames per second.
     """
 

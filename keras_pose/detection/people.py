@@ -40,13 +40,13 @@ class BoxSource(WholePictures):
 
     Attributes:
         images: N paths, or N encoded images.
-        image_ids: what the data set calls the images.
+        image_ids: ids of the images in the data set.
         boxes: (N, M, 5) float32: x1, y1, x2, y2 in image pixels, and a label: a class,
             or `PADDING` or `IGNORED` of `detection.losses`.
         num_skipped_images: images that were left out because they are broken.
         image_hw: (N, 2) int, (height, width) that the boxes were made for, pixels; zeros
             where it is not known, or None for all: see `PersonSource`.
-        is_trainable: whether TensorFlow decodes all images to the pixels meant.
+        is_trainable: True if TensorFlow decodes all images to the pixels meant.
     """
 
     images: list[Path] | list[bytes]
@@ -106,8 +106,8 @@ def read_coco_boxes(
     Args:
         annotation_path: file in COCO's format with a category "person", or one that has
             keypoints.
-        image_folder: where the images lie. Only headers are read here.
-        reading: what the user says of the file.
+        image_folder: folder of the images. Only headers are read here.
+        reading: options of the user for reading the file.
 
     Raises:
         FileNotFoundError: for a missing annotation file or image folder.
@@ -148,10 +148,10 @@ def open_boxes(
     """Opens a split of a data set for detectors.
 
     Args:
-        name: see `open_whole`.
+        name: data set, as `open_whole` takes it.
         data_dir: its folder; None for its usual one.
         split: "train" or "val". The synthetic validation split is drawn on first use.
-        reading: what the user says of the file.
+        reading: options of the user for reading the file.
 
     Raises:
         ValueError: for another data set, or malformed annotations.

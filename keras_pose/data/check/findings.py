@@ -19,10 +19,10 @@ class Spot:
     """A place to look at: a picture, or one person in it.
 
     Attributes:
-        split: of the picture.
+        split: split of the picture.
         path: file of the picture.
         person: index among the people of the split; None for the whole picture.
-        annotation_id: what the file calls the person; None for the whole picture.
+        annotation_id: id of the person in the file; None for the whole picture.
     """
 
     split: str
@@ -41,10 +41,10 @@ class Finding:
 
     Attributes:
         kind: short name, also that of its sheet of pictures.
-        text: what it is and what it does to a training, with {} for the count.
-        spots: where it is seen; () for what holds of the set as a whole.
+        text: description of it and of its effect on training, with {} for the count.
+        spots: pictures and people that show it; () for what holds of the set as a whole.
         level: "error" for what training would refuse, or is surely wrong; "warning".
-        count: how often; None for as many as there are spots.
+        count: number of occurrences; None for the number of spots.
     """
 
     kind: str

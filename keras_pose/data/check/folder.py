@@ -33,11 +33,11 @@ class Report:
     """What was looked at, and what is suspicious.
 
     Attributes:
-        folder: of the set.
+        folder: folder of the set.
         format: tool that wrote it.
         skeleton: its keypoints.
-        splits: what was looked at.
-        findings: what is suspicious, errors first.
+        splits: splits that were checked.
+        findings: suspicious things, errors first.
     """
 
     folder: Path
@@ -71,7 +71,7 @@ def check_folder(folder, reading: Reading | None = None) -> Report:
 
     Args:
         folder: in COCO's format or a tool's own, see docs/data.md.
-        reading: what the user says of the files.
+        reading: options of the user for reading the files.
 
     Raises:
         FileNotFoundError: where no labels are found.

@@ -201,7 +201,7 @@ def make_record(
 
     Args:
         entry: names the person.
-        left_out: where people who cannot be used are counted.
+        left_out: counter of the people who cannot be used.
         image_path: None when there is no such file.
         box_xywh: (4,) finite numbers, or None for the extent of the keypoints.
         keypoints_xy: (K, 2) finite where labelled.

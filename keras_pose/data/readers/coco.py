@@ -68,17 +68,18 @@ def read_coco(
     """Reads the people of a COCO keypoint file, in the file's order of images.
 
     Args:
-        annotation_path: such as `person_keypoints_train2017.json`.
-        image_folder: where the images lie; file names may also start from the folder
-            above, or from the file's. Only headers of images are read.
-        skeleton: the keypoints the file must have; its category says which.
+        annotation_path: annotation file, COCO JSON, such as
+            `person_keypoints_train2017.json`.
+        image_folder: folder of the images; file names may also start from the folder above,
+            or from the file's. Only headers of images are read.
+        skeleton: keypoints that the file must have, by the names in its category.
         check_names: False where the file is known to spell them in its own way.
         first_pixel: coordinates of the first pixel: 1 in files made from MATLAB's.
-        area_of_box: a person's share of the box, where the file gives no area.
+        area_of_box: area of a person as a share of the box, where the file gives none.
         expects_area: False where files of that kind give none, and it is not told.
         unpack: function that puts annotations into COCO's form with the keypoints of
             `skeleton`, see `parts`; names in the file's category are then not compared.
-        reading: what the user says of the file.
+        reading: options of the user for reading the file.
 
     Raises:
         FileNotFoundError: for a missing annotation file or image folder.
@@ -120,14 +121,15 @@ def read_coco_truth(
     and are not said again.
 
     Args:
-        annotation_path: see `read_coco`.
-        image_folder: see `read_coco`; None to leave the pictures' sizes as stated.
-        skeleton: the keypoints that the file must have; None for any number.
-        reading: see `read_coco`.
+        annotation_path: annotation file, COCO JSON.
+        image_folder: folder of the images, as `read_coco` takes it; None to leave the
+            pictures' sizes as stated.
+        skeleton: keypoints that the file must have; None for any number.
+        reading: options of the user for reading the file.
         is_mended: False where it is known that nothing had to be made good.
-        category: as in the file; None for that of `choose_category`.
-        unpack: see `read_coco`.
-        needs_all_images: whether pictures without a labelled person are looked for, too.
+        category: entry of the category in the file; None for that of `choose_category`.
+        unpack: function that puts annotations into COCO's form, as `read_coco` takes it.
+        needs_all_images: True to look for pictures without a labelled person, too.
     """
     path = Path(annotation_path)
     chosen = category or choose_category(path, reading.category)
@@ -220,7 +222,7 @@ def locate_images(
     """Finds the pictures of a COCO file, whichever folder its names start from.
 
     Args:
-        people: of the file.
+        people: images and annotations of the file.
         image_folder: first place to look; then the folder above, and that of the file
             with its `images`. None to take names for paths.
         images: image indices.

@@ -19,10 +19,10 @@ def check_boxes(people: CocoPeople, rows: np.ndarray, boxes, notes: Notes) -> No
     """Counts people who are not in their boxes, and boxes that look like corners.
 
     Args:
-        people: of one file.
+        people: images and annotations of one file.
         rows: (N,) indices of those who are used.
         boxes: (N, 4) boxes of everybody, clipped to their images.
-        notes: where they are counted.
+        notes: counter of the people and boxes found.
 
     Raises:
         ValueError: when over a tenth of the people lie outside their crops.

@@ -43,7 +43,7 @@ class CocoImages:
     """The M images of a COCO file.
 
     Attributes:
-        ids: as in the file: numbers or text.
+        ids: ids in the file: numbers or text.
         names: (M,) file names as in the file.
         sizes_hw: (M, 2) float64 (height, width), pixels; 0 where the file says none.
         videos: names of the videos that they are frames of; None where no image has one.
@@ -122,9 +122,9 @@ def read_people(path, category: dict[str, Any], rules: ReadingRules, notes: Note
 
     Args:
         path: file in COCO's format.
-        category: as of `coco_categories.choose_category`.
-        rules: see there.
-        notes: what was mended is counted here.
+        category: entry of the category in the file, from `coco_categories.choose_category`.
+        rules: meaning of the file's numbers.
+        notes: counter of the repairs.
 
     Raises:
         FileNotFoundError: for a missing file.

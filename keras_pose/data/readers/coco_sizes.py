@@ -38,10 +38,10 @@ def settle_sizes(
     Sizes that fit the stored picture, or the one that EXIF turns upright, stay.
 
     Args:
-        people: of one file.
+        people: images and annotations of one file.
         names: file names by image index of the pictures that are there and have labels.
         root: folder that names start from.
-        notes: what was settled is counted here.
+        notes: counter of the sizes that were settled.
         rescale: True to scale labels where one factor fits both sides.
 
     Raises:

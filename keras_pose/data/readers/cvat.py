@@ -39,8 +39,8 @@ def read_cvat(folder: Path, paths: list[Path], category: str | None = None) -> L
     """Reads a file of "CVAT for images 1.1".
 
     Args:
-        folder: of the set; pictures lie anywhere in it.
-        paths: as of `find_cvat`; there must be one.
+        folder: folder of the set; pictures lie anywhere in it.
+        paths: annotation files, from `find_cvat`; there must be one.
         category: label whose skeletons are read, of several; None where one can be told.
 
     Raises:

@@ -36,8 +36,8 @@ def read_deeplabcut(folder: Path, paths: list[Path], category: str | None = None
     """Reads the label files of a project.
 
     Args:
-        folder: of the set; pictures lie anywhere in it.
-        paths: as of `find_deeplabcut`.
+        folder: folder of the set; pictures lie anywhere in it.
+        paths: label files, from `find_deeplabcut`.
         category: refused: DeepLabCut has none.
 
     Raises:

@@ -60,8 +60,8 @@ def read_label_studio(
     """Reads an export.
 
     Args:
-        folder: of the set; pictures lie anywhere in it.
-        paths: as of `find_label_studio`; there must be one.
+        folder: folder of the set; pictures lie anywhere in it.
+        paths: exported files, from `find_label_studio`; there must be one.
         category: refused: keypoints of Label Studio have no category.
 
     Raises:

@@ -50,8 +50,8 @@ def read_labelme(folder: Path, paths: list[Path], category: str | None = None) -
     """Reads the files of a folder.
 
     Args:
-        folder: of the set.
-        paths: as of `find_labelme`.
+        folder: folder of the set.
+        paths: label files, from `find_labelme`.
         category: refused: labelme has none.
 
     Raises:

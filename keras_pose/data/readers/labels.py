@@ -139,8 +139,8 @@ def read_labels(labels: Labels, pictures: Sequence[Picture], reading: Reading):
     """Returns the people of some pictures who can be used, as a `PersonTable`.
 
     Args:
-        labels: those of a folder.
-        pictures: of `labels`.
+        labels: labels of a folder.
+        pictures: pictures of `labels` to read.
         reading: words of the user; only `rescale_labels` matters here.
 
     Raises:

@@ -32,8 +32,8 @@ def find_labels(folder, category: str | None = None) -> Labels | None:
     """Reads the labels of a folder in a tool's own format; None if there are none.
 
     Args:
-        folder: of the set.
-        category: what the user calls the category to read; None where one can be told.
+        folder: folder of the set.
+        category: name or id of the category to read; None if the files have only one.
 
     Raises:
         ValueError: where several tools have left files, or for malformed ones.

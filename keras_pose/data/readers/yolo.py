@@ -46,8 +46,8 @@ def read_yolo(folder: Path, paths: list[Path], category: str | None = None) -> L
     """Reads the splits of a folder.
 
     Args:
-        folder: of the set; all pictures and labels lie in it.
-        paths: as of `find_yolo`; there must be one.
+        folder: folder of the set; all pictures and labels lie in it.
+        paths: YAML files, from `find_yolo`; there must be one.
         category: name or number of the class to read; None for all, as they share
             their keypoints.
 

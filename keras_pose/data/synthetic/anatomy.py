@@ -149,15 +149,15 @@ class Stance:
     """Says what pelvis, spine and legs do: ranges in degrees, drawn uniformly.
 
     Attributes:
-        weight: how often it is drawn, relative to the other stances.
+        weight: frequency relative to the other stances.
         lead, trail: joint ranges of one leg and of the other; which leg leads is random.
         pelvis_pitch: forward lean of the pelvis.
         spine_flexion: forward bend of the spine.
-        lift: metres the body is above the ground.
+        lift: height of the body above the ground, metres.
         arms: names in `ARM_POSES` this stance prefers; empty for any.
-        arms_share: how often the preferred arms are drawn, not any.
-        seat: whether something to sit on belongs under the pelvis.
-        legs_follow_pelvis: add the pelvis pitch to the hips, so legs stay upright.
+        arms_share: share of draws that take the preferred arms, not any.
+        seat: True if something to sit on belongs under the pelvis.
+        legs_follow_pelvis: True to add the pelvis pitch to the hips, so legs stay upright.
     """
 
     weight: float

@@ -30,7 +30,7 @@ def draw_scenes(stream: int, indices: Iterable[int], image_hw) -> Iterator[Drawn
     """Yields scenes in the order of `indices`; the same ones however many processes.
 
     Args:
-        stream: see `scene_seed`.
+        stream: seed of the scenes, from `scene_seed`.
         indices: numbers of the scenes in their stream.
         image_hw: (height, width) in pixels.
     """

@@ -40,7 +40,7 @@ class View:
     Attributes:
         origin_xy: image position of the point (0, eye_level, 0), pixels.
         pixels_per_metre: scale at the origin's depth.
-        distance: of the camera, metres; makes near parts larger.
+        distance: distance of the camera, metres; a small one makes near parts larger.
         eye_level: height of the optical axis, metres.
     """
 
@@ -137,9 +137,9 @@ class Sleeve:
 
     Attributes:
         fabric: the cloth.
-        share: of the limb's length that is covered, 0 to 1.
-        fit: how loose it is at the limb's start and at the hem, as a factor on radii.
-        offset: metres of cloth before this limb, so that patterns run on.
+        share: share of the limb's length that is covered, 0 to 1.
+        fit: looseness at the limb's start and at the hem, as a factor on radii.
+        offset: length of cloth before this limb, metres, so that patterns run on.
     """
 
     fabric: Fabric

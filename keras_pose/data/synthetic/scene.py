@@ -171,9 +171,9 @@ def _make_figure(rng, image_hw, share, slot, camera_pitch) -> Figure:
     Args:
         rng: source of all choices.
         image_hw: (height, width), pixels.
-        share: of the image's height that the person takes.
-        slot: where along the image's width it stands, in [0, 1].
-        camera_pitch: degrees the camera looks down.
+        share: share of the image's height that the person takes.
+        slot: position along the image's width, in [0, 1].
+        camera_pitch: angle by which the camera looks down, degrees.
     """
     anatomy, pose = sample_anatomy(rng), sample_pose(rng)
     look = sample_look(rng, anatomy.group)

@@ -98,7 +98,7 @@ class Fabric:
         Args:
             height: metres along the tube, (h, w).
             around: angle around it, radians, 0 at the front, (h, w).
-            radius: of the tube, metres.
+            radius: radius of the tube, metres.
 
         Returns:
             (3,) or (h, w, 3) RGB.
@@ -147,11 +147,11 @@ class Look:
         top, bottom: cloths.
         sleeve: share of the arm the sleeve covers, 0 (tank top) to 1 (wrist).
         leg: share of the leg that the bottom covers: 0.3 shorts to 1 trousers.
-        leg_width: how loose trousers are, as a factor on the leg.
+        leg_width: looseness of trousers, as a factor on the leg.
         skirt: share of the leg that a skirt covers; 0 for no skirt.
-        one_piece: whether top and skirt are one dress.
-        hem: how far the top hangs below the waist, as a share of the lower trunk.
-        open_front: whether the top is a jacket, open over a shirt.
+        one_piece: True if top and skirt are one dress.
+        hem: length of the top below the waist, as a share of the lower trunk.
+        open_front: True if the top is a jacket, open over a shirt.
         shirt, shoe, sock: (3,) RGB.
     """
 
