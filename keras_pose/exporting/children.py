@@ -46,10 +46,10 @@ def call_in_child(
 
     Args:
         target: "module:function".
-        arguments: of the function; whatever JSON can carry, paths as strings.
-        timeout_seconds: after which the process is ended.
-        memory_bytes: of address space that it may take.
-        shows_stderr: whether its messages and progress bars are seen; if not, the last
+        arguments: positional arguments that JSON can hold, paths as strings.
+        timeout_seconds: seconds after which the process is ended.
+        memory_bytes: limit of its address space, bytes.
+        shows_stderr: True to show its messages and progress bars; otherwise their last
             lines are part of the error.
 
     Returns:

@@ -19,7 +19,7 @@ def key_of(values: Any) -> str:
     """Returns a hash of what something is made of.
 
     Args:
-        values: what JSON can carry.
+        values: values that JSON can hold.
     """
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:16]
 
@@ -36,11 +36,11 @@ def kept(notes: Path, made_of: Any, make: Callable[[], Any], is_valid: bool = Tr
     """Returns what an earlier call found for the same, or makes and keeps it.
 
     Args:
-        notes: the JSON file to keep it in.
-        made_of: what it depends on; what JSON can carry.
-        make: finds it; what it returns JSON can carry.
-        is_valid: whether what was kept may be taken, such as when the file that it tells
-            of is still there.
+        notes: JSON file of the cache.
+        made_of: values that the result depends on, and that JSON can hold.
+        make: function that computes the result, which JSON can hold.
+        is_valid: False forces a recomputation, e.g. if the file that the entry describes is
+            gone.
     """
     key = key_of(made_of)
     earlier = stored(notes) if is_valid else None

@@ -36,9 +36,10 @@ class Shipment:
         input_hw: (height, width), pixels.
         files: quantization -> file.
         refused: quantization -> why the exporter wrote no such file.
-        metrics: "float32" (the Keras model) and quantizations -> what `evaluate.py`
+        metrics: "float32" (the Keras model) and quantizations -> JSON that `evaluate.py`
             wrote.
-        recipes: of the training runs, the first run first; [] where they are not known.
+        recipes: recipes of the training runs, the first run first; [] where they are not
+            known.
     """
 
     kind: str
@@ -71,8 +72,7 @@ def write_shipment(shipments, pipelines, work, output, data_note: str) -> list[P
 
     Args:
         shipments: the two `Shipment`s, whose files lie in `work` with their contract.
-        pipelines: what `evaluate.py --detector` wrote, by (pose, detector)
-            quantizations.
+        pipelines: JSON of `evaluate.py --detector`, by (pose, detector) quantizations.
         work: folder of the files.
         output: folder to ship from.
         data_note: Markdown about the data, which ends both cards.

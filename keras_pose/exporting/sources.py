@@ -42,8 +42,8 @@ class ExportSource:
         path: the file it came from; for official weights, a name for them in the
             current folder.
         model: the `keras.Model`.
-        contract: what it takes and gives.
-        recipe: how it was trained; {} where that is not known.
+        contract: input and outputs of the model.
+        recipe: recipe of its training; {} where that is not known.
     """
 
     path: Path
@@ -67,10 +67,10 @@ def open_source(
     """Loads the model to export, and says which.
 
     Args:
-        weights: `.keras` or `.weights.h5` file, or what `create_model` takes besides;
-            None for the newest run's.
-        runs_dir: where the runs are.
-        model: zoo name, for `.weights.h5`; likewise the two that follow.
+        weights: `.keras` or `.weights.h5` file, or a word that `create_model` takes; None
+            for the newest run's.
+        runs_dir: folder of the runs.
+        model: zoo name, for `.weights.h5`, as are `num_keypoints` and `input_hw`.
         skeleton: names of the keypoints, of weights that do not say them.
 
     Raises:
@@ -129,12 +129,12 @@ def calibration_source(
     """Opens the people to calibrate on: those the model was trained on, if they are there.
 
     Args:
-        recipe: of the run; {} where there is none.
-        dataset: calibrate on this one instead.
+        recipe: recipe of the run; {} where there is none.
+        dataset: name of another set to calibrate on instead.
         data_dir: its folder; None for its usual one, or people drawn on the fly.
-        skeleton: of the model, which opens files with keypoints of one's own; None for
-            detectors.
-        reading: what the user says of a file in COCO's format; None for the recipe's.
+        skeleton: keypoints of the model, which opens files with keypoints of one's own;
+            None for detectors.
+        reading: options of the user for a file in COCO's format; None for the recipe's.
 
     Returns:
         The people, and words for what they are, to be printed.

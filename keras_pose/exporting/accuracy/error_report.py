@@ -34,7 +34,7 @@ def errors_of(
     """Measures an int8 file against the float one that it was made from.
 
     Args:
-        conversion: of the model; the first of its crops are measured on.
+        conversion: the model's conversion; the first of its crops are measured on.
         int8: content of the file.
         num_images: crops to measure on.
 
@@ -60,8 +60,8 @@ def report_layer_errors(
     """Measures an int8 file, and writes a CSV file and a chart.
 
     Args:
-        conversion, int8, num_images: see `errors_of`.
-        folder: where to.
+        conversion, int8, num_images: arguments of `errors_of`.
+        folder: folder to write the CSV file and the chart to.
         count: rows of the table, worst first.
 
     Returns:

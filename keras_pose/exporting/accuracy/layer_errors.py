@@ -34,13 +34,17 @@ class LayerError:
     """What one operator loses; errors as the module says.
 
     Attributes:
-        tensor: name of what the operator gives; what `quantize(float_ops=...)` calls it.
+        tensor: name of the operator's output, by which `quantize(float_ops=...)` knows it.
         operator: kind of operator, such as "CONV_2D".
         layers: names of the Keras layers it computes; empty where they cannot be told.
-        isolated: NaN for an operator that runs in float.
-        cumulative: see the module.
-        inputs: NaN for an operator that runs in float.
-        result: likewise.
+        isolated: error of the operator alone, on the float file's inputs; NaN for one that
+            runs in float.
+        cumulative: difference of its outputs in the two files, with the errors of all
+            operators before it.
+        inputs: part of `isolated` from the rounding of its inputs; NaN for one that runs in
+            float.
+        result: part of `isolated` from the rounding of its result; NaN for one that runs in
+            float.
         clipped: share of the float values beyond the range of the integers.
         makers: tensors of the operators that it reads.
         readers: tensors of the operators that read it.
@@ -95,7 +99,7 @@ def measure_layer_errors(
         int8_path: made from it by `tflite_quantizing.quantize`, or by
             `onnx_quantizing.in_int8`; some of it may be float.
         crops: (N, H, W, 3) uint8; as many as the files take at a time, or a multiple.
-        names: of the Keras model's layers, where they are known.
+        names: names of the Keras model's layers, where they are known.
 
     Returns:
         One entry for each operator that computes, in the order they run in.

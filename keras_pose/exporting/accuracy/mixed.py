@@ -39,12 +39,12 @@ class MixedExport:
     """Writes an int8 file that loses no more than it may.
 
     Attributes:
-        conversion: of the model.
-        validation: what the drop is measured by.
-        max_drop: points it may lose against the float32 file.
-        rules: that its ranges may follow, in the order in which they are tried.
+        conversion: the model's conversion, with the crops to calibrate on.
+        validation: metric and split that the drop is measured on.
+        max_drop: largest drop against the float32 file, points.
+        rules: range rules to try, in order.
         quantization: "int8" or "int8_per_tensor".
-        say: told every step.
+        say: function that gets a line of text for every step.
     """
 
     conversion: TFLiteConversion | OnnxConversion
@@ -157,7 +157,7 @@ def price_table(paths: dict[str, Path]) -> str:
     """Times files in turn, at one thread; the ratio is to the first one.
 
     Args:
-        paths: what to call a file -> the file.
+        paths: name of a file in the table -> the file.
     """
     cases = cases_of(list(paths.values()), (1,), NUM_TIMED_RUNS)
     calls = [make_call(*case) for case in cases]

@@ -28,7 +28,7 @@ class Step:
 
     Attributes:
         float_ops: operators in float, by their tensors' names.
-        drop: what it lost of the metric, points (hundredths); negative if it gained.
+        drop: loss of the metric, points (hundredths); negative for a gain.
         num_bytes: its size.
     """
 
@@ -45,7 +45,7 @@ class Selection:
         steps: all that was tried, in turn; the first is int8 throughout.
         chosen: the file with the fewest operators in float whose drop fits, or, where
             none fits, the one that lost least.
-        fits: whether its drop is at most what was allowed.
+        fits: True if its drop is at most what was allowed.
     """
 
     steps: tuple[Step, ...]

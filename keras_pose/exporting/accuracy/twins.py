@@ -22,9 +22,9 @@ class Tracer:
     """Runs a `.tflite` file and hands out all its tensors, as real values.
 
     Attributes:
-        graph: what it computes.
+        graph: operators and tensors of the file.
         image_shape: (batch, height, width, 3) of its input.
-        names: of its computed tensors.
+        names: names of its computed tensors.
         outputs: its outputs' names in the signature -> their tensors'.
     """
 

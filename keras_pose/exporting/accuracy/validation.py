@@ -31,9 +31,9 @@ class Validation:
 
     Attributes:
         figure: such as "AP".
-        description: what it is measured on.
+        description: words for the metric and the people it is measured on.
         measure: path of a `.tflite` or `.onnx` file and its contract -> the figure.
-        lower_is_better: whether less is better.
+        lower_is_better: True if less is better.
     """
 
     figure: str
@@ -57,13 +57,13 @@ def open_validation(
     """Opens the validation split of a data set.
 
     Args:
-        contract: of the model: box AP for a detector, AP of everybody for a bottom-up
-            network, else the first metric of the set that its labels allow, on
-            ground-truth boxes and without flip test.
+        contract: description of the model. It decides the metric: box AP for a detector, AP
+            of everybody for a bottom-up network, else the first metric of the set that its
+            labels allow, on ground-truth boxes and without flip test.
         dataset: name, or names of which one validates.
         data_dir: its folder; None for its usual one.
         limit: images to measure on, the first ones; None for all.
-        reading: what the user says of a file in COCO's format.
+        reading: options of the user for a file in COCO's format.
 
     Raises:
         ValueError: for an unknown data set, or one that does not fit.

@@ -33,7 +33,7 @@ def write_timing_files(
     Args:
         model: zoo name.
         input_hw: (height, width), pixels.
-        float_path, int8_path: where the `.tflite` files go.
+        float_path, int8_path: paths of the `.tflite` files to write.
     """
     from keras_pose.quiet import import_tensorflow
 
@@ -87,10 +87,10 @@ def write_mixed(
     Args:
         source: the float model, a `.keras` file.
         crops_path: `.npy` file of the crops to calibrate on.
-        data: what to measure on: "dataset", "data_dir" and "limit".
+        data: keywords of the measurement: "dataset", "data_dir" and "limit".
         max_drop: points of the metric that may be lost.
         rules: entries of the `RangeRule`s to be tried.
-        path: where the file goes.
+        path: path of the file to write.
 
     Returns:
         "num_float_ops", "rule" (that of the ranges, in words), and "said": what the

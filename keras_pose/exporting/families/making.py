@@ -41,7 +41,7 @@ def make_families(
 
     Args:
         cases: the networks.
-        settings: what to measure.
+        settings: choice of data, limits and threads.
         say: is told what happens.
 
     Returns:

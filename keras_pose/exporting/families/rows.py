@@ -14,11 +14,12 @@ class Accuracy:
     """What evaluation found of one file.
 
     Attributes:
-        metric: such as "AP".
-        value: of the file.
+        metric: name, such as "AP".
+        value: figure of the file.
         drop: points lost against the float32 file; negative for a gain.
-        protocol: what it was measured on, in words.
-        shift: see `ledger.jobs.keypoint_shift`; {} for detectors.
+        protocol: data set, split and images in words.
+        shift: distances of keypoints from the float32 file's, from
+            `ledger.jobs.keypoint_shift`; {} for detectors.
     """
 
     metric: str
@@ -34,19 +35,19 @@ class FamilyRow:
 
     Attributes:
         case: the network.
-        failure: why there is nothing to tell of it; None where there is.
+        failure: reason why there are no figures; None where there are.
         num_float_ops: operators in float, 0 for int8 throughout.
-        rule: how its ranges were made, in words; "" where they are those of noise.
+        rule: range rule in words; "" for ranges of noise.
         num_bytes: size of the float32 file and of this one.
         accuracy: None where nothing was measured.
-        float_value: of the float32 file.
-        milliseconds: number of threads -> of the float32 file and of this one.
-        peak_gain: by how much integer products are faster than float ones on this
-            machine, at the first number of threads: no file can gain more by products.
-        peak_share: of the integer peak that this file's products reach.
-        audit: what is in this file.
+        float_value: figure of the float32 file.
+        milliseconds: number of threads -> times of the float32 file and of this one.
+        peak_gain: speed of integer products on this machine in units of that of float ones,
+            at the first number of threads: no file can gain more by products.
+        peak_share: share of the integer peak that this file's products reach.
+        audit: operators and delegates of this file.
         profile: operators by time, the most expensive first.
-        profile_failure: why there is none.
+        profile_failure: reason why there is no profile; None where there is one.
     """
 
     case: Case

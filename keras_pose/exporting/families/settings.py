@@ -22,10 +22,11 @@ class FamiliesSettings:
         max_drop: points of the metric that int8 may lose before other ranges are tried,
             and operators put into float; None for whatever it loses.
         calibration_images: crops to calibrate trained networks on.
-        range_rule: of these; None for extremes, and all of `RULES` where too much is lost.
+        range_rule: range rule of trained networks; None for extremes, and all of `RULES`
+            where too much is lost.
         threads: numbers of threads to time files at.
         num_runs: measurements of each.
-        times_again: whether files that have been timed are timed again.
+        times_again: True to time files again that have been timed.
     """
 
     output: Path

@@ -36,10 +36,10 @@ class IntegerFile:
     """An int8 file.
 
     Attributes:
-        path: where it lies.
+        path: path of the file.
         num_float_ops: its operators in float.
-        rule: how its ranges were made, in words; "" where they are those of noise.
-        accuracy: what evaluation found; None where nothing was measured.
+        rule: range rule in words; "" for ranges of noise.
+        accuracy: figures of its evaluation; None where nothing was measured.
     """
 
     path: Path
@@ -55,9 +55,9 @@ class Files:
     Attributes:
         float32: the file that all others are compared with.
         integers: the others.
-        float_value: of the metric; None where nothing was measured.
-        refusal: why there is no file that is int8 throughout, or none that loses as
-            little as it may, where there is none.
+        float_value: metric of the float32 file; None where nothing was measured.
+        refusal: reason why no file is int8 throughout, or none loses as little as it may;
+            None where there is one.
     """
 
     float32: Path

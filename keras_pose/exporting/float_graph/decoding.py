@@ -66,7 +66,7 @@ def decode_in_graph(codec: Codec, outputs):
     """Finds keypoints.
 
     Args:
-        codec: of the outputs.
+        codec: codec of the outputs.
         outputs: (B, *codec.output_shape(K)) float32 tensor, B fixed.
 
     Returns:

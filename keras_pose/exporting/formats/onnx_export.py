@@ -171,7 +171,7 @@ def export_onnx(
     Args:
         model: Keras model of normalised images.
         contract: that of the model, with its normalisation.
-        path: where to.
+        path: path of the file to write.
         crops: (N, H, W, 3) uint8; all calibrate an int8 file, the first few check any.
         opset: version of the ONNX operators, one of `OPSETS`.
         batch: images the file takes at a time.

@@ -29,10 +29,10 @@ class Format:
 
     Attributes:
         name: key in `FORMATS`.
-        suffix: of the file's name.
-        quantization: what the file's contract says; with the suffix it tells the format.
-        text: what it is, for `--help`.
-        is_calibrated: whether crops set the ranges of its numbers.
+        suffix: suffix of the file's name.
+        quantization: entry of the file's contract; with the suffix it tells the format.
+        text: description for `--help`.
+        is_calibrated: True if crops set the ranges of its numbers.
     """
 
     name: str
@@ -103,14 +103,15 @@ def export_formats(
     Args:
         model: Keras model of normalised images.
         contract: that of the model, with its normalisation.
-        paths: format -> where its file goes.
+        paths: format -> path of its file.
         crops: (N, H, W, 3) uint8; all calibrate, the first few check every file.
         batch: images the files take at a time.
         with_decode: return keypoints, (batch, K, 3), in place of heatmaps.
-        opset: of ONNX files; None for the usual one.
-        integers_only: of int8 TFLite files, see `tflite.TFLiteConversion`.
-        options: how to quantize: range_rule, float_ops; for TFLite
-            known_ranges as well, see `tflite_quantizing.quantize`.
+        opset: opset of ONNX files; None for the usual one.
+        integers_only: True to compute attention of int8 TFLite files in integers, too, see
+            `tflite.TFLiteConversion`.
+        options: keywords of quantization: range_rule, float_ops; for TFLite known_ranges as
+            well, see `tflite_quantizing.quantize`.
 
     Returns:
         What was written, by format.

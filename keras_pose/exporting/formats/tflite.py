@@ -178,7 +178,7 @@ def export_tflite(
     Args:
         model: Keras model of normalised images.
         contract: that of the model, with its normalisation.
-        path: where to.
+        path: path of the file to write.
         crops: (N, H, W, 3) uint8; all calibrate an integer file, the first few check any.
         quantization: one of `QUANTIZATIONS`.
         batch: images the file takes at a time.
@@ -257,9 +257,9 @@ def check_file(
 
     Args:
         path: the file.
-        contract: of the model, or of the file where it decodes.
+        contract: contract of the model, or of the file where it decodes.
         quantization: one of `QUANTIZATIONS`.
-        is_whole: whether all ops were to be quantized.
+        is_whole: True if all ops were to be quantized.
 
     Raises:
         ExportError: for ops that are not builtin, or, in an int8 file, float ops or

@@ -68,9 +68,9 @@ class Export:
 
     Attributes:
         path: the file; its contract lies beside it.
-        contract: what the file takes and gives.
-        error: see `relative_error`, against the Keras model; `boxes_error`, of a detector
-            whose outputs are further off than its boxes.
+        contract: input and outputs of the file.
+        error: `relative_error` against the Keras model; `boxes_error` for a detector whose
+            outputs are further off than its boxes.
     """
 
     path: Path
@@ -83,14 +83,14 @@ class Draft:
     """A file that stands under a temporary name.
 
     Attributes:
-        contract: what it takes and gives.
-        twin: of a file that decodes in its graph: the content of a file that gives, besides
-            the keypoints, what they were decoded from.
-        weight_error: what the rounding of its weights alone loses, where it was measured;
-            see `quantization.weight_rounding`.
-        is_measured: whether an evaluation found that the file loses no more than it may.
-            That says more than the bound for files that nobody evaluated: then it is only
-            held against the one for files that are broken.
+        contract: input and outputs of the file.
+        twin: content of a second file, for a file that decodes in its graph: it gives,
+            besides the keypoints, the maps that they were decoded from.
+        weight_error: error by the rounding of the weights alone, where it was measured; see
+            `quantization.weight_rounding`.
+        is_measured: True if an evaluation found that the file loses no more than it may.
+            That is a stronger check than the bound for files without an evaluation, so then
+            only the bound for broken files applies.
     """
 
     contract: ModelContract
@@ -112,7 +112,7 @@ def write_export(
     """Writes, checks, then names a file, and writes its contract beside it.
 
     Args:
-        path: where to.
+        path: path of the file to write.
         write: converts to the temporary path it is given.
         reference: the Keras model.
         crops: (N, H, W, 3) uint8 to compare on.
@@ -194,7 +194,7 @@ def check_written(path, draft: Draft, reference: Runnable, crops) -> float:
 
     Args:
         path: the file.
-        draft: what is known of it.
+        draft: contract and bounds of the file.
         reference: the Keras model.
         crops: (N, H, W, 3) uint8.
 

@@ -32,7 +32,7 @@ def unfolded_batch_norms(
     """Finds the batch norms that still have operators of their own.
 
     Args:
-        graph: of a file.
+        graph: operators and tensors of a file.
         batch_norms: names of layers, as `batch_norm_names` gives them.
 
     Returns:

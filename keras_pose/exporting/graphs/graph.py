@@ -20,13 +20,14 @@ class Tensor:
     """One tensor of a graph.
 
     Attributes:
-        name: as in the file.
+        name: name in the file.
         shape: sizes; a free one counts as 1.
         dtype: NumPy name, or TFLite's in small letters.
-        is_constant: whether its values are in the file.
+        is_constant: True if its values are in the file.
         scale: real value of one integer step; None where it is not quantized. The first
             one of a tensor that has one per channel.
-        zero_point: likewise.
+        zero_point: integer that stands for 0; None where it is not quantized. The first one
+            of a tensor that has one per channel.
         num_scales: 0, 1, or the number of channels.
     """
 
@@ -44,12 +45,12 @@ class Operator:
     """One operator of a graph.
 
     Attributes:
-        kind: such as "CONV_2D" or "Conv"; operators that are not builtin are
-            "custom:NAME".
+        kind: operator's name, such as "CONV_2D" or "Conv"; operators that are not builtin
+            are "custom:NAME".
         inputs: keys of tensors; those that were left out are not among them.
-        outputs: likewise.
-        options: what else the file says of it.
-        version: of the operator, which TFLite counts per kind.
+        outputs: keys of the tensors that it writes.
+        options: other attributes in the file.
+        version: version of the operator, which TFLite counts per kind.
     """
 
     kind: str

@@ -42,9 +42,9 @@ class DelegateAudit:
     """What one delegate makes of a file.
 
     Attributes:
-        name: such as "GPU".
-        num_operators: those that compute; unpacking of constants is left out.
-        num_taken: how many of them it takes.
+        name: name, such as "GPU".
+        num_operators: operators that compute; unpacking of constants is left out.
+        num_taken: number of them that it takes.
         num_partitions: stretches of the graph on it; each but one costs copies to and
             fro, and a GPU delegate takes only the largest unless told otherwise.
         largest_partition: operators in the largest of them.
@@ -69,9 +69,9 @@ class Audit:
     """What is in a file.
 
     Attributes:
-        operators: kind -> how many of it.
+        operators: kind -> number of operators.
         macs: multiply-accumulates of one run.
-        weight_type: of the weights that most of the work is done with.
+        weight_type: type of the weights that most of the work is done with.
         delegates: the verdicts, XNNPACK's first for `.tflite`.
     """
 

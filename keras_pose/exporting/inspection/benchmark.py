@@ -51,12 +51,13 @@ class BenchmarkRow:
         num_threads: None for TensorFlow's own choice.
         milliseconds: median of the runs, for one batch.
         spread: half the distance between their quartiles.
-        ratio: to the first file at the same threads.
+        ratio: time in units of the first file's at the same threads.
         macs: multiply-accumulates of one run; None where the file does not tell.
-        rate: multiply-accumulates a second; likewise.
-        peak_share: `rate` in units of this machine's peak for such weights; likewise.
-        load_milliseconds: see `costs.Costs`.
-        memory_bytes: likewise.
+        rate: multiply-accumulates a second; None where the file does not tell.
+        peak_share: `rate` in units of this machine's peak for such weights; None without a
+            rate.
+        load_milliseconds: time to load the file, from `costs.Costs`.
+        memory_bytes: peak memory, from `costs.Costs`.
     """
 
     file: str
@@ -81,7 +82,7 @@ class Benchmark:
         rows: a row for each file and number of threads.
         peaks: "float32 x 2 threads" and the like -> multiply-accumulates a second.
         profiles: file -> its operators, where that was asked for.
-        instructions: see `instructions.instructions`.
+        instructions: instruction sets of the processor, from `instructions.instructions`.
     """
 
     num_runs: int
@@ -102,10 +103,9 @@ def benchmark_files(
     Args:
         paths: `.tflite` and `.onnx` files, with or without a contract, and `.keras`
             files, which run at TensorFlow's own number of threads.
-        thread_counts: how many threads each file gets in turn.
+        thread_counts: numbers of threads that each file gets in turn.
         num_runs: measurements of each.
-        profiles: whether to time operators one by one too, at the first of
-            `thread_counts`.
+        profiles: True to time operators one by one too, at the first of `thread_counts`.
 
     Raises:
         ValueError: for a file of another type, a damaged one, or no runs.

@@ -28,8 +28,8 @@ class Costs:
     Attributes:
         load_milliseconds: from the path to a network that is ready, median of several,
             but one for Keras; the runtime itself is loaded, the file in the disk's cache.
-        memory_bytes: how much more the process held at its peak than before the file was
-            opened, one run included.
+        memory_bytes: growth of the process's memory at its peak since before the file was
+            opened, bytes, one run included.
     """
 
     load_milliseconds: float
@@ -41,7 +41,7 @@ def measure_costs(path, num_threads: int = 1) -> Costs:
 
     Args:
         path: `.tflite`, `.onnx` or `.keras`, with or without a contract.
-        num_threads: of `.tflite` and `.onnx`.
+        num_threads: threads of `.tflite` and `.onnx`.
 
     Raises:
         FileNotFoundError, ValueError: as `timing.make_call`.

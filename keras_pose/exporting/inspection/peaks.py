@@ -38,7 +38,7 @@ class PeakCall:
 
     Attributes:
         dtype: "float32" or "int8".
-        num_threads: how many it may use.
+        num_threads: threads that it may use.
         call: runs it once; `MACS` multiply-accumulates.
     """
 
@@ -61,7 +61,7 @@ def peak_rates(calls: list[PeakCall], milliseconds) -> dict[tuple[str, int], flo
     """Returns (dtype, threads) -> the highest rate seen, multiply-accumulates a second.
 
     Args:
-        calls: what was timed.
+        calls: products that were timed.
         milliseconds: (calls, runs).
     """
     rates: dict[tuple[str, int], float] = {}

@@ -35,11 +35,11 @@ class OperatorTime:
     """Operators of one kind and shape.
 
     Attributes:
-        kind: such as "CONV_2D" or "PAD+CONV_2D".
-        shape: of the result, such as "1x64x48x32 int8".
-        count: how many of them the file has.
-        milliseconds: of all of them together.
-        macs: likewise.
+        kind: operator's name, such as "CONV_2D" or "PAD+CONV_2D".
+        shape: shape and type of the result, such as "1x64x48x32 int8".
+        count: number of them in the file.
+        milliseconds: time of all of them together.
+        macs: multiply-accumulates of all of them together.
     """
 
     kind: str
@@ -252,8 +252,8 @@ def profile_table(
     """Lays a profile out: by kind, then the slowest operators.
 
     Args:
-        times: what `profile_file` returned.
-        peak_rate: of this machine, multiply-accumulates a second.
+        times: profile of a file, from `profile_file`.
+        peak_rate: peak of this machine, multiply-accumulates a second.
         num_slowest: operators to name.
     """
     total = sum(each.milliseconds for each in times)

@@ -30,8 +30,8 @@ def any_tflite_bytes(model, is_float16: bool = False) -> bytes:
     From uint8 pixels to all its outputs, an image at a time, with builtin ops only.
 
     Args:
-        model: of the zoo.
-        is_float16: whether weights are halved.
+        model: model of the zoo.
+        is_float16: True to halve the weights.
     """
     normalization = normalization_of(model)
     shape = (1, *model.inputs[0].shape[1:])

@@ -53,7 +53,7 @@ def cases_of(paths, thread_counts, num_runs: int) -> list[tuple[Path, int | None
     Args:
         paths: `.tflite` and `.onnx` files, with or without a contract, and `.keras`
             files, which are timed once: TensorFlow's threads cannot be set per model.
-        thread_counts: how many threads each file gets in turn.
+        thread_counts: numbers of threads that each file gets in turn.
         num_runs: measurements of each.
 
     Raises:

@@ -29,10 +29,12 @@ def prepare(
     """Saves the float model that everything is compared with, as a `.keras` file.
 
     Args:
-        weights: what `sources.open_source` takes; None for random weights of `model`.
+        weights: file or word that `sources.open_source` takes; None for random weights of
+            `model`.
         model: zoo name.
-        num_keypoints: of the model; likewise `input_hw`, (height, width) in pixels.
-        output: where to.
+        num_keypoints: number of keypoints of the model; `input_hw` is its (height, width)
+            in pixels.
+        output: path of the file to write.
         skeleton: name or file of the keypoints, of weights that do not say them.
 
     Returns:
@@ -75,9 +77,9 @@ def cut_calibration(
 
     Args:
         source: the float model.
-        recipe: of its training; {} where that is not known.
-        data: what it is measured on: its training split is taken where that of the recipe
-            is not there.
+        recipe: recipe of the training; {} where that is not known.
+        data: keywords of the set that is measured on: its training split is taken where
+            that of the recipe is not there.
         count: crops wanted.
         path: `.npy` file to write them to.
     """
@@ -133,7 +135,7 @@ def write_formats(
     Args:
         source: the float model, a `.keras` file.
         paths: format -> where its file goes; all of one suffix.
-        crops_path: of `cut_calibration`.
+        crops_path: file of crops that `cut_calibration` wrote.
         range_rule: entries of a `RangeRule`, of integer files.
         results: format -> {"error": of the outputs, "seconds"} or {"failure": reason}.
     """

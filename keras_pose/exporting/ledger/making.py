@@ -34,7 +34,7 @@ def make_ledger(settings: LedgerSettings, say: Say = print) -> Ledger:
     """Writes and measures every format; goes on where an earlier call stopped.
 
     Args:
-        settings: what to do.
+        settings: choice of model, data, formats and threads.
         say: is told what happens.
 
     Raises:

@@ -15,10 +15,11 @@ class LedgerRow:
 
     Attributes:
         name: key of `formats.table.FORMATS`, or `REFERENCE`.
-        failure: why there is no file; None where there is one.
+        failure: reason why there is no file; None where there is one.
         num_bytes: its size.
-        measurement: see `jobs.evaluate_file`; None where nothing was measured.
-        shift: see `jobs.keypoint_shift`; {} likewise, and for detectors.
+        measurement: figures of `jobs.evaluate_file`; None where nothing was measured.
+        shift: distances of keypoints, from `jobs.keypoint_shift`; {} where nothing was
+            measured, and for detectors.
         audit: None for Keras.
         times: number of threads (None: TensorFlow's own) -> row of the benchmark.
     """
@@ -38,9 +39,9 @@ class Ledger:
 
     Attributes:
         model: zoo name.
-        source: what the files were made of, in words.
-        calibration: what integer files were calibrated on, in words.
-        peaks: of this machine, see `benchmark.Benchmark`.
+        source: words for the model that the files were made of.
+        calibration: words for the people that integer files were calibrated on.
+        peaks: peak rates of this machine, as in `benchmark.Benchmark`.
         rows: one for each format.
     """
 

@@ -23,24 +23,27 @@ class LedgerSettings:
     """What to make a ledger of.
 
     Attributes:
-        weights: what `sources.open_source` takes; None for random weights of `model`,
-            whose size and time are measured only.
+        weights: file or word that `sources.open_source` takes; None for random weights of
+            `model`, whose size and time are measured only.
         output: folder.
         model: zoo name, where the weights do not say it.
-        num_keypoints: likewise; None for the zoo's.
-        input_hw: likewise, (height, width) in pixels.
+        num_keypoints: number of keypoints, where the weights do not say it; None for the
+            zoo's.
+        input_hw: (height, width) in pixels, where the weights do not say it; None for the
+            zoo's.
         dataset: name of the data set to measure on; None for size and time only.
         data_dir: its folder; None for its usual one.
-        split: of the data set.
+        split: split of the data set.
         limit: images to measure on; None for all.
-        flip_test: whether mirrored crops are averaged in.
+        flip_test: True to average mirrored crops in.
         sigmas: "uniform" for AP of keypoints without OKS sigmas; None for PCK.
         skeleton: name or file of the keypoints, of weights that do not say them.
-        category: to read of a file in COCO's format; None for the one there is.
-        rescale_labels: whether labels are scaled to pictures of another size.
+        category: name or id of the category to read from a file in COCO's format; None for
+            the only one.
+        rescale_labels: True to scale labels to pictures of another size.
         formats: keys of `formats.table.FORMATS`.
         calibration_images: crops to calibrate integer files on.
-        range_rule: of integer files.
+        range_rule: range rule of integer files.
         threads: numbers of threads to time files at.
         num_runs: measurements of each; 0 to leave times out.
     """

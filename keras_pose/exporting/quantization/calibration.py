@@ -71,7 +71,7 @@ def folder_crops(folder, contract: ModelContract, count: int, seed: int = 0):
     """Reads crops that somebody else has cut: all pictures in a folder.
 
     Args:
-        folder: of pictures of the model's input size.
+        folder: folder of pictures of the model's input size.
         contract: says which that is.
         count: crops wanted, those least like each other in their lighting; all if there
             are fewer.
@@ -167,7 +167,7 @@ def farthest_points(features, count: int):
 
     Args:
         features: (N, D); each of the D is scaled to a standard deviation of 1.
-        count: how many; all if there are fewer.
+        count: number of points to choose; all if there are fewer.
 
     Returns:
         (min(count, N),) int indices; the first is 0.

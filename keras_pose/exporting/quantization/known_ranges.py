@@ -15,7 +15,7 @@ def ranges_by_tensor(float_bytes: bytes, ranges: Ranges) -> dict[str, Range]:
     """Finds the tensors whose ranges are known.
 
     Args:
-        float_bytes: what `float_tflite_bytes` returned.
+        float_bytes: float32 file, from `float_tflite_bytes`.
         ranges: by layer, see `activation_ranges`; may be empty.
 
     Returns:

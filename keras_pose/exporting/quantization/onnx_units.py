@@ -17,7 +17,7 @@ class Unit:
     """Nodes that are quantized together, or not at all.
 
     Attributes:
-        tensor: what they give.
+        tensor: name of the tensor that they compute.
         nodes: `onnx.NodeProto`s in the order they run in.
         sources: computed tensors that they read.
     """

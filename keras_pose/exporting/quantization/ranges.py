@@ -35,8 +35,8 @@ class RangeRule:
         method: "minmax": all that was met. "percentile": without the outermost values on
             either side. "mse": what gives the least mean squared error after rounding to
             8 bits and clipping.
-        percentile: of that method: share of the values, in percent, that is on one side of
-            a limit.
+        percentile: share of the values, in percent, that is on one side of a limit, for the
+            method "percentile".
 
     Raises:
         ValueError: for another method, or a percentile not within (50, 100].

@@ -50,7 +50,7 @@ def warn_if_unsettled(model, normalization, crops) -> None:
 
     Args:
         model: Keras model of normalised images.
-        normalization: what its input goes through.
+        normalization: normalisation of its input.
         crops: (N, H, W, 3) uint8, of people as it sees them.
     """
     num_off, count = unsettled_norms(model, normalization(crops[:NUM_CROPS]))

@@ -57,7 +57,7 @@ class QuantizationSettings:
     Attributes:
         quantization: "float16", "dynamic", "int4", or one of `INTEGER_FORMATS`.
         range_rule: for integer activations.
-        keeps_peaks: whether the outputs are maps of which the maxima count. Their range
+        keeps_peaks: True if the outputs are maps of which the maxima count. Their range
             then reaches the highest value met, whatever the method, since maxima that are
             clipped become plateaus; the lower end is drawn in.
     """
@@ -82,10 +82,11 @@ def quantize(
     Args:
         float_bytes: the float32 file.
         crops: (N, H, W, 3) uint8 to calibrate on; None where activations stay float.
-        settings: see there.
+        settings: number format and range rule.
         float_ops: names of ops that stay float: those of their outputs, as
             `quantizable_ops` lists them.
-        collector: what `collect_ranges` returned for these crops; None measures anew.
+        collector: ranges that `collect_ranges` returned for these crops; None measures
+            anew.
         known_ranges: ranges by the tensor's name, from quantization-aware training; they
             go before measured ones.
 

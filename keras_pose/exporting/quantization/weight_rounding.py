@@ -38,7 +38,7 @@ def weight_error(float_bytes: bytes, crops, quantization: str) -> float:
     """Measures what a format's weights lose, on a few crops.
 
     Args:
-        float_bytes: what `float_tflite_bytes` returned.
+        float_bytes: float32 file, from `float_tflite_bytes`.
         crops: (N, H, W, 3) uint8.
         quantization: any; 0 is returned for those that are not `WEIGHT_FORMATS`.
 
