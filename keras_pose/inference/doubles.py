@@ -19,8 +19,8 @@ def different_people(poses: Poses, threshold: float = NMS_THRESHOLD) -> np.ndarr
 
     Args:
         poses: the people of one image.
-        threshold: of two people whose poses have a larger OKS (all keypoints counted, over
-            the mean area of their boxes) the one with the better score stays.
+        threshold: OKS (all keypoints counted, over the mean area of the two boxes) above
+            which only the person with the better score stays.
 
     Returns:
         (kept,) int64 indices, rising.

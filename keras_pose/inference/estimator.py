@@ -67,11 +67,11 @@ class PoseEstimator:
     Attributes:
         pose_model: the model, with its contract: of a bottom-up network, or of one that
             sees one person at a time.
-        flip_test: whether mirrored crops are averaged in: slower, a little better.
-        box_threshold: people whose box has no higher score are left out; of a bottom-up
-            network, people who have no higher score themselves.
-        nms_threshold: of two people who were found, and whose poses have a larger OKS,
-            the better one stays.
+        flip_test: True to average mirrored crops in: slower, a little better.
+        box_threshold: score of a box that a person must exceed; of a bottom-up network,
+            score of the person.
+        nms_threshold: OKS of two people who were found, above which only the better one
+            stays.
 
     Raises:
         ValueError: for a flip test of a model whose keypoints have no mirror pairs,
@@ -101,10 +101,10 @@ class PoseEstimator:
                 first looked for; "whole image" to take every image as one person.
             flip_test: predict mirrored crops too, and average.
             num_threads: for `.tflite` and `.onnx` files; None for all cores.
-            weights: of a model of the zoo, see `create_model`.
-            box_threshold: see the class. None for what was measured to be best for the
-                detector that comes with the package, and for 0.3 of any other.
-            nms_threshold: see the class; 1 keeps everybody.
+            weights: weights of a model of the zoo, see `create_model`.
+            box_threshold: score as in the class. None for what was measured to be best for
+                the detector that comes with the package, and for 0.3 of any other.
+            nms_threshold: OKS as in the class; 1 keeps everybody.
         """
         if pose is None:
             pose = shipped_file(POSE)
@@ -159,8 +159,8 @@ class PoseEstimator:
             image: (H, W, 3) uint8 RGB, a path, or whatever else `images.as_image` takes.
             boxes_xyxy: (N, 4) person boxes, image pixels, each of which gets its pose; by
                 default those that the detector finds, without doubles.
-            image_id: what a file of detections calls the image; by default its path, if
-                it is one.
+            image_id: id of the image in a file of detections; by default its path, if it is
+                one.
 
         Returns:
             The people, in the order of their boxes; those of a bottom-up network by falling

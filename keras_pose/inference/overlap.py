@@ -80,7 +80,7 @@ def overlapped(
         items: the source, read in a thread of its own.
         stages: functions by name; what the last one returns is yielded.
         seconds: gets the time that each stage worked, waiting not counted.
-        first: what the source's time is called.
+        first: name of the source's time in `seconds`.
     """
     queues = [_Queue(DEPTH) for _ in range(len(stages) + 1)]
     errors: list[BaseException] = []

@@ -35,8 +35,8 @@ def next_boxes(poses: Poses, threshold: float = 0.2) -> np.ndarray:
     no side shorter than `MAX_SHRINKAGE` of the box before (then grown around the middle).
 
     Args:
-        poses: of this frame.
-        threshold: of keypoint scores.
+        poses: people of this frame.
+        threshold: score of a keypoint that it must exceed to count.
 
     Returns:
         (N, 4) float64 boxes_xyxy, image pixels; NaN for people without such a keypoint.

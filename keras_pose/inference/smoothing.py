@@ -33,8 +33,8 @@ class OneEuroSmoother:
         """Starts without tracks.
 
         Args:
-            min_cutoff: cutoff frequency of what rests, Hz. Lower: less jitter.
-            beta: how the cutoff rises, Hz per (person size / second). Higher: less lag.
+            min_cutoff: cutoff frequency of keypoints at rest, Hz. Lower: less jitter.
+            beta: growth of the cutoff, Hz per (person size / second). Higher: less lag.
             speed_cutoff: cutoff frequency of the speed itself, Hz.
             forget_after: seconds without a track's person after which it begins anew.
 

@@ -62,7 +62,8 @@ class Frame:
         index: 0, 1, 2, ...
         seconds: time since the first frame; rises from frame to frame.
         image: (H, W, 3) uint8 RGB.
-        image_id: what a file of detections calls it: the number, or the picture's path.
+        image_id: id of the picture in a file of detections: the number, or the picture's
+            path.
     """
 
     index: int
@@ -77,9 +78,9 @@ class FrameSource:
     Attributes:
         name: for people.
         fps: frames per second.
-        num_frames: how many there should be; None where nobody knows.
+        num_frames: expected number of frames; None where it is not known.
         audio_path: the file whose sound belongs to the frames.
-        is_live: whether it goes on until somebody stops it.
+        is_live: True if it goes on until somebody stops it.
         note: after the last frame, what the user should know of how it ended.
     """
 

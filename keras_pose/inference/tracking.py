@@ -80,7 +80,7 @@ class _Track:
         track_id: their number.
         keypoints_xy: (K, 2) image pixels.
         is_sure: (K,) bool.
-        area: of their box, pixels^2.
+        area: area of the box, pixels^2.
         velocity_xy: (2,) pixels per frame.
         age: frames since they were seen; 1 when they were in the last one.
     """

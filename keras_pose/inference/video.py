@@ -34,14 +34,15 @@ class VideoSettings:
     """How a video is worked on.
 
     Attributes:
-        detect_every: the detector sees every N-th frame at least; see `RegionFollower`.
+        detect_every: largest number of frames from one run of the detector to the next; see
+            `RegionFollower`.
         matching: "greedy" or "hungarian"; see `OksTracker`.
-        is_smoothed: whether keypoints go through the one-euro filter.
-        threshold: of keypoint scores, for following and drawing.
-        draws_boxes: whether boxes are drawn too.
-        max_frames: frames after which to stop; None for all.
-        is_overlapped: whether stages work side by side.
-        shows_progress: whether to show a bar, where there is a terminal.
+        is_smoothed: True to send keypoints through the one-euro filter.
+        threshold: score of a keypoint that it must exceed to be followed and drawn.
+        draws_boxes: True to draw boxes, too.
+        max_frames: number of frames after which to stop; None for all.
+        is_overlapped: True to let stages work side by side.
+        shows_progress: True to show a bar, where there is a terminal.
 
     Raises:
         ValueError: for settings that make no sense.
@@ -105,7 +106,7 @@ class VideoSummary:
         wall_seconds: from the first frame to the last file.
         stage_seconds: work of each stage; overlapping stages add up to more than the
             wall time. "detect" is a part of "pose".
-        notes: what the user should know.
+        notes: sentences that the user should read.
     """
 
     num_frames: int = 0
@@ -156,7 +157,7 @@ def annotate(
     stops it, such as a camera, is stopped by Ctrl-C, and what there is is kept.
 
     Args:
-        source: see `open_source`; read to its end.
+        source: frames, from `open_source`; read to their end.
         estimator: its detector is asked on some frames.
         output: video with the skeletons; None for no video.
         json: poses of every frame with track ids; None for no file.

@@ -66,7 +66,7 @@ def evaluate_detector(
         images: image files.
         image_ids: their ids in the annotations; no other images count.
         annotations: file in COCO's format, or what it holds.
-        progress: whether to show a bar, on a terminal.
+        progress: True to show a bar, on a terminal.
         is_scored: False where not everybody is labelled, and AP would be of no meaning.
 
     Raises:
@@ -138,7 +138,7 @@ def box_stats(
     """Scores boxes of people against COCO annotations.
 
     Args:
-        ground_truth: what a COCO annotation file holds; it stays unchanged.
+        ground_truth: contents of a COCO annotation file; it stays unchanged.
         detections: COCO results with `bbox`; there may be none.
         image_ids: images that count; all of the ground truth by default.
 
@@ -173,8 +173,9 @@ def best_f1(
     """Finds the score from which boxes are best taken for people.
 
     Args:
-        ground_truth: see `box_stats`, likewise the detections and image ids.
-        iou_threshold: a box is right from this overlap with somebody nobody else has.
+        ground_truth: contents of a COCO annotation file; `detections` and `image_ids` are
+            those of `box_stats`, too.
+        iou_threshold: smallest overlap of a right box with a person whom no other box has.
 
     Returns:
         "F1", the best harmonic mean of precision and recall, and "F1_score", the score

@@ -35,7 +35,7 @@ class BoxProtocol:
         file_bytes: its size.
         file_sha256: first digits of its hash.
         quantization: "float32", "float16", "dynamic" or "int8".
-        keras_pose_version: of the evaluating program.
+        keras_pose_version: version of the evaluating program.
         left_out: names of the images of the split that could not be read, and on which
             no figure stands.
     """
@@ -70,9 +70,9 @@ def build_box_protocol(
     Args:
         data: name of the data set, and its split.
         annotation_path: the ground truth.
-        facts: of the detector.
+        facts: name, input size and settings of the detector.
         model_path: the file that was evaluated, or its description.
-        result: what `evaluate_detector` returned.
+        result: figures that `evaluate_detector` returned.
         is_subset: True when not all images of the split were used.
     """
     model_path = Path(model_path)

@@ -33,9 +33,9 @@ def read_boxes(
             (x, y, width, height) and `score`; those of a tracker, for MOTA, also have
             the `track_id`, a whole number or text.
         ground_truth: the contents of the annotation file; names the images.
-        image_folder: where the images lie.
-        num_keypoints: of the data set.
-        score_threshold: boxes below are left out.
+        image_folder: folder of the images.
+        num_keypoints: number of keypoints of the data set.
+        score_threshold: smallest score of a box that counts.
 
     Returns:
         Records without labels; `score` is the detector's.
@@ -64,9 +64,10 @@ def box_records(
     """Makes records of COCO detection results; else as `read_boxes`.
 
     Args:
-        entries: what such a file holds.
-        path: where they are from, for errors.
-        ground_truth: see `read_boxes`, likewise the rest.
+        entries: entries of such a file.
+        path: file of the entries, for errors.
+        ground_truth: contents of the annotation file; this and the rest are arguments of
+            `read_boxes`.
     """
     person = person_category_id(ground_truth)
     images = {image["id"]: image for image in ground_truth["images"]}

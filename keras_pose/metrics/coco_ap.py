@@ -95,9 +95,9 @@ def run_coco_eval(truth: CocoTruth, detections, oks_sigmas=None, image_ids=None)
     A detection whose score is not a number ranks below all others.
 
     Args:
-        truth: of `load_coco`.
+        truth: annotations, from `load_coco`.
         detections: COCO results; there may be none.
-        oks_sigmas: as of `evaluate_coco`; so are `image_ids`.
+        oks_sigmas: (K,) sigmas; they and `image_ids` are arguments of `evaluate_coco`.
     """
     found = [_ranked(detection) for detection in detections]
     evaluation = truth.evaluation(found, "keypoints", image_ids)

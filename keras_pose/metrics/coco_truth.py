@@ -21,8 +21,9 @@ class CocoTruth:
 
     Attributes:
         images: the entries of the images by their ids.
-        annotations: as given. What pycocotools writes, it writes into copies.
-        category_id: what the file calls the category.
+        annotations: entries of the file, unchanged. What pycocotools writes, it writes into
+            copies.
+        category_id: id of the category in the file.
     """
 
     def __init__(

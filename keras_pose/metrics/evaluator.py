@@ -49,13 +49,13 @@ class EvaluationResult:
 
     Attributes:
         stats: figures by name, such as `coco_ap.COCO_STATS`.
-        tables: what charts are drawn from, such as figures by keypoint.
+        tables: data of the charts, such as figures by keypoint.
         metrics: names of the metrics, keys of `official.METRICS`.
         nms: "hard", "soft" or "off", as it was applied.
         measured: the predictions of every person, and the labels.
         num_images: images that were read.
         num_people: people that were predicted.
-        flip_test: whether mirrored crops were averaged in.
+        flip_test: True if mirrored crops were averaged in.
         predict_seconds: time spent in the model.
         total_seconds: time from the first image to the last keypoint.
         left_out: names of images that could not be read; no figure stands on them.
@@ -105,7 +105,7 @@ def evaluate(
 
     Args:
         predict: (N, H, W, 3) uint8 RGB crops -> what the codec decodes, float32.
-        contract: how the model is fed and its output read.
+        contract: input, output and codec of the model.
         records: the people, with their boxes: labelled ones (see `keras_pose.data`), or
             those that a detector found (see `metrics.boxes`).
         ground_truth: COCO annotation file of the same people, or its contents; for the

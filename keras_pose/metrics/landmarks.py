@@ -29,7 +29,7 @@ def check_unit(units: Mapping[str, tuple[str, str]], skeleton: Skeleton) -> tupl
 
     Args:
         units: `OUTER_EYES` or `MIDDLE_BONE`, by name of the skeleton.
-        skeleton: of the labels.
+        skeleton: keypoints of the labels.
 
     Raises:
         ValueError: for a skeleton without such a unit.
@@ -48,7 +48,7 @@ def unit_sizes(labelled_xy, is_labelled, skeleton: Skeleton, unit) -> np.ndarray
     Args:
         labelled_xy: (N, K, 2) image pixels.
         is_labelled: (N, K) bool.
-        skeleton: of K keypoints.
+        skeleton: names of the K keypoints.
         unit: names of the two keypoints.
 
     Returns:

@@ -31,7 +31,7 @@ def posetrack_mota(
     poseval, which gives percent where this gives shares.
 
     Args:
-        frames: of all videos, each video's together and in order.
+        frames: frames of all videos, each video's together and in order.
         skeleton: names the K keypoints.
         as_poseval: count as the published figures are counted: the last frame of a
             video is left out, and a frame without any prediction counts as one miss

@@ -400,12 +400,13 @@ class Metric:
     Attributes:
         compute: the function.
         columns: its figures that stand in tables; the first is the one to compare.
-        is_ranked: whether it ranks people by score, so that OKS-NMS comes first.
-        needs_sigmas: whether it needs OKS sigmas.
+        is_ranked: True if it ranks people by score, so that OKS-NMS comes first.
+        needs_sigmas: True if it needs OKS sigmas.
         needs: fields of `PersonRecord` that everybody must have.
-        needs_file: whether it needs what only the set's own annotation file holds.
-        lower_is_better: of the first figure.
-        check: refuses what lacks more than `needs` says, before anything is predicted.
+        needs_file: True if it needs what only the set's own annotation file holds.
+        lower_is_better: True if a smaller first figure is better.
+        check: function that refuses people who lack more than `needs` names, before
+            anything is predicted.
     """
 
     compute: Callable[[Measured], tuple[Stats, Tables]]

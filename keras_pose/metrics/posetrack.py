@@ -191,7 +191,7 @@ def posetrack_ap(frames: Sequence[PoseTrackFrame], skeleton: Skeleton) -> dict[s
     poseval, which gives percent where this gives shares.
 
     Args:
-        frames: of all videos.
+        frames: frames of all videos.
         skeleton: names the K keypoints.
 
     Returns:

@@ -51,7 +51,8 @@ class Boxes:
 
         Args:
             path: its file; of a description, the hash is that of both files' hashes.
-            box_threshold: of the evaluation; the detector may have left out more.
+            box_threshold: smallest score that the evaluation kept; the detector may have
+                left out more.
             settings: the detector's.
         """
         threshold = max(box_threshold, settings.score_threshold)
@@ -73,12 +74,12 @@ class Protocol:
         num_images: images that were read.
         num_people: people that were predicted; of whole pictures, those who are labelled.
         annotation_sha256: first digits of the annotation file's hash.
-        boxes: where person boxes came from, see `Boxes`.
-        boxes_sha256: likewise.
-        boxes_threshold: likewise.
+        boxes: source of the person boxes, as in `Boxes`.
+        boxes_sha256: hash of the file of boxes, as in `Boxes`.
+        boxes_threshold: smallest score of a box, as in `Boxes`.
         metrics: names of the metrics.
         nms: "hard", "soft" or "off": the OKS-NMS.
-        flip_test: whether mirrored crops were averaged in.
+        flip_test: True if mirrored crops were averaged in.
         codec: `codec.to_dict()`.
         input_hw: model input (height, width), pixels.
         model: zoo name.
@@ -88,7 +89,7 @@ class Protocol:
         file_bytes: its size.
         file_sha256: first digits of its hash.
         quantization: "float32", "float16", "dynamic" or "int8".
-        keras_pose_version: of the evaluating program.
+        keras_pose_version: version of the evaluating program.
         left_out: names of the images of the split that could not be read, and on which
             no figure stands.
     """
@@ -153,11 +154,11 @@ def build_protocol(
 
     Args:
         dataset: a `keras_pose.data.PoseDataset`.
-        contract: of the model.
+        contract: contract of the model.
         model_path: the file that was evaluated.
-        result: what `evaluate` returned.
+        result: figures that `evaluate` returned.
         is_subset: True when not all images of the split were used.
-        boxes: where boxes came from; by default the ground truth. `NO_BOXES` of networks
+        boxes: source of the boxes; by default the ground truth. `NO_BOXES` for networks
             that find people themselves.
     """
     model_path, boxes = Path(model_path), boxes or Boxes()
@@ -196,11 +197,11 @@ class Measurement:
     Attributes:
         stats: figures by name; NaN for what has no value.
         tables: figures by keypoint, by threshold, ...
-        protocol: how they were measured.
+        protocol: circumstances of the measurement.
         predict_seconds: time in the model.
         total_seconds: time from the first image to the last keypoint.
-        pipeline: of a measurement with a detector, its box AP and how many milliseconds
-            the stages take; else {}.
+        pipeline: box AP and milliseconds of each stage, for a measurement with a detector;
+            else {}.
     """
 
     stats: dict[str, float]

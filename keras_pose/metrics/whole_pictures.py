@@ -40,7 +40,7 @@ def evaluate_pictures(
         ground_truth: COCO annotation file, or its contents.
         skeleton: the keypoints of the ground truth. A network may predict more of them, and
             in another order: they are sorted by name.
-        progress: whether to show a bar, on a terminal.
+        progress: True to show a bar, on a terminal.
 
     Raises:
         ValueError: where keypoints of the ground truth are not predicted.

@@ -32,7 +32,7 @@ def cspnext(image, width, depth, is_depthwise=False):
         image: (B, H, W, 3) tensor, H and W multiples of 32.
         width: factor on the channels.
         depth: factor on the blocks of each stage.
-        is_depthwise: whether all 3x3 convolutions but the stem's are separable.
+        is_depthwise: True to make all 3x3 convolutions but the stem's separable.
 
     Returns:
         Three tensors (B, H / s, W / s, int(32 * s * width)), for strides s = 8, 16, 32.
@@ -78,9 +78,9 @@ def csp_layer(
         filters: channels to return; each half has half of them.
         num_blocks: number of blocks.
         name: prefix of the layer names.
-        adds_identity: whether each block adds its input.
-        has_attention: whether channels are weighed before they are mixed.
-        is_depthwise: whether the blocks' 3x3 convolutions are separable.
+        adds_identity: True to add each block's input to its result.
+        has_attention: True to weigh channels before they are mixed.
+        is_depthwise: True to make the blocks' 3x3 convolutions separable.
 
     Returns:
         (B, H, W, filters) tensor.
@@ -104,7 +104,7 @@ def path_aggregation(features, num_blocks, is_depthwise=False):
     Args:
         features: three tensors, each half as high and wide as the one before.
         num_blocks: blocks of each stage.
-        is_depthwise: whether 3x3 convolutions are separable.
+        is_depthwise: True to make 3x3 convolutions separable.
 
     Returns:
         Three tensors of the shapes of `features`.

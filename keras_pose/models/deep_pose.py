@@ -37,7 +37,7 @@ class LocalResponseNorm(layers.Layer):
 
     Attributes:
         size: channels that are summed over, odd; fewer at both ends.
-        bias, alpha, beta: see above.
+        bias, alpha, beta: constants of the formula.
     """
 
     def __init__(self, size=5, bias=2.0, alpha=1e-4, beta=0.75, **options):

@@ -195,7 +195,7 @@ def trained_ranges(model) -> dict[str, tuple[float, float]]:
     """Returns what training found of the ranges of tensors.
 
     Args:
-        model: what `fake_quantized` returned, after training.
+        model: trained model that `fake_quantized` returned.
 
     Returns:
         Name of a layer -> (smallest, largest value) of the tensor that it gives, alone or

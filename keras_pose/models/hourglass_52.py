@@ -53,8 +53,8 @@ def _hourglass(x, channels, num_blocks, name):
 
     Args:
         x: (B, H, W, channels[0]) tensor; H and W can be halved len(channels) - 1 times.
-        channels: of this level and of those below.
-        num_blocks: likewise.
+        channels: channels of this level and of those below.
+        num_blocks: residual blocks of this level and of those below.
         name: prefix of the layer names.
 
     Returns:

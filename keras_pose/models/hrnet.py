@@ -49,7 +49,8 @@ def build_hrnet(
         input_hw: model input (height, width), pixels, multiples of 32.
         width: channels of the highest resolution: 32 for HRNet-W32.
         block: unit of the branches, a key of `BLOCKS`.
-        upsampling: of low resolutions on their way up, a key of `UPSAMPLINGS`.
+        upsampling: interpolation of low resolutions on their way up, a key of
+            `UPSAMPLINGS`.
         widens_last_fusion: the last fusion returns 4 times the channels, as in UDP-Pose
             (Huang et al. 2020, arXiv:1911.07524; the widening stands in its code alone).
         maps_per_keypoint: 3 to predict a map and the two offsets of UDP-Pose, in this
@@ -83,8 +84,9 @@ def hrnet_trunk(
         image: (B, H, W, 3) tensor, H and W multiples of 32.
         width: channels of the highest resolution; of bottleneck units, a quarter of it.
         block: unit of the branches, a key of `BLOCKS`.
-        upsampling: of low resolutions on their way up, a key of `UPSAMPLINGS`.
-        num_outputs: how many resolutions to return.
+        upsampling: interpolation of low resolutions on their way up, a key of
+            `UPSAMPLINGS`.
+        num_outputs: number of resolutions to return.
         widens_last_fusion: returns 4 times the channels, see `build_hrnet`.
 
     Returns:
@@ -169,10 +171,10 @@ def _fuse(branches, num_targets, prefix, upsampling, widening):
 
     Args:
         branches: list of (B, H / 2**i, W / 2**i, C * 2**i) tensors, i = 0, 1, ...
-        num_targets: how many of the branches go on, from the highest resolution.
-        prefix: of the layer names.
+        num_targets: number of branches that go on, from the highest resolution.
+        prefix: prefix of the layer names.
         upsampling: a key of `UPSAMPLINGS`.
-        widening: how many times their channels the branches have afterwards.
+        widening: factor on the channels of the branches.
 
     Returns:
         The first `num_targets` branches, fused, in their shapes but for the channels.

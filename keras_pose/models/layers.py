@@ -25,7 +25,7 @@ def conv(x, filters, kernel_size, name, strides=1, **options):
         filters: output channels.
         kernel_size: odd number.
         name: layer name, that of the module in the reference with dashes for dots.
-        strides: the same in both directions.
+        strides: stride in both directions.
         options: for `keras.layers.Conv2D`. Without them there is no bias, and the
             weights start as those of HRNet and Simple Baselines do.
 
@@ -50,7 +50,7 @@ def depthwise_conv(x, kernel_size, name, strides=1, **options):
         x: (B, H, W, C) tensor.
         kernel_size: odd number.
         name: layer name, that of the module in the reference with dashes for dots.
-        strides: the same in both directions.
+        strides: stride in both directions.
         options: for `keras.layers.DepthwiseConv2D`. Without them there is no bias.
 
     Returns:
@@ -120,7 +120,7 @@ def basic_block(x, filters, name, strides=1):
         x: (B, H, W, C) tensor.
         filters: channels.
         name: prefix of the layer names.
-        strides: of the first convolution.
+        strides: stride of the first convolution.
 
     Returns:
         (B, H / strides, W / strides, filters) tensor.
@@ -142,7 +142,7 @@ def bottleneck_block(x, filters, name, strides=1, strided_conv=2):
         x: (B, H, W, C) tensor.
         filters: channels of the 3x3 convolution.
         name: prefix of the layer names.
-        strides: of one of the convolutions.
+        strides: stride of one of the convolutions.
         strided_conv: which one: 2, the 3x3, as in torchvision; 1, as in the paper and its
             Caffe models. Both have the same weights, but they are two functions.
 

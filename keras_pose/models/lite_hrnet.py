@@ -48,7 +48,7 @@ def build_of_blocks(add_blocks, num_keypoints, input_hw, num_modules, name):
     Args:
         add_blocks: function of a module's branches and a prefix of layer names; returns
             branches of the same shapes.
-        num_keypoints: see `build_lite_hrnet`, as the other arguments.
+        num_keypoints: keypoints to predict, K.
         input_hw: model input (height, width), pixels, multiples of 32.
         num_modules: modules of the stages with 2, 3 and 4 branches.
         name: model name.

@@ -48,8 +48,8 @@ def _inverted_residual(x, channels, expansion, strides, name):
     Args:
         x: (B, H, W, C) tensor.
         channels: to return.
-        expansion: how many times wider the depthwise convolution is.
-        strides: of the depthwise convolution.
+        expansion: factor on the channels for the depthwise convolution.
+        strides: stride of the depthwise convolution.
         name: prefix of the layer names.
 
     Returns:

@@ -127,9 +127,9 @@ def _dense_stage(tensors, num_channels, name, width, last_width):
     half its work.
 
     Args:
-        tensors: what the stage sees, (B, h, w, C_i) each.
-        num_channels: of the result.
-        name: of the stage, as in `Mconv1_<name>_0`.
+        tensors: inputs of the stage, (B, h, w, C_i) each.
+        num_channels: channels of the result.
+        name: name of the stage, as in `Mconv1_<name>_0`.
         width: channels of every 3x3 convolution.
         last_width: channels of the 1x1 convolution before the result.
 

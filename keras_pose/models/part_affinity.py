@@ -175,9 +175,10 @@ def skeleton_for(name: str, num_keypoints: int, num_limbs: int) -> Skeleton:
     """Returns what the channels of a network of the zoo are.
 
     Args:
-        name: in the zoo.
-        num_keypoints: that the network predicts: those of the reference, or COCO's 17.
-        num_limbs: likewise.
+        name: zoo name.
+        num_keypoints: number of keypoints that the network predicts: those of the
+            reference, or COCO's 17.
+        num_limbs: number of limbs that the network predicts.
 
     Raises:
         ValueError: for other keypoints or limbs.

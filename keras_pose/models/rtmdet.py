@@ -44,9 +44,10 @@ def build_rtmdet(
         width: factor on the channels.
         depth: factor on the backbone's blocks.
         neck_blocks: blocks of each stage of the neck.
-        is_depthwise: whether 3x3 convolutions are separable; then each level of the head
+        is_depthwise: True to make 3x3 convolutions separable; then each level of the head
             has its own, else the levels share them.
-        has_exponential: whether distances are exponentials, and so positive.
+        has_exponential: True to take the exponentials of the predictions, so that distances
+            are positive.
         name: model name.
 
     Returns:
@@ -123,7 +124,8 @@ def box_distances(x, has_exponential, level):
 
     Args:
         x: (B, H, W, C) tensor of one level.
-        has_exponential: whether they are exponentials, and so positive.
+        has_exponential: True to take the exponentials of the predictions, so that distances
+            are positive.
         level: number of the level, 0 for stride 8.
 
     Returns:

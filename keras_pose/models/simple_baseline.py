@@ -62,8 +62,8 @@ def build_simple_baseline(
             convolution, "torch" for all other networks.
         head: "deconv" for transposed convolutions as in the paper, "resize" for an
             enlargement and a 3x3 convolution in the place of each.
-        head_channels: of the head's layers.
-        upsampling: of the resizing head, "bilinear" or "nearest".
+        head_channels: channels of the head's layers.
+        upsampling: interpolation of the resizing head, "bilinear" or "nearest".
         name: model name.
 
     Returns:

@@ -47,7 +47,7 @@ def build_vitpose(
     Args:
         num_keypoints: heatmaps to predict, K.
         input_hw: model input (height, width), pixels, multiples of 16.
-        channels: of the transformer.
+        channels: channels of the transformer.
         num_heads: attention heads.
         num_blocks: transformer blocks.
         head: "classic" for two transposed convolutions, "simple" for one enlargement.
