@@ -26,7 +26,7 @@ class ModelFile:
 
     Attributes:
         path: the file.
-        contract: of a pose model or of a detector.
+        contract: contract of a pose model or of a detector.
     """
 
     def __init__(self, path):

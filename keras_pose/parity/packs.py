@@ -36,7 +36,7 @@ class Case:
         needs: models that must be run: "pose", "detector".
         where: for fields of `expected`, uint8 arrays of the shape of their first axes:
             entries that are compared. All are, of fields that are not here.
-        tolerances: of fields for which the usual one is not right.
+        tolerances: tolerance by field, where the usual one is not right.
     """
 
     name: str
@@ -54,7 +54,7 @@ class Pack:
 
     Attributes:
         cases: `expected` holds objects with an "array", its "tolerance" and its "where".
-        models: what the pack says of the model files it is of, by "pose" and "detector".
+        models: "pose" and "detector" -> the pack's description of that model file.
     """
 
     cases: list[Case]

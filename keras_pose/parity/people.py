@@ -31,7 +31,7 @@ def people_in(folder, count: int, detector: ModelFile | None = None) -> list[Per
     """Reads the first pictures of a folder that show somebody.
 
     Args:
-        folder: of pictures.
+        folder: folder of pictures.
         count: people wanted, one of each picture.
         detector: finds them; without one, a picture is one person from edge to edge.
 

@@ -18,8 +18,8 @@ class Result:
     Attributes:
         case: its name.
         field: such as "crop_xy", or "frames[3].track_ids".
-        difference: the largest; infinity for another shape.
-        tolerance: what is allowed.
+        difference: largest difference; infinity for another shape.
+        tolerance: largest difference that passes.
     """
 
     case: str

@@ -65,9 +65,10 @@ def annotate(kind: str, value, where=None, name: str = "", own=None) -> Any:
     """Gives each array of `expected` its tolerance, its unit and what is compared.
 
     Args:
-        kind: of the case.
+        kind: kind of the case.
         value: fields, a list, or an array.
-        where: of the same structure, but for what is compared altogether.
+        where: masks of the entries to compare, in the structure of `value`; None where all
+            are compared.
         name: the field that `value` is.
         own: tolerances of this case, by field, in place of the usual ones.
 

@@ -26,8 +26,8 @@ class Carried:
     """What came with the weights of a model.
 
     Attributes:
-        source: where they are from, for messages.
-        normalization: what the network was trained with; None if nobody said.
+        source: origin of the weights, for messages.
+        normalization: normalisation of the network's training; None if it is not known.
         codec: key of `codecs.CODECS`; None for the zoo's, as after a change of head.
         skeleton: names of the keypoints; None if nothing says them.
         is_backbone: True where the head starts at random, so that nothing can be run

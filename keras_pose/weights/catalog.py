@@ -31,10 +31,10 @@ class CatalogEntry:
         model: zoo name.
         weights: the word for it, such as "coco" or "coco_384x288". The plain word
             stands for the weights at the usual input size.
-        input_hw: what it was trained at, (height, width) in pixels; None for a backbone,
-            which fits any.
-        num_keypoints: what it predicts (classes, for a network that has those instead);
-            None for a backbone, which comes without a head.
+        input_hw: input size of its training, (height, width) in pixels; None for a
+            backbone, which fits any.
+        num_keypoints: number of keypoints it predicts (classes, for a network that has
+            those instead); None for a backbone, which comes without a head.
         skeleton: name of the keypoints, a key of `skeleton.SKELETONS`; None if it has
             none, or another task.
         codec: key of `codecs.CODECS`; None for other tasks.
@@ -44,16 +44,16 @@ class CatalogEntry:
         package: the Python package that holds the file, as pip knows it; None where there
             is none.
         num_bytes: its size, where a download was recorded.
-        sha256: what its SHA-256 may begin with; several where publishers replaced the
-            file; empty where nothing reliable is known.
-        sha256_from: where that is known from.
-        licence: as the publisher states it.
+        sha256: beginnings of its SHA-256; several where publishers replaced the file; empty
+            where nothing reliable is known.
+        sha256_from: source of these hashes.
+        licence: licence in the publisher's words.
         trained_on: data sets.
         metric: name of the reported figure; None where none is.
         value: that figure, in [0, 1].
-        protocol: how it was measured.
-        source: where all this was read.
-        normalization: what the network was trained with.
+        protocol: circumstances of the reported figure.
+        source: pages that state all this.
+        normalization: normalisation of the network's training.
     """
 
     model: str

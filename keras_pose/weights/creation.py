@@ -27,9 +27,9 @@ def create_model(
 
     Args:
         name: one of `zoo.list_models()`.
-        num_keypoints: see `zoo.build_model`; None for that of the weights. If the
-            weights have another number, the layers that depend on it start at random,
-            and a printed line names them.
+        num_keypoints: number of keypoints, K; None for that of the weights. If the weights
+            have another number, the layers that depend on it start at random, and a printed
+            line names them.
         input_hw: model input (height, width), pixels; None for what the weights were
             trained at, if they say, or the model's default. For another size the
             positions of a ViTPose are interpolated, and a printed line says so.

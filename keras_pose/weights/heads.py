@@ -46,8 +46,8 @@ def with_keypoints(model, num_keypoints: int | None, skeleton: Skeleton | None =
     """Returns the model, or one with its body and a new head; a printed line says so.
 
     Args:
-        model: of the zoo, with what it carries.
-        num_keypoints: as of `zoo.build_model`; None for that of the model.
+        model: model of the zoo, with what it carries.
+        num_keypoints: number of keypoints, K; None for that of the model.
         skeleton: names of the keypoints that are wanted; None if their number is all that
             counts.
     """
@@ -103,7 +103,7 @@ class _Rows:
 
     Attributes:
         old, new: numbers of keypoints that networks are built for.
-        units: of each keypoint, among these.
+        units: maps of each keypoint among these.
         pairs: places of keypoints.
     """
 
@@ -147,7 +147,7 @@ def _with_rows(start, value, other_shape, step: int, rows: _Rows) -> np.ndarray:
         start: weights of the new head.
         value: weights of the trained head.
         other_shape: shape of the same for `step` keypoints more than the trained head's.
-        step: see there.
+        step: number of keypoints that `other_shape` has more.
         rows: which go along; what follows those of the keypoints, as a background does,
             goes along, too.
     """

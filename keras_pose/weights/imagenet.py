@@ -30,9 +30,9 @@ class Classifier:
     """Which tensors an ImageNet classifier has.
 
     Attributes:
-        origin: whose checkpoints these are, for messages.
-        backbone: what the names begin with that pose networks share.
-        rest: what the others begin with; each must occur, for that tells a classifier
+        origin: name of the publisher of these checkpoints, for messages.
+        backbone: prefixes of the tensors that pose networks share.
+        rest: prefixes of the other tensors; each must occur, for that tells a classifier
             from a pose network with the same backbone.
     """
 
@@ -74,9 +74,10 @@ def model_of_backbone(name: str, num_keypoints, input_hw, tensors, source):
 
     Args:
         name: one of `zoo.list_models()`.
-        num_keypoints: see `zoo.build_model`; likewise `input_hw`.
-        tensors: see `load_backbone`.
-        source: where they come from, for messages.
+        num_keypoints: number of keypoints; it and `input_hw` are arguments of
+            `zoo.build_model`.
+        tensors: tensors of the checkpoint by name, as `load_backbone` takes them.
+        source: origin of the tensors, for messages.
 
     Returns:
         The model; a printed line names the layers that start at random.
@@ -136,10 +137,10 @@ def load_backbone(model, tensors: Mapping[str, np.ndarray], source) -> None:
     start too, as in the reference code.
 
     Args:
-        model: of the zoo.
+        model: model of the zoo.
         tensors: PyTorch's name -> array in PyTorch's axis order; all of a checkpoint,
             without the wrappers that `layouts.recognize` takes off.
-        source: where they come from, for messages.
+        source: origin of the tensors, for messages.
 
     Raises:
         ValueError: if there are no such classifiers for the model, or the tensors are

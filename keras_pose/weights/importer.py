@@ -134,9 +134,9 @@ def fill(
     """Sets the weights of a model from tensors under the reference's names.
 
     Args:
-        model: of the zoo.
+        model: model of the zoo.
         tensors: name -> array in PyTorch's axis order; each must be used once.
-        source: where they come from, for messages.
+        source: origin of the tensors, for messages.
         modules: the reference's names of the layers to set; None for all.
 
     Raises:

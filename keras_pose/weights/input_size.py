@@ -24,10 +24,10 @@ def check_places(spec: ModelSpec, model, shapes: Mapping[str, tuple], source) ->
     """Refuses weights for another input size, where no rule makes them fit.
 
     Args:
-        spec: of the model.
+        spec: row of the model in the zoo.
         model: built for the input size that is wanted.
         shapes: layer name -> shape of its kernel in Keras' axis order, as found.
-        source: where the weights come from, for messages.
+        source: origin of the weights, for messages.
 
     Raises:
         ValueError: if a layer with weights for every place has them for other places.
@@ -63,12 +63,12 @@ def fit_positions(spec: ModelSpec, embedding, trained_hw, input_hw, source) -> n
     Source: Dosovitskiy et al. 2021 (arXiv:2010.11929), sec. 3.2; bicubic like mmpretrain's.
 
     Args:
-        spec: of the model.
+        spec: row of the model in the zoo.
         embedding: (1, N, C) array, a row for each patch of the input it was trained for.
         trained_hw: that input (height, width), pixels; None if nobody said: then the
             wanted one if the number of rows fits, or else the model's default.
         input_hw: the input that is wanted (height, width), pixels.
-        source: where it comes from, for messages.
+        source: origin of the embedding, for messages.
 
     Returns:
         (1, M, C) float32 array, a row for each patch of the wanted input. A printed line

@@ -98,7 +98,7 @@ class Layout:
 
     Attributes:
         name: for messages.
-        prefixes: what some of the names begin with, to be cut off.
+        prefixes: beginnings of some of the names, to be cut off.
         normalizations: family -> what checkpoints of this layout were trained with.
     """
 
@@ -333,7 +333,7 @@ def is_idle(tensor_name: str, modules: Collection[str]) -> bool:
     refinements of lightweight OpenPose, later ones may be left away.
 
     Args:
-        tensor_name: of a tensor that the model does not take.
+        tensor_name: name of a tensor that the model does not take.
         modules: names of the modules that the model does have.
     """
     if stage := REFINEMENT.match(tensor_name):

@@ -52,15 +52,15 @@ class Convolution:
     """A convolution, with what follows it at once.
 
     Attributes:
-        name: its layer's or operator's.
-        shape: of the kernel, (out, in, H, W).
+        name: name of its layer or operator.
+        shape: shape of the kernel, (out, in, H, W).
         strides: (vertical, horizontal).
-        activation: what its sums go through; "" for nothing.
+        activation: activation behind it; "" for none.
         kernel: (out, in, H, W) float32; empty in a Keras model.
         bias: (out,) float32; empty in a Keras model.
         norm: layer that normalises it; None for a bias, and in files.
         before: names of the convolutions whose results it reads, `IMAGE` among them.
-        gives_output: whether its results reach an output through no other convolution.
+        gives_output: True if its results reach an output through no other convolution.
     """
 
     name: str
@@ -84,8 +84,9 @@ def tensors_by_structure(model, network: NetworkFile, source) -> dict[str, np.nd
     """Names the numbers of a file as the reference names its tensors.
 
     Args:
-        model: of the zoo, whose only weights are convolutions and batch norms behind them.
-        network: see `network_files`.
+        model: model of the zoo, whose only weights are convolutions and batch norms behind
+            them.
+        network: convolutions of the file, from `network_files`.
         source: file, for messages.
 
     Returns:

@@ -78,7 +78,8 @@ def read_state_dict(path: str | Path, table: str | None = None) -> dict[str, np.
 
     Args:
         path: the file.
-        table: of several dicts of tensors, the one to read, such as "ema_state_dict".
+        table: name of the dict to read, such as "ema_state_dict", in a file that holds
+            several.
 
     Returns:
         Name -> tensor, in the file's order. The arrays are read-only and share the

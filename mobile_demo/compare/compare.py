@@ -52,7 +52,7 @@ class Seen:
 
     Attributes:
         inputs: tensors that it gave to the networks, "pose" and "detector", in order.
-        people: of each frame (N, 6 + 2 K) float32: box, score, track, keypoints.
+        people: (N, 6 + 2 K) float32 of each frame: box, score, track, keypoints.
     """
 
     inputs: dict[str, list[np.ndarray]] = field(

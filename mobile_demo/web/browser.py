@@ -46,9 +46,9 @@ def browse(site, output: Path, **plan) -> dict:
     """Opens a site as a user would.
 
     Args:
-        site: of serve.py's `build_site`.
+        site: pages and models, from `build_site` of serve.py.
         output: folder for frames, screenshots and the report.
-        plan: see tests/browse.js.
+        plan: settings of tests/browse.js, which explains them.
 
     Returns:
         What it wrote down; see tests/browse.js.
