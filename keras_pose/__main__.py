@@ -48,7 +48,7 @@ def parse_args(argv=None):
           help=".keras, .tflite, .onnx; with --model .weights.h5 or: coco")  # fmt: skip
     which("--runs-dir", metavar="FOLDER", help="the best of the newest run in there")
     add("--model", help="zoo name, for weights that do not say it")
-    add("--skeleton", metavar="NAME|FILE", help="what the keypoints are, likewise: built "
+    add("--skeleton", metavar="NAME|FILE", help="what the keypoints are, for such: built "
         "in (coco_17), or your own (docs/skeletons.md)")  # fmt: skip
     who = parser.add_mutually_exclusive_group()
     who.add_argument("--detector", metavar="FILE", help="finds people: .tflite, .onnx, "

@@ -1,7 +1,7 @@
 """Ranges of a network's tensors, as quantization-aware training found them.
 
-They travel in the `.keras` file beside the network, which is none but an ordinary one: a
-member of the zip archive more, which Keras ignores and the int8 export reads.
+The file stays an ordinary `.keras` file; the ranges are one more member of its zip archive,
+which Keras ignores and the int8 export reads.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def save_with_ranges(model, path, contract: AnyContract, ranges: Ranges) -> Path
 
 
 def carry_ranges(model, ranges: Ranges) -> None:
-    """Has a model in memory carry ranges, for whoever exports it."""
+    """Attaches ranges to a model in memory, for its export."""
     setattr(model, _ATTRIBUTE, dict(ranges))
 
 

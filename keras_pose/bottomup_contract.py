@@ -195,5 +195,5 @@ def read_bottom_up_contract(model_path) -> BottomUpContract:
 
 
 def is_bottom_up(model_path) -> bool:
-    """Returns True if a model file's contract is a bottom-up network's; errors likewise."""
+    """Returns True for a bottom-up network's file; errors as `contract.read_contract`."""
     return task_of(read_entry(model_path)[0]) == BOTTOM_UP

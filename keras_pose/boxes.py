@@ -142,7 +142,7 @@ def propose(scores, distances, strides: Sequence[int], input_hw, settings: BoxSe
 def _propose_level(logits, sides, stride, settings):
     width, num_classes = logits.shape[1:]
     logits = np.asarray(logits, np.float32).ravel()
-    # Most cells see nobody: their logits are compared, and nothing else is done to them.
+    # Most cells see no person: their logits are compared, and nothing else is done to them.
     found = np.flatnonzero(logits > _least_logit(settings.score_threshold))
     confidences = sigmoid(logits[found])
     is_above = confidences > np.float32(settings.score_threshold)

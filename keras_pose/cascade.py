@@ -245,7 +245,7 @@ def measure_displacements(predicted_xy, keypoints_xy, is_known, diameters) -> Di
         diameters: (N,) of the true poses, pixels; people with 0 are left out.
 
     Raises:
-        ValueError: if nobody is left.
+        ValueError: if no person is left.
     """
     diameters = np.asarray(diameters)
     is_known = np.asarray(is_known) & (diameters > 0)[:, None]

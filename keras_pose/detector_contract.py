@@ -38,7 +38,7 @@ PERSON_CLASSES = ("person",)
 
 @dataclass(frozen=True)
 class DetectorFacts:
-    """What is told of any detector beside its numbers, with a contract or without.
+    """Metadata that every detector has, with or without a contract.
 
     Attributes:
         model: zoo name, or that of the file.
@@ -221,12 +221,12 @@ def read_detector_contract(model_path) -> DetectorContract:
 
 
 def is_detector(model_path) -> bool:
-    """Tells whether a model file's contract is a detector's; errors likewise."""
+    """Returns True for a detector's contract; errors as `contract.read_contract`."""
     return task_of(read_entry(model_path)[0]) == DETECTION
 
 
 def read_model_contract(model_path) -> ModelContract:
-    """Reads the contract of a file of any kind; errors likewise."""
+    """Reads the contract of a file of any kind; errors as `contract.read_contract`."""
     if is_bottom_up(model_path):
         return read_bottom_up_contract(model_path)
     read = read_detector_contract if is_detector(model_path) else read_contract

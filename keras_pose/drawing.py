@@ -79,7 +79,7 @@ def draw_poses(
             person.draw_box(canvas)
         person.draw_skeleton(canvas)
     if draw_tracks:
-        # Last, so that nobody's limbs cross out another's number.
+        # Last, so that no limb crosses out another person's number.
         for person in people:
             person.draw_track(canvas)
     return canvas

@@ -55,7 +55,7 @@ def crop_matrix(
     (which derives it from three points) without its float32 rounding.
 
     An unbiased crop maps its corners onto the centres of the corner pixels: zoom is
-    `(output width - 1) / crop_width`, likewise for the height, and the middle is at
+    `(output width - 1) / crop_width`, the same for the height, and the middle is at
     `(output size - 1) / 2`. Source: Huang et al. 2020 (arXiv:1911.07524), sec. 3.2;
     `get_udp_warp_matrix` of mmpose, whose angles turn the other way.
 

@@ -7,7 +7,7 @@ multiplies prediction and target by the weight before squaring; for weights 0 an
 1, which are all that codecs give, that is the same.
 
 A loss fits certain codecs, which name it in their `losses` and say in
-`loss_settings` what it must be told. A stacked model is compiled with one loss per
+`loss_settings` which arguments it needs. A stacked model is compiled with one loss per
 stack; Keras adds them up.
 """
 

@@ -25,7 +25,7 @@ class Poses:
         scores: (N,) float32, confidence in the person as a whole.
         skeleton: names and limbs of the K keypoints.
         track_ids: (N,) int64, the same number for one person throughout a video, and
-            `NO_TRACK` for people who are not followed; None where nobody is.
+            `NO_TRACK` for people who are not followed; None without tracking.
 
     Raises:
         ValueError: where shapes do not fit together.

@@ -88,7 +88,7 @@ class People(NamedTuple):
 
     Attributes:
         keypoints_xy: (N, K, 2) float32; (0, 0) where a keypoint was not found.
-        keypoint_scores: (N, K) float32, heights of the peaks; 0 likewise.
+        keypoint_scores: (N, K) float32, heights of the peaks; 0 where it was not found.
         scores: (N,) float32, their mean over all K.
     """
 

@@ -30,7 +30,7 @@ class DarkHeatmapCodec(GaussianHeatmapCodec):
 
     Attributes:
         blur_kernel: side of the smoothing kernel, heatmap pixels, odd; None for the
-            authors' 11 at sigma 2 and 17 at sigma 3, and likewise for others.
+            authors' 11 at sigma 2 and 17 at sigma 3, and in proportion for others.
     """
 
     blur_kernel: int | None = None

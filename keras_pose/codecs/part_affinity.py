@@ -337,8 +337,7 @@ class PartAffinityCodec:
             skeleton: names the K keypoints, and the limbs in the order of the fields.
 
         Returns:
-            The people, by falling score; positions in input pixels. Nobody where there is
-            nothing to be found.
+            The people, by falling score; positions in input pixels. There may be none.
 
         Raises:
             ValueError: for maps of another size, or of other keypoints or limbs than the

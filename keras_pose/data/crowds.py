@@ -42,7 +42,7 @@ class CrowdSource(WholePictures):
         keypoints_xy: (T, K, 2) float32, image pixels.
         visibility: (T, K) int32 COCO flags.
         boxes_xywh: (T, 4) float32, image pixels.
-        ignored_starts: (N + 1,) int64, likewise of the regions.
+        ignored_starts: (N + 1,) int64, the same for the regions.
         ignored_xyxy: (R, 4) float32, image pixels: crowds, and people who are boxes only.
         num_skipped_images: pictures that were left out because they are broken.
         image_hw: (N, 2) int, see `PersonSource`; None where images are trainable.

@@ -287,7 +287,7 @@ def _part_of(records, part, path) -> PersonTable:
 
 
 def _options(spec, reading) -> dict[str, Any]:
-    """Returns what a reader is to be told besides the usual; only COCO's format has it."""
+    """Returns further arguments of a reader; only those of COCO's format have any."""
     if reading == AS_WRITTEN:
         return {}
     if not spec.has_coco_file:

@@ -45,7 +45,7 @@ def map_records(
     """Sorts everybody's keypoints into another skeleton; without any, they are left out.
 
     Raises:
-        ValueError: when nobody is left; names `source`.
+        ValueError: when no person is left; names `source`.
     """
     if isinstance(records, PersonTable):
         found: Sequence[PersonRecord] = map_table(records, skeleton, target)

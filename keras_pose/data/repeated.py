@@ -60,7 +60,7 @@ def read_repeated(
         reading: options of the user for reading the files.
 
     Raises:
-        ValueError: where keypoints differ, or nobody is labelled twice.
+        ValueError: where keypoints differ, or no person is labelled twice.
     """
     reading = reading or Reading()
     read = [_poses(Path(folder), reading) for folder in folders]

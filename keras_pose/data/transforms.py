@@ -131,7 +131,7 @@ def crop_matrix_tf(sample, input_hw, is_unbiased: bool = False):
     """Builds the (2, 3) float32 map image -> input; twin of `geometry.crop_matrix`.
 
     Mirroring acts before the rotation and about the crop's centre, as flipping
-    the image first does (`x' = W - x - 1`, centre likewise).
+    the image first does (`x' = W - x - 1`, for the centre, too).
     """
     height, width = input_hw
     target_wh = tf.constant([width - is_unbiased, height - is_unbiased], tf.float32)

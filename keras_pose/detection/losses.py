@@ -13,8 +13,8 @@ import keras
 import numpy as np
 from keras import ops
 
-# Labels of rows of the truth that are no object: nothing at all, and a region of which
-# nobody says what is in it (COCO's crowds).
+# Labels of rows of the truth that are no object: nothing at all, and a region whose
+# contents are not labelled (COCO's crowds).
 PADDING, IGNORED = -2, -1
 
 # So many of the best overlaps say how many cells a box gets.
@@ -93,8 +93,8 @@ def assign(priors, logits, boxes, truth):
 
     Args:
         priors: (N, 3), see `prior_table`.
-        logits: (B, N, C), what is predicted.
-        boxes: (B, N, 4), likewise, input pixels.
+        logits: (B, N, C) predictions.
+        boxes: (B, N, 4) predictions, input pixels.
         truth: (B, M, 5) boxes in input pixels, and label: a class, `PADDING` or `IGNORED`.
 
     Returns:

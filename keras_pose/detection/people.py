@@ -99,7 +99,7 @@ def read_coco_boxes(
 ) -> BoxSource:
     """Reads all images of a COCO file with the boxes of their people.
 
-    Crowds, and annotations whose box has no area within its image, train nobody: the
+    Crowds, and annotations whose box has no area within its image, are not trained on: the
     former become ignored regions, the latter go. What is made good of the files that
     tools write stands in `data.readers.coco_people`.
 
@@ -175,7 +175,7 @@ def pad_boxes(rows: list[list[list[float]]]) -> np.ndarray:
 
 
 def boxes_of_people(source: PersonSource) -> BoxSource:
-    """Makes a source of boxes out of one of poses, whose images show nobody else."""
+    """Makes a source of boxes out of one of poses, whose images show no other people."""
     rows: list[list[list[float]]] = [[] for _ in source.images]
     corners = np.concatenate(
         [source.boxes_xywh[:, :2], source.boxes_xywh[:, :2] + source.boxes_xywh[:, 2:]],

@@ -1,6 +1,6 @@
-"""Work in a process of its own: what crashes, hangs or hoards there ends there.
+"""Function calls in a process of their own: what crashes, hangs or hoards there ends there.
 
-For files nobody vouches for, which may take a runtime's C++ code down; for conversions,
+For files from anywhere, which may take a runtime's C++ code down; for conversions,
 whose memory is only given back when their process ends; and for measuring what one file
 costs, apart from all others.
 
@@ -32,7 +32,7 @@ NUM_LINES_SHOWN = 3
 
 
 class ChildFailedError(ValueError):
-    """A process that died, hung, or failed in a way nobody foresaw."""
+    """A process that died, hung, or failed in an unforeseen way."""
 
 
 def call_in_child(

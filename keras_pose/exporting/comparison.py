@@ -32,7 +32,7 @@ def relative_error(actual, expected) -> float:
 def boxes_error(actual: Sequence, expected: Sequence) -> float:
     """Returns the error of what a detector's boxes are made of; NaN if any number is NaN.
 
-    Nearly all cells of a detector see nobody. Their logits, far below zero, make no
+    Nearly all cells of a detector see no person. Their logits, far below zero, make no
     difference to a confidence, and their distances belong to no box; but by far the most
     of `relative_error` is theirs. So scores are compared as confidences, and a distance
     counts by the square of its cell's confidence.
@@ -53,7 +53,7 @@ def boxes_error(actual: Sequence, expected: Sequence) -> float:
         _joined([np.asarray(x, np.float64) for x in maps[num_levels:]])
         for maps in (actual, expected)
     )
-    # Squared: thousands of cells that are sure of nobody weigh nothing together, either.
+    # Squared: thousands of cells without a person weigh nothing together, either.
     shares = wanted.max(axis=1, keepdims=True) ** 2
     shares = shares / shares.sum() / sides.shape[1]
     mean, mean_square = (float((shares * wanted_sides**k).sum()) for k in (1, 2))

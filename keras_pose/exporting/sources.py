@@ -52,7 +52,7 @@ class ExportSource:
     recipe: dict[str, Any]
 
     def default_output(self, kind: str, suffix: str) -> Path:
-        """Returns where an exported file goes when nobody says."""
+        """Returns the default path of an exported file."""
         return self.path.parent / "export" / kind / f"pose_model{suffix}"
 
 

@@ -1,7 +1,7 @@
-"""Where people are: a network, a file of boxes, or simply the whole image.
+"""Sources of person boxes: a network, a file of boxes, or simply the whole image.
 
-Whoever finds people is called with an image and returns its `Detections`; what the
-estimator takes of them are the boxes of people that have an area and meet the image.
+Each is called with an image and returns its `Detections`, of which the estimator takes the
+boxes of people that have an area and meet the image.
 """
 
 from __future__ import annotations

@@ -43,8 +43,8 @@ from keras_pose.topdown import (
 )
 from keras_pose.zoo import ZOO
 
-# Detectors propose what they hardly believe in, for whoever ranks by score. Whoever looks
-# at skeletons wants people.
+# Detectors also propose unlikely boxes, for metrics that rank by score. An app shows all
+# boxes alike, so it needs likely ones.
 BOX_THRESHOLD = 0.3
 # Mean height of the peaks over all keypoints, of those that were not found 0: a quarter of
 # a person, fairly sure.

@@ -36,7 +36,7 @@ class _StoppedError(Exception):
 
 
 class _Queue:
-    """A queue of bounded length that can be shut, which wakes whoever waits at it."""
+    """A queue of bounded length that can be shut, which wakes all waiting threads."""
 
     def __init__(self, depth: int):
         self._items: deque = deque()

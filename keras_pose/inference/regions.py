@@ -1,8 +1,7 @@
-"""Following regions: where a person's keypoints were, there the person is looked for.
+"""Boxes that follow people: the next box comes from a person's last keypoints.
 
-A detector need not see every frame: the next box comes from the last keypoints. It is
-asked again every N frames, when a pose has become doubtful, when nobody is there, and
-when frames change their size.
+So a detector need not see every frame. It runs again every N frames, when a pose has
+become doubtful, when no person is left, and when frames change their size.
 """
 
 from __future__ import annotations
@@ -150,5 +149,5 @@ class RegionFollower:
         self._box_scores = box_scores[can_follow]
         self._first_scores = first_scores[can_follow]
         self._age += 1
-        # Whoever left the picture, or was never more than a box, is no reason to ask.
+        # People who left the picture, or were never more than a box, are no reason to ask.
         self._is_doubtful = not can_follow.any() or bool(has_fallen[can_follow].any())

@@ -35,7 +35,7 @@ VIDEO_SUFFIXES = (
     *(".3gp", ".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts"),
     *(".ogv", ".ts", ".webm", ".wmv"),
 )
-# Where nobody says how fast frames follow each other.
+# For sources without times of their frames.
 USUAL_FPS = 25.0
 MAX_FPS = 1000.0
 # Frames a second of a written video whose frames come at a changing rate, at most.

@@ -1,8 +1,8 @@
-"""Who is who in a video: poses of one frame are matched with those of the last ones.
+"""Tracks of people in a video: poses of one frame are matched with those of the last ones.
 
 The likeness of two poses is their OKS, counted over the keypoints that are sure in both.
 A pose that is like a track continues it, the others begin new tracks, and a track that
-nobody continues dies after some frames of patience.
+no pose continues dies after some frames of patience.
 
 Source: Xiao et al. 2018 (arXiv:1804.06208), sec. 3 "Pose tracking", whose matching is
 greedy. Different from it: instead of optical flow, a track moves on by the speed of its

@@ -34,7 +34,7 @@ class BoxEvaluation:
     """What one evaluation of a detector found.
 
     Attributes:
-        stats: the values of `BOX_STATS` by name, -1 for "nobody of that size", and those
+        stats: the values of `BOX_STATS` by name, -1 without people of that size, and those
             of `best_f1`. {} where they were not asked for.
         detections: COCO results, with `bbox` (x, y, width, height).
         num_images: images that were read.
@@ -179,8 +179,8 @@ def best_f1(
 
     Returns:
         "F1", the best harmonic mean of precision and recall, and "F1_score", the score
-        of the weakest box that is then taken. Crowds count as nobody, and boxes of
-        them, too. 0 and 1 without anything right.
+        of the weakest box that is then taken. Crowds do not count, nor do boxes of
+        them. 0 and 1 without anything right.
     """
     scores, is_right, num_people = _matches(
         ground_truth, detections, image_ids, iou_threshold

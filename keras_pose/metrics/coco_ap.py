@@ -37,8 +37,8 @@ def evaluate_coco(
         image_ids: images that count; all of the ground truth by default.
 
     Returns:
-        The values of `COCO_STATS` by name. As pycocotools says it, -1 stands for
-        "nobody of that size in the ground truth".
+        The values of `COCO_STATS` by name. As in pycocotools, -1 stands for a ground truth
+        without people of that size.
 
     Raises:
         ValueError: when detections name images that the ground truth lacks, or have

@@ -42,7 +42,7 @@ def evaluate_crowdpose(
 
     Returns:
         AP, AP50, AP75, AR, AR50, AR75, AP_easy, AP_medium, AP_hard; -1 where the
-        ground truth has nobody.
+        ground truth has no people.
 
     Raises:
         ValueError: for unknown image ids, keypoint counts that do not fit, and images

@@ -67,7 +67,7 @@ def normalized_mean_error(predicted_xy, labelled_xy, is_labelled, sizes):
     Arguments are those of `pck.normalized_distances`.
 
     Returns:
-        per_keypoint: (K,) float64; NaN for a keypoint that nobody has labelled.
+        per_keypoint: (K,) float64; NaN for a keypoint without labels.
         mean: over all labelled keypoints; NaN without any, infinite where a prediction is
             not a number.
     """

@@ -35,11 +35,11 @@ def posetrack_mota(
         skeleton: names the K keypoints.
         as_poseval: count as the published figures are counted: the last frame of a
             video is left out, and a frame without any prediction counts as one miss
-            and one false positive of each keypoint, whoever is in it.
+            and one false positive of each keypoint, with people in it or not.
 
     Returns:
         MOTA by keypoint name and their mean as "MOTA": at most 1, negative where there
-        are more errors than labels, NaN where nobody is labelled.
+        are more errors than labels, NaN without labels.
 
     Raises:
         ImportError: without the package motmetrics.
@@ -69,7 +69,7 @@ def _count_errors(frames, skeleton, as_poseval):
     for frame in frames:
         distances = match_frame(frame).distances
         counts, is_predicted = frame.counts, frame.is_predicted
-        # NaN is how motmetrics is told that two points cannot be one.
+        # To motmetrics, NaN means that two points cannot be one.
         distances = np.where(distances <= 0.5, distances, np.nan)
         for k, accumulator in enumerate(accumulators):
             if as_poseval and not len(frame.predicted_xy):

@@ -515,7 +515,7 @@ def default_metrics(dataset, is_whole: bool = True) -> tuple[tuple[str, ...], st
     Args:
         dataset: the set, or the part of it that a model predicts.
         is_whole: True for a set as it is. Its official metrics are then kept even where
-            a field that they need is absent, so that its absence is told.
+            a field that they need is absent, so that its absence is reported.
 
     Returns:
         The metrics, and one line that says why OKS is not among them; "" if it is.

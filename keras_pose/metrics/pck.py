@@ -25,7 +25,7 @@ class PckResult:
     """Shares of keypoints that were right.
 
     Attributes:
-        per_keypoint: (K,) in [0, 1]; NaN for a keypoint that nobody has labelled.
+        per_keypoint: (K,) in [0, 1]; NaN for a keypoint without labels.
         num_labelled: (K,) int64.
     """
 

@@ -22,7 +22,7 @@ def pcp(predicted_xy, labelled_xy, is_labelled, skeleton: Skeleton, threshold=0.
         threshold: fraction of the labelled limb's length.
 
     Returns:
-        (L,) float64 shares; NaN for a limb that nobody has labelled.
+        (L,) float64 shares; NaN for a limb without labels.
     """
     starts, ends = np.array(skeleton.limb_pairs, int).reshape(-1, 2).T
     pixels = normalized_distances(

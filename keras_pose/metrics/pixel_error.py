@@ -20,7 +20,7 @@ def pixel_errors(predicted_xy, labelled_xy, is_labelled):
         is_labelled: (N, K) bool.
 
     Returns:
-        per_keypoint: (K,) float64 pixels; NaN for a keypoint that nobody has labelled.
+        per_keypoint: (K,) float64 pixels; NaN for a keypoint without labels.
         mean: over all labelled keypoints; NaN without any.
     """
     distances = normalized_distances(

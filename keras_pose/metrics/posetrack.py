@@ -195,7 +195,7 @@ def posetrack_ap(frames: Sequence[PoseTrackFrame], skeleton: Skeleton) -> dict[s
         skeleton: names the K keypoints.
 
     Returns:
-        AP by keypoint name, and their mean as "mAP"; NaN where nobody is labelled.
+        AP by keypoint name, and their mean as "mAP"; NaN without labels.
         With labels and no prediction it is 0.
     """
     scores, hits = [], []

@@ -1,4 +1,4 @@
-"""What whoever looks at an app sees: people found, people missed, wrong and double ones.
+"""Counts of what an app shows: people found, people missed, wrong and double ones.
 
 AP ranks all that a pipeline proposes. An app shows what lies above a threshold, all of it
 alike; this counts that.
@@ -26,8 +26,8 @@ class ShownPeople:
         labelled: people who are there, with labelled keypoints.
         found: those of them who got a skeleton.
         doubles: skeletons of somebody who has a better one already.
-        wrong: skeletons of nobody who is labelled. Some are of people whose keypoints
-            nobody labelled, such as those far away.
+        wrong: skeletons that match no labelled person. Some are of people without labelled
+            keypoints, such as those far away.
     """
 
     labelled: int = 0

@@ -63,7 +63,7 @@ def average_precision(scores, is_right, num_labelled: int) -> float:
 
 
 def apk(distances, keypoint_scores, threshold: float):
-    """Returns the average precision of keypoints: (K,), NaN where nobody is labelled.
+    """Returns the average precision of keypoints: (K,), NaN without labels.
 
     A prediction for a keypoint that is not labelled is left out, since it may well be
     right; one farther than `threshold` is wrong. Source: Yang & Ramanan 2013

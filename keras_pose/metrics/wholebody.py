@@ -43,7 +43,7 @@ def evaluate_wholebody(
 
     Returns:
         AP_whole, AR_whole and the same of body, foot, face, lefthand, righthand and hand,
-        the mean of both hands; -1 for a part that nobody has labelled.
+        the mean of both hands; -1 for a part without labels.
 
     Raises:
         ValueError: for unknown image ids, and other numbers of keypoints.

@@ -148,7 +148,7 @@ def last_maps(model, num_keypoints: int):
     """Returns the network with only its last heatmaps and its last fields, in this order.
 
     Layers, and so weights, are the network's own. The families give their stages in
-    orders of their own; heatmaps are told by their channels.
+    orders of their own; heatmaps are recognized by their channels.
 
     Args:
         model: (B, H, W, 3) -> heatmaps (B, h, w, K + 1) and fields (B, h, w, 2 L) of

@@ -355,7 +355,7 @@ def _regions() -> Iterator[Case]:
     rng = np.random.default_rng(7)
     xy = rng.uniform(20, 60, (5, 17, 2)).astype(np.float32)
     scores = rng.uniform(0.1, 1, (5, 17)).astype(np.float32)
-    scores[1] = 0.05  # nobody there any more
+    scores[1] = 0.05  # the person is gone
     scores[2, 1:] = 0.1  # a single point
     xy[3] += 300  # left the image
     xy[4, 3] = np.nan

@@ -11,7 +11,7 @@ from keras_pose.contract import Contract, TensorSpec
 from keras_pose.inference.doubles import NMS_THRESHOLD
 from keras_pose.skeleton import Skeleton
 
-# How a program follows, numbers and smooths where nobody says otherwise.
+# Default settings of following, numbering and smoothing.
 CLIP_SETTINGS = {
     "detect_every": 5,
     "keypoint_threshold": 0.2,

@@ -54,7 +54,7 @@ class DescribedDetector:
 
     @property
     def facts(self) -> DetectorFacts:
-        """What is told of it beside its numbers."""
+        """Name, input size, number format and settings of the detector."""
         said = self.description
         return DetectorFacts(said.model_path.stem, self.input_hw, "unknown", said.settings)
 

@@ -88,7 +88,7 @@ class Detector:
 
     @property
     def facts(self) -> DetectorFacts:
-        """What is told of it beside its numbers."""
+        """Name, input size, number format and settings of the detector."""
         contract = self.contract
         return DetectorFacts(
             contract.model, contract.input_hw, contract.quantization, contract.settings

@@ -134,7 +134,7 @@ def read_weights_file(path, model_name, num_keypoints=None, input_hw=None):
         ValueError: if there is no such model, or the file is not of it.
         FileNotFoundError: if there is no such file.
     """
-    get_spec(model_name)  # an unknown name is to be told before anything else
+    get_spec(model_name)  # an unknown name is the first error to report
     import_runtime("tensorflow", "tensorflow", ".weights.h5")
     from keras_pose.models.checkpoint import load_weights
 

@@ -1,4 +1,4 @@
-"""What weights demand of whoever runs them; it travels with the model in memory.
+"""Facts that come with weights, carried by the model in memory.
 
 In files the contract says it. A `keras.Model` has no place for a contract, so
 `create_model` notes here what came with the weights.

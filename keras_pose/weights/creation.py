@@ -51,7 +51,7 @@ def create_model(
     """
     if weights is None:
         return build_model(name, num_keypoints, input_hw)
-    # Imported here: Keras takes seconds, and bad arguments are to be told before.
+    # Imported here: Keras takes seconds, and bad arguments are to be refused before.
     get_spec(name)
     if not is_word(weights):
         from keras_pose.weights.loading import model_from_file

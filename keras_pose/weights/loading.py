@@ -202,5 +202,5 @@ def _stored_keypoints(spec: ModelSpec, stored) -> int | None:
     if spec.task == "features":
         return None
     layer = predicting_layer(spec)
-    # Without that layer the file is of another model, which is told when it is filled.
+    # Without that layer the file is of another model, which filling it reports.
     return count_keypoints(spec, stored[layer][0].shape[-1]) if layer in stored else None

@@ -2,9 +2,9 @@
 
 Exporters rename tensors and fold batch norms into convolutions. But a convolution has
 its place: the shape of its kernel, its strides, what rectifies it, and which convolutions
-come before and behind it. All of both networks are told apart by that, as in the test of
+come before and behind it. That tells all of them apart in both networks, as in the test of
 Weisfeiler and Leman (1968) for equal graphs. Splits, shuffles, sums and resizes only say
-who reads whom, so it does not matter how a format writes them.
+which reads which, so it does not matter how a format writes them.
 """
 
 from __future__ import annotations
@@ -136,7 +136,7 @@ def match(
     """Pairs the convolutions of two networks that have the same structure.
 
     Raises:
-        ValueError: if they have not; or if two of a network cannot be told apart.
+        ValueError: if they have not; or if two of a network look the same.
     """
     _check_looks(ours, theirs, name, source)
     marks = _refined(ours, theirs)

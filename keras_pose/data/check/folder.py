@@ -67,7 +67,7 @@ class Report:
 def check_folder(folder, reading: Reading | None = None) -> Report:
     """Reads a folder and returns all that is suspicious about it.
 
-    What training would refuse is a finding here, so that all is told at once.
+    What training would refuse is a finding here, so that all is reported at once.
 
     Args:
         folder: in COCO's format or a tool's own, see docs/data.md.

@@ -244,7 +244,7 @@ def make_record(
 
 
 def check_anyone(records: list[PersonRecord], path) -> list[PersonRecord]:
-    """Returns the records, or raises ValueError when nobody is left."""
+    """Returns the records, or raises ValueError when no person is left."""
     if not records:
         raise ValueError(
             f"{path} has no person to train or evaluate on: nobody with a labelled "

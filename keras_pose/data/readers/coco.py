@@ -40,7 +40,7 @@ class Reading:
 
     Attributes:
         category: name or id of the category to read, of several that have keypoints;
-            None where one can be told.
+            None for the only one, or "person".
         rescale_labels: True to scale labels to pictures that were made smaller or larger;
             such pictures are an error otherwise.
     """
@@ -76,7 +76,7 @@ def read_coco(
         check_names: False where the file is known to spell them in its own way.
         first_pixel: coordinates of the first pixel: 1 in files made from MATLAB's.
         area_of_box: area of a person as a share of the box, where the file gives none.
-        expects_area: False where files of that kind give none, and it is not told.
+        expects_area: False if such files never have areas, so that no warning is given.
         unpack: function that puts annotations into COCO's form with the keypoints of
             `skeleton`, see `parts`; names in the file's category are then not compared.
         reading: options of the user for reading the file.
@@ -84,7 +84,7 @@ def read_coco(
     Raises:
         FileNotFoundError: for a missing annotation file or image folder.
         ValueError: names file, annotation id and field of what is malformed, or
-            says that nobody is left.
+            says that no person is left.
     """
     path = Path(annotation_path)
     if image_folder is not None:
@@ -196,7 +196,7 @@ def labelled_skeleton(
 
     That is `skeleton` itself where names and order are the same, or the file names
     none; and where no name is shared, as `read_coco` then says what is wrong. Keypoints
-    of `skeleton` that are not in the file are told in a warning: nothing will teach them.
+    of `skeleton` that are not in the file are named in a warning: nothing will teach them.
     """
     names = keypoint_names(annotation_path, category)
     if names == skeleton.names or not set(names) & set(skeleton.names):

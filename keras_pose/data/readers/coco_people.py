@@ -70,7 +70,7 @@ class CocoPeople:
         keypoints_xy: (N, K, 2) float32, image pixels; (0, 0) where not labelled.
         visibility: (N, K) uint8 COCO flags; all 0 for a person who is a box only.
         areas: (N,) float64 square pixels.
-        track_ids: (N,) numbers within a video; None where nobody has one.
+        track_ids: (N,) numbers within a video; None without any.
         is_mended: (N,) bool, True where the file itself says otherwise.
     """
 
@@ -105,7 +105,7 @@ class ReadingRules:
         num_keypoints: K; None for as many as the annotations have.
         first_pixel: coordinates of the first pixel: 1 in files made from MATLAB's.
         area_of_box: a person's share of the box, where the file gives no area.
-        expects_area: False where files of that kind have none, and it is not told.
+        expects_area: False if such files never have areas, so that no warning is given.
         unpack: function that puts annotations into COCO's form, see `parts`; None where
             they are in it.
     """

@@ -41,7 +41,7 @@ def read_cvat(folder: Path, paths: list[Path], category: str | None = None) -> L
     Args:
         folder: folder of the set; pictures lie anywhere in it.
         paths: annotation files, from `find_cvat`; there must be one.
-        category: label whose skeletons are read, of several; None where one can be told.
+        category: label whose skeletons are read; None if the file has only one.
 
     Raises:
         ValueError: names the file, picture, shape and value of what is malformed.

@@ -27,7 +27,7 @@ SPLIT_WORDS = {
     "val": ("val", "valid", "validation"),
     "test": ("test", "testing"),
 }
-# What a file that was told apart by its first bytes is looked at for.
+# Length of the start of a file by which its tool is recognized.
 PEEKED_BYTES = 1 << 16
 # Words by which people mark a keypoint that is hidden, where a tool has no flag of its own.
 _HIDDEN = ("hidden", "invisible", "notvisible", "occluded")
@@ -145,7 +145,7 @@ def read_labels(labels: Labels, pictures: Sequence[Picture], reading: Reading):
 
     Raises:
         ValueError: names the file, person and field of what is malformed, or says that
-            nobody is left.
+            no person is left.
     """
     notes, left_out = Notes(labels.path), LeftOut(labels.path)
     people = as_coco(labels, pictures)

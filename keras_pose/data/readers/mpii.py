@@ -204,7 +204,7 @@ def _points(entry, points):
         if not 0 <= index < _K:
             entry.fail("id", f"of a point must be 0 to {_K - 1}, got {index}")
         xy[index] = entry.check_numbers("point", (point.x, point.y), 2)
-        # Empty for the head's two points: nobody was asked.
+        # Empty for the head's two points, which were not rated.
         is_hidden = str(getattr(point, "is_visible", "")) == "0"
         visibility[index] = 1 if is_hidden else 2
     return xy, visibility

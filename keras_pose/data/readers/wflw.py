@@ -35,7 +35,7 @@ def read_wflw(list_path, image_folder) -> list[PersonRecord]:
 
     Raises:
         FileNotFoundError: for a missing list or folder.
-        ValueError: names file and line of what is malformed, or says that nobody is left.
+        ValueError: names file and line of what is malformed, or says that no one is left.
     """
     path = Path(list_path)
     if not path.is_file():

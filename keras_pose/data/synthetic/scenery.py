@@ -377,7 +377,7 @@ def draw_abstract(rng, image_hw) -> np.ndarray:
 
 
 def paint_sticks(canvas: Canvas, rng) -> None:
-    """Paints limb-like tubes that belong to nobody, to distract."""
+    """Paints limb-like tubes that belong to no person, to distract."""
     height, width = canvas.owner.shape
     for _ in range(int(rng.integers(1, 5))):
         start = rng.uniform(0, 1, 2) * (width, height)

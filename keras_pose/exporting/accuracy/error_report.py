@@ -1,4 +1,4 @@
-"""What is told of layer errors: a table to print, a CSV file, a chart."""
+"""Reports of layer errors: a table to print, a CSV file, a chart."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ class LayerError:
     Attributes:
         tensor: name of the operator's output, by which `quantize(float_ops=...)` knows it.
         operator: kind of operator, such as "CONV_2D".
-        layers: names of the Keras layers it computes; empty where they cannot be told.
+        layers: names of the Keras layers it computes; empty where they are not known.
         isolated: error of the operator alone, on the float file's inputs; NaN for one that
             runs in float.
         cumulative: difference of its outputs in the two files, with the errors of all

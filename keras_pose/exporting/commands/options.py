@@ -28,7 +28,7 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
     add("--runs-dir", default="runs", help="where the newest run is looked for")
     add("--model", help="zoo name, needed for all but .keras files")
     add("--num-keypoints", type=int, help="of .weights.h5, if not the zoo's")
-    add("--input-hw", type=int, nargs=2, metavar=("H", "W"), help="likewise, pixels")
+    add("--input-hw", type=int, nargs=2, metavar=("H", "W"), help="of .weights.h5, pixels")
     add("--skeleton", metavar="NAME|FILE", help="what the keypoints are, of weights that "
         "do not say it: built in (coco_17), or your own (docs/skeletons.md)")  # fmt: skip
     add("--batch", type=positive_int, default=1, help="images at a time (default: 1)")
@@ -147,7 +147,7 @@ def source_of(args):
 
 
 def default_output(source, name: str) -> Path:
-    """Returns where a format goes when nobody says; float32 ONNX is plain "onnx"."""
+    """Returns the default folder of a format; float32 ONNX is plain "onnx"."""
     folder = "onnx" if name == "onnx_float32" else name
     return source.default_output(folder, FORMATS[name].suffix)
 

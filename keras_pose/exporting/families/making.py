@@ -3,7 +3,7 @@
 A trained network goes through the ledger, in the two formats, so that both files meet the
 evaluator that measures all others. Where more is lost than may be, other ranges are tried,
 and operators put into float until it fits. One with random weights, for families that
-nobody trained, is timed only. What is finished is not done again.
+were not trained, is timed only. What is finished is not done again.
 
 In the output folder, in one folder for each network:
 
@@ -42,7 +42,7 @@ def make_families(
     Args:
         cases: the networks.
         settings: choice of data, limits and threads.
-        say: is told what happens.
+        say: function that gets a line of text for every step.
 
     Returns:
         A row for each integer file; what fails is a row that says why.

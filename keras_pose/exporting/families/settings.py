@@ -51,7 +51,7 @@ class FamiliesSettings:
 
     @property
     def data(self) -> dict[str, Any]:
-        """What evaluation is told of the data."""
+        """Keywords of the evaluation that name the data."""
         return {
             "dataset": self.dataset,
             "data_dir": self.data_dir,

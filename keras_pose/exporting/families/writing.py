@@ -117,7 +117,7 @@ def _fits(files: Files, max_drop: float) -> bool:
 
 
 def _plain_files(ledger: Ledger, settings: LedgerSettings) -> Files:
-    """Returns what the ledger wrote; an int8 file that was refused is told as such.
+    """Returns the files that the ledger wrote, or the reason why it refused the int8 file.
 
     Raises:
         ValueError: where there is not even a float32 file.

@@ -93,7 +93,7 @@ class Audit:
 
 
 def audit_file(path, timeout_seconds: float = TIMEOUT_SECONDS) -> Audit:
-    """Audits a `.tflite` or `.onnx` file, whoever made it, in a process of its own.
+    """Audits a `.tflite` or `.onnx` file of any maker, in a process of its own.
 
     Raises:
         FileNotFoundError: for a file that is not there.

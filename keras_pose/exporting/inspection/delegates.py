@@ -197,7 +197,7 @@ def fallen_operators(graph: Graph, rule: Rule) -> dict[int, str]:
     """Returns index -> reason of the operators that a delegate leaves to the CPU.
 
     An operator that only unpacks constants (DEQUANTIZE of float16 weights) is folded away
-    by whoever takes its consumer, and is left out.
+    by the delegate that takes its consumer, and is left out.
     """
     return {
         index: reason

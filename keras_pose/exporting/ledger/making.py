@@ -35,7 +35,7 @@ def make_ledger(settings: LedgerSettings, say: Say = print) -> Ledger:
 
     Args:
         settings: choice of model, data, formats and threads.
-        say: is told what happens.
+        say: function that gets a line of text for every step.
 
     Raises:
         FileNotFoundError: for missing weights, or a missing data set.

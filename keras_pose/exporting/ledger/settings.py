@@ -14,7 +14,7 @@ from keras_pose.exporting.quantization.ranges import EXTREMES, RangeRule
 REFERENCE = "keras"
 KEYPOINTS_NAME = "keypoints.npz"
 
-# Is told what happens, a line at a time.
+# Function that gets a line of text for every step.
 Say = Callable[[str], None]
 
 
@@ -81,7 +81,7 @@ class LedgerSettings:
 
     @property
     def data(self) -> dict[str, Any] | None:
-        """What `jobs.evaluate_file` is told; None where nothing is measured."""
+        """Keywords of `jobs.evaluate_file`; None where nothing is measured."""
         if self.dataset is None:
             return None
         names = ("dataset", "data_dir", "split", "limit", "flip_test")

@@ -35,7 +35,7 @@ def attention_ops(content: bytes) -> list[str]:
     graph = model.subgraphs[0]
     names = edit.tensor_names(content)
     from_product: set[int] = set()  # tensors that depend on a product, without weights
-    to_product: set[int] = set()  # tensors that a product depends on, likewise
+    to_product: set[int] = set()  # tensors that a product depends on, without weights
     for operator in graph.operators:
         kind = edit.kind_of(model, operator)
         is_behind = from_product & set(map(int, operator.inputs))

@@ -179,7 +179,7 @@ def farthest_points(features, count: int):
     distance = np.full(len(scaled), np.inf)
     while len(chosen) < min(count, len(scaled)):
         distance = np.minimum(distance, np.linalg.norm(scaled - scaled[chosen[-1]], axis=1))
-        distance[chosen] = -1.0  # doubles are taken last, but nobody twice
+        distance[chosen] = -1.0  # doubles are taken last, but none twice
         chosen.append(int(distance.argmax()))
     return np.array(chosen)
 

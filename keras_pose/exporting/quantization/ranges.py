@@ -1,8 +1,8 @@
 """Ranges of activations: which real values the integers of a quantized tensor span.
 
-Whoever runs a float network feeds what its tensors hold to a `RangeCollector`, twice: once
-for the extremes, then, for methods that look at how values are spread, for histograms
-between them. The same code serves TFLite and ONNX.
+The caller runs a float network and feeds the values of its tensors to a `RangeCollector`,
+twice: once for the extremes, then, for methods that look at how values are spread, for
+histograms between them. The same code serves TFLite and ONNX.
 """
 
 from __future__ import annotations

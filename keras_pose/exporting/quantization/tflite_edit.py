@@ -134,7 +134,7 @@ def _quantizes(model, operator) -> bool:
 
 
 def _drop_unread(model) -> None:
-    """Takes DEQUANTIZE operators out whose result nobody reads."""
+    """Takes DEQUANTIZE operators out whose result no operator reads."""
     graph = model.subgraphs[0]
     outputs, readers = set(map(int, graph.outputs)), readers_of(graph)
     graph.operators = [

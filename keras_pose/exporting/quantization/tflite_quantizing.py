@@ -227,7 +227,7 @@ def _int8(network, ranges, float_ops, is_per_channel: bool) -> bytes:
 def _mlir_quantize():
     """Returns TensorFlow's quantizer, which `TFLiteConverter` itself calls.
 
-    It is no public API; why it is called all the same is told in docs/export.md.
+    It is no public API; docs/export.md says why it is called all the same.
 
     Raises:
         ExportError: if the TensorFlow that is installed has it elsewhere.
