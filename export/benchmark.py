@@ -32,7 +32,7 @@ def parse_args(argv=None):
     add("--profile", action="store_true", help="time operators one by one, too")
     add("--audit", action="store_true",
         help="say instead what is in the files, and what phones' accelerators take of it; "
-        "runs nothing, and may be asked of files nobody vouches for")  # fmt: skip
+        "runs nothing, and is safe for files from anywhere")  # fmt: skip
     add("--output", type=Path, metavar="FILE", help="also write .json or .csv")
     return parser.parse_args(argv)
 

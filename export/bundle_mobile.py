@@ -28,7 +28,7 @@ def parse_args(argv=None):
     )
     add = parser.add_argument
     add("--weights", metavar="FILE", help="pose model, .tflite (default: the shipped one)")
-    add("--detector", metavar="FILE", help="detector, .tflite (likewise)")
+    add("--detector", metavar="FILE", help="detector, .tflite (default: the shipped one)")
     add("--apps", nargs="+", choices=APPS, metavar="APP",
         help=f"of {', '.join(APPS)} (default: all)")  # fmt: skip
     add("--output", metavar="DIR", help="write one bundle there instead")

@@ -37,7 +37,7 @@ def parse_args(argv=None):
     add("--runs-dir", default="runs", help="where the newest run is looked for")
     add("--model", help="zoo name, needed for all but .keras files")
     add("--num-keypoints", type=int, help="of .weights.h5, if not the zoo's")
-    add("--input-hw", type=int, nargs=2, metavar=("H", "W"), help="likewise, pixels")
+    add("--input-hw", type=int, nargs=2, metavar=("H", "W"), help="of .weights.h5, pixels")
     options.add_calibration_options(parser)
     add("--images", type=positive_int, default=16, metavar="N",
         help="of the crops, how many to measure on (default: 16)")  # fmt: skip

@@ -32,7 +32,7 @@ def parse_args(argv=None):
         help=".keras, or with --model .weights.h5, .pth, or a word: coco")  # fmt: skip
     add("--model", help="zoo name; without --weights, with random ones")
     add("--num-keypoints", type=int, help="of .weights.h5, if not the zoo's")
-    add("--input-hw", type=int, nargs=2, metavar=("H", "W"), help="likewise, pixels")
+    add("--input-hw", type=int, nargs=2, metavar=("H", "W"), help="of .weights.h5, pixels")
     add("--skeleton", metavar="NAME|FILE", help="what the keypoints are, of weights that "
         "do not say it: built in (coco_17), or your own (docs/skeletons.md)")  # fmt: skip
     add("--dataset", help="data set to measure on, or mine=FOLDER for one of your own; "

@@ -24,7 +24,7 @@ def parse_args(argv=None):
     )
     add = parser.add_argument
     add("--weights", metavar="FILE", help="pose model, .tflite or .onnx with its contract")
-    add("--detector", metavar="FILE", help="likewise")
+    add("--detector", metavar="FILE", help="detector, .tflite or .onnx with its contract")
     add("--images", metavar="DIR", default="synthetic",
         help='of people; or "synthetic" (default)')  # fmt: skip
     add("--cases", type=positive_int, default=3, metavar="N",

@@ -40,7 +40,7 @@ def parse_args(argv=None):
         help="print files of numbers as one table, measuring nothing")  # fmt: skip
     add("--model", help="zoo name, for weights that do not say it")
     add("--num-keypoints", type=int, help="of .weights.h5, if not the zoo's")
-    add("--input-hw", type=int, nargs=2, metavar=("H", "W"), help="likewise, pixels")
+    add("--input-hw", type=int, nargs=2, metavar=("H", "W"), help="of .weights.h5, pixels")
     add("--dataset", default="coco", help="name of the data set (default: coco); "
         "mine=FOLDER for a set of your own in COCO's format")  # fmt: skip
     add("--skeleton", metavar="NAME|FILE", help="what the keypoints are, of weights that "
@@ -232,7 +232,7 @@ def time_pipeline(find, model, records, args):
     for record in sorted(records, key=lambda record: -record.score):
         picture = record.image_path, record.image_hw
         people.setdefault(picture, []).append(record.box_xywh)
-    broken = BrokenImages()  # the evaluation has told of them
+    broken = BrokenImages()  # the evaluation has reported them
     images, boxes = [], []
     for picture in sorted(people, key=lambda picture: picture[0]):
         image = broken.read(*picture)
@@ -346,7 +346,7 @@ def evaluate_file(model, weights, data, args, detector=None):
     is_subset = args.limit is not None
     file, _ = split_table(weights)
     protocol = stamp.build_protocol(dataset, model.contract, file, result, is_subset, boxes)
-    if found:  # also of images in which nobody was found
+    if found:  # also of images without a person found
         protocol = dataclasses.replace(protocol, num_images=found.num_images)
     print(stamp.describe(result.stats, protocol))
     for line in (

@@ -31,7 +31,7 @@ def parse_args(argv=None):
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--model", required=True, help=f"one of {', '.join(list_models())}")
-    parser.add_argument("--source", required=True, type=Path, help="see above")
+    parser.add_argument("--source", required=True, type=Path, help="checkpoint")
     parser.add_argument("--output", required=True, type=Path, help=".keras or .weights.h5")
     parser.add_argument(
         "--num-keypoints", type=int, help="refuse a checkpoint with another number"

@@ -94,7 +94,7 @@ def count_missing(spec, paths, folder, split, named):
         warnings.simplefilter("ignore")
         try:
             there = spec.read(paths, folder, split, spec.skeleton)
-        except ValueError:  # readers refuse a folder that leaves nobody
+        except ValueError:  # readers refuse a folder without usable people
             if any((folder / name).is_file() for name in named):
                 raise
             return len(named)
@@ -140,7 +140,7 @@ def draw_sheet(report, finding, most=12):
         if len(drawn) < most:
             try:
                 drawn.setdefault(caption_of(spot), draw_spot(splits[spot.split], spot))
-            except (ImageError, OSError):  # those are told as broken
+            except (ImageError, OSError):  # those are reported as broken
                 continue
     if not drawn:
         return None

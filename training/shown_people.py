@@ -5,7 +5,7 @@
         --dataset coco --data-dir ~/coco --box-thresholds 0.2 0.3 0.4 --nms-thresholds 0.5
 
 Without --pose and --detector it is the models that come with the package. AP ranks all
-proposals and has no thresholds; whoever looks at skeletons has: boxes above
+proposals and has no thresholds; an app has two: boxes above
 `PoseEstimator(box_threshold=...)` are people, and of two poses whose OKS is above
 `nms_threshold` one stays.
 """

@@ -175,7 +175,7 @@ def make_recipe(args):
     from keras_pose.trainer.recipes import overfit_settings, quantization_aware_settings
     from keras_pose.trainer.run_dirs import recipe_for, with_entries_of
 
-    recipe_for(args.model)  # an unknown name is to be told before anything else
+    recipe_for(args.model)  # an unknown name is the first error to report
     dataset, data_dir = choose_dataset(args.dataset, args.data_dir)
     recipe = recipe_for(args.model, dataset)
     if args.recipe:

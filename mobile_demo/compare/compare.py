@@ -77,7 +77,7 @@ def parse_args(argv=None):
     add("--images", metavar="DIR", required=True, help="photos of people")
     add("--annotations", metavar="JSON", help="COCO file: only its photos")
     add("--pose", metavar="FILE", help=".tflite (default: the shipped one, int8)")
-    add("--detector", metavar="FILE", help="likewise")
+    add("--detector", metavar="FILE", help=".tflite (default: the shipped one, int8)")
     add("--photos", type=positive_int, default=8, metavar="N", help="default: 8")
     add("--frames", type=positive_int, default=40, metavar="N", help="default: 40")
     add("--detect-every", type=positive_int, default=10, metavar="N", help="default: 10")
@@ -96,7 +96,7 @@ class Setting:
             kind: ModelFile(getattr(args, kind) or shipped_file(kind, "int8"))
             for kind in ("pose", "detector")
         }
-        # Of a detector that does not come with the package, nobody has measured one.
+        # Only the detector that comes with the package has a measured one.
         measured = None if args.detector else shipped_box_threshold()
         self.box_threshold = 0.3 if measured is None else measured
         self.detect_every = args.detect_every
@@ -202,7 +202,7 @@ def by_python(setting: Setting, shots: list[Shot]) -> Seen:
 
 
 def _people(values: np.ndarray, count: int) -> np.ndarray:
-    """Returns the people of a frame, (N, what is known of each); there may be nobody."""
+    """Returns the people of a frame, (N, numbers of each); there may be none."""
     return values.reshape(count, values.size // max(count, 1))
 
 

@@ -45,7 +45,7 @@ FOLDERS = {
     "litert/wasm": LITERT / "core" / "wasm",
     "litert/wasm-utils": LITERT / "wasm-utils" / "dist",
 }
-# Threads need a page that shares its process with nobody.
+# Threads need a page that has its process to itself.
 HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Embedder-Policy": "require-corp",
@@ -196,7 +196,7 @@ def add_file(site: Site, folder: Path, file: Path) -> str:
 
 
 def box_threshold(folder: Path) -> float | None:
-    """Returns from which score a folder's detectors are believed; None if nobody says."""
+    """Returns the score above which a folder's detectors are believed; None without one."""
     if (folder / MANIFEST_NAME).is_file():
         return read_json(folder / MANIFEST_NAME).get("settings", {}).get("box_threshold")
     is_shipped = folder.resolve() == shipped.FOLDER.resolve()
