@@ -14,7 +14,7 @@ import tensorflow as tf
 from keras_pose.boxes import PAD_VALUE
 from keras_pose.codecs.part_affinity import PartAffinityCodec
 from keras_pose.data.crowds import CrowdSource
-from keras_pose.data.pipeline import decode_image
+from keras_pose.data.pipeline import decode_image, plain_order
 from keras_pose.data.transforms import crop_matrix_tf, jitter_color, warp_crop
 from keras_pose.normalization import Normalization
 from keras_pose.skeleton import Skeleton
@@ -80,14 +80,14 @@ def training_crowds(
         output (B, h, w, C) float32 maps, and (B, h, w) float32, 0 for cells in regions in
         which people are not labelled.
     """
-    size = len(source)
-    load = _loader(source)
+    load, index_at = _loader(source), plain_order(len(source), seed)
     skeleton = source.skeleton
 
     def sample_at(position):
-        index = _index_at(position, size, seed)
         sample_seed = tf.stack([tf.constant(seed, tf.int64), position])
-        sample = augment_picture(load(index), augmentation, codec.input_hw, sample_seed)
+        sample = augment_picture(
+            load(index_at(position)), augmentation, codec.input_hw, sample_seed
+        )
         sample = cut_picture(sample, skeleton, codec)
         maps = codec.encode_tf(sample["keypoints_xy"], sample["visibility"], skeleton)
         return sample["image"], *maps, sample["mask"], position
@@ -105,20 +105,6 @@ def training_crowds(
     dataset = positions.map(sample_at, num_parallel_calls=tf.data.AUTOTUNE)
     dataset = dataset.batch(batch_size, drop_remainder=True)
     return dataset.map(finish, num_parallel_calls=tf.data.AUTOTUNE).prefetch(2)
-
-
-def indices_of_batch(source: CrowdSource, seed: int, number: int, batch_size: int):
-    """Returns the pictures of a batch of `training_crowds`, in its order."""
-    positions = range(number * batch_size, (number + 1) * batch_size)
-    return [int(_index_at(tf.constant(p, tf.int64), len(source), seed)) for p in positions]
-
-
-def _index_at(position, size: int, seed: int):
-    epoch, offset = position // size, position % size
-    order_seed = tf.stack([tf.constant(seed, tf.int64), epoch])
-    return tf.random.experimental.index_shuffle(
-        offset, tf.cast(order_seed, tf.int32), size - 1
-    )
 
 
 def _loader(source: CrowdSource):

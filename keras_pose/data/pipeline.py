@@ -44,7 +44,7 @@ def training_dataset(
         (B, *codec.output_shape(K)) float32 and (B, K) float32; targets and weights are
         tuples where `num_outputs` is over 1.
     """
-    load, index_at = _loader(source), _order(source, seed)
+    load, index_at = _loader(source), person_order(source, seed)
 
     def sample_at(position):
         sample = transforms.whole_crop(load(index_at(position)), codec.input_hw)
@@ -70,50 +70,55 @@ def training_dataset(
     return _finish(dataset, codec, normalization, num_outputs)
 
 
-def indices_of_batch(source: PersonSource, seed: int, number: int, batch_size: int):
-    """Returns which people a training batch holds.
+def indices_of_batch(index_at, number: int, batch_size: int) -> np.ndarray:
+    """Returns which samples a training batch holds.
 
     Args:
-        source: where samples come from.
-        seed: as given to `training_dataset`.
+        index_at: function from a position in the stream to the index of a sample, such as
+            `person_order` gives.
         number: of the batch, counted from 0 over all epochs.
-        batch_size: as given to `training_dataset`.
+        batch_size: samples a batch, over all devices together.
 
     Returns:
-        (batch_size,) int64 indices into the source.
+        (batch_size,) int64.
     """
     positions = tf.range(number * batch_size, (number + 1) * batch_size, dtype=tf.int64)
-    return tf.map_fn(_order(source, seed), positions).numpy()
+    return tf.map_fn(index_at, positions).numpy()
 
 
-def _order(source, seed):
-    """Returns a function from a position in the stream to the index of a sample.
+def person_order(source: PersonSource, seed: int):
+    """Returns a function from a position in the stream to the index of a person.
 
     Of one data set, an epoch holds every sample once. Of a mix, an epoch takes its
     quota of each data set, in shuffled turns; each data set goes through all of its
     people before any comes again, over the ends of epochs.
     """
     if source.set_index is None:
-        return lambda position: _shuffled(position, len(source), seed)
+        return plain_order(len(source), seed)
     quotas, sizes = source.set_quotas, source.set_sizes
     turn_ends = tf.constant(np.cumsum(quotas), tf.int64)
     starts = tf.constant(np.cumsum(sizes) - sizes, tf.int64)
     quotas, sizes = tf.constant(quotas, tf.int64), tf.constant(sizes, tf.int64)
 
     def index_at(position):
-        turn = _shuffled(position, source.epoch_size, seed)
+        turn = shuffled(position, source.epoch_size, seed)
         which = tf.searchsorted(turn_ends, turn[None], side="right")[0]
         epoch = position // source.epoch_size
         number = turn - (turn_ends - quotas)[which]
         own_position = epoch * quotas[which] + number
         # Another order for each data set, and none of them that of the turns.
         own_seed = tf.constant(seed, tf.int64) + 1 + tf.cast(which, tf.int64)
-        return starts[which] + _shuffled(own_position, sizes[which], own_seed)
+        return starts[which] + shuffled(own_position, sizes[which], own_seed)
 
     return index_at
 
 
-def _shuffled(position, size, seed):
+def plain_order(size: int, seed: int):
+    """Returns the same for samples that all come once an epoch."""
+    return lambda position: shuffled(position, size, seed)
+
+
+def shuffled(position, size, seed):
     """Returns where `position` stands when each run of `size` positions is shuffled."""
     size = tf.cast(size, tf.int64)
     epoch, offset = position // size, position % size

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import tensorflow as tf
 
 from keras_pose.boxes import PAD_VALUE
-from keras_pose.data.pipeline import decode_image
+from keras_pose.data.pipeline import decode_image, plain_order
 from keras_pose.data.transforms import jitter_color
 from keras_pose.detection.losses import IGNORED, PADDING
 from keras_pose.detection.people import BoxSource
@@ -73,7 +73,7 @@ def training_boxes(
         Dataset of (images, truth): (B, *input_hw, 3) float32 normalised, and (B, M, 5)
         float32 as `detection.losses.BoxLoss` takes it.
     """
-    load, index_at = _loader(source), _order(source, seed)
+    load, index_at = _loader(source), plain_order(len(source), seed)
 
     def sample_at(position):
         sample_seed = tf.stack([tf.constant(seed, tf.int64), position])
@@ -92,29 +92,6 @@ def training_boxes(
     dataset = positions.map(sample_at, num_parallel_calls=tf.data.AUTOTUNE)
     dataset = dataset.batch(batch_size, drop_remainder=True)
     return dataset.map(finish, num_parallel_calls=tf.data.AUTOTUNE).prefetch(2)
-
-
-def indices_of_batch(source: BoxSource, seed: int, number: int, batch_size: int):
-    """Returns the (batch_size,) int64 indices of the images of a training batch.
-
-    Arguments as those of `data.pipeline.indices_of_batch`.
-    """
-    positions = tf.range(number * batch_size, (number + 1) * batch_size, dtype=tf.int64)
-    return tf.map_fn(_order(source, seed), positions).numpy()
-
-
-def _order(source, seed):
-    """Returns a function from a position in the stream to the index of an image."""
-    size = len(source)
-
-    def index_at(position):
-        epoch, offset = position // size, position % size
-        order_seed = tf.stack([tf.constant(seed, tf.int64), epoch])
-        return tf.random.experimental.index_shuffle(
-            offset, tf.cast(order_seed, tf.int32), size - 1
-        )
-
-    return index_at
 
 
 def _loader(source: BoxSource):

@@ -9,20 +9,19 @@ import keras
 
 from keras_pose.bottomup_contract import BottomUpContract
 from keras_pose.codecs.part_affinity import PartAffinityCodec
-from keras_pose.data.crowd_pipeline import indices_of_batch, training_crowds
+from keras_pose.data.crowd_pipeline import training_crowds
 from keras_pose.data.crowds import (
     CrowdSource,
     crowds_of_people,
     open_crowds,
     read_crowd_truth,
 )
+from keras_pose.data.pipeline import indices_of_batch, plain_order
 from keras_pose.data.readers.coco import Reading
 from keras_pose.data.sources import synthetic_source
 from keras_pose.losses import MaskedMaps
 from keras_pose.metrics.whole_pictures import evaluate_pictures
-from keras_pose.models.complexity import count_params
 from keras_pose.models.fake_quantization import fake_quantized
-from keras_pose.runs import BEST_NAME, LOG_NAME, TENSORBOARD_NAME
 from keras_pose.runtime.bottom_up import BottomUpModel
 from keras_pose.skeleton import COCO_17, Skeleton
 from keras_pose.trainer import callbacks
@@ -30,17 +29,16 @@ from keras_pose.trainer.bottom_up_recipes import BottomUpRecipe
 from keras_pose.trainer.devices import recipe_strategy
 from keras_pose.trainer.fit import (
     SAVE_MINUTES,
-    Plan,
     go_through,
-    make_plan,
     restore,
-    start_of,
     synchronize_batch_norm,
 )
 from keras_pose.trainer.fused_norms import fuse_norms
-from keras_pose.trainer.optimization import WarmUpThen, accumulation
-from keras_pose.trainer.recipes import precision_policy
+from keras_pose.trainer.optimization import make_adamw, warmed_up
+from keras_pose.trainer.plan import Plan, make_plan
 from keras_pose.trainer.run_dirs import open_run_dir
+from keras_pose.trainer.run_facts import books, print_facts, print_outcome
+from keras_pose.trainer.run_recipe import precision_policy
 from keras_pose.trainer.run_state import Progress, RunState, find_state
 from keras_pose.weights.carried import (
     Carried,
@@ -112,19 +110,19 @@ def fit_bottom_up(
         )
 
     def names_of_batch(number):
-        chosen = indices_of_batch(source, recipe.seed, number, plan.global_batch)
+        order = plain_order(len(source), recipe.seed)
+        chosen = indices_of_batch(order, number, plan.global_batch)
         return [str(source.image_ids[index]) for index in chosen]
 
     chosen = [
         *([callbacks.StopAtStep(recipe.max_steps)] if recipe.max_steps else []),
         callbacks.StopAtNaN(run_dir, names_of_batch),
         callbacks.MeasureMetric(measure, recipe.ap_every, plan.epochs),
-        keras.callbacks.CSVLogger(str(run_dir / LOG_NAME), append=True),
-        keras.callbacks.TensorBoard(str(run_dir / TENSORBOARD_NAME), write_graph=False),
+        *books(run_dir),
         callbacks.BottomUpCheckpoint(run_dir, contract, progress, save_minutes, network),
     ]
     go_through(model, batches_from, None, run_dir, plan, progress, chosen)
-    _print_outcome(run_dir, source)
+    print_outcome(run_dir, {"": source.num_skipped_images})
     return run_dir
 
 
@@ -180,18 +178,7 @@ def _make_optimizer(recipe: BottomUpRecipe, plan: Plan) -> keras.optimizers.Opti
         recipe.learning_rate * RATE_AFTER_MILESTONE**i for i in range(len(boundaries) + 1)
     ]
     rate = keras.optimizers.schedules.PiecewiseConstantDecay(boundaries, rates)
-    # Growth may take a tenth of a short run, not more.
-    warmup_steps = min(recipe.warmup_steps, plan.total_steps // 10)
-    optimizer = keras.optimizers.AdamW(
-        WarmUpThen(rate, warmup_steps) if warmup_steps else rate,
-        weight_decay=recipe.weight_decay,
-        epsilon=1e-8,
-        use_ema=recipe.ema_momentum > 0,
-        ema_momentum=recipe.ema_momentum,
-        gradient_accumulation_steps=accumulation(recipe),
-    )
-    optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
-    return optimizer
+    return make_adamw(recipe, warmed_up(rate, recipe, plan.total_steps))
 
 
 def _reading(recipe: BottomUpRecipe) -> Reading:
@@ -222,28 +209,10 @@ def _print_facts(recipe, plan, network, strategy, source, progress):
         f"data set    {recipe.dataset}, {kind}: {len(source)} images with "
         f"{source.num_people} people, {len(source.ignored_xyxy)} regions that do not count"
     )
-    num_params = f"{count_params(network):,} parameters"
-    print(f"model       {recipe.model}, input {recipe.input_hw}, {num_params}")
     print(
         f"keypoints   {source.skeleton.name}: {source.skeleton.num_keypoints}, and "
         f"{len(source.skeleton.limbs)} limbs"
     )
-    devices = strategy.extended.worker_devices
-    print(f"devices     {strategy.num_replicas_in_sync} replicas: {', '.join(devices)}")
-    print(f"batch       {recipe.batch_size} x {len(devices)} = {plan.global_batch}")
-    print(
-        f"steps       {plan.steps_per_epoch} x {plan.epochs} epochs, {start_of(progress)}"
-    )
+    print_facts(recipe, plan, network, strategy, progress)
     print(f"loss        masked_maps of {len(network.outputs)} outputs")
     print(f"optimizer   adamw, learning rate {recipe.learning_rate:g}")
-
-
-def _print_outcome(run_dir, source):
-    if source.num_skipped_images:
-        print(f"skipped     {source.num_skipped_images} broken images")
-    best = run_dir / BEST_NAME
-    print(f"run         {run_dir}")
-    print(f"evaluate    python training/evaluate.py --weights {best}")
-    print(f"export      python export/to_tflite.py --int8 --weights {best}")
-    print(f"look        tensorboard --logdir {run_dir / TENSORBOARD_NAME}")
-    print(f"            {run_dir / LOG_NAME}")

@@ -6,17 +6,16 @@ pictures, and has one codec and one loss.
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass, field
-from typing import Any
+from typing import ClassVar
 
 from keras_pose.data.crowd_pipeline import CrowdAugmentation
-from keras_pose.trainer.recipes import check_fine_tuning, check_known, precision_policy
+from keras_pose.trainer.run_recipe import RunRecipe
 from keras_pose.zoo import get_spec
 
 
 @dataclass(frozen=True)
-class BottomUpRecipe:
+class BottomUpRecipe(RunRecipe):
     """How to train one bottom-up network on one data set, with Adam and steps.
 
     The defaults are lightweight OpenPose's (`train.py`): 280 epochs of batches of 80 at
@@ -51,6 +50,9 @@ class BottomUpRecipe:
         seed: of initial weights, order and augmentation.
     """
 
+    AUGMENTATION: ClassVar[type] = CrowdAugmentation
+    POSITIVE: ClassVar[tuple[str, ...]] = ("ap_every",)
+
     model: str
     dataset: str = "coco"
     data_dir: str | None = None
@@ -79,50 +81,9 @@ class BottomUpRecipe:
             raise ValueError(
                 f"{self.model} is no bottom-up network: see trainer.recipes.get_recipe."
             )
-        for name in (
-            "epochs",
-            "batch_size",
-            "learning_rate",
-            "synthetic_images",
-            "ap_every",
-            "accumulate",
-        ):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name} must be positive, got {getattr(self, name)}.")
-        for name in ("max_steps", "warmup_steps", "weight_decay"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"{name} must not be negative, got {getattr(self, name)}.")
-        if not 0 <= self.ema_momentum < 1:
-            raise ValueError(f"ema_momentum must be in [0, 1), got {self.ema_momentum}.")
+        self.check_shared()
         if sorted(self.milestones) != list(self.milestones):
             raise ValueError(f"milestones must rise, got {self.milestones}.")
-        precision_policy(self.mixed_precision)
-        check_fine_tuning(self.quantization_aware, self.weights)
-
-    def override(self, **values: Any) -> BottomUpRecipe:
-        """Returns a copy with those values that are not None."""
-        given = {name: value for name, value in values.items() if value is not None}
-        check_known(BottomUpRecipe, given)
-        return dataclasses.replace(self, **given)
-
-    def to_dict(self) -> dict[str, Any]:
-        return dataclasses.asdict(self)
-
-    @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> BottomUpRecipe:
-        """Reads what `to_dict` wrote.
-
-        Raises:
-            ValueError: for unknown keys or values that do not fit.
-        """
-        check_known(cls, values)
-        values = dict(values)
-        if "augmentation" in values:
-            values["augmentation"] = CrowdAugmentation(**values["augmentation"])
-        for name in ("input_hw", "milestones"):
-            if name in values:
-                values[name] = tuple(values[name])
-        return cls(**values)
 
 
 def get_bottom_up_recipe(model: str, dataset: str = "coco") -> BottomUpRecipe:

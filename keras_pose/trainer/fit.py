@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import math
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 
 import keras
@@ -25,6 +24,7 @@ from keras_pose.data.mixing import (
 )
 from keras_pose.data.pipeline import (
     indices_of_batch,
+    person_order,
     training_dataset,
     validation_dataset,
 )
@@ -38,18 +38,19 @@ from keras_pose.data.sources import (
 )
 from keras_pose.metrics import METRICS, default_metrics, evaluate
 from keras_pose.metrics.streaming import StreamingPCK
-from keras_pose.models.complexity import count_params
 from keras_pose.models.equalization import NUM_CROPS, equalize_channels
 from keras_pose.models.fake_quantization import fake_quantized
 from keras_pose.normalization import Normalization
-from keras_pose.runs import BEST_NAME, LOG_NAME, TENSORBOARD_NAME
 from keras_pose.runtime import PoseModel
 from keras_pose.trainer import callbacks
 from keras_pose.trainer.devices import recipe_strategy
 from keras_pose.trainer.fused_norms import fuse_norms
 from keras_pose.trainer.optimization import make_loss, make_optimizer
-from keras_pose.trainer.recipes import Recipe, precision_policy
-from keras_pose.trainer.run_dirs import AnyRecipe, open_run_dir
+from keras_pose.trainer.plan import make_plan
+from keras_pose.trainer.recipes import Recipe
+from keras_pose.trainer.run_dirs import open_run_dir
+from keras_pose.trainer.run_facts import books, print_facts, print_outcome
+from keras_pose.trainer.run_recipe import precision_policy
 from keras_pose.trainer.run_state import (
     Progress,
     RunState,
@@ -62,16 +63,6 @@ from keras_pose.zoo import get_spec
 
 # Minutes between saves within an epoch.
 SAVE_MINUTES = 10.0
-
-
-@dataclass(frozen=True)
-class Plan:
-    """Numbers that follow from recipe, data and devices."""
-
-    global_batch: int
-    steps_per_epoch: int
-    total_steps: int
-    epochs: int
 
 
 def fit(
@@ -142,7 +133,8 @@ def fit(
         progress,
         [*chosen, *watchers],
     )
-    _print_outcome(run_dir, sources)
+    skipped = {f" of {name}": s.num_skipped_images for name, s in sources.items()}
+    print_outcome(run_dir, skipped)
     return run_dir
 
 
@@ -217,12 +209,6 @@ def _validate_only(model, val_batches, epoch, progress, chosen):
     listed.on_train_end()
 
 
-def start_of(progress: Progress) -> str:
-    """Says where training begins."""
-    step = f", step {progress.steps_done + 1}" if progress.steps_done else ""
-    return f"from epoch {progress.epochs_done + 1}{step}"
-
-
 def _open_source(recipe: Recipe, split: str, global_batch: int) -> PersonSource:
     """Opens the people of a split, or draws them."""
     if recipe.dataset == "synthetic" and not (recipe.data_dir or recipe.skeleton):
@@ -253,15 +239,6 @@ def _mix(recipe: Recipe) -> Mix:
         recipe.skeleton,
         Reading(recipe.category, recipe.rescale_labels),
     )
-
-
-def make_plan(recipe: AnyRecipe, num_samples: int, global_batch: int) -> Plan:
-    steps_per_epoch = math.ceil(num_samples / global_batch)
-    total_steps = recipe.epochs * steps_per_epoch
-    if recipe.max_steps:
-        total_steps = min(total_steps, recipe.max_steps)
-    epochs = math.ceil(total_steps / steps_per_epoch)
-    return Plan(global_batch, min(steps_per_epoch, total_steps), total_steps, epochs)
 
 
 def _make_models(recipe, plan, state: RunState | None, skeleton, codec):
@@ -385,15 +362,15 @@ def _make_callbacks(
 
     def names_of_batch(number):
         train = sources["train"]
-        return train.names(indices_of_batch(train, recipe.seed, number, plan.global_batch))
+        order = person_order(train, recipe.seed)
+        return train.names(indices_of_batch(order, number, plan.global_batch))
 
     return [
         averages,
         callbacks.StopAtNaN(run_dir, names_of_batch),
         callbacks.PlainMetricNames(),
         *chosen,
-        keras.callbacks.CSVLogger(str(run_dir / LOG_NAME), append=True),
-        keras.callbacks.TensorBoard(str(run_dir / TENSORBOARD_NAME), write_graph=False),
+        *books(run_dir),
         callbacks.RunCheckpoint(
             run_dir, contract, progress, save_minutes, averages, network
         ),
@@ -467,27 +444,8 @@ def _print_facts(recipe, plan, model, strategy, sources, progress: Progress):
         print(f"validation  on {validating_name(mix)}")
     for line in label_remarks(sources["train"].skeleton, sources["train"].visibility):
         print(f"keypoints   {line}")
-    num_params = f"{count_params(model):,} parameters"
-    print(f"model       {recipe.model}, input {recipe.input_hw}, {num_params}")
-    devices = strategy.extended.worker_devices
-    print(f"devices     {strategy.num_replicas_in_sync} replicas: {', '.join(devices)}")
-    print(f"batch       {recipe.batch_size} x {len(devices)} = {plan.global_batch}")
-    print(
-        f"steps       {plan.steps_per_epoch} x {plan.epochs} epochs, {start_of(progress)}"
-    )
+    print_facts(recipe, plan, model, strategy, progress)
     print(f"loss        {model.loss[-1].name} of {recipe.codec} targets")
     print(f"optimizer   {recipe.optimizer}, learning rate {recipe.learning_rate:g}")
     if recipe.quantization_aware:
         print("quantized   kernels and tensors are rounded to int8 while training")
-
-
-def _print_outcome(run_dir, sources):
-    for split, source in sources.items():
-        if source.num_skipped_images:
-            print(f"skipped     {source.num_skipped_images} broken images of {split}")
-    best = run_dir / BEST_NAME
-    print(f"run         {run_dir}")
-    print(f"evaluate    python training/evaluate.py --weights {best}")
-    print(f"export      python export/to_tflite.py --int8 --weights {best}")
-    print(f"look        tensorboard --logdir {run_dir / TENSORBOARD_NAME}")
-    print(f"            {run_dir / LOG_NAME}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from typing import Any
 
 import keras
 from keras import ops
@@ -10,6 +11,7 @@ from keras import ops
 from keras_pose.codecs import Codec
 from keras_pose.losses import LOSSES
 from keras_pose.trainer.recipes import Recipe
+from keras_pose.trainer.run_recipe import RunRecipe
 
 
 @keras.saving.register_keras_serializable("keras_pose")
@@ -70,14 +72,43 @@ def make_schedule(recipe: Recipe, total_steps: int):
         boundaries = [round(part * total_steps) for part in recipe.milestones]
         rates = [recipe.learning_rate * 0.1**i for i in range(len(boundaries) + 1)]
         schedule = keras.optimizers.schedules.PiecewiseConstantDecay(boundaries, rates)
+    return warmed_up(schedule, recipe, total_steps)
+
+
+def warmed_up(schedule, recipe: RunRecipe, total_steps: int):
+    """Lets the rate of a recipe's schedule grow first."""
     # Growth may take a tenth of a short run, not more.
     warmup_steps = min(recipe.warmup_steps, total_steps // 10)
     return WarmUpThen(schedule, warmup_steps) if warmup_steps else schedule
 
 
-def accumulation(recipe) -> int | None:
-    """Returns the optimizer's `gradient_accumulation_steps`, None for none."""
-    return recipe.accumulate if recipe.accumulate > 1 else None
+def make_adamw(recipe: RunRecipe, rate, clip_norm: float = 0.0):
+    """Builds AdamW for a recipe of any kind.
+
+    Args:
+        recipe: weight decay, moving average and accumulation.
+        rate: learning rate, or its schedule.
+        clip_norm: the length that the gradients are cut to; 0 for none.
+    """
+    optimizer = keras.optimizers.AdamW(
+        rate,
+        weight_decay=recipe.weight_decay,
+        epsilon=1e-8,
+        **_shared(recipe, clip_norm),
+    )
+    # Decaying scales and biases only fights normalisation; positions are no weights of
+    # sums, either.
+    optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta", "embedding"])
+    return optimizer
+
+
+def _shared(recipe: RunRecipe, clip_norm: float) -> dict[str, Any]:
+    return {
+        "global_clipnorm": clip_norm or None,
+        "use_ema": recipe.ema_momentum > 0,
+        "ema_momentum": recipe.ema_momentum,
+        "gradient_accumulation_steps": recipe.accumulate if recipe.accumulate > 1 else None,
+    }
 
 
 def steps_taken(optimizer: keras.optimizers.Optimizer) -> int:
@@ -90,28 +121,12 @@ def steps_taken(optimizer: keras.optimizers.Optimizer) -> int:
 def make_optimizer(recipe: Recipe, total_steps: int) -> keras.optimizers.Optimizer:
     """Builds the optimizer; epsilon 1e-8 as in PyTorch, which the recipes come from."""
     rate = make_schedule(recipe, total_steps)
-    shared = {
-        "global_clipnorm": recipe.clip_norm or None,
-        "use_ema": recipe.ema_momentum > 0,
-        "ema_momentum": recipe.ema_momentum,
-        "gradient_accumulation_steps": accumulation(recipe),
-    }
+    shared = _shared(recipe, recipe.clip_norm)
     match recipe.optimizer:
         case "adam":
             return keras.optimizers.Adam(rate, epsilon=1e-8, **shared)
         case "adamw":
-            optimizer = keras.optimizers.AdamW(
-                rate,
-                weight_decay=recipe.weight_decay,
-                epsilon=1e-8,
-                **shared,
-            )
-            # Decaying scales and biases only fights normalisation; positions are no
-            # weights of sums, either.
-            optimizer.exclude_from_weight_decay(
-                var_names=["bias", "gamma", "beta", "embedding"]
-            )
-            return optimizer
+            return make_adamw(recipe, rate, recipe.clip_norm)
         case "rmsprop":
             return keras.optimizers.RMSprop(rate, rho=0.99, epsilon=1e-8, **shared)
         case _:

@@ -6,10 +6,9 @@ each run as `recipe.json`; unknown keys are refused, never ignored.
 
 from __future__ import annotations
 
-import dataclasses
 import difflib
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 from keras_pose.codecs import CODECS
 from keras_pose.data.transforms import NO_AUGMENTATION, Augmentation
@@ -19,6 +18,7 @@ from keras_pose.trainer.family_recipes import (
     MODEL_SETTINGS,
     SYNTHETIC_AUGMENTATION,
 )
+from keras_pose.trainer.run_recipe import RunRecipe
 from keras_pose.zoo import get_spec
 
 SCHEDULES = ("step", "cosine")
@@ -26,7 +26,7 @@ OPTIMIZERS = ("adam", "adamw", "rmsprop")
 
 
 @dataclass(frozen=True)
-class Recipe:
+class Recipe(RunRecipe):
     """How to train one model on one data set.
 
     Attributes:
@@ -80,6 +80,10 @@ class Recipe:
         seed: of initial weights, order and augmentation.
     """
 
+    AUGMENTATION: ClassVar[type] = Augmentation
+    POSITIVE: ClassVar[tuple[str, ...]] = ("ohkm_top_k",)
+    NOT_NEGATIVE: ClassVar[tuple[str, ...]] = ("ap_every", "overfit_images", "clip_norm")
+
     model: str
     dataset: str = "coco"
     data_dir: str | None = None
@@ -120,69 +124,8 @@ class Recipe:
             ("codec", tuple(CODECS)),
         ):
             _check_choice(name, getattr(self, name), known)
-        precision_policy(self.mixed_precision)
         _check_fits(self.model, self.codec, self.loss)
-        check_fine_tuning(self.quantization_aware, self.weights)
-        for name in (
-            "epochs",
-            "batch_size",
-            "learning_rate",
-            "synthetic_images",
-            "ohkm_top_k",
-            "accumulate",
-        ):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name} must be positive, got {getattr(self, name)}.")
-        if not 0 <= self.ema_momentum < 1:
-            raise ValueError(f"ema_momentum must be in [0, 1), got {self.ema_momentum}.")
-        for name in (
-            "max_steps",
-            "ap_every",
-            "overfit_images",
-            "warmup_steps",
-            "weight_decay",
-            "clip_norm",
-        ):
-            if getattr(self, name) < 0:
-                raise ValueError(f"{name} must not be negative, got {getattr(self, name)}.")
-
-    def override(self, **values: Any) -> Recipe:
-        """Returns a copy with those values that are not None."""
-        given = {name: value for name, value in values.items() if value is not None}
-        check_known(Recipe, given)
-        return dataclasses.replace(self, **given)
-
-    def to_dict(self) -> dict[str, Any]:
-        return dataclasses.asdict(self)
-
-    @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> Recipe:
-        """Reads what `to_dict` wrote.
-
-        Raises:
-            ValueError: for unknown keys or values that do not fit.
-        """
-        check_known(cls, values)
-        values = dict(values)
-        if "augmentation" in values:
-            values["augmentation"] = Augmentation(**values["augmentation"])
-        for name in ("input_hw", "milestones", "freeze"):
-            if name in values:
-                values[name] = tuple(values[name])
-        return cls(**values)
-
-
-def precision_policy(mixed_precision: bool | str) -> str:
-    """Returns the name of Keras' policy for an entry `mixed_precision` of a recipe."""
-    if mixed_precision is False:
-        return "float32"
-    if mixed_precision is True:
-        return "mixed_float16"
-    if mixed_precision not in ("float16", "bfloat16"):
-        raise ValueError(
-            f"mixed_precision must be float16 or bfloat16, got {mixed_precision!r}."
-        )
-    return f"mixed_{mixed_precision}"
+        self.check_shared()
 
 
 def _check_fits(model, codec, loss):
@@ -204,15 +147,6 @@ def _check_fits(model, codec, loss):
         )
 
 
-def check_fine_tuning(quantization_aware, weights):
-    """Refuses quantization-aware training from scratch."""
-    if quantization_aware and weights is None:
-        raise ValueError(
-            "Quantization-aware training goes on from trained weights: give a file or a "
-            "word as weights, got none."
-        )
-
-
 def _gives(usual, codec) -> bool:
     """Whether networks made for the usual codec can give what another one decodes."""
     # Maps can be added by asking for more keypoints, but not taken away.
@@ -225,16 +159,6 @@ def _check_choice(name, value, known):
         near = difflib.get_close_matches(str(value), known, n=1)
         hint = f" Did you mean {near[0]!r}?" if near else ""
         raise ValueError(f"Unknown {name} {value!r}.{hint} Known: {', '.join(known)}.")
-
-
-def check_known(recipe_class, values) -> None:
-    """Refuses names that are no entries of a kind of recipe."""
-    known = [entry.name for entry in dataclasses.fields(recipe_class)]
-    for name in values:
-        if name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
-            hint = f" Did you mean {near[0]!r}?" if near else ""
-            raise ValueError(f"A {recipe_class.__name__} has no entry {name!r}.{hint}")
 
 
 def quantization_aware_settings(recipe) -> dict[str, Any]:

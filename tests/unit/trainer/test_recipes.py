@@ -19,7 +19,7 @@ from keras_pose.trainer.optimization import (
     make_schedule,
     steps_taken,
 )
-from keras_pose.trainer.recipes import Recipe, get_recipe, precision_policy
+from keras_pose.trainer.recipes import Recipe, get_recipe
 from keras_pose.trainer.run_dirs import (
     open_run_dir,
     read_recipe,
@@ -27,6 +27,7 @@ from keras_pose.trainer.run_dirs import (
     recipe_to_resume,
     with_entries_of,
 )
+from keras_pose.trainer.run_recipe import precision_policy
 from keras_pose.zoo import ZOO
 
 SHORT_RUN = Path(__file__).parents[3] / "training" / "short_run.json"
