@@ -129,7 +129,7 @@ def box(text):
 
 
 def is_video(inputs, output):
-    """Tells whether there is one video to work on, rather than photos.
+    """Returns True if there is one video to work on, rather than photos.
 
     Raises:
         ValueError: for a video among other things.
@@ -157,7 +157,7 @@ def is_video(inputs, output):
 
 
 def shows_animation(path, output):
-    """Tells whether an animated picture is to become a video, as it is unless a picture
+    """Returns True if an animated picture is to become a video, as it is unless a picture
     is asked for.
     """
     from keras_pose.images import PICTURE_SUFFIXES, is_animated
@@ -167,7 +167,7 @@ def shows_animation(path, output):
 
 
 def is_single_photo(path):
-    """Tells whether a path is an image file, which cannot become a video."""
+    """Returns True if a path is an image file, which cannot become a video."""
     from keras_pose.images import PICTURE_SUFFIXES
 
     return path.is_file() and path.suffix.lower() in PICTURE_SUFFIXES

@@ -33,7 +33,7 @@ BOTTOM_UP = "bottom_up"
 
 @dataclass(frozen=True)
 class BottomUpContract:
-    """What a program needs in order to run one bottom-up file.
+    """Facts that a program needs to run one bottom-up file.
 
     Attributes:
         model: zoo name.

@@ -25,7 +25,7 @@ _BOXES_AT_ONCE = 64
 
 @dataclass(frozen=True)
 class BoxSettings:
-    """What is kept of the boxes a network proposes.
+    """Thresholds and limits of the boxes that are kept of a network's proposals.
 
     The defaults are those of RTMDet's person detectors; on COCO's 80 classes mmdet
     takes 0.001, 0.65, 30000 and 300.

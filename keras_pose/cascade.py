@@ -216,7 +216,7 @@ def pose_diameters(keypoints_xy, is_known, skeleton: Skeleton):
 
 @dataclass(frozen=True)
 class Displacements:
-    """How far a stage's joints lie from the true ones: a normal distribution of each.
+    """Distances of a stage's joints from the true ones, as a normal distribution of each.
 
     In diameters of the true pose, where the paper has pixels: so people of all sizes count
     alike.
@@ -265,7 +265,7 @@ def measure_displacements(predicted_xy, keypoints_xy, is_known, diameters) -> Di
 
 @dataclass(frozen=True)
 class JointSamples:
-    """What a refining stage is trained on.
+    """Training samples of a refining stage.
 
     Attributes:
         crops: (N, H, W, 3) uint8 RGB sub-images.

@@ -1,4 +1,4 @@
-"""What the command-line programs share."""
+"""Argument types, plain errors and hints that all command-line programs share."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def plain_errors() -> Iterator[None]:
 
 
 def _advice(error: Exception) -> str:
-    """Says how to get a package that training and export need, and running does not."""
+    """Returns how to get a package that training and export need, and running does not."""
     if not isinstance(error, ModuleNotFoundError):
         return ""
     if str(error.name).startswith("keras_pose"):

@@ -68,7 +68,7 @@ class TensorSpec:
 
 @dataclass(frozen=True)
 class Contract:
-    """What a program needs in order to run one model file.
+    """Facts that a program needs to run one model file.
 
     Attributes:
         model: zoo name.
@@ -238,7 +238,7 @@ def task_of(values: dict[str, Any]) -> str:
 
 @contextlib.contextmanager
 def plain_field_errors() -> Iterator[None]:
-    """Says in a ValueError what is wrong with the fields of a contract."""
+    """Turns errors of a contract's fields into a ValueError that names the field."""
     try:
         yield
     except KeyError as error:
@@ -304,7 +304,7 @@ def skeleton_of_dict(values: dict[str, Any]) -> Skeleton:
 
 
 class AnyContract(Protocol):
-    """What can be written beside a model file, or into it."""
+    """A contract of any task, which can be written beside a model file or into it."""
 
     def to_dict(self) -> dict[str, Any]: ...
 

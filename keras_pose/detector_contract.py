@@ -55,7 +55,7 @@ class DetectorFacts:
 
 @dataclass(frozen=True)
 class DetectorContract:
-    """What a program needs in order to run one detector file.
+    """Facts that a program needs to run one detector file.
 
     Attributes:
         model: zoo name.

@@ -32,7 +32,7 @@ FROM_CELLS = (YOLOX, DISTANCES)
 
 @dataclass(frozen=True)
 class InputDescription:
-    """How an image becomes the network's input.
+    """Steps from an image to the network's input.
 
     Attributes:
         layout: "NHWC" or "NCHW".
@@ -71,7 +71,7 @@ class InputDescription:
 
 @dataclass(frozen=True)
 class DetectorDescription:
-    """What docs/detectors.md explains, checked.
+    """A checked description of a detector, in the terms of docs/detectors.md.
 
     Attributes:
         path: the description's own file.
@@ -247,7 +247,7 @@ def _numbers(description, name, count, is_good: Callable[[float], bool]) -> None
 
 
 def is_description(path) -> bool:
-    """Tells a description from other JSON files, such as COCO results."""
+    """Returns True for a description, False for other JSON files, such as COCO results."""
     path = Path(path)
     if path.suffix != ".json":
         return False

@@ -68,7 +68,7 @@ class PictureSize:
 
     @property
     def is_turned(self) -> bool:
-        """Whether the stored pixels are not the upright ones."""
+        """True if the stored pixels are not the upright ones."""
         return self.orientation != 1
 
     @property
@@ -98,7 +98,7 @@ def picture_size(path) -> PictureSize:
 
 
 def labels_are_upright(path, image_hw) -> bool:
-    """Tells on which pixels of a picture its labels are, by the size they were made for.
+    """Returns True if labels are on the upright pixels, by the size they were made for.
 
     Args:
         path: the picture.
@@ -182,7 +182,7 @@ def read_image(path, honour_exif: bool = True, reduction: int = 1) -> np.ndarray
 
 
 def is_animated(path) -> bool:
-    """Tells whether an image file is an animation, of two frames or more.
+    """Returns True if an image file is an animation, of two frames or more.
 
     (The pictures of an MPO or a TIFF are views or pages, and no animation.)
     """
@@ -382,7 +382,7 @@ def _orientation(image: Image.Image) -> int:
 
 
 def _has_late_exif(image: PngImagePlugin.PngImageFile) -> bool:
-    """Tells whether a PNG has EXIF or text behind its pixels, by its chunks' names."""
+    """Returns True if a PNG has EXIF or text behind its pixels, by its chunks' names."""
     file = image.fp
     if file is None or "exif" in image.info:
         return False
@@ -402,7 +402,7 @@ def _has_late_exif(image: PngImagePlugin.PngImageFile) -> bool:
 
 
 def _is_turned_by_pillow(image: Image.Image) -> bool:
-    """Tells whether Pillow turns the pixels of a format upright as it decodes them."""
+    """Returns True if Pillow turns the pixels of a format upright as it decodes them."""
     return image.format == "TIFF"
 
 

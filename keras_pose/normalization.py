@@ -1,4 +1,4 @@
-"""How an RGB image becomes the numbers a network was trained on.
+"""Normalisation of an RGB image to the numbers that a network was trained on.
 
 A checkpoint is only right together with its own normalisation, so the two travel
 together: in the zoo, in converted weights and in exported files.

@@ -1,4 +1,4 @@
-"""What comes out of detectors and pose estimators: validated NumPy dataclasses."""
+"""Results of detectors and pose estimators: validated NumPy dataclasses."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ _LOWEST_SHARE = 1e-3
 
 @dataclass(frozen=True)
 class Rules:
-    """What is a candidate, a limb and a person; see `PartAffinityCodec`."""
+    """Thresholds on candidates, limbs and people; see `PartAffinityCodec`."""
 
     sigma: float
     min_peak: float

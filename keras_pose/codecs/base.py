@@ -1,4 +1,4 @@
-"""What every codec can do; the rest of the package knows no more than this."""
+"""The interface of all codecs; the rest of the package knows no more than this."""
 
 from __future__ import annotations
 

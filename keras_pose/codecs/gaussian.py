@@ -88,7 +88,7 @@ class GaussianHeatmapCodec(HeatmapCodec):
 
     @property
     def _reach(self) -> float:
-        """How far from the middle of its square a Gaussian is drawn, heatmap pixels."""
+        """Half the side of the square that a Gaussian is drawn in, heatmap pixels."""
         return self.radius
 
     def encode_tf(self, keypoints_xy, visibility):

@@ -1,4 +1,4 @@
-"""What all codecs of heatmaps share: their grid, their mirror, arg-max decoding."""
+"""The base of all codecs of heatmaps: their grid, their mirror, arg-max decoding."""
 
 from __future__ import annotations
 

@@ -150,7 +150,7 @@ class PartAffinityCodec:
 
     @property
     def _reach(self) -> float:
-        """How far from a keypoint its Gaussian is drawn, cells."""
+        """Distance from a keypoint up to which its Gaussian is drawn, cells."""
         return self.sigma * float(np.sqrt(-2 * np.log(LOWEST)))
 
     def _draw_heatmaps(self, cells_xy, is_labelled):

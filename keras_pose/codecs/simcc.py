@@ -57,7 +57,7 @@ class SimccCodec(Codec):
 
     @property
     def num_bins_xy(self) -> tuple[int, int]:
-        """How many bins there are along x and along y."""
+        """Numbers of bins along x and along y."""
         height, width = self.input_hw
         return round(width * self.split_ratio), round(height * self.split_ratio)
 

@@ -22,7 +22,7 @@ from keras_pose.skeleton import Skeleton
 
 @dataclass(frozen=True)
 class CrowdAugmentation:
-    """How strongly pictures vary around one of their people.
+    """Strengths of the random changes of pictures around one of their people.
 
     The defaults are lightweight OpenPose's (`train.py`, `datasets/transformations.py`).
 

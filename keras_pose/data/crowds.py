@@ -1,4 +1,4 @@
-"""Where a bottom-up network's training samples come from: pictures with everybody in them.
+"""Training samples of bottom-up networks: pictures with everybody in them.
 
 A person reader passes over crowds and over people without labelled keypoints. Here they are
 regions that must not count: a network that finds somebody there is not wrong.

@@ -25,7 +25,7 @@ _LOOKED_AT = 32  # images by which the folder of pictures is found
 
 @dataclass(frozen=True)
 class Located:
-    """Where a split lies.
+    """Files and folders of a split.
 
     Attributes:
         paths: annotation files.
@@ -63,7 +63,7 @@ def find_unpacked(data_dir, split: str) -> Located | None:
 
 
 def has_split(data_dir, split: str) -> bool:
-    """Tells whether any annotation file of a folder is named after a split."""
+    """Returns True if any annotation file of a folder is named after a split."""
     folder = Path(data_dir)
     return any(split_of(path, folder) == split for path in _annotation_files(folder))
 

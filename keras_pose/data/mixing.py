@@ -32,7 +32,7 @@ UNION = "union"
 
 @dataclass(frozen=True)
 class Mix:
-    """Which data sets to train on.
+    """Data sets to train on, and their shares.
 
     Attributes:
         names: data sets, each once.
@@ -105,7 +105,7 @@ def parse_mix(
 
 
 def _is_new_name(word: str) -> bool:
-    """Tells whether a word names one set, and none of ours, not even misspelt."""
+    """Returns True if a word names one set, and none of ours, not even misspelt."""
     name = word.strip()
     near = difflib.get_close_matches(name, SPECS, n=1)
     return not near and not {",", "="} & set(name)
@@ -340,7 +340,7 @@ def open_train(mix: Mix) -> list[PoseDataset]:
 
 
 def _has_all(name: str) -> bool:
-    """Tells whether a set is given out without a split for validation."""
+    """Returns True if a set is given out without a split for validation."""
     return not is_own(name) and "all" in SPECS[name].splits
 
 

@@ -137,5 +137,5 @@ def _limbs(category: dict[str, Any], names) -> tuple[tuple[str, str], ...]:
 
 
 def is_own(name: str) -> bool:
-    """Tells whether a name is of no built-in data set."""
+    """Returns True if a name is of no built-in data set."""
     return name not in SPECS

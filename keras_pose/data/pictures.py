@@ -258,7 +258,7 @@ def _write_png(target, pixels: np.ndarray) -> None:
 
 
 def is_plain(file: BinaryIO, to_end: bool = False) -> bool:
-    """Tells whether TensorFlow decodes an image to the stored pixels that Pillow gives.
+    """Returns True if TensorFlow decodes an image to the stored pixels that Pillow gives.
 
     Args:
         file: an encoded image, read from its start.
@@ -337,7 +337,7 @@ def _is_usual(samplings) -> bool:
 
 
 class _Memory:
-    """What is known of pictures: a JSON file in the cache for each folder of pictures."""
+    """Facts about pictures, in a JSON file in the cache for each folder of pictures."""
 
     def __init__(self):
         self._folders: dict[Path, dict[str, list[str]]] = {}

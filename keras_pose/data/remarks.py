@@ -1,4 +1,4 @@
-"""What is odd about labels and their skeleton, to be said before a training of hours."""
+"""Warnings about labels and their skeleton, before a training of hours."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def label_remarks(skeleton: Skeleton, visibility: np.ndarray) -> list[str]:
 
 
 def _is_across(first: str, second: str) -> bool:
-    """Tells whether names that say their sides are not those of one pair."""
+    """Returns True if names that say their sides are not those of one pair."""
     others = (other_side(first), other_side(second))
     return others != (None, None) and others != (second, first)
 

@@ -1,4 +1,4 @@
-"""Where training samples come from: labelled files, or people drawn when asked for.
+"""Training samples: labelled files, or people drawn when asked for.
 
 A source is a table, because the pipeline must run without Python: TensorFlow may
 take an iterator down while holding Python's lock, and waits for ever for a Python

@@ -30,7 +30,7 @@ _HALF_BODY_PADDING = 1.5
 
 @dataclass(frozen=True)
 class Augmentation:
-    """How strongly training samples are varied; the defaults are HRNet's on COCO.
+    """Strengths of training's random changes; the defaults are HRNet's on COCO.
 
     Attributes:
         scale: standard deviation of the zoom; the factor stays in 1 +- scale.

@@ -1,4 +1,4 @@
-"""What sources of whole pictures share, be their labels boxes or everybody's keypoints.
+"""Reading and opening of whole pictures, be their labels boxes or everybody's keypoints.
 
 A person reader passes over crowds and people without keypoints; these sources keep them.
 """

@@ -42,7 +42,7 @@ NUM_SHOWN = 12
 
 @dataclass(frozen=True)
 class Size:
-    """How much the demo does; the least that visibly learns.
+    """Amount of work of the demo; the least that visibly learns.
 
     Attributes:
         train_images, val_images: pictures drawn.
@@ -168,7 +168,7 @@ def open_people(folder, split: str) -> PoseDataset:
 
 
 class TimeEstimate(keras.callbacks.Callback):
-    """Says after a few steps how long a step takes on this machine, and all of them."""
+    """Prints after a few steps how long a step takes on this machine, and all of them."""
 
     def __init__(self):
         super().__init__()

@@ -1,4 +1,4 @@
-"""What the demo says of its steps: what comes, how long it takes, how long it took."""
+"""Messages about the demo's steps: what comes, how long it takes, how long it took."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What RTMDet is trained with: which cell answers for which box, and how well it does.
+"""Losses of RTMDet, and the assignment of cells to boxes.
 
 Source: Lyu et al. 2022 (arXiv:2212.07784), sec. 3.3; digits as `DynamicSoftLabelAssigner`,
 `QualityFocalLoss` and `GIoULoss` of mmdet with RTMDet's settings. Everything is done for a

@@ -1,4 +1,4 @@
-"""Where a person detector's training samples come from: images with all their boxes.
+"""Training samples of person detectors: images with all their boxes.
 
 A keypoint reader passes over people without labelled keypoints; a detector is to find
 them, too. Like the sources of poses, this one is a table, so that the pipeline needs no
@@ -70,7 +70,7 @@ class BoxSource(WholePictures):
 
     @property
     def num_boxes(self) -> int:
-        """How many objects there are, ignored regions left out."""
+        """Number of objects, ignored regions left out."""
         return int((self.boxes[..., 4] >= 0).sum())
 
     def in_images(self, images) -> BoxSource:

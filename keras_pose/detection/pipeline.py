@@ -26,7 +26,7 @@ MIN_SIDE = 2.0
 
 @dataclass(frozen=True)
 class BoxAugmentation:
-    """How strongly images vary; RTMDet's second stage without colours is the default.
+    """Strengths of random changes; the default is RTMDet's second stage without colours.
 
     Attributes:
         min_zoom: smallest factor on the size that just fills the input.

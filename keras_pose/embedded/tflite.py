@@ -40,7 +40,7 @@ _DATE = (1980, 1, 1, 0, 0, 0)
 
 @dataclass(frozen=True)
 class TensorNote:
-    """What is said of a tensor.
+    """Metadata of a tensor.
 
     Attributes:
         name: name of the tensor.
@@ -59,7 +59,7 @@ class TensorNote:
 
 @dataclass(frozen=True)
 class Description:
-    """What is said of a file, in the official form.
+    """Metadata of a file, in the official form.
 
     Attributes:
         name: name of the model.

@@ -1,5 +1,5 @@
-"""How far numbers are from what they should be, in one unit for outputs and for layers: RMS
-difference / the standard deviation of what is expected.
+"""Errors of arrays in one unit for outputs and for layers: RMS difference / the standard
+deviation of what is expected.
 
 A tensor that hardly varies is measured by a tenth of its size (RMS) instead. The range of
 integers takes in 0, so what hardly varies is rounded in proportion to its size: of

@@ -1,4 +1,4 @@
-"""What goes wrong in an export."""
+"""Errors of an export."""
 
 import re
 

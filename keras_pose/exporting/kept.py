@@ -1,4 +1,4 @@
-"""What long work has found, kept with a hash of what it was found from.
+"""A cache of results of long work, with a hash of what each depends on.
 
 Work that is stopped and started again asks here first, so that it goes on where it
 stopped, and does anew only what was made of something else.

@@ -1,4 +1,4 @@
-"""What comes with the package: choosing the default files, model cards, the index.
+"""Models that come with the package: default files, model cards, the index.
 
 `export/ship.py` exports and measures; here is what it makes of the figures.
 """
@@ -169,7 +169,7 @@ def _figures(shipment: Shipment) -> str:
 
 
 def _protocol(protocol: dict[str, Any]) -> str:
-    """Says in words under what a figure was measured; not official COCO AP."""
+    """Returns in words how a figure was measured; not official COCO AP."""
     subset = "first " if protocol["is_subset"] else ""
     words = [
         f"{protocol['dataset']} {protocol['split']} as below",
@@ -221,7 +221,7 @@ def _pipelines(pipelines) -> str:
 
 
 def _training(recipes: list[dict[str, Any]]) -> str:
-    """Tells the settings of every run; each begins with the weights of the one before."""
+    """Returns the settings of every run; each begins with the weights of the one before."""
     if not recipes:
         return "The recipe of the training run is not known."
     names = dict.fromkeys(name for recipe in recipes for name in recipe)

@@ -1,4 +1,4 @@
-"""What to export, and what to calibrate on: command-line choices made into objects."""
+"""The model to export and the people to calibrate on, made from command-line choices."""
 
 from __future__ import annotations
 

@@ -174,7 +174,7 @@ def people_among(detections: Detections, image_hw) -> Detections:
 
 
 def is_usable(boxes_xyxy, image_hw) -> np.ndarray:
-    """Tells which boxes a person can be cut out by.
+    """Returns True for boxes that a person can be cut out by.
 
     Args:
         boxes_xyxy: (N, 4), image pixels.

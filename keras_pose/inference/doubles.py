@@ -15,7 +15,7 @@ NMS_THRESHOLD = 0.5
 
 
 def different_people(poses: Poses, threshold: float = NMS_THRESHOLD) -> np.ndarray:
-    """Tells who is not there twice.
+    """Returns the indices of the people that pose NMS keeps.
 
     Args:
         poses: the people of one image.

@@ -132,7 +132,7 @@ class PoseEstimator:
 
     @property
     def detector(self) -> Detect | DetectionFile | None:
-        """What finds people, see `inference.detectors`; None: the image is one person."""
+        """Source of person boxes, see `inference.detectors`; None for the whole image."""
         with self._opening:  # by the first of many threads, once
             if not self._is_open:
                 self.detector = self._open_detector()
@@ -144,7 +144,7 @@ class PoseEstimator:
 
     @property
     def is_bottom_up(self) -> bool:
-        """Whether the network finds everybody in a picture by itself."""
+        """True if the network finds everybody in a picture by itself."""
         return isinstance(self.pose_model, BottomUpModel)
 
     @property

@@ -1,4 +1,4 @@
-"""Where frames come from: a video, an animation, pictures, a camera, a network stream.
+"""Sources of frames: a video, an animation, pictures, a camera, a network stream.
 
 Frames are (H, W, 3) uint8 RGB; those of a phone's video are turned upright. They need
 not be of one size.
@@ -174,7 +174,7 @@ class VideoFile(FrameSource):
             num_read, num_failures = num_read + 1, 0
 
     def _missing(self, index, seconds, gaps, num_damaged) -> str | None:
-        """Says what a file lacks that holds the number of its frames."""
+        """Returns words on missing frames, for a file that states their number."""
         promised = self._promised or 0
         if index >= promised:
             return None
@@ -193,7 +193,7 @@ class VideoFile(FrameSource):
         )
 
     def _missing_by_time(self, index, seconds, gaps, num_damaged) -> str | None:
-        """Says what a file lacks of which no more than the length is known."""
+        """Returns words on missing frames, for a file that states only its length."""
         if self._given_fps:
             return None
         promised = (self._promised or 0) / self._header_fps
@@ -501,7 +501,7 @@ def open_source(source: str | int | Path, fps: float | None = None) -> FrameSour
 
 
 def is_stream(text: str) -> bool:
-    """Tells whether a word on the command line is an address on a network."""
+    """Returns True if a word on the command line is an address on a network."""
     return text.lower().startswith(_SCHEMES)
 
 
@@ -513,12 +513,12 @@ def without_password(address: str) -> str:
 
 
 def is_camera(text: str) -> bool:
-    """Tells whether a word on the command line is the number of a camera."""
+    """Returns True if a word on the command line is the number of a camera."""
     return text.isdecimal() and not Path(text).exists()
 
 
 def is_pattern(text: str) -> bool:
-    """Tells whether a word on the command line stands for several files."""
+    """Returns True if a word on the command line stands for several files."""
     return glob.has_magic(text) and not Path(text).exists()
 
 

@@ -31,7 +31,7 @@ from keras_pose.structures import NO_TRACK, Poses
 
 @dataclass(frozen=True)
 class VideoSettings:
-    """How a video is worked on.
+    """Settings for a video.
 
     Attributes:
         detect_every: largest number of frames from one run of the detector to the next; see
@@ -91,13 +91,13 @@ class VideoEstimator:
 
     @property
     def num_tracks(self) -> int:
-        """How many different people there were so far."""
+        """Number of different people so far."""
         return len(self._seen)
 
 
 @dataclass
 class VideoSummary:
-    """What was done, and how long it took.
+    """Counts and times of a video.
 
     Attributes:
         num_frames: frames that were worked on.

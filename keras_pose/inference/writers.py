@@ -1,4 +1,4 @@
-"""Where videos go: files that are whole, or not there at all."""
+"""Writers of videos: files that are whole, or not there at all."""
 
 from __future__ import annotations
 

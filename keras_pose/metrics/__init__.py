@@ -1,4 +1,4 @@
-"""How good a model is: every metric by name, and the evaluator for any model file."""
+"""Measures of a model: every metric by name, and the evaluator for any model file."""
 
 from keras_pose.metrics.coco_ap import COCO_STATS, evaluate_coco
 from keras_pose.metrics.evaluator import NMS, EvaluationResult, evaluate

@@ -31,7 +31,7 @@ Detect = Callable[[np.ndarray], Detections]
 
 @dataclass(frozen=True)
 class BoxEvaluation:
-    """What one evaluation of a detector found.
+    """Figures of one evaluated detector.
 
     Attributes:
         stats: the values of `BOX_STATS` by name, -1 without people of that size, and those

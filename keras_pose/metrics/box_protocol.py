@@ -1,4 +1,4 @@
-"""What must stand beside a detector's AP, as `metrics.protocol` says of poses."""
+"""The protocol of a detector's AP; `metrics.protocol` is that of poses."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from keras_pose.metrics.protocol import count_images
 
 @dataclass(frozen=True)
 class BoxProtocol:
-    """How a detector's number was measured, and on what file.
+    """Circumstances of a detector's figure, and the file it is of.
 
     Attributes:
         dataset: name of the data set.

@@ -1,4 +1,4 @@
-"""What becomes of images that break between the start of a run and a measurement."""
+"""Images that break between the start of a run and a measurement."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How far keypoint scores are probabilities: reliability, calibration error, temperature.
+"""Keypoint scores as probabilities: reliability, calibration error, temperature.
 
 Source: Guo et al. 2017 (arXiv:1706.04599): expected calibration error in sec. 2, scaling
 by a temperature in sec. 4.2, here of the log-odds of single scores. Scores outside [0, 1],
@@ -20,7 +20,7 @@ _SEARCHED, _STEPS = (-3.0, 3.0), 60
 
 @dataclass(frozen=True)
 class Reliability:
-    """What scores promise and what they keep, by bins of equal width.
+    """Mean scores and shares of right keypoints, by bins of equal width.
 
     Attributes:
         scores: (bins,) mean score of each bin; NaN for an empty one.

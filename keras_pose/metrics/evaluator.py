@@ -45,7 +45,7 @@ NMS = {"hard": oks_nms, "soft": soft_oks_nms, "off": None}
 
 @dataclass(frozen=True)
 class EvaluationResult:
-    """What one evaluation found.
+    """Figures and predictions of one evaluation.
 
     Attributes:
         stats: figures by name, such as `coco_ap.COCO_STATS`.

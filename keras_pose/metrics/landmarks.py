@@ -1,4 +1,4 @@
-"""What faces and hands are measured by: normalized mean error, and the area under PCK.
+"""Metrics of faces and hands: normalized mean error, and the area under PCK.
 
 Sources: `keypoint_nme` and `keypoint_auc` of mmpose
 (`mmpose/evaluation/functional/keypoint_eval.py`), by whose rules the tables of 300-W, WFLW,

@@ -109,7 +109,7 @@ def _coco_ap(measured: Measured) -> tuple[Stats, Tables]:
 
 
 def _similarity_table(measured) -> Tables:
-    """Says how near each keypoint comes, for boxes of the ground truth."""
+    """Returns the similarity of each keypoint, for boxes of the ground truth."""
     if not measured.is_one_to_one:
         return {}
     labelled_xy, is_labelled = measured.labels()

@@ -100,7 +100,7 @@ class PoseTrackFrame:
 
 @dataclass(frozen=True)
 class FrameMatch:
-    """Who is who in one frame.
+    """Pairs of labelled and predicted people in one frame.
 
     Attributes:
         distances: (P, G, K) in head sizes; infinite where either is not there.
@@ -125,7 +125,7 @@ def _as_ids(values) -> np.ndarray:
 
 
 def is_inside(points_xy, outlines) -> np.ndarray:
-    """Tells which points lie in any of some polygons.
+    """Returns True for points that lie in any of some polygons.
 
     A point is inside where a ray to its right crosses the outline an odd number of times.
 

@@ -29,7 +29,7 @@ _NAMED = 3  # images that a line of figures names
 
 @dataclass(frozen=True)
 class Boxes:
-    """Where person boxes came from.
+    """Source of the person boxes.
 
     Attributes:
         source: `GROUND_TRUTH`, or the name of a file of detections, or of a detector.
@@ -47,7 +47,7 @@ class Boxes:
 
     @classmethod
     def of_detector(cls, path, box_threshold: float, settings: BoxSettings) -> Boxes:
-        """Speaks of a detector that was run.
+        """Makes the entry of a detector that was run.
 
         Args:
             path: its file; of a description, the hash is that of both files' hashes.
@@ -65,7 +65,7 @@ class Boxes:
 
 @dataclass(frozen=True)
 class Protocol:
-    """How a number was measured, and on what file.
+    """Circumstances of a figure, and the file it is of.
 
     Attributes:
         dataset: name of the data set.

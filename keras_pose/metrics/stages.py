@@ -1,4 +1,4 @@
-"""How long the stages of the top-down pipeline take, by the number of people."""
+"""Times of the stages of the top-down pipeline, by the number of people."""
 
 from __future__ import annotations
 

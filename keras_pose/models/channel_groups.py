@@ -148,7 +148,7 @@ class ChannelGroups:
         return first
 
     def _weighed(self, layer, inputs, groups, output):
-        """Of a product, one side may have factors if the other has none."""
+        """A product may scale one operand's channels if the other operand is unscaled."""
         if len(groups) != 2 or any(each.ndim > 1 for each in groups):
             return None
         for x, weights in (groups, groups[::-1]):
@@ -210,12 +210,12 @@ def _is_rectifier(layer) -> bool:
 
 
 def _is_linear(activation) -> bool:
-    """Tells whether an activation commutes with positive factors."""
+    """Returns True if an activation commutes with positive factors."""
     return activation in (None, keras.activations.linear, keras.activations.relu)
 
 
 def _is_fused(maker, reader) -> bool:
-    """Tells whether a file computes two layers at once, and holds one result only."""
+    """Returns True if a file computes two layers at once, and holds one result only."""
     if isinstance(reader, layers.BatchNormalization):
         return isinstance(maker, _CONVOLUTIONS)
     fusing = (*WITH_KERNEL, layers.BatchNormalization, layers.Add)

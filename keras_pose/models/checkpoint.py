@@ -87,7 +87,7 @@ def _layers_of(file: h5py.File) -> dict[str, list[np.ndarray]]:
 
 
 def _check_keypoints(model, stored, path) -> None:
-    """Tells the likeliest misfit apart: the same network for another skeleton."""
+    """Raises a clear error if the file is the same network for another skeleton."""
     output_layer = model.get_layer(model.output_names[-1])
     if output_layer.name not in stored:
         return

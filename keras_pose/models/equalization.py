@@ -133,7 +133,7 @@ def _multiply_channels(groups: ChannelGroups, exponents: dict[int, int]) -> int:
 
 
 def _rescale(layer, before: np.ndarray, after: np.ndarray) -> None:
-    """Has a layer take inputs times `before`, and give outputs times `after`."""
+    """Makes a layer take inputs times `before` and give outputs times `after`."""
     if isinstance(layer, layers.BatchNormalization):
         _multiply(layer.moving_mean, before)
         # Its variance stays, so that the constant added to it stays as small.

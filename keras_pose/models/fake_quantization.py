@@ -216,7 +216,7 @@ def trained_ranges(model) -> dict[str, tuple[float, float]]:
 
 
 class _Rounding:
-    """Says, while a network is built anew, which of its tensors are rounded."""
+    """Chooses the tensors to round while a network is built anew."""
 
     def __init__(self):
         self._makers = {}  # id of a tensor -> the layers that gave it at once, in order
@@ -279,7 +279,7 @@ def _inner(layer):
 
 
 def _is_fused(maker, layer) -> bool:
-    """Whether an int8 file computes two layers at once, with no rounding between them."""
+    """Returns True if an int8 file does not round between two layers."""
     if isinstance(layer, layers.BatchNormalization):
         return isinstance(maker, _WITH_KERNEL)
     is_rectifier = isinstance(layer, layers.ReLU) or (

@@ -1,4 +1,4 @@
-"""What several families share: convolutions that agree with PyTorch to the digit."""
+"""Layers that several families share: convolutions that agree with PyTorch to the digit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the channels of OpenPose's maps mean; `codecs.part_affinity` draws and parses them.
+"""Meaning of the channels of OpenPose's maps; `codecs.part_affinity` draws and parses them.
 
 A bottom-up network gives K + 1 heatmaps, one per keypoint in the skeleton's order and then
 the background, and 2 L fields: channels 2 i and 2 i + 1 are x and y of the unit vector

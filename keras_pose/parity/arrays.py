@@ -117,7 +117,7 @@ class ArrayReader:
 
 
 def is_array(value) -> bool:
-    """Tells the objects that stand for arrays from all others."""
+    """Returns True for objects that stand for arrays."""
     return (
         isinstance(value, dict)
         and {"dtype", "shape"} <= value.keys()

@@ -1,4 +1,4 @@
-"""What an app carries: models, their contracts, labels, parity packs, and a manifest.
+"""Bundles for apps: models, their contracts, labels, parity packs, and a manifest.
 
 The manifest names every file with its size and hash; apps check them when they start, so
 that a half-copied bundle is a message on the screen and not a strange skeleton.
@@ -169,7 +169,7 @@ def check_bundle(folder) -> dict[str, Any]:
 
 
 def describe_bundle(folder) -> str:
-    """Tells what a bundle holds and how large it is."""
+    """Returns a bundle's contents and size in words."""
     manifest = check_bundle(folder)
     sizes = {name: file["bytes"] for name, file in manifest["files"].items()}
     models = ", ".join(

@@ -1,4 +1,4 @@
-"""What every kind of case computes: what is given in, what must come out.
+"""Kinds of cases: the input and output of each, and the function it computes.
 
 Shapes and units of all fields stand in docs/parity_pack.md. Nothing is computed here
 that the package does not compute elsewhere for its own use.

@@ -120,7 +120,7 @@ def _person_cases(file: ModelFile, person: Person, name: str) -> list[Case]:
 
 
 def _describe(person: Person) -> str:
-    """Says what is special about a box."""
+    """Returns in words what is special about a box."""
     height, width = person.image.shape[:2]
     x, y, box_width, box_height = person.box_xywh
     if max(box_width, box_height) < 24:
@@ -165,7 +165,7 @@ def _steady_keypoints(file: ModelFile, person: Person, tolerance: float) -> np.n
 
 
 def _stays(moved, expected, tolerance: float) -> np.ndarray:
-    """Tells what differs by half a tolerance at most: others may differ in other ways."""
+    """Marks what differs by half a tolerance at most: others may differ in other ways."""
     return np.asarray(np.abs(moved - expected) <= tolerance / 2)
 
 
@@ -202,7 +202,7 @@ def _detector_cases(file: ModelFile, image, name: str) -> list[Case]:
 
 
 def _is_steady(file: ModelFile, image, expected) -> bool:
-    """Tells whether the same boxes are found when pixels change a little."""
+    """Returns True if the same boxes are found when pixels change a little."""
     rng = np.random.default_rng(0)
     for _ in range(NUM_TRIALS):
         found = file.detector(shake(image, rng, LETTERBOX_SHARE))

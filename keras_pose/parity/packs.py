@@ -50,7 +50,7 @@ class Case:
 
 @dataclass(frozen=True)
 class Pack:
-    """What was read from a folder.
+    """Contents of a folder of cases.
 
     Attributes:
         cases: `expected` holds objects with an "array", its "tolerance" and its "where".

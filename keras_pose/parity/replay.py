@@ -13,7 +13,7 @@ from keras_pose.parity.packs import Case, Pack, largest_difference
 
 @dataclass(frozen=True)
 class Result:
-    """How one field of one case came out.
+    """Difference of one field of one case.
 
     Attributes:
         case: its name.

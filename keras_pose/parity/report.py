@@ -1,4 +1,4 @@
-"""What a program says of a pack, and of how a replay of it came out."""
+"""Reports on a pack, and on a replay of it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MEGABYTE = 1e6
 
 
 def describe_pack(folder) -> str:
-    """Tells what a pack holds and how large it is."""
+    """Returns a pack's contents and size in words."""
     pack = read_pack(folder)
     kinds = Counter(case.kind for case in pack.cases)
     size = sum(path.stat().st_size for path in Path(folder).rglob("*") if path.is_file())
@@ -28,7 +28,7 @@ def describe_pack(folder) -> str:
 
 
 def _whole_way(pack: Pack) -> str:
-    """Tells how many keypoints are steady enough to be compared from picture to picture."""
+    """Returns the number of keypoints steady enough to compare between pictures."""
     poses = [case.expected["keypoints_xy"] for case in pack.cases if case.kind == "pose"]
     if not poses:
         return ""
@@ -38,7 +38,7 @@ def _whole_way(pack: Pack) -> str:
 
 
 def describe_results(results: Sequence[Result]) -> str:
-    """Tells the largest differences by kind and field, and all that is too large."""
+    """Returns the largest differences by kind and field, and all that are too large."""
     largest: dict[tuple[str, str], tuple[float, float]] = defaultdict(lambda: (0.0, 0.0))
     for result in results:
         key = (result.case.partition("/")[0], result.field.rpartition(".")[2])

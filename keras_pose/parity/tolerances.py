@@ -1,4 +1,4 @@
-"""How much two programs may differ, by what is compared."""
+"""Tolerances for the difference of two programs, by field."""
 
 from __future__ import annotations
 

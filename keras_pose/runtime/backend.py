@@ -1,4 +1,4 @@
-"""What the three ways of running a network have in common."""
+"""The interface of the three ways of running a network."""
 
 from __future__ import annotations
 

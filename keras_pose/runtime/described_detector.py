@@ -21,7 +21,7 @@ from keras_pose.structures import Detections
 
 
 class _Placement(NamedTuple):
-    """Where an image lies in the network's input: input = image * scale + offset."""
+    """Place of an image in the network's input: input = image * scale + offset."""
 
     scale_xy: np.ndarray
     offset_xy: np.ndarray

@@ -215,7 +215,7 @@ def check_tensors(contract: ModelContract, backend: OutputsBackend, path) -> Non
 
 
 def _essence(spec: TensorSpec) -> tuple:
-    """What must agree; the batch need not, since Keras models take any."""
+    """The parts that must agree; the batch need not, since Keras models take any."""
     scale = None if spec.scale is None else float(np.float32(spec.scale))
     if (scale, spec.zero_point) == (1.0, 0):
         scale = None  # pixels at scale 1 are as good as not quantized

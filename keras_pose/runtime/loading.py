@@ -127,7 +127,7 @@ def _said_keypoints(contract: Contract, skeleton: Skeleton | None, path) -> Cont
 
 
 def is_official(path) -> bool:
-    """Tells words and reference checkpoints from files of our own."""
+    """Returns True for words and reference checkpoints, False for files of our own."""
     from keras_pose.weights.catalog import is_word
     from keras_pose.weights.file_kinds import is_checkpoint
 

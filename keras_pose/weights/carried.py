@@ -23,7 +23,7 @@ ATTRIBUTE = "pose_weights"
 
 @dataclass(frozen=True)
 class Carried:
-    """What came with the weights of a model.
+    """Facts that came with the weights of a model.
 
     Attributes:
         source: origin of the weights, for messages.

@@ -90,12 +90,12 @@ class CatalogEntry:
 
     @property
     def is_backbone(self) -> bool:
-        """Whether the file fills a backbone only, and the head starts at random."""
+        """True if the file fills a backbone only, and the head starts at random."""
         return self.num_keypoints is None
 
     @property
     def is_usable(self) -> bool:
-        """Whether this version of keras_pose has the network and the codec."""
+        """True if this version of keras_pose has the network and the codec."""
         return self.model in ZOO and (self.codec is None or self.codec in CODECS)
 
 
@@ -140,5 +140,5 @@ def entry_of_file(model: str, path) -> CatalogEntry | None:
 
 
 def is_word(weights) -> bool:
-    """Tells a word of the catalogue from the path of a file."""
+    """Returns True for a word of the catalogue, False for the path of a file."""
     return isinstance(weights, str) and weights.isidentifier()

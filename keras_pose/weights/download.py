@@ -226,7 +226,7 @@ def _too_large(size: int) -> str:
 
 
 def _validator_path(part: Path) -> Path:
-    """Where the server's mark of a half-fetched file's version is kept."""
+    """Path of the server's mark of a half-fetched file's version."""
     return part.with_name(f"{part.name}.version")
 
 

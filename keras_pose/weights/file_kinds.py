@@ -1,4 +1,4 @@
-"""What a file of weights is, by its content: names lie, and endings mean several things.
+"""Kinds of weight files, recognized by content: names lie, and endings mean several things.
 
 `.ckpt` and `.bin` are PyTorch's zip archives by another name; `.pth` may be any of the
 kinds below.
@@ -61,7 +61,7 @@ def split_table(source) -> tuple[Path, str | None]:
 
 
 def is_checkpoint(source) -> bool:
-    """Tells the file of another framework by its ending, or else by its content."""
+    """Returns True for another framework's file, by its ending or else its content."""
     path, _ = split_table(source)
     if path.name.endswith(CHECKPOINT_ENDINGS):
         return True

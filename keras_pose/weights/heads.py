@@ -99,7 +99,7 @@ def _units(skeleton: Skeleton | None, num_keypoints: int) -> float:
 
 @dataclasses.dataclass(frozen=True)
 class _Rows:
-    """Which rows go along.
+    """Rows of a head that the new head takes over.
 
     Attributes:
         old, new: numbers of keypoints that networks are built for.

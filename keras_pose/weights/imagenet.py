@@ -27,7 +27,7 @@ CLASSIFYING = ("fc.", "classifier.", "head.")
 
 @dataclass(frozen=True)
 class Classifier:
-    """Which tensors an ImageNet classifier has.
+    """Names of the tensors of an ImageNet classifier.
 
     Attributes:
         origin: name of the publisher of these checkpoints, for messages.
@@ -199,6 +199,6 @@ def _classifier(spec: ModelSpec) -> Classifier:
 
 
 def _is_spare(tensor_name: str, modules: set[str]) -> bool:
-    """Tells whether a tensor is of the part of the last exchange that is left out."""
+    """Returns True if a tensor is of the part of the last exchange that is left out."""
     module = tensor_name.rpartition(".")[0]
     return tensor_name.startswith(LAST_FUSION) and module not in modules

@@ -48,7 +48,7 @@ def check_places(spec: ModelSpec, model, shapes: Mapping[str, tuple], source) ->
 
 
 def _trained_at(spec: ModelSpec, shapes) -> str:
-    """Says the size that weights of an RTMPose or RTMW are for; "" for other families."""
+    """Returns the input size of RTMPose's or RTMW's weights; "" for other families."""
     if not (spec.family in ("rtmpose", "rtmw") and {"cls_x", "cls_y"} <= set(shapes)):
         return ""
     from keras_pose.models.rtmpose import SPLIT_RATIO

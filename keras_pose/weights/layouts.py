@@ -1,4 +1,4 @@
-"""How checkpoints name their tensors, and what their networks want to see.
+"""Layouts of checkpoints: the names of their tensors, and the input of their networks.
 
 Our layers bear the names of the reference's modules (with dashes for dots), so of a name
 only wrappers have to go: `module.` of data-parallel training, `_orig_mod.` of
@@ -179,7 +179,7 @@ LEADING_UNDERSCORE = re.compile(r"(^|\.)_")
 def recognize(
     tensors: Mapping[str, np.ndarray],
 ) -> tuple[Layout, dict[str, np.ndarray]]:
-    """Tells a checkpoint's layout by its names.
+    """Returns a checkpoint's layout, found by its names.
 
     Wrappers that all names carry are taken off, one after the other. Moving averages of
     mmcv, counters of thop and the numbers of a preprocessor are left out; printed lines
@@ -325,7 +325,7 @@ def _layout(names: Collection[str]) -> Layout:
 
 
 def is_idle(tensor_name: str, modules: Collection[str]) -> bool:
-    """Tells whether a reference holds a tensor that its network never applies.
+    """Returns True if a reference holds a tensor that its network never applies.
 
     Princeton's residuals all have a convolution for their shortcut, used only where the
     channels change; mmpose's hourglass has a block for a next stack after its last one;

@@ -129,7 +129,7 @@ def converted_file(entry: CatalogEntry) -> Path:
 
 
 def _has_contract(entry: CatalogEntry) -> bool:
-    """Tells whether there is a kind of contract for the network."""
+    """Returns True if there is a kind of contract for the network."""
     task = get_spec(entry.model).task
     is_of_people = task == "detection" and entry.num_keypoints == 1
     return task in ("top_down", "bottom_up") or is_of_people

@@ -75,7 +75,7 @@ class Convolution:
 
     @property
     def look(self) -> tuple:
-        """What it is by itself, wherever it stands."""
+        """Shape, strides, activation and ends of it, without its place among others."""
         is_first = IMAGE in self.before
         return self.shape, self.strides, self.activation, is_first, self.gives_output
 

@@ -1,4 +1,4 @@
-"""What is known of a network before it is built."""
+"""Rows of the zoo: the facts about a network before it is built."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ TASKS = (
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """What is known of a network before it is built.
+    """Facts about a network before it is built.
 
     Attributes:
         name: name in the zoo, also the Keras model's.
@@ -70,7 +70,7 @@ class ModelSpec:
 
     @property
     def counts(self) -> str:
-        """What `num_keypoints` counts, and the builder's argument for it."""
+        """Name of the builder's argument for the number of outputs."""
         has_keypoints = self.task in ("top_down", "bottom_up")
         return "num_keypoints" if has_keypoints else "num_classes"
 

@@ -55,7 +55,7 @@ class Finding:
 
     @property
     def total(self) -> int:
-        """How often it is seen."""
+        """Number of occurrences."""
         return len(self.spots) if self.count is None else self.count
 
     @property

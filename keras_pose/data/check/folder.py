@@ -30,7 +30,7 @@ _SPLITS = ("train", "val", "test")
 
 @dataclass(frozen=True)
 class Report:
-    """What was looked at, and what is suspicious.
+    """The findings about a folder, and the splits that were checked.
 
     Attributes:
         folder: folder of the set.

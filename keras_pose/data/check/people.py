@@ -1,4 +1,4 @@
-"""What is suspicious about the numbers of labels; no picture is opened."""
+"""Checks of the numbers of labels; no picture is opened."""
 
 from __future__ import annotations
 
@@ -227,7 +227,7 @@ def _disagreement(signs, k) -> tuple[float, int]:
 
 
 def _is_exchanged(split, person, signs, usual) -> bool:
-    """Tells whether a person's limbs get shorter if odd pairs are exchanged."""
+    """Returns True if a person's limbs get shorter if odd pairs are exchanged."""
     major = np.sign(signs.sum())
     odd = [k for k, sign in enumerate(signs) if sign == -major and usual[k]]
     agreeing = np.count_nonzero(signs == major)
@@ -259,7 +259,7 @@ def _is_exchanged(split, person, signs, usual) -> bool:
 
 
 def _is_end(skeleton, keypoint) -> bool:
-    """Tells whether a keypoint ends a chain of limbs, as wrists and ankles do."""
+    """Returns True if a keypoint ends a chain of limbs, as wrists and ankles do."""
     return sum(keypoint in limb for limb in skeleton.limb_pairs) == 1
 
 

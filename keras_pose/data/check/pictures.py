@@ -1,4 +1,4 @@
-"""What is suspicious about the pictures of a set: each is decoded once."""
+"""Checks of the pictures of a set: each is decoded once."""
 
 from __future__ import annotations
 

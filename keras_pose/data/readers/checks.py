@@ -1,4 +1,4 @@
-"""What every reader checks: numbers, ids, image files, and who is left out."""
+"""Checks that every reader makes: numbers, ids, image files, and people left out."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ class ImageFolder:
         return self.path / name if self.has(name) else None
 
     def has(self, name: str) -> bool:
-        """Tells whether a file is there, by its name as of `inner_name`."""
+        """Returns True if a file is there, by its name as of `inner_name`."""
         if not self.is_real:
             return True
         parent, _, last = name.rpartition("/")

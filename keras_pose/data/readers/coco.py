@@ -36,7 +36,7 @@ from keras_pose.skeleton import COCO_17, Skeleton
 
 @dataclass(frozen=True)
 class Reading:
-    """What a user says of a file in COCO's format.
+    """Options of the user for reading a file in COCO's format.
 
     Attributes:
         category: name or id of the category to read, of several that have keypoints;

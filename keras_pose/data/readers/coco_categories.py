@@ -1,4 +1,4 @@
-"""Which category of a COCO file is read: the one with keypoints, whatever its name."""
+"""Choice of a COCO file's category: the one with keypoints, whatever its name."""
 
 from __future__ import annotations
 

@@ -67,7 +67,7 @@ def _is_past_the_picture(people, rows) -> np.ndarray:
 
 
 def _looks_like_corners(people, rows) -> np.ndarray:
-    """Whether x1, y1, x2, y2 holds a person's keypoints, and ends nearer to them."""
+    """Returns True where x1, y1, x2, y2 fits a person's keypoints better than the box."""
     near, far = np.split(people.boxes_xywh[rows], 2, axis=1)
     points, labelled = people.keypoints_xy[rows], people.visibility[rows, :, None] > 0
     low = np.where(labelled, points, np.inf).min(axis=1)

@@ -99,7 +99,7 @@ class CocoPeople:
 
 @dataclass(frozen=True)
 class ReadingRules:
-    """How the numbers of one file are to be understood.
+    """Meaning of the numbers of one file.
 
     Attributes:
         num_keypoints: K; None for as many as the annotations have.
@@ -559,7 +559,7 @@ def _name(row) -> str:
 
 
 def _are_no_ints(values) -> np.ndarray:
-    """Tells which values (N,) are absent, text, or of another type than whole numbers."""
+    """Returns True for values (N,) that are absent, text, or no whole numbers."""
     if set(map(type, values)) == {int}:
         return np.zeros(len(values), bool)
     return np.array([type(value) is not int for value in values])
@@ -612,12 +612,12 @@ def _table(values, shape) -> tuple[np.ndarray | None, bool | list[bool]]:
 
 
 def _is_flat(value, length) -> bool:
-    """Tells whether a value is a list of so many numbers and nothing else."""
+    """Returns True if a value is a list of so many numbers and nothing else."""
     return isinstance(value, list) and len(value) == length and _is_plain(value)
 
 
 def _is_plain(value) -> bool:
-    """Tells whether a value is a number, or a list of nothing but numbers."""
+    """Returns True if a value is a number, or a list of nothing but numbers."""
     if isinstance(value, list | tuple):
         return all(type(number) in (int, float) for number in value)
     return type(value) in (int, float)

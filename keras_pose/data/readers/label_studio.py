@@ -48,7 +48,7 @@ def find_label_studio(folder: Path) -> list[Path]:
 
 
 def is_label_studio(path: Path) -> bool:
-    """Tells by the first bytes whether a file is a list of tasks with keypoints."""
+    """Returns True if a file begins like a list of tasks with keypoints."""
     start = peek(path)
     has_labels = b'"keypointlabels"' in start or b'"completed_by"' in start
     return bool(re.match(rb"\s*\[\s*\{", start)) and has_labels

@@ -37,7 +37,7 @@ def find_labelme(folder: Path) -> list[Path]:
 
 
 def is_labelme(path: Path) -> bool:
-    """Tells by the first bytes whether a file is one of labelme's."""
+    """Returns True if a file begins like one of labelme's."""
     start = peek(path)
     return bool(
         re.match(rb"\s*\{", start)

@@ -116,7 +116,7 @@ class Labels:
     mirrored: tuple[tuple[str, str], ...] | None = None
 
     def has_split(self, split: str) -> bool:
-        """Tells whether any picture says that it is of a split."""
+        """Returns True if any picture says that it is of a split."""
         return any(picture.split == split for picture in self.pictures)
 
     def of_split(self, split: str) -> tuple[list[Picture], str | None]:
@@ -281,7 +281,7 @@ def object_entry(path, name: str, values) -> Entry:
 
 
 def is_hidden(word) -> bool:
-    """Tells whether a word marks a keypoint that is hidden."""
+    """Returns True if a word marks a keypoint that is hidden."""
     return "".join(filter(str.isalpha, str(word).lower())) in _HIDDEN
 
 

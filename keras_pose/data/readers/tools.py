@@ -1,4 +1,4 @@
-"""Which labelling tool a folder is of, found by looking at it."""
+"""Recognition of the labelling tool that wrote a folder, by its files."""
 
 from __future__ import annotations
 
@@ -54,5 +54,5 @@ def find_labels(folder, category: str | None = None) -> Labels | None:
 
 
 def is_of_a_tool(path: Path) -> bool:
-    """Tells by its first bytes whether a JSON file is a tool's own, and not COCO's."""
+    """Returns True if a JSON file begins like a tool's own, and not like COCO's."""
     return is_labelme(path) or is_label_studio(path)

@@ -246,7 +246,7 @@ def _note_strays(folder, files, notes):
 
 
 def _is_person(path) -> bool:
-    """Tells by its first bytes whether a text file holds lines of numbers."""
+    """Returns True if a text file begins with lines of numbers."""
     words = peek(path).split()[:5]
     return len(words) == 5 and all(re.fullmatch(rb"-?[\d.]+(e-?\d+)?", w) for w in words)
 

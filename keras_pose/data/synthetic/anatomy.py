@@ -146,7 +146,7 @@ def build_anatomy(group: str, height: float, build: float, youth: float = 0.0) -
 
 @dataclass(frozen=True)
 class Stance:
-    """Says what pelvis, spine and legs do: ranges in degrees, drawn uniformly.
+    """Ranges of pelvis, spine and legs in degrees, drawn uniformly.
 
     Attributes:
         weight: frequency relative to the other stances.

@@ -133,7 +133,7 @@ def _limb_radii(figure: Figure, name: str) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Sleeve:
-    """Says how a cloth covers a limb.
+    """A cloth around a limb.
 
     Attributes:
         fabric: the cloth.

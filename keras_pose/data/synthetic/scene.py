@@ -291,7 +291,7 @@ def _label_keypoints(canvas: Canvas, figure: Figure):
 
 
 def is_judgeable(figure: Figure, name: str) -> bool:
-    """Tells whether the head shows a landmark's side; body joints always count."""
+    """Returns True if the head shows a landmark's side; body joints always count."""
     if name not in _FACE_DIRECTIONS:
         return True
     direction, limit = _FACE_DIRECTIONS[name]
@@ -299,7 +299,7 @@ def is_judgeable(figure: Figure, name: str) -> bool:
 
 
 def _is_visible(canvas: Canvas, figure: Figure, name: str, column: int, row: int) -> bool:
-    """Tells whether the topmost surface at a keypoint is the one around it."""
+    """Returns True if the topmost surface at a keypoint is the one around it."""
     number, part = divmod(int(canvas.owner[row, column]), 8)
     if number != figure.number:
         return False

@@ -1,1 +1,1 @@
-"""What an int8 file loses, operator by operator, and how to lose less."""
+"""Losses of int8 files, operator by operator, and ways to lose less."""

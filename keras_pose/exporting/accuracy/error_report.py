@@ -83,7 +83,7 @@ def report_layer_errors(
 
 
 def summary(errors: list[LayerError]) -> str:
-    """Says in a line or two what kind of loss it is."""
+    """Returns a line or two about the kind of loss."""
     integer = [each for each in errors if not each.is_float]
     counts = Counter(each.cause for each in integer)
     causes = ", ".join(f"{cause} of {number}" for cause, number in counts.most_common())

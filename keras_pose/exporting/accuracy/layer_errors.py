@@ -1,4 +1,4 @@
-"""What each operator of an int8 file loses against its float file, and where it goes.
+"""Errors of an int8 file's operators against its float file, and their parts.
 
 Both files are made from one another, so their tensors have the same names. Errors are in
 the unit of `exporting.comparison`, of what the float operator gives:
@@ -31,7 +31,7 @@ _ISOLATED = ("isolated", "inputs", "result")
 
 @dataclass(frozen=True)
 class LayerError:
-    """What one operator loses; errors as the module says.
+    """Errors of one operator, in the unit and parts of the module.
 
     Attributes:
         tensor: name of the operator's output, by which `quantize(float_ops=...)` knows it.
@@ -72,7 +72,7 @@ class LayerError:
 
     @property
     def weights(self) -> float:
-        """What the rounding of weights and sums adds to the isolated error."""
+        """Part of the isolated error from the rounding of weights and sums."""
         rest = self.isolated**2 - self.inputs**2 - self.result**2
         return float("nan") if self.is_float else float(np.sqrt(max(rest, 0.0)))
 

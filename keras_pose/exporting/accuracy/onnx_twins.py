@@ -53,7 +53,7 @@ class OnnxTracer:
 
 @dataclass(frozen=True)
 class Steps:
-    """How integers stand for the values of a tensor: (integer - zero_point) * scale."""
+    """Scale and zero point of a tensor: value = (integer - zero_point) * scale."""
 
     scale: float
     zero_point: int
@@ -87,7 +87,7 @@ class OnnxTwins:
 
 
 class _Rounding:
-    """What an int8 file says of its tensors.
+    """Scales and zero points in an int8 file.
 
     Attributes:
         steps: name of a computed tensor in the float file -> how it is rounded.

@@ -39,7 +39,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Selection:
-    """What came of a search.
+    """Result of a search.
 
     Attributes:
         steps: all that was tried, in turn; the first is int8 throughout.

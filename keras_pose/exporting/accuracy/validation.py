@@ -1,4 +1,4 @@
-"""How good a model file is on a validation split, by the data set's own metric."""
+"""The metric of a model file on a validation split."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What the programs of `export/` share: options, and what they say of what they wrote."""
+"""Parts that the programs of `export/` share: options, and reports on written files."""

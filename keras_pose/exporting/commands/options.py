@@ -1,4 +1,4 @@
-"""What the export programs share: options, calibration, writing, telling.
+"""Options, calibration and writing of files that the export programs share.
 
 Imported by scripts before they parse, so TensorFlow is not imported up here.
 """

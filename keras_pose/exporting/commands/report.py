@@ -1,4 +1,4 @@
-"""What a program says of the file it wrote."""
+"""Reports on written files, for the export programs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MOST_NAMES = 3
 
 
 def describe_export(export: Export, source_path, model) -> str:
-    """Tells sizes, tensors and where the outputs lie, in a few lines."""
+    """Returns sizes, tensors and places of the outputs, in a few lines."""
     size = export.path.stat().st_size
     float_size = model.count_params() * BYTES_PER_FLOAT
     contract = export.contract
@@ -37,7 +37,7 @@ def describe_export(export: Export, source_path, model) -> str:
 
 
 def _describe_norms(path: Path, model) -> list[str]:
-    """Tells how many batch norms became part of a convolution, and which did not."""
+    """Returns how many batch norms became part of a convolution, and which did not."""
     names = batch_norm_names(model)
     if not names:
         return []

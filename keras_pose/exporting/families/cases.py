@@ -1,4 +1,4 @@
-"""Which networks a table of families is of."""
+"""Networks that a table of families compares."""
 
 from __future__ import annotations
 

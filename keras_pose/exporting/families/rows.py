@@ -1,4 +1,4 @@
-"""What is found of an integer file against the float32 file of the same network."""
+"""Figures of an integer file against the float32 file of the same network."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from keras_pose.exporting.inspection.profiling import OperatorTime
 
 @dataclass(frozen=True)
 class Accuracy:
-    """What evaluation found of one file.
+    """Figures of one evaluated file.
 
     Attributes:
         metric: name, such as "AP".

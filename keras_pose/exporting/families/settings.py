@@ -1,4 +1,4 @@
-"""What a table of families is to hold."""
+"""Settings of a table of families."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from keras_pose.exporting.quantization.ranges import RULES, RangeRule
 
 @dataclass(frozen=True)
 class FamiliesSettings:
-    """What to measure, and how.
+    """Choice of data, limits and threads.
 
     Attributes:
         output: folder.

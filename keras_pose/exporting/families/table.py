@@ -123,7 +123,7 @@ def thread_counts(rows: Sequence[FamilyRow]) -> list[int]:
 
 
 def explain(row: FamilyRow) -> str:
-    """Says in one line what most of an integer file's time is spent on, and how well."""
+    """Returns one line on the operators that take most time, and on their speed."""
     if row.profile_failure is not None:
         return f"no profile: {row.profile_failure}"
     parts = [f"most in {_worst(kind_shares(row))}"]

@@ -202,7 +202,7 @@ def tflite_twin(layer: layers.Layer) -> layers.Layer | None:
 
 
 def _is_lone_relu(layer) -> bool:
-    """Tells rectifiers of maps that others read, too, as they were before."""
+    """Returns True for rectifiers of maps that others also read unrectified."""
     config = layer.get_config()
     is_plain = isinstance(layer, layers.ReLU) and not (
         config["max_value"] or config["negative_slope"] or config["threshold"]
@@ -215,7 +215,7 @@ def _is_lone_relu(layer) -> bool:
 
 
 def _is_lone_norm(layer) -> bool:
-    """Tells batch norms of maps that converters leave beside a convolution."""
+    """Returns True for batch norms of maps that converters leave beside a convolution."""
     if not isinstance(layer, layers.BatchNormalization) or len(layer._inbound_nodes) != 1:
         return False
     (source,) = layer._inbound_nodes[0].input_tensors

@@ -27,7 +27,7 @@ def embed_contract(path, contract: ModelContract) -> None:
 
 
 def describe(contract: ModelContract) -> Description:
-    """Says in the official form what the contract says of the tensors."""
+    """Returns the contract's facts about the tensors, in the official form."""
     what = "boxes of people"
     if isinstance(contract, Contract):
         what = "one person's keypoints"
@@ -44,7 +44,7 @@ def describe(contract: ModelContract) -> Description:
 
 
 def _image_note(image: TensorSpec, normalization: Normalization | None) -> TensorNote:
-    """Tells the normalisation that is left to the caller: none, for exported files."""
+    """Returns the note on the image; exported files normalise it themselves."""
     if normalization is None:
         return TensorNote(image.name, f"{_PIXELS}, as they are", (0.0,), (1.0,))
     mean = tuple(255 * value for value in normalization.mean)

@@ -242,7 +242,7 @@ def _reason(error: Exception) -> str:
 
 
 def keeps_peaks(contract: ModelContract) -> bool:
-    """Tells whether of a model's outputs the maxima count, and nothing below zero."""
+    """Returns True for heatmap models: peaks matter, negative values do not."""
     return (
         isinstance(contract, Contract)
         and isinstance(contract.codec, HeatmapCodec)

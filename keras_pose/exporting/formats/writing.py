@@ -138,7 +138,7 @@ def write_export(
 
 @contextlib.contextmanager
 def _plain_disk_errors(path: Path) -> Iterator[None]:
-    """Says which file did not fit, where the disk is full, or that of temporary files."""
+    """Turns errors of full disks into ones that name the file, or the temporary folder."""
     try:
         yield
     except Exception as error:
@@ -152,7 +152,7 @@ def _plain_disk_errors(path: Path) -> Iterator[None]:
 
 
 def _is_full_disk(error: Exception) -> bool:
-    """Tells a full disk, which TensorFlow and HDF5 report by the words alone."""
+    """Returns True for a full disk, which TensorFlow and HDF5 report by the words alone."""
     words = os.strerror(errno.ENOSPC)
     return getattr(error, "errno", None) in _FULL or words in str(error)
 

@@ -1,1 +1,1 @@
-"""What a model file consists of, read without running it: operators, tensors, layers."""
+"""Operators, tensors and layers of model files, read without running them."""

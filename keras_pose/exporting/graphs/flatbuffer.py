@@ -1,4 +1,4 @@
-"""What a `.tflite` file is made of, read from its flatbuffer without running it."""
+"""Operators and tensors of a `.tflite` file, read from its flatbuffer, not run."""
 
 from __future__ import annotations
 

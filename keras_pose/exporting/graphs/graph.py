@@ -1,4 +1,4 @@
-"""What a model file computes, in one form for `.tflite` and `.onnx`: tensors, operators,
+"""Graphs of model files in one form for `.tflite` and `.onnx`: tensors, operators,
 multiply-accumulates. Files are read, not run.
 """
 
@@ -62,7 +62,7 @@ class Operator:
 
 @dataclass(frozen=True)
 class Graph:
-    """What a file computes.
+    """Operators and tensors of a file.
 
     Attributes:
         file_type: ".tflite" or ".onnx".

@@ -1,4 +1,4 @@
-"""What an `.onnx` file computes, read without running it."""
+"""Operators and tensors of an `.onnx` file, read without running it."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What a model file costs and where it runs: operators, times, memory, size."""
+"""Costs of a model file, and where it runs: operators, times, memory, size."""

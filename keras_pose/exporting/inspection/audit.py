@@ -39,7 +39,7 @@ MEMORY_PER_FILE_BYTE = 30
 
 @dataclass(frozen=True)
 class DelegateAudit:
-    """What one delegate makes of a file.
+    """Verdict of one delegate on a file.
 
     Attributes:
         name: name, such as "GPU".
@@ -66,7 +66,7 @@ class DelegateAudit:
 
 @dataclass(frozen=True)
 class Audit:
-    """What is in a file.
+    """Operators, work and delegates of a file.
 
     Attributes:
         operators: kind -> number of operators.
@@ -159,7 +159,7 @@ def left_by_xnnpack(path, graph: Graph) -> dict[int, str]:
 
 
 def _types(graph, operator) -> str:
-    """Tells an operator's types, such as "uint8 to float32"."""
+    """Returns an operator's types, such as "uint8 to float32"."""
     source = graph.tensors[operator.inputs[0]].dtype if operator.inputs else "nothing"
     result = graph.tensors[operator.outputs[0]].dtype
     return source if source == result else f"{source} to {result}"
@@ -183,7 +183,7 @@ def _audit_delegate(name: str, graph: Graph, fallen: dict[int, str]) -> Delegate
 
 
 def describe_audit(audit: Audit) -> str:
-    """Tells operators and verdicts, a line each."""
+    """Returns operators and verdicts, a line each."""
     counts = ", ".join(f"{count} {kind}" for kind, count in audit.operators.items())
     lines = [
         f"operators   {sum(audit.operators.values())}: {counts}",
@@ -194,7 +194,7 @@ def describe_audit(audit: Audit) -> str:
 
 
 def describe_delegate(audit: DelegateAudit) -> str:
-    """Tells one verdict in one line."""
+    """Returns one verdict in one line."""
     text = f"takes {audit.num_taken} of {audit.num_operators} operators"
     if audit.num_partitions > 1:
         text += (

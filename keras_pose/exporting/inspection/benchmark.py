@@ -75,7 +75,7 @@ class BenchmarkRow:
 
 @dataclass(frozen=True)
 class Benchmark:
-    """What one run found.
+    """Figures of one run.
 
     Attributes:
         num_runs: measurements of each.

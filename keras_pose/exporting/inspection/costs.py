@@ -1,4 +1,4 @@
-"""What a model file costs before its first answer: time to load it, and memory.
+"""Costs of a model file before its first answer: time to load it, and memory.
 
 Measured in a process of its own, so that neither another file's weights nor a converter
 is counted.
@@ -23,7 +23,7 @@ NUM_LOADS = 3
 
 @dataclass(frozen=True)
 class Costs:
-    """What a file takes.
+    """Load time and memory of a file.
 
     Attributes:
         load_milliseconds: from the path to a network that is ready, median of several,

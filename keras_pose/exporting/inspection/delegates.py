@@ -1,4 +1,4 @@
-"""Which operators a phone's accelerators take, by the published rules of each.
+"""Operators that a phone's accelerators take, by the published rules of each.
 
 A delegate takes what it can of a graph; all else stays on the CPU, and every change
 between the two costs a copy. No accelerator is here to ask, so these are the rules in
@@ -208,7 +208,7 @@ def fallen_operators(graph: Graph, rule: Rule) -> dict[int, str]:
 
 
 def is_unpacking(graph: Graph, operator: Operator) -> bool:
-    """Tells operators without any input but constants."""
+    """Returns True for operators without any input but constants."""
     return all(tensor.is_constant for tensor in graph.inputs_of(operator))
 
 

@@ -1,4 +1,4 @@
-"""What this machine can do at most: products of large matrices, by each runtime.
+"""Peak rates of this machine: products of large matrices, by each runtime.
 
 A network's arithmetic rate says little without it. Both runtimes are asked, since their
 kernels differ by more than most networks do, and the better one is the peak.

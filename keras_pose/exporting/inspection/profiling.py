@@ -1,4 +1,4 @@
-"""Where the time of a model file goes, operator by operator.
+"""Time of a model file, operator by operator.
 
 ONNX Runtime writes a profile. LiteRT's Python package has no profiler, so there every
 operator is cut out into a file of its own and timed; those alike are timed once. What

@@ -1,4 +1,4 @@
-"""How large a network of the zoo is on a phone, measured by converting it."""
+"""Size of a network of the zoo on a phone, measured by converting it."""
 
 from __future__ import annotations
 

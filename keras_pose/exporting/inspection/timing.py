@@ -24,7 +24,7 @@ MIN_RUNS = 3
 
 @dataclass(frozen=True)
 class Timing:
-    """How long one file takes for one batch.
+    """Times of one file for one batch.
 
     Attributes:
         path: the file.

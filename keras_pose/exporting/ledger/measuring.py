@@ -1,4 +1,4 @@
-"""What evaluation and the audit find of a ledger's files, and how long these take."""
+"""Evaluation, audit and timing of a ledger's files."""
 
 from __future__ import annotations
 

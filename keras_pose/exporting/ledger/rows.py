@@ -1,4 +1,4 @@
-"""What is found of one file, and of all of them."""
+"""Figures of one file, and of all of them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from keras_pose.exporting.inspection.audit import Audit
 
 @dataclass(frozen=True)
 class LedgerRow:
-    """What was found of one file.
+    """Figures of one file.
 
     Attributes:
         name: key of `formats.table.FORMATS`, or `REFERENCE`.

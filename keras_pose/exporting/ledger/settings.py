@@ -1,4 +1,4 @@
-"""What a ledger is made of, and where its parts lie."""
+"""Settings of a ledger, and the paths of its parts."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class LedgerSettings:
-    """What to make a ledger of.
+    """Choice of model, data, formats and threads.
 
     Attributes:
         weights: file or word that `sources.open_source` takes; None for random weights of
@@ -96,5 +96,5 @@ class LedgerSettings:
 
     @property
     def crops_path(self) -> Path:
-        """Where the calibration crops go: uint8 (N, H, W, 3), RGB."""
+        """Path of the calibration crops: uint8 (N, H, W, 3), RGB."""
         return Path(self.output) / "calibration.npy"

@@ -115,7 +115,7 @@ def _stored_entry(settings: LedgerSettings, name: str) -> dict[str, Any]:
 
 
 def _is_gone(settings: LedgerSettings, name: str, entry) -> bool:
-    """Tells files that vanished, or that somebody else has written since."""
+    """Returns True for files that vanished, or that another process has written since."""
     path = settings.path_of(name)
     if "failure" in entry:
         return False

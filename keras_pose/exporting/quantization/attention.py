@@ -1,4 +1,4 @@
-"""Where a network multiplies what it computed with what it computed.
+"""Products of two computed tensors, as attention has them.
 
 Attention does: queries by keys, and what becomes of that by values. XNNPACK has no integer
 kernel for such products, nor for the softmax between them; TFLite's own integer kernels

@@ -1,5 +1,5 @@
-"""What ONNX Runtime's quantizer takes for one operator: a node, and the rectifier that only
-it feeds, whose clipping the integers' range does.
+"""Nodes that ONNX Runtime's quantizer takes for one operator: a node, and the rectifier
+that only it feeds, whose clipping the integers' range does.
 """
 
 from __future__ import annotations

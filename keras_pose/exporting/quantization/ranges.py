@@ -29,7 +29,7 @@ Activations = Callable[[], Iterable[Mapping[Any, np.ndarray]]]
 
 @dataclass(frozen=True)
 class RangeRule:
-    """How the range of a tensor is made of what it held.
+    """Rule from the values of a tensor to its range.
 
     Attributes:
         method: "minmax": all that was met. "percentile": without the outermost values on
@@ -67,7 +67,7 @@ RULES = (EXTREMES, *(RangeRule("percentile", share) for share in (99.99, 99.9, 9
 
 
 class RangeCollector:
-    """What the tensors of a network held, on the crops it was calibrated on.
+    """Value ranges of a network's tensors, measured on calibration crops.
 
     Attributes:
         extremes: key of a tensor -> smallest and largest value met.

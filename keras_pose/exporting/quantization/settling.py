@@ -1,4 +1,4 @@
-"""Whether the batch norms of a network have settled, which is known before it is converted.
+"""A check that a network's batch norms have settled, before it is converted.
 
 A norm's statistics are averages over some hundred steps of training. After fewer, tensors
 are of other sizes than the norms take them for, by another factor at every layer: float

@@ -16,7 +16,7 @@ from keras_pose.exporting.quantization.tflite_edit import add_opcode, output_ind
 
 
 def decodes(content: bytes) -> bool:
-    """Tells whether a file gives decoded keypoints."""
+    """Returns True if a file gives decoded keypoints."""
     return DECODED_NAME in output_indices(content)
 
 

@@ -52,7 +52,7 @@ TENSORFLOW = "2.20 and 2.21"
 
 @dataclass(frozen=True)
 class QuantizationSettings:
-    """What a file's numbers are to become.
+    """Number format and ranges of a file.
 
     Attributes:
         quantization: "float16", "dynamic", "int4", or one of `INTEGER_FORMATS`.

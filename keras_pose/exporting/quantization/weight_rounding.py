@@ -1,4 +1,4 @@
-"""What the rounding of weights alone does to a network's outputs.
+"""Error of a network's outputs from the rounding of weights alone.
 
 Kernels of the float file are rounded in NumPy, as a format asks for, and the file is run:
 no quantizer is involved. What a format of few weight bits may lose hangs on the network
