@@ -365,7 +365,7 @@ def evaluate_file(model, weights, data, args, detector=None):
 
 
 def are_detectors(args):
-    """Tells detectors, by contract or description, from networks that find keypoints."""
+    """Returns True for detectors, by contract or description, False for pose networks."""
     from keras_pose.detector_contract import is_detector
     from keras_pose.detector_description import is_description
     from keras_pose.runtime.detector import is_bare, is_detector_name
@@ -431,7 +431,7 @@ def evaluate_detectors(args):
 
 
 def are_bottom_up(args):
-    """Tells networks that see whole pictures from those that see one person at a time."""
+    """Returns True for networks that see whole pictures, False for one person at a time."""
     from keras_pose.runtime.bottom_up import is_of_bottom_up
     from keras_pose.weights.catalog import is_word
 

@@ -98,7 +98,7 @@ def say_meaning(model, args):
 
 
 def peak_memory():
-    """Tells how much memory this process took at most, where the system says."""
+    """Returns the peak memory of this process in words, where the system says it."""
     try:
         import resource
     except ImportError:  # Windows

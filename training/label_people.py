@@ -188,7 +188,7 @@ def label(estimator, contents, category_id, args):
 
 
 def has_keypoints(entry):
-    """Tells whether a person has a labelled keypoint."""
+    """Returns True if a person has a labelled keypoint."""
     return any(entry.get("keypoints", [])[2::3])
 
 

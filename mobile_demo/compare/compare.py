@@ -48,7 +48,7 @@ NUM_FIELDS = 6
 
 @dataclass
 class Seen:
-    """What a program made of the frames.
+    """Results of a program on the frames.
 
     Attributes:
         inputs: tensors that it gave to the networks, "pose" and "detector", in order.
@@ -232,7 +232,7 @@ class Pipe:
         return words, np.frombuffer(content, np.float32)
 
     def show(self, shot: Shot, seen: Seen) -> None:
-        """Has the core work on a frame, and runs the networks for it."""
+        """Sends a frame to the core, and runs the networks for it."""
         height, width = shot.image.shape[:2]
         self._send(f"frame {width} {height} {shot.seconds}", shot.image.tobytes())
         while True:

@@ -90,7 +90,7 @@ def default_models() -> Path:
 
 @dataclass
 class Site:
-    """What there is to serve: path in the site -> file, or content made here."""
+    """Files to serve: path in the site -> file, or content made here."""
 
     files: dict[str, Path] = field(default_factory=dict)
     texts: dict[str, str] = field(default_factory=dict)
@@ -154,7 +154,7 @@ def fitted(source: str) -> str:
 
 
 def keeps_at_once(path: str) -> bool:
-    """Tells whether the page needs a file from the beginning, whatever the browser."""
+    """Returns True if the page needs a file from the beginning, whatever the browser."""
     return not path.startswith(("litert/wasm/", "models/")) and path != "service_worker.js"
 
 
@@ -276,7 +276,7 @@ def handler_of(site: Site) -> type[http.server.BaseHTTPRequestHandler]:
                 self.wfile.write(body)
 
         def log_message(self, *args):
-            """Says nothing: a page asks for dozens of files."""
+            """Does nothing: a page asks for dozens of files."""
 
     return Handler
 
