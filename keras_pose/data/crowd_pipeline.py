@@ -27,12 +27,12 @@ class CrowdAugmentation:
     The defaults are lightweight OpenPose's (`train.py`, `datasets/transformations.py`).
 
     Attributes:
-        height_share: of the input's height, a person's at a zoom of 1.
+        height_share: height of a person at a zoom of 1, as a share of the input's height.
         min_zoom: smallest factor on that size.
-        max_zoom: largest.
-        rotation_degrees: angles are within this.
-        shift: of the person from the middle of the input, at most; input pixels.
-        flip_probability: how often a picture is mirrored.
+        max_zoom: largest factor on that size.
+        rotation_degrees: largest angle to either side, degrees.
+        shift: largest distance of the person from the middle of the input, input pixels.
+        flip_probability: share of pictures that are mirrored.
         color: strength of colour changes, see `data.transforms.Augmentation`.
     """
 
@@ -69,10 +69,10 @@ def training_crowds(
         source: pictures, each with somebody in it.
         codec: draws the targets; also gives the input size.
         normalization: applied to the pictures.
-        augmentation: how much samples vary.
+        augmentation: strength of the random changes.
         batch_size: pictures a batch, over all devices together.
         outputs: channels of each output of the network, which tell heatmaps from fields.
-        seed: of order and augmentation.
+        seed: seed of order and augmentation.
         start_batch: number of batches already taken by an interrupted run.
 
     Returns:
@@ -135,7 +135,7 @@ def augment_picture(sample, augmentation: CrowdAugmentation, input_hw, seed):
 
     Args:
         sample: "boxes_xywh" (P, 4), P at least 1, and what else there is.
-        augmentation: how strongly.
+        augmentation: strength of the random changes.
         input_hw: (height, width) of the input, pixels.
         seed: (2,) int64.
 

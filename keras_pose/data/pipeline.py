@@ -30,12 +30,12 @@ def training_dataset(
     """Yields endless shuffled, augmented batches.
 
     Args:
-        source: where samples come from.
-        codec: what targets look like; also gives the input size and the crop's map.
+        source: labelled people to draw samples from.
+        codec: maker of the targets; also gives the input size and the crop's map.
         normalization: applied to the crops.
-        augmentation: how much samples vary.
+        augmentation: strength of the random changes.
         batch_size: samples a batch, over all devices together.
-        seed: of order and augmentation.
+        seed: seed of order and augmentation.
         start_batch: number of batches already taken by an interrupted run.
         num_outputs: number of stacks; targets are repeated for each.
 
@@ -76,7 +76,7 @@ def indices_of_batch(index_at, number: int, batch_size: int) -> np.ndarray:
     Args:
         index_at: function from a position in the stream to the index of a sample, such as
             `person_order` gives.
-        number: of the batch, counted from 0 over all epochs.
+        number: number of the batch, counted from 0 over all epochs.
         batch_size: samples a batch, over all devices together.
 
     Returns:

@@ -31,7 +31,7 @@ class BoxAugmentation:
     Attributes:
         min_zoom: smallest factor on the size that just fills the input.
         max_zoom: largest; what then sticks out is cropped at random.
-        flip_probability: how often an image is mirrored.
+        flip_probability: share of images that are mirrored.
         color: strength of colour changes, see `data.transforms.Augmentation`.
     """
 
@@ -61,12 +61,12 @@ def training_boxes(
     """Yields endless shuffled, augmented batches.
 
     Args:
-        source: where samples come from.
+        source: labelled images to draw samples from.
         normalization: applied to the images.
-        augmentation: how much samples vary.
+        augmentation: strength of the random changes.
         input_hw: (height, width) of the input, pixels.
         batch_size: images a batch, over all devices together.
-        seed: of order and augmentation.
+        seed: seed of order and augmentation.
         start_batch: number of batches already taken by an interrupted run.
 
     Returns:
@@ -114,7 +114,7 @@ def augment(image, boxes, augmentation: BoxAugmentation, input_hw, seed):
     Args:
         image: (H, W, 3) uint8.
         boxes: (M, 5) float32, see `BoxSource`.
-        augmentation: how strongly.
+        augmentation: strength of the random changes.
         input_hw: (height, width) to return, pixels.
         seed: (2,) int64.
 

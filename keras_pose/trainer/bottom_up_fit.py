@@ -61,10 +61,10 @@ def fit_bottom_up(
     """Trains a bottom-up network, or goes on where an interrupted run stopped.
 
     Args:
-        recipe: what to compute.
+        recipe: settings of the training.
         run_dir: folder of the run, made if need be; if it holds the same run,
             training goes on after the last step that was saved.
-        devices: see `trainer.devices.make_strategy`.
+        devices: devices to train on, a word of `trainer.devices.make_strategy`.
         save_minutes: time between saves within an epoch.
 
     Returns:
@@ -203,7 +203,7 @@ def _ap_function(recipe: BottomUpRecipe, network, contract: BottomUpContract):
 
 
 def _print_facts(recipe, plan, network, strategy, source, progress):
-    """Says what will happen, before it takes hours."""
+    """Prints the plan of the run, before it takes hours."""
     kind = "drawn now" if recipe.data_dir is None else f"from {recipe.data_dir}"
     print(
         f"data set    {recipe.dataset}, {kind}: {len(source)} images with "

@@ -16,7 +16,7 @@ from keras_pose.zoo import get_spec
 
 @dataclass(frozen=True)
 class BottomUpRecipe(RunRecipe):
-    """How to train one bottom-up network on one data set, with Adam and steps.
+    """Settings to train one bottom-up network on one data set, with Adam and steps.
 
     The defaults are lightweight OpenPose's (`train.py`): 280 epochs of batches of 80 at
     4e-5, a third of it after 100, 200 and 260. Its weight decay is decoupled here, and all
@@ -26,28 +26,30 @@ class BottomUpRecipe(RunRecipe):
         model: zoo name, of a bottom-up network.
         dataset: "coco" or "synthetic".
         data_dir: its folder; None for people drawn when the run starts.
-        category: see `recipes.Recipe`.
-        rescale_labels: see `recipes.Recipe`.
+        category: name or id of the category to read, as in `recipes.Recipe`.
+        rescale_labels: True to scale labels to pictures of another size.
         input_hw: model input (height, width), pixels.
         epochs: passes over the pictures.
         batch_size: pictures per replica and step.
         learning_rate: at its highest, for the whole batch.
         milestones: shares of the run after which the rate is a third of what it was.
         warmup_steps: steps of linear growth from 0.1 % of the rate.
-        weight_decay: of all kernels.
-        ema_momentum: of the moving average of the weights, which is what is measured and
-            saved; 0 for none.
-        augmentation: how much pictures vary.
-        weights: what the network starts from, see `create_model`; None for random. Those of
-            OpenPose's 18 keypoints are trained on with them, others have COCO's 17.
-        mixed_precision: see `recipes.Recipe`.
-        accumulate: see `recipes.Recipe`.
+        weight_decay: weight decay of all kernels.
+        ema_momentum: momentum of the moving average of the weights, which is what is
+            measured and saved; 0 for none.
+        augmentation: strength of the random changes.
+        weights: word or file of the weights to start from, see `create_model`; None for
+            random. Those of OpenPose's 18 keypoints are trained on with them, others have
+            COCO's 17.
+        mixed_precision: type to compute in, as in `recipes.Recipe`.
+        accumulate: number of steps whose gradients are averaged, as in `recipes.Recipe`.
         synthetic_images: scenes to draw, where people are drawn.
         max_steps: stop after so many steps in all; 0 for no limit.
         ap_every: epochs between measurements of AP on `val`, and so between choices of the
             best weights; the last epoch is always measured.
-        quantization_aware: see `recipes.Recipe`.
-        seed: of initial weights, order and augmentation.
+        quantization_aware: True to round weights and tensors to int8 while training, as in
+            `recipes.Recipe`.
+        seed: seed of initial weights, order and augmentation.
     """
 
     AUGMENTATION: ClassVar[type] = CrowdAugmentation

@@ -1,4 +1,4 @@
-"""What happens at the end of an epoch: AP, checkpoints, and the books kept of a run."""
+"""Callbacks at the end of an epoch: AP, checkpoints, and the records of a run."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ class ValidateAverages(keras.callbacks.Callback):
         self.put_back()
 
     def put_back(self):
-        """Has the model hold the weights themselves again, before validation is over."""
+        """Puts the weights themselves back into the model, before validation is over."""
         self._swapped.close()
 
 
@@ -109,7 +109,7 @@ class StopAtNaN(keras.callbacks.Callback):
 
 
 class PlainMetricNames(keras.callbacks.Callback):
-    """Has the metric of a network of several outputs called `pck`, as that of one output.
+    """Renames the metric of a network of several outputs to `pck`, the name for one output.
 
     Keras puts the name of the output before it. Comes before all that read or write logs.
     """
@@ -125,7 +125,7 @@ class PlainMetricNames(keras.callbacks.Callback):
 class StopRun(SystemExit):
     """The end of a process that was asked to end and has saved its run.
 
-    Its exit status is EX_TEMPFAIL of sysexits.h, which schedulers can be told to requeue.
+    Its exit status is EX_TEMPFAIL of sysexits.h, on which schedulers can requeue.
     """
 
     STATUS = 75
@@ -158,7 +158,7 @@ class SaveState(keras.callbacks.Callback):
         Args:
             run_dir: folder of the run.
             contract: that of the network.
-            progress: how far the run is when it begins or goes on.
+            progress: position of the run when it begins or goes on.
             minutes: time between saves.
             averages: the callback that puts averages into the model for validation.
         """

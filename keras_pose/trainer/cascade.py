@@ -44,19 +44,20 @@ from keras_pose.zoo import get_spec
 
 @dataclass(frozen=True)
 class CascadeRecipe:
-    """How to train the refining stages.
+    """Settings to train the refining stages.
 
     Attributes:
         model: zoo name of their network, one with codec "regression".
         input_hw: sub-image (height, width), pixels.
-        num_stages: of the whole cascade, the first included; 3 in the paper.
+        num_stages: number of stages of the whole cascade, the first included; 3 in the
+            paper.
         crop_scale: width of a sub-image, in diameters of the pose.
         steps: batches to train each stage on.
-        people_per_batch: how many people a batch is from.
+        people_per_batch: number of people in a batch.
         joints_per_person: sub-images of each of them.
-        learning_rate: of Adam at the start; it falls to 0 along a cosine.
+        learning_rate: learning rate of Adam at the start; it falls to 0 along a cosine.
         loss: key of `keras_pose.losses.LOSSES`, the paper's by default.
-        seed: of weights and samples.
+        seed: seed of weights and samples.
 
     Raises:
         ValueError: for a number out of range, or a network that gives no coordinates.
@@ -87,7 +88,7 @@ def fit_cascade(recipe: CascadeRecipe, first, source: PersonSource, run_dir) -> 
     """Trains the refining stages of a first stage that is trained.
 
     Args:
-        recipe: what to compute.
+        recipe: settings of the training.
         first: `.keras` file of the first stage, such as a run's best.keras.
         source: people to train on; those without a shoulder and the opposite hip labelled
             are left out.
@@ -98,7 +99,7 @@ def fit_cascade(recipe: CascadeRecipe, first, source: PersonSource, run_dir) -> 
 
     Raises:
         ValueError: if the first stage gives no coordinates, or is for other keypoints
-            than those of `source`; if there is nobody to train on.
+            than those of `source`; if there are no people to train on.
         FileNotFoundError: if there is no such first stage.
     """
     first = Path(first)

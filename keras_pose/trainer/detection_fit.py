@@ -68,10 +68,10 @@ def fit_detector(
     """Trains a person detector, or goes on where an interrupted run stopped.
 
     Args:
-        recipe: what to compute.
+        recipe: settings of the training.
         run_dir: folder of the run, made if need be; if it holds the same run,
             training goes on after the last step that was saved.
-        devices: see `trainer.devices.make_strategy`.
+        devices: devices to train on, a word of `trainer.devices.make_strategy`.
         save_minutes: time between saves within an epoch.
 
     Returns:
@@ -229,7 +229,7 @@ def _measuring_callback(recipe, plan, measure):
 
 
 def _print_facts(recipe, plan, network, strategy, source, progress):
-    """Says what will happen, before it takes hours."""
+    """Prints the plan of the run, before it takes hours."""
     kind = "drawn now" if recipe.data_dir is None else f"from {recipe.data_dir}"
     print(
         f"data set    {recipe.dataset}, {kind}: {len(source)} images with "

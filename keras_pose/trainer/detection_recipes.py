@@ -16,33 +16,36 @@ from keras_pose.zoo import get_spec
 
 @dataclass(frozen=True)
 class DetectionRecipe(RunRecipe):
-    """How to train one person detector on one data set, with AdamW and a cosine.
+    """Settings to train one person detector on one data set, with AdamW and a cosine.
 
     Attributes:
         model: zoo name, of a detector.
         dataset: name, see `keras_pose.data.datasets`.
         data_dir: its folder; None for people drawn when the run starts.
-        category: see `recipes.Recipe`.
-        rescale_labels: see `recipes.Recipe`.
+        category: name or id of the category to read, as in `recipes.Recipe`.
+        rescale_labels: True to scale labels to pictures of another size.
         input_hw: model input (height, width), pixels.
         epochs: passes over the data.
         batch_size: images per replica and step.
         learning_rate: at its highest, for the whole batch; falls to 0 along a cosine.
         warmup_steps: steps of linear growth from 0.1 % of the rate.
-        weight_decay: of all kernels.
-        ema_momentum: of the moving average of the weights, which is what is measured
-            and saved: 0.998 looks back 500 steps. 0 for none.
-        augmentation: how much images vary.
-        weights: what the network starts from, see `create_model`; None for random.
-        mixed_precision: see `recipes.Recipe`.
-        freeze: see `recipes.Recipe`.
-        accumulate: see `recipes.Recipe`.
+        weight_decay: weight decay of all kernels.
+        ema_momentum: momentum of the moving average of the weights, which is what is
+            measured and saved: 0.998 looks back 500 steps. 0 for none.
+        augmentation: strength of the random changes.
+        weights: word or file of the weights to start from, see `create_model`; None for
+            random.
+        mixed_precision: type to compute in, as in `recipes.Recipe`.
+        freeze: beginnings of layer names that training leaves as they are, as in
+            `recipes.Recipe`.
+        accumulate: number of steps whose gradients are averaged, as in `recipes.Recipe`.
         synthetic_images: scenes to draw, where people are drawn.
         max_steps: stop after so many steps in all; 0 for no limit.
         ap_every: epochs between measurements of box AP on `val`, and so between choices
             of the best weights; the last epoch is always measured.
-        quantization_aware: see `recipes.Recipe`.
-        seed: of initial weights, order and augmentation.
+        quantization_aware: True to round weights and tensors to int8 while training, as in
+            `recipes.Recipe`.
+        seed: seed of initial weights, order and augmentation.
     """
 
     AUGMENTATION: ClassVar[type] = BoxAugmentation

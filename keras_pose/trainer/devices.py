@@ -1,4 +1,4 @@
-"""Which devices to train on, and the strategy that spreads a batch over them."""
+"""Devices to train on, and the strategy that spreads a batch over them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How each family of networks is trained, and who says so."""
+"""Recipes of each family of networks, with their sources."""
 
 from __future__ import annotations
 

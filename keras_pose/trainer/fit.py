@@ -75,10 +75,10 @@ def fit(
     """Trains a model, or goes on where an interrupted run stopped.
 
     Args:
-        recipe: what to compute.
+        recipe: settings of the training.
         run_dir: folder of the run, made if need be; if it holds the same run,
             training goes on after the last step that was saved.
-        devices: see `trainer.devices.make_strategy`.
+        devices: devices to train on, a word of `trainer.devices.make_strategy`.
         watchers: Keras callbacks that are called besides those of every run.
         save_minutes: time between saves within an epoch.
 
@@ -148,7 +148,7 @@ def go_through(model, batches_from, val_batches, run_dir, plan, progress, chosen
         val_batches: validation batches, or None.
         run_dir: folder of the run.
         plan: steps and epochs of the whole run.
-        progress: how far the run is.
+        progress: position of the run.
         chosen: callbacks.
     """
     done = progress.epochs_done
@@ -425,7 +425,7 @@ def _measure_function(
 
 
 def _print_facts(recipe, plan, model, strategy, sources, progress: Progress):
-    """Says what will happen, before it takes hours."""
+    """Prints the plan of the run, before it takes hours."""
     mix = _mix(recipe)
     kind = f"from {recipe.data_dir or 'data/'}"
     if recipe.dataset == "synthetic" and recipe.data_dir is None:

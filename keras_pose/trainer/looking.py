@@ -33,7 +33,7 @@ def training_pictures(recipe: Recipe, source: PersonSource, count: int) -> list[
     Args:
         recipe: its codec, input size, augmentation and seed count.
         source: the people.
-        count: how many.
+        count: number of people.
 
     Returns:
         (H, W, 3) uint8 RGB pictures; where targets are heatmaps, the crop twice: with
@@ -82,9 +82,9 @@ def ranked_pictures(
     """Draws the people that were predicted best or worst, labels beside predictions.
 
     Args:
-        result: of an evaluation in ground-truth boxes.
-        count: how many people; fewer where there are fewer with labels.
-        worst: the worst first, else the best first.
+        result: evaluation in ground-truth boxes.
+        count: number of people; fewer where there are fewer with labels.
+        worst: True to draw the worst people, worst first; False for the best.
         threshold: predicted keypoints whose score is not above it are not drawn.
 
     Returns:

@@ -19,7 +19,7 @@ class WarmUpThen(keras.optimizers.schedules.LearningRateSchedule):
     """Grows linearly for some steps, then follows another schedule.
 
     Attributes:
-        schedule: what follows; sees the steps from the start of training.
+        schedule: schedule that follows; sees the steps from the start of training.
         warmup_steps: steps of growth, from 0.1 % of the rate on.
     """
 

@@ -1,4 +1,4 @@
-"""How long a training run is."""
+"""Length of a training run."""
 
 from __future__ import annotations
 

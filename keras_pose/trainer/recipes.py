@@ -27,7 +27,7 @@ OPTIMIZERS = ("adam", "adamw", "rmsprop")
 
 @dataclass(frozen=True)
 class Recipe(RunRecipe):
-    """How to train one model on one data set.
+    """Settings to train one model on one data set.
 
     Attributes:
         model: zoo name.
@@ -35,33 +35,32 @@ class Recipe(RunRecipe):
             own in COCO's format; several with commas between.
         data_dir: its folder; of several "coco=FOLDER,mpii=FOLDER", or None for their
             default folders. None for people drawn when the run starts ("synthetic").
-        mix: of several, how much of the stream comes from each: "coco=2,mpii=1"; None
-            for as much as each has people.
+        mix: relative sampling weights of several sets, "coco=2,mpii=1"; None weights each
+            by its number of people.
         skeleton: name of a built-in skeleton, or keypoints of your own, as contents of a
             skeleton file or its path (see `skeleton.files`; a run's own recipe has the
             contents); None for the data set's, and the union of several sets'.
         category: name of the category to read of files in COCO's format that have several
             with keypoints; None for the only one, or "person".
-        rescale_labels: scale labels to pictures that were made smaller or larger.
+        rescale_labels: True to scale labels to pictures that were made smaller or larger.
         input_hw: model input (height, width), pixels.
         epochs: passes over the data.
         batch_size: samples per replica and step.
-        learning_rate: at its highest, for the whole batch.
+        learning_rate: highest learning rate, for the whole batch.
         schedule: "step" (x0.1 at `milestones`) or "cosine" (down to 0).
-        milestones: of "step", as fractions of all epochs.
+        milestones: fractions of all epochs at which the schedule "step" lowers the rate.
         warmup_steps: steps of linear growth from 0.1 % of the rate.
         optimizer: "adam", "adamw" or "rmsprop".
-        weight_decay: of "adamw" only. HRNet collapses with it (its code passes a
-            decay setting that its Adam ignores).
-        clip_norm: the gradients of all weights together are made no longer than this;
-            0 for no limit.
+        weight_decay: weight decay of "adamw", the only optimizer with one. HRNet collapses
+            with it (its code passes a decay setting that its Adam ignores).
+        clip_norm: longest gradient of all weights together; 0 for no limit.
         loss: key of `keras_pose.losses.LOSSES`; None for the codec's usual one.
         ohkm_top_k: keypoints of a person that the loss "ohkm" learns from, its hardest;
             all of them if there are fewer, see `trainer.optimization`.
-        codec: key of `keras_pose.codecs.CODECS`: what targets look like.
-        augmentation: how much samples vary.
-        weights: what the network starts from, see `create_model`: a word such as
-            "coco" or "imagenet", or a file; None for random.
+        codec: key of `keras_pose.codecs.CODECS`, which makes the targets.
+        augmentation: strength of the random changes.
+        weights: weights to start from, see `create_model`: a word such as "coco" or
+            "imagenet", or a file; None for random.
         mixed_precision: type to compute in, "float16" (GPUs; the loss is scaled) or
             "bfloat16", with float32 weights; True for "float16", False for float32.
         accumulate: steps whose gradients are averaged before weights change. Schedules
@@ -71,13 +70,14 @@ class Recipe(RunRecipe):
         ema_momentum: momentum, in [0, 1), of the moving average of the weights, which is
             validated and saved as best; 0 for none.
         synthetic_images: scenes to draw, where people are drawn.
-        max_steps: stop after so many steps in all; 0 for no limit.
+        max_steps: number of steps after which to stop, in all; 0 for no limit.
         ap_every: epochs between measurements of AP on `val`; 0 for never.
-        overfit_images: train and validate on the people of the first so many images of
-            `val`, to see that a network can learn; 0 for `train` and `val` as they are.
+        overfit_images: number N of images; trains and validates on the people of the first
+            N images of `val`, to see that a network can learn. 0 for `train` and `val` as
+            they are.
         quantization_aware: round weights and tensors to int8 while training, see
             `models.fake_quantization`. Fine-tunes `weights`; the last resort.
-        seed: of initial weights, order and augmentation.
+        seed: seed of initial weights, order and augmentation.
     """
 
     AUGMENTATION: ClassVar[type] = Augmentation
@@ -148,7 +148,9 @@ def _check_fits(model, codec, loss):
 
 
 def _gives(usual, codec) -> bool:
-    """Whether networks made for the usual codec can give what another one decodes."""
+    """Returns True if networks made for the usual codec can give what another one
+    decodes.
+    """
     # Maps can be added by asking for more keypoints, but not taken away.
     has_room = codec.channels_per_keypoint % usual.channels_per_keypoint == 0
     return usual.output_name == codec.output_name and has_room

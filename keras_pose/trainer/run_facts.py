@@ -1,4 +1,4 @@
-"""What a training run says before and after, and the books that it keeps."""
+"""Messages before and after a training run, and the records of it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from keras_pose.trainer.run_state import Progress
 def print_facts(
     recipe: RunRecipe, plan: Plan, network, strategy, progress: Progress
 ) -> None:
-    """Says what will be computed on what, before it takes hours."""
+    """Prints the plan of the run, before it takes hours."""
     num_params = f"{count_params(network):,} parameters"
     print(f"model       {recipe.model}, input {recipe.input_hw}, {num_params}")
     devices = strategy.extended.worker_devices
@@ -32,11 +32,11 @@ def print_facts(
 
 
 def print_outcome(run_dir: Path, skipped: dict[str, int]) -> None:
-    """Says where a run lies, and what one does next.
+    """Prints where a run lies, and the next commands.
 
     Args:
         run_dir: folder of the run.
-        skipped: what they were of -> number of broken images that were left out.
+        skipped: words behind "broken images" -> number of those that were left out.
     """
     for what, count in skipped.items():
         if count:

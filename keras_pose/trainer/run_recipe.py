@@ -1,4 +1,4 @@
-"""What recipes of all kinds share: rules, changes, and how they become files."""
+"""Parts that recipes of all kinds share: rules, changes, and how they become files."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ NETWORK_CONTRACT_NAME = "network_contract.json"
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a run is.
+    """Position of a run.
 
     Attributes:
         epochs_done: whole epochs, validated.
@@ -78,7 +78,7 @@ def save_state(
         model: Keras model that is trained, with its optimizer.
         run_dir: folder of the run.
         contract: that of the network.
-        progress: how far it is.
+        progress: position of the run.
         best_name: name of the figure `progress.best`, for people who read `progress.json`.
         contract_name: name in the file; `NETWORK_CONTRACT_NAME` where what is trained is
             not the network that the contract describes.
