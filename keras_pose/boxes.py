@@ -31,7 +31,7 @@ class BoxSettings:
     takes 0.001, 0.65, 30000 and 300.
 
     Attributes:
-        score_threshold: only boxes with a higher score are looked at.
+        score_threshold: score that a box must exceed.
         iou_threshold: boxes that overlap a better one by more than this go.
         max_per_level: boxes that each output map may propose.
         max_detections: boxes kept at the end.

@@ -45,7 +45,7 @@ class TensorSpec:
 
     Attributes:
         name: name in the file's signature.
-        shape: with batch (None: any number); layout is NHWC throughout.
+        shape: sizes with the batch (None: any number); layout is NHWC throughout.
         dtype: NumPy name, such as "uint8".
         scale: real value of one integer step; None for real numbers and for
             pixels, which are taken as they are.

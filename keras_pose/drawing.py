@@ -61,7 +61,7 @@ def draw_poses(
         poses: the people, in the image's pixels.
         threshold: keypoints whose score is not above it are left out, and the
             limbs that end in them.
-        draw_boxes: also outline the person boxes.
+        draw_boxes: True to outline the person boxes, too.
         draw_tracks: write the numbers of those people who have `track_ids` above
             their heads, each on a colour of its own.
 

@@ -164,7 +164,7 @@ def plot_layer_errors(errors, title: str = "", count: int = 20) -> np.ndarray:
     """Draws what each operator of an int8 file loses.
 
     Args:
-        errors: in the order the operators run in, with the attributes of
+        errors: errors in the order the operators run in, with the attributes of
             `exporting.accuracy.layer_errors.LayerError`.
         title: stands above the chart.
         count: operators with bars of their own, those that lose most.

@@ -196,7 +196,7 @@ def measure_limbs(candidates: Candidates, fields, limb_pairs, rules: Rules) -> L
     Some pairs at a time, so that memory does not grow with the square of the people.
 
     Args:
-        candidates: by rising keypoint.
+        candidates: peaks by rising keypoint.
         fields: (h, w, 2 L) float32.
         limb_pairs: L pairs of keypoints.
         rules: thresholds; those on limbs matter here.

@@ -41,8 +41,8 @@ class PoseDataset:
     """One split of one data set.
 
     Attributes:
-        name: such as "coco".
-        split: such as "train" or "val".
+        name: name of the set, such as "coco".
+        split: name of the split, such as "train" or "val".
         skeleton: the keypoints that are labelled.
         records: the people to train or evaluate on.
         annotation_path: file with the ground truth; the first of them where there are
@@ -172,7 +172,7 @@ def open_dataset(
     Args:
         name: one of `DATASETS`.
         data_dir: default: `DEFAULT_DIRS[name]`.
-        split: such as "train" or "val".
+        split: name of the split, such as "train" or "val".
         skeleton: keypoints of your own, of files in COCO's format; None for the data
             set's. Where the file names others, or in another order, they are sorted by
             name.
@@ -315,7 +315,7 @@ def open_for_skeleton(
     Args:
         name: one of `DATASETS`.
         data_dir: folder; None for the usual one.
-        split: such as "train" or "val".
+        split: name of the split, such as "train" or "val".
         skeleton: keypoints of the model, from its contract.
         reading: options of the user for a file in COCO's format; refused for other formats.
 

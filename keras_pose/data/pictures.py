@@ -187,7 +187,7 @@ def smaller_xy(points_xy: np.ndarray, factors: np.ndarray) -> np.ndarray:
 
     Args:
         points_xy: (..., 2) image pixels.
-        factors: by how much, of a shape that broadcasts.
+        factors: divisors of the pictures' sizes, of a shape that broadcasts.
     """
     return ((points_xy + 0.5) / factors - 0.5).astype(np.float32)
 

@@ -54,7 +54,7 @@ def compose_row(photographs: dict[str, np.ndarray], row=0) -> np.ndarray:
 
     Args:
         photographs: (H, W, 3) uint8 RGB by name, from `read_photographs`.
-        row: which row of the picture with many people.
+        row: index of a row of the picture with many people.
 
     Returns:
         (H, W, 3) uint8 RGB picture, as wide as all others.

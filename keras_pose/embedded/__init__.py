@@ -32,7 +32,8 @@ def embed(path, document: dict[str, Any], description: Any = None) -> None:
     Args:
         path: `.tflite` or `.onnx`; changed in place, so give a temporary one.
         document: dictionary that JSON can hold. The file's hash is added to it.
-        description: for `.tflite`, a `tflite.Description` for the tools of others.
+        description: metadata for the tools of others, a `tflite.Description`; only for
+            `.tflite`.
 
     Raises:
         ValueError: for a file of another kind, a damaged one, or a document that is too

@@ -66,7 +66,7 @@ class Description:
         text: description of it, for people.
         version: version of the model.
         image: its input.
-        outputs: by name; the file's own order is looked up.
+        outputs: notes on the outputs by name; the file's own order is looked up.
     """
 
     name: str

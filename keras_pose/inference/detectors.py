@@ -144,7 +144,7 @@ def open_detector(
             `runtime.detector.load_detector`), a `.json` of detections, something that is
             one of these already; None for the detector that comes with the package, and
             "whole image" for none at all: then None is returned.
-        num_threads: for `.tflite` and `.onnx` files; None for all cores.
+        num_threads: threads for `.tflite` and `.onnx` files; None for all cores.
 
     Raises:
         FileNotFoundError, ValueError, ImportError: for what cannot be opened.

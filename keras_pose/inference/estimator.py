@@ -100,7 +100,7 @@ class PoseEstimator:
                 for the one that comes with the package, which is loaded when people are
                 first looked for; "whole image" to take every image as one person.
             flip_test: predict mirrored crops too, and average.
-            num_threads: for `.tflite` and `.onnx` files; None for all cores.
+            num_threads: threads for `.tflite` and `.onnx` files; None for all cores.
             weights: weights of a model of the zoo, see `create_model`.
             box_threshold: score as in the class. None for what was measured to be best for
                 the detector that comes with the package, and for 0.3 of any other.

@@ -60,7 +60,7 @@ class OneEuroSmoother:
         """Smooths the people of the next frame.
 
         Args:
-            poses: from a tracker; people without a track stay as they are.
+            poses: poses from a tracker; people without a track stay as they are.
             seconds: time of the frame, later than the one before.
 
         Returns:

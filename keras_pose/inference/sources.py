@@ -76,7 +76,7 @@ class FrameSource:
     """Gives frames when iterated over, once.
 
     Attributes:
-        name: for people.
+        name: name for people to read.
         fps: frames per second.
         num_frames: expected number of frames; None where it is not known.
         audio_path: the file whose sound belongs to the frames.

@@ -148,7 +148,7 @@ class OksTracker:
         """Takes the people of the next frame.
 
         Args:
-            poses: in image pixels; there may be none.
+            poses: poses of one frame, in image pixels; there may be none.
 
         Returns:
             The same people, with `track_ids`.

@@ -101,9 +101,9 @@ class VideoSummary:
 
     Attributes:
         num_frames: frames that were worked on.
-        num_detected: those on which the detector was asked.
+        num_detected: frames on which the detector ran.
         num_tracks: different people.
-        wall_seconds: from the first frame to the last file.
+        wall_seconds: time from the first frame to the last file.
         stage_seconds: work of each stage; overlapping stages add up to more than the
             wall time. "detect" is a part of "pose".
         notes: sentences that the user should read.

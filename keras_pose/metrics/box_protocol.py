@@ -23,12 +23,12 @@ class BoxProtocol:
 
     Attributes:
         dataset: name of the data set.
-        split: such as "val".
+        split: name of the split, such as "val".
         is_subset: True when only some images of the split were used.
         num_images: images that were read.
         num_people: people labelled in them, crowds left out.
         annotation_sha256: first digits of the annotation file's hash.
-        settings: which boxes were kept.
+        settings: thresholds and limits of the boxes that were kept.
         input_hw: model input (height, width), pixels.
         model: zoo name.
         file_name: model file.

@@ -553,7 +553,7 @@ def check_needs(names, expected: Measured) -> None:
 
     Args:
         names: keys of `METRICS`.
-        expected: who is to be predicted and what is labelled, without any prediction.
+        expected: people to be predicted with their labels, without any prediction.
 
     Raises:
         ValueError: names the metric and the first person, or the file, that lacks

@@ -108,7 +108,7 @@ def pck(distances, threshold: float) -> PckResult:
 
     Args:
         distances: (N, K) of `normalized_distances`.
-        threshold: in the same unit.
+        threshold: largest distance of a right keypoint, in the same unit.
     """
     counts = ~np.isnan(distances)
     num_labelled = counts.sum(axis=0)

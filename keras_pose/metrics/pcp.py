@@ -18,7 +18,7 @@ def pcp(predicted_xy, labelled_xy, is_labelled, skeleton: Skeleton, threshold=0.
         predicted_xy: (N, K, 2) image pixels.
         labelled_xy: (N, K, 2) image pixels.
         is_labelled: (N, K) bool.
-        skeleton: has the L limbs; one counts where both its ends are labelled.
+        skeleton: skeleton with the L limbs; one counts where both its ends are labelled.
         threshold: fraction of the labelled limb's length.
 
     Returns:

@@ -69,7 +69,7 @@ class Protocol:
 
     Attributes:
         dataset: name of the data set.
-        split: such as "val".
+        split: name of the split, such as "val".
         is_subset: True when only some images of the split were used.
         num_images: images that were read.
         num_people: people that were predicted; of whole pictures, those who are labelled.

@@ -24,7 +24,7 @@ class ShownPeople:
 
     Attributes:
         labelled: people who are there, with labelled keypoints.
-        found: those of them who got a skeleton.
+        found: labelled people who got a skeleton.
         doubles: skeletons of somebody who has a better one already.
         wrong: skeletons that match no labelled person. Some are of people without labelled
             keypoints, such as those far away.

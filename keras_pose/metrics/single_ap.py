@@ -72,7 +72,7 @@ def apk(distances, keypoint_scores, threshold: float):
     Args:
         distances: (N, K) of `pck.normalized_distances`.
         keypoint_scores: (N, K).
-        threshold: in the unit of the distances.
+        threshold: largest distance of a right keypoint, in the unit of the distances.
     """
     distances = np.asarray(distances, float)
     keypoint_scores = np.asarray(keypoint_scores, float)

@@ -26,7 +26,7 @@ def conv(x, filters, kernel_size, name, strides=1, **options):
         kernel_size: odd number.
         name: layer name, that of the module in the reference with dashes for dots.
         strides: stride in both directions.
-        options: for `keras.layers.Conv2D`. Without them there is no bias, and the
+        options: arguments for `keras.layers.Conv2D`. Without them there is no bias, and the
             weights start as those of HRNet and Simple Baselines do.
 
     Returns:
@@ -51,7 +51,8 @@ def depthwise_conv(x, kernel_size, name, strides=1, **options):
         kernel_size: odd number.
         name: layer name, that of the module in the reference with dashes for dots.
         strides: stride in both directions.
-        options: for `keras.layers.DepthwiseConv2D`. Without them there is no bias.
+        options: arguments for `keras.layers.DepthwiseConv2D`. Without them there is no
+            bias.
 
     Returns:
         (B, ceil(H / strides), ceil(W / strides), C) tensor.

@@ -47,7 +47,7 @@ def _inverted_residual(x, channels, expansion, strides, name):
 
     Args:
         x: (B, H, W, C) tensor.
-        channels: to return.
+        channels: channels of the result.
         expansion: factor on the channels for the depthwise convolution.
         strides: stride of the depthwise convolution.
         name: prefix of the layer names.

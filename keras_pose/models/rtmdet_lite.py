@@ -25,7 +25,7 @@ def build_rtmdet_lite(num_classes, input_hw, width, depth, channels, name="rtmde
         input_hw: model input (height, width), pixels, multiples of 32.
         width: factor on the trunk's channels.
         depth: factor on the trunk's blocks.
-        channels: those of the neck and the head.
+        channels: channels of the neck and the head.
         name: model name.
 
     Returns:

@@ -45,9 +45,9 @@ def write_bundle(
     """Writes a bundle, whole or not at all; one that was there is replaced.
 
     Args:
-        folder: whose bundle it becomes.
+        folder: folder that becomes the bundle.
         models: "pose" and "detector", `.tflite` files.
-        people: for the cases of the models' parity pack.
+        people: people for the cases of the models' parity pack.
         box_threshold: score above which the app believes the detector's boxes; None for
             what the core takes for any detector.
 

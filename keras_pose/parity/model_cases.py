@@ -54,7 +54,7 @@ def model_cases(models: Mapping[str, ModelFile], people: Sequence[Person]) -> li
     """Makes the cases of a pose model, a detector, or both.
 
     Args:
-        models: by "pose" and "detector".
+        models: model files by "pose" and "detector".
         people: the boxes of some are moved over the edge, and made tiny and huge.
 
     Raises:

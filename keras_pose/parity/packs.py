@@ -66,7 +66,7 @@ def write_pack(folder, cases: Sequence[Case], models=None, images=None) -> Path:
 
     Args:
         folder: made if need be.
-        cases: with unique names.
+        cases: cases with unique names.
         models: for each of "pose" and "detector", `ModelFile.to_dict()`.
         images: name -> (H, W, 3) uint8, for people to look at.
 

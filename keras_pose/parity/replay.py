@@ -17,7 +17,7 @@ class Result:
 
     Attributes:
         case: its name.
-        field: such as "crop_xy", or "frames[3].track_ids".
+        field: name of the field, such as "crop_xy", or "frames[3].track_ids".
         difference: largest difference; infinity for another shape.
         tolerance: largest difference that passes.
     """
@@ -36,8 +36,8 @@ def replay(pack: Pack, models: Mapping[str, ModelFile] | None = None) -> list[Re
     """Computes all cases for which there are models, and compares.
 
     Args:
-        pack: from `read_pack`.
-        models: by "pose" and "detector"; cases that need others are left out.
+        pack: cases from `read_pack`.
+        models: model files by "pose" and "detector"; cases that need others are left out.
 
     Raises:
         ValueError: for a kind of case that this version does not know.

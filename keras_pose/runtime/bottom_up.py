@@ -111,7 +111,7 @@ def load_bottom_up(
             zoo's.
         input_hw: (height, width) in pixels, for weights that do not say it; None for the
             zoo's.
-        num_threads: for `.tflite` and `.onnx`; None for all cores.
+        num_threads: threads for `.tflite` and `.onnx`; None for all cores.
 
     Raises:
         FileNotFoundError: if the file or its contract is missing.

@@ -120,7 +120,7 @@ def load_detector(
         path: `.keras`, `.tflite` or `.onnx`, with its contract; a `.json` that describes
             a detector of somebody else's (docs/detectors.md); or with `model` a word for
             official weights, such as "person", a `.weights.h5` or a reference checkpoint.
-        num_threads: for `.tflite` and `.onnx`; None for all cores.
+        num_threads: threads for `.tflite` and `.onnx`; None for all cores.
         model: zoo name, for files that do not say it.
 
     Raises:

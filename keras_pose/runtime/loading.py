@@ -36,8 +36,8 @@ def load_model(
             zoo's.
         input_hw: (height, width) in pixels, for the files that need `model`; None for the
             zoo's.
-        num_threads: for `.tflite` and `.onnx`; None for all cores. TensorFlow has one
-            pool of threads for everything, which is not touched.
+        num_threads: threads for `.tflite` and `.onnx`; None for all cores. TensorFlow has
+            one pool of threads for everything, which is not touched.
         skeleton: names of the keypoints, for files that do not say them (see
             `named_keypoints`); of others it is not needed, and `check_keypoints` compares.
 

@@ -31,7 +31,7 @@ class BottomUpRecipe(RunRecipe):
         input_hw: model input (height, width), pixels.
         epochs: passes over the pictures.
         batch_size: pictures per replica and step.
-        learning_rate: at its highest, for the whole batch.
+        learning_rate: highest learning rate, for the whole batch.
         milestones: shares of the run after which the rate is a third of what it was.
         warmup_steps: steps of linear growth from 0.1 % of the rate.
         weight_decay: weight decay of all kernels.

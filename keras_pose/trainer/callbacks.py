@@ -157,7 +157,7 @@ class SaveState(keras.callbacks.Callback):
 
         Args:
             run_dir: folder of the run.
-            contract: that of the network.
+            contract: contract of the network.
             progress: position of the run when it begins or goes on.
             minutes: time between saves.
             averages: the callback that puts averages into the model for validation.

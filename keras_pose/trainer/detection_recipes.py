@@ -27,7 +27,8 @@ class DetectionRecipe(RunRecipe):
         input_hw: model input (height, width), pixels.
         epochs: passes over the data.
         batch_size: images per replica and step.
-        learning_rate: at its highest, for the whole batch; falls to 0 along a cosine.
+        learning_rate: highest learning rate, for the whole batch; falls to 0 along a
+            cosine.
         warmup_steps: steps of linear growth from 0.1 % of the rate.
         weight_decay: weight decay of all kernels.
         ema_momentum: momentum of the moving average of the weights, which is what is

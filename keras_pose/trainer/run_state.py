@@ -77,7 +77,7 @@ def save_state(
     Args:
         model: Keras model that is trained, with its optimizer.
         run_dir: folder of the run.
-        contract: that of the network.
+        contract: contract of the network.
         progress: position of the run.
         best_name: name of the figure `progress.best`, for people who read `progress.json`.
         contract_name: name in the file; `NETWORK_CONTRACT_NAME` where what is trained is

@@ -50,7 +50,7 @@ class CatalogEntry:
         licence: licence in the publisher's words.
         trained_on: data sets.
         metric: name of the reported figure; None where none is.
-        value: that figure, in [0, 1].
+        value: reported figure, in [0, 1].
         protocol: circumstances of the reported figure.
         source: pages that state all this.
         normalization: normalisation of the network's training.

@@ -148,7 +148,7 @@ def _with_rows(start, value, other_shape, step: int, rows: _Rows) -> np.ndarray:
         value: weights of the trained head.
         other_shape: shape of the same for `step` keypoints more than the trained head's.
         step: number of keypoints that `other_shape` has more.
-        rows: which go along; what follows those of the keypoints, as a background does,
+        rows: rows that go along; what follows those of the keypoints, as a background does,
             goes along, too.
     """
     axes = [i for i, size in enumerate(value.shape) if size != other_shape[i]]

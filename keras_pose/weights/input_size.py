@@ -65,8 +65,8 @@ def fit_positions(spec: ModelSpec, embedding, trained_hw, input_hw, source) -> n
     Args:
         spec: row of the model in the zoo.
         embedding: (1, N, C) array, a row for each patch of the input it was trained for.
-        trained_hw: that input (height, width), pixels; None if it is not known: then the
-            wanted one if the number of rows fits, or else the model's default.
+        trained_hw: size of that input (height, width), pixels; None if it is not known:
+            then the wanted one if the number of rows fits, or else the model's default.
         input_hw: the input that is wanted (height, width), pixels.
         source: origin of the embedding, for messages.
 

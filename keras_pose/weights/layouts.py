@@ -97,7 +97,7 @@ class Layout:
     """One way to name a network's tensors.
 
     Attributes:
-        name: for messages.
+        name: name for messages.
         prefixes: beginnings of some of the names, to be cut off.
         normalizations: family -> what checkpoints of this layout were trained with.
     """

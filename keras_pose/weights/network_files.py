@@ -22,7 +22,7 @@ class Operator:
 
     Attributes:
         kind: type, by the format's own word, in lower case.
-        name: for messages.
+        name: name for messages.
         inputs: names of tensors; constants among them.
         outputs: names of tensors.
         strides: (vertical, horizontal), of a convolution.
@@ -42,7 +42,7 @@ class NetworkFile:
     """A network of operators.
 
     Attributes:
-        operators: in any order.
+        operators: operators in any order.
         constants: name of a tensor -> its values; kernels as (out, in, H, W).
         inputs: name -> shape; a size that is not fixed is None.
         outputs: names of tensors.

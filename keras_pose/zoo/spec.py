@@ -27,7 +27,7 @@ class ModelSpec:
 
     Attributes:
         name: name in the zoo, also the Keras model's.
-        family: which builder makes it, see `build_model`.
+        family: name of the builder, see `build_model`.
         options: arguments of the builder that distinguish the model within its family.
         input_hw: default model input (height, width), pixels.
         params: weights and biases, those of batch norm included and its running

@@ -70,7 +70,7 @@ def check_folder(folder, reading: Reading | None = None) -> Report:
     What training would refuse is a finding here, so that all is reported at once.
 
     Args:
-        folder: in COCO's format or a tool's own, see docs/data.md.
+        folder: folder in COCO's format or a tool's own, see docs/data.md.
         reading: options of the user for reading the files.
 
     Raises:

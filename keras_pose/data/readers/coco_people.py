@@ -62,7 +62,7 @@ class CocoPeople:
     Attributes:
         path: the file.
         images: its images.
-        category: that of the annotations, as in the file.
+        category: entry of the annotations' category in the file.
         ids: (N,) as in the file: numbers or text.
         image_index: (N,) int32, the image that each is in.
         is_crowd: (N,) bool.

@@ -39,7 +39,8 @@ def read_h36m(annotation_path, image_folder, split: str) -> list[PersonRecord]:
     Args:
         annotation_path: JSON in COCO's format, or .npz with `imgname` and `part`
             (N, 17, 3).
-        image_folder: with S1/S1_Directions_1.54138969/..., or all frames in one folder.
+        image_folder: folder with S1/S1_Directions_1.54138969/..., or all frames in one
+            folder.
         split: "train" or "val".
 
     Raises:

@@ -79,7 +79,7 @@ class Picture:
 
     Attributes:
         name: file name below the folder of the set.
-        people: those labelled in it.
+        people: people labelled in it.
         size_hw: (height, width) that the labels were made for, pixels; (0, 0) for the
             picture's own.
         split: "train", "val" or "test"; None where nothing says.

@@ -46,7 +46,7 @@ def read_lsp_extended(annotation_path, image_folder, split: str) -> list[PersonR
     Args:
         annotation_path: the joints. An .npz also has `index`, the numbers of the images;
             a .mat of some images has them in `index.txt` beside it.
-        image_folder: with im00001.jpg ...
+        image_folder: folder with im00001.jpg ...
         split: "all", or "train" and "val", see `HELD_OUT_EVERY`.
     """
     joints, numbers = _read_joints(annotation_path)

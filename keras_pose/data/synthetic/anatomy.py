@@ -39,10 +39,10 @@ class Anatomy:
 
     Attributes:
         group: "man", "woman" or "child".
-        height: from the sole to the crown, standing.
-        head: from the chin to the crown.
-        neck: from the shoulder line to the chin.
-        torso: from the hip joints to the shoulder line.
+        height: length from the sole to the crown, standing.
+        head: length from the chin to the crown.
+        neck: length from the shoulder line to the chin.
+        torso: length from the hip joints to the shoulder line.
         shoulder: half the distance between the shoulder joints.
         hip: half the distance between the hip joints.
         chest, waist, pelvis: half-width and half-depth of the trunk there.

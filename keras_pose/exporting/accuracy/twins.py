@@ -76,7 +76,7 @@ class Twins:
     nothing, see `quantization.shuffles`.
 
     Attributes:
-        operators: in the order they run in.
+        operators: operators in the order they run in.
         unknown: names of tensors that the float file ought to have, and has not.
     """
 

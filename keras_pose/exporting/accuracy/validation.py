@@ -30,7 +30,7 @@ class Validation:
     """A metric on a split.
 
     Attributes:
-        figure: such as "AP".
+        figure: name of the figure, such as "AP".
         description: words for the metric and the people it is measured on.
         measure: path of a `.tflite` or `.onnx` file and its contract -> the figure.
         lower_is_better: True if less is better.

@@ -29,7 +29,7 @@ def serving_function(model, contract: ModelContract, batch=1, with_decode=False)
     Args:
         model: (B, H, W, 3) normalised float32 -> outputs, or a list of them, of which
             the last counts.
-        contract: that of the network; says how its input is made from RGB.
+        contract: contract of the network; says how its input is made from RGB.
         batch: images at a time. Fixed: a free batch keeps transposed convolutions
             out of the fast kernels of TFLite.
         with_decode: return keypoints as well, under `DECODED_NAME`; see

@@ -46,7 +46,7 @@ class OnnxConversion:
 
     Attributes:
         model: Keras model of normalised images.
-        contract: that of the model, with its normalisation.
+        contract: contract of the model, with its normalisation.
         crops: (N, H, W, 3) uint8; all calibrate an int8 file, the first few check any.
         batch: images the files take at a time.
         with_decode: return keypoints instead of what the codec decodes.
@@ -170,7 +170,7 @@ def export_onnx(
 
     Args:
         model: Keras model of normalised images.
-        contract: that of the model, with its normalisation.
+        contract: contract of the model, with its normalisation.
         path: path of the file to write.
         crops: (N, H, W, 3) uint8; all calibrate an int8 file, the first few check any.
         opset: version of the ONNX operators, one of `OPSETS`.

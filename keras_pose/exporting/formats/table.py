@@ -102,7 +102,7 @@ def export_formats(
 
     Args:
         model: Keras model of normalised images.
-        contract: that of the model, with its normalisation.
+        contract: contract of the model, with its normalisation.
         paths: format -> path of its file.
         crops: (N, H, W, 3) uint8; all calibrate, the first few check every file.
         batch: images the files take at a time.

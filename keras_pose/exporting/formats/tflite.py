@@ -59,7 +59,7 @@ class TFLiteConversion:
 
     Attributes:
         model: Keras model of normalised images.
-        contract: that of the model, with its normalisation.
+        contract: contract of the model, with its normalisation.
         crops: (N, H, W, 3) uint8; all calibrate integer files, the first few check any.
         batch: images the files take at a time.
         with_decode: return keypoints instead of what the codec decodes.
@@ -177,7 +177,7 @@ def export_tflite(
 
     Args:
         model: Keras model of normalised images.
-        contract: that of the model, with its normalisation.
+        contract: contract of the model, with its normalisation.
         path: path of the file to write.
         crops: (N, H, W, 3) uint8; all calibrate an integer file, the first few check any.
         quantization: one of `QUANTIZATIONS`.
@@ -208,7 +208,7 @@ def float_tflite_bytes(
 
     Args:
         model: Keras model of normalised images.
-        contract: that of the model, with its normalisation.
+        contract: contract of the model, with its normalisation.
         batch: images at a time.
         with_decode: give keypoints as well, see `serving_function`.
 

@@ -67,7 +67,7 @@ class Graph:
     Attributes:
         file_type: ".tflite" or ".onnx".
         tensors: all of them by key.
-        operators: in the order in which they run.
+        operators: operators in the order in which they run.
         inputs: keys of what goes in.
         outputs: keys of what comes out.
     """

@@ -26,7 +26,7 @@ class Costs:
     """Load time and memory of a file.
 
     Attributes:
-        load_milliseconds: from the path to a network that is ready, median of several,
+        load_milliseconds: time from the path to a network that is ready, median of several,
             but one for Keras; the runtime itself is loaded, the file in the disk's cache.
         memory_bytes: growth of the process's memory at its peak since before the file was
             opened, bytes, one run included.

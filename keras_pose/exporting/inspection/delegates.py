@@ -222,7 +222,7 @@ def partitions(graph: Graph, taken: Sequence[bool]) -> list[list[int]]:
 
     Args:
         graph: the graph.
-        taken: for each operator, whether the delegate takes it.
+        taken: one bool for each operator, True if the delegate takes it.
 
     Returns:
         The indices of the operators of each partition.

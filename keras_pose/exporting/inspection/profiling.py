@@ -54,7 +54,7 @@ def profile_file(path, num_threads: int = 1, num_runs: int = 20) -> list[Operato
 
     Args:
         path: the file.
-        num_threads: for every operator.
+        num_threads: threads for every operator.
         num_runs: measurements, of which the median counts.
 
     Returns:

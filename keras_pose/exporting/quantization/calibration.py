@@ -37,7 +37,7 @@ def calibration_crops(
     """Cuts crops of some of the people.
 
     Args:
-        source: whose training split the model has seen.
+        source: people of the split that the model was trained on.
         contract: says how a crop is made.
         count: crops wanted; fewer if there are not as many people.
         seed: picks the people, or with "spread" the candidates and the first of them.

@@ -19,7 +19,7 @@ def equalized(model, contract: ModelContract, crops) -> Any:
 
     Args:
         model: Keras model of normalised images; it stays as it is.
-        contract: that of the model, with its normalisation.
+        contract: contract of the model, with its normalisation.
         crops: (N, H, W, 3) uint8; the first are measured on. Those chosen to calibrate
             begin with who are least alike.
 

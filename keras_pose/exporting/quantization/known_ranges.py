@@ -16,7 +16,7 @@ def ranges_by_tensor(float_bytes: bytes, ranges: Ranges) -> dict[str, Range]:
 
     Args:
         float_bytes: float32 file, from `float_tflite_bytes`.
-        ranges: by layer, see `activation_ranges`; may be empty.
+        ranges: ranges by layer, see `activation_ranges`; may be empty.
 
     Returns:
         Name of a tensor -> (low, high). A layer that became several operators, such as

@@ -56,7 +56,7 @@ class QuantizationSettings:
 
     Attributes:
         quantization: "float16", "dynamic", "int4", or one of `INTEGER_FORMATS`.
-        range_rule: for integer activations.
+        range_rule: range rule of integer activations.
         keeps_peaks: True if the outputs are maps of which the maxima count. Their range
             then reaches the highest value met, whatever the method, since maxima that are
             clipped become plateaus; the lower end is drawn in.
