@@ -197,7 +197,7 @@ def find_photos(paths):
 def output_paths(photos, output):
     """Returns where each drawn photo goes; `output` is a folder unless it has a suffix.
 
-    Of photos a.jpg and a.png, the drawings are a_jpg_pose.png and a_png_pose.png; those
+    The drawings of photos a.jpg and a.png are a_jpg_pose.png and a_png_pose.png; those
     of photos that share even that, from different folders, are numbered.
 
     Raises:

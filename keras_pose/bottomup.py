@@ -40,7 +40,7 @@ def decode_picture(heatmaps, fields, scale_xy, contract: BottomUpContract) -> Po
     Args:
         heatmaps: (h, w, K + 1) float32.
         fields: (h, w, 2 L) float32.
-        scale_xy: (2,) input pixels per image pixel, as of `boxes.letterbox`.
+        scale_xy: (2,) input pixels per image pixel, from `boxes.letterbox`.
         contract: holds codec and skeleton.
     """
     people = contract.codec.decode(heatmaps, fields, contract.skeleton)

@@ -29,9 +29,9 @@ from keras_pose.normalization import Normalization
 from keras_pose.skeleton import Skeleton
 
 CONTRACT_NAME = "pose_model.json"
-# What another version means is another contract; another minor version has more fields.
+# Another version is another contract; another minor version has more fields.
 SCHEMA_VERSION, SCHEMA_MINOR = 1, 2
-# What the image is called in every file; outputs are called as their codec says.
+# Name of the image in every file; the codec names the outputs.
 INPUT_NAME = "image"
 TOP_DOWN = "top_down"
 VERSION_FIELDS = {"schema_version": SCHEMA_VERSION, "schema_minor": SCHEMA_MINOR}

@@ -175,7 +175,7 @@ class DetectorContract:
             )
 
 
-# What a file that can be exported has.
+# Contracts of files that can be exported.
 ModelContract = Contract | DetectorContract | BottomUpContract
 
 

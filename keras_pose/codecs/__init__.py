@@ -22,7 +22,7 @@ __all__ = [
     "codec_from_dict",
 ]
 
-# What a network can be trained with.
+# Codecs that a network can be trained with.
 CODECS: dict[str, type[Codec]] = {
     codec.kind: codec
     for codec in (
@@ -35,7 +35,7 @@ CODECS: dict[str, type[Codec]] = {
     )
 }
 
-# What a file's contract may say besides.
+# Codecs that a file's contract may name besides.
 _OF_FILES: dict[str, type[Codec]] = {**CODECS, DecodedCodec.kind: DecodedCodec}
 
 

@@ -14,7 +14,7 @@ from keras_pose.codecs.base import Codec
 class DecodedCodec(Codec):
     """Three numbers a keypoint: x and y in input pixels, and the score.
 
-    Of files that were exported with their decoding inside. Networks are not trained for
+    The codec of files exported with their decoding inside. Networks are not trained for
     it: there is no target, and no loss that fits.
 
     Attributes:

@@ -69,7 +69,7 @@ class PartAffinityCodec:
     matching: str = "greedy"
 
     kind: ClassVar[str] = "part_affinity"
-    # Of the two outputs, in files and contracts.
+    # Names of the two outputs in files and contracts.
     output_names: ClassVar[tuple[str, str]] = ("heatmaps", "fields")
     default_loss: ClassVar[str] = "masked_maps"
 

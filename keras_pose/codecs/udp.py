@@ -16,7 +16,7 @@ from keras_pose.codecs.gaussian import GaussianHeatmapCodec
 from keras_pose.codecs.heatmaps import HeatmapCodec
 from keras_pose.codecs.peaks import blur, blur_around, find_peaks, log_around
 
-# What logarithms are taken of, in both codes.
+# Bounds of values before the logarithm, in both codes.
 LOG_LIMITS = (1e-3, 50.0)
 
 

@@ -89,7 +89,7 @@ def indices_of_batch(index_at, number: int, batch_size: int) -> np.ndarray:
 def person_order(source: PersonSource, seed: int):
     """Returns a function from a position in the stream to the index of a person.
 
-    Of one data set, an epoch holds every sample once. Of a mix, an epoch takes its
+    An epoch of one data set holds every sample once. An epoch of a mix takes its
     quota of each data set, in shuffled turns; each data set goes through all of its
     people before any comes again, over the ends of epochs.
     """

@@ -10,7 +10,7 @@ from typing import Any, overload
 
 import numpy as np
 
-# What a file may call an image, a person or a track: any whole number, or text.
+# Id of an image, a person or a track in a file: any whole number, or text.
 Id = int | str
 
 

@@ -17,7 +17,7 @@ from keras import ops
 # contents are not labelled (COCO's crowds).
 PADDING, IGNORED = -2, -1
 
-# So many of the best overlaps say how many cells a box gets.
+# Number of best overlaps whose sum is the number of cells that a box gets.
 TOP_K = 13
 # A cell's distance from the middle of a box, in strides, at which its price is 1.
 CENTER_RADIUS = 3.0

@@ -116,7 +116,7 @@ class Floats:
     values: Sequence[float]
 
 
-# What can be written: a table by its fields' numbers; a string; a vector of bytes, of
+# Values to write: a table by its fields' numbers; a string; a vector of bytes, of
 # floats, of references; or something that is there already.
 Value = Mapping[int, Any] | str | bytes | Floats | list | Kept
 

@@ -18,7 +18,7 @@ from keras_pose.shipped import DETECTOR, INDEX_NAME, POSE
 MAX_BYTES = 12e6
 # An int8 file is smaller and faster; it may cost this much AP against float16.
 MAX_LOSS = 0.01
-# Of a recipe, what says where files lay on somebody's machine.
+# Fields of a recipe that name paths on one machine.
 _PRIVATE = ("data_dir", "max_steps")
 _COLUMNS = {
     POSE: ("AP", "AP50", "AP75", "APM", "APL", "AR"),

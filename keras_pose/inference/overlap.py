@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable, MutableMapping
 from typing import Any
 
-# What a stage does with an item: returns what the next one gets.
+# Function of a stage: its result is the item of the next one.
 Stages = MutableMapping[str, Callable[[Any], Any]]
 Seconds = MutableMapping[str, float]
 

@@ -61,7 +61,7 @@ def match_hungarian(similarity, threshold: float) -> np.ndarray:
             f"Hungarian matching needs the package scipy, which cannot be imported "
             f"({error}). Install it: pip install scipy. Greedy matching does without."
         ) from error
-    # What will not do is worth nothing, so that it never displaces what does.
+    # Unlike pairs are worth nothing, so that they never displace likely ones.
     allowed = np.asarray(similarity, float) >= threshold
     worth = np.where(allowed, similarity, 0.0)
     tracks, people = linear_sum_assignment(worth, maximize=True)

@@ -51,7 +51,7 @@ def coco_result(ground_truth, detections, oks_sigmas=None, image_ids=None):
     """Scores detections as `evaluate_coco` does, and keeps what curves are drawn from.
 
     Returns:
-        stats: as of `evaluate_coco`.
+        stats: the figures of `evaluate_coco`.
         curves: "AP by OKS threshold" and "recall by OKS threshold", each
             {"0.50": ..., "0.95": ...}.
     """

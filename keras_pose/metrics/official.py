@@ -479,7 +479,7 @@ METRICS = {
         check=_check_tracked,
     ),
 }
-# What errors call metrics that are known by other names.
+# Names in errors of metrics that are known by other names.
 _TITLES = {"pckh": "PCKh", "posetrack_ap": "PoseTrack AP", "mota": "MOTA"}
 # Needs no more than people in boxes.
 ALWAYS_MEASURABLE = "pck_box"

@@ -121,7 +121,7 @@ class Protocol:
 
 NO_BOXES = Boxes("none")
 
-# What two measurements must have in common to stand in one table: all but the model.
+# Fields that must be equal for two measurements in one table: all but the model.
 # The first that differs is named, so causes stand before their effects.
 _SHARED_FIELDS = (
     "dataset",
@@ -358,7 +358,7 @@ def describe_rest(stats: dict[str, float], protocol: Protocol) -> str:
     """Returns the figures that `describe` leaves out, in one line; "" without any."""
     mains = [METRICS[name].columns[0] for name in protocol.metrics]
     rest = {name: value for name, value in stats.items() if name not in mains}
-    # What the HRNet code and its tables print as Mean@0.1.
+    # Printed as Mean@0.1 by the HRNet code and its tables.
     if "PCKh@0.11" in rest:
         rest['PCKh@0.11 ("Mean@0.1" in published tables)'] = rest.pop("PCKh@0.11")
     return ", ".join(f"{name} {value:.3f}" for name, value in rest.items())

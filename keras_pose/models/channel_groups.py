@@ -21,7 +21,7 @@ KEPT = 0
 
 _CONVOLUTIONS = (layers.Conv2D, layers.DepthwiseConv2D, layers.Conv2DTranspose)
 WITH_KERNEL = (*_CONVOLUTIONS, layers.Dense)
-# What gives a channel times a factor for that channel times the factor.
+# Layers that commute with a positive factor per channel: f(c * x) = c * f(x).
 _IN_PLACE = (
     layers.MaxPooling2D,
     layers.AveragePooling2D,
@@ -36,7 +36,7 @@ _IN_PLACE = (
     layers.Dropout,
     ResizeAlignedCorners,
 )
-# What puts numbers elsewhere, be it in another channel.
+# Layers that move numbers, also to other channels.
 _MOVES = (layers.Reshape, layers.Permute, layers.Flatten, ChannelSlice, layers.Concatenate)
 
 

@@ -30,8 +30,8 @@ _WITH_KERNEL = (
     layers.Conv2DTranspose,
     layers.Dense,
 )
-# What only moves numbers, or takes the highest or the mean of a few: TFLite has it work on
-# the integers it is given, with their scale.
+# Layers that only move numbers, or take the highest or the mean of a few: in TFLite they
+# work on the integers they are given, with their scale.
 _KEEPS_SCALE = (
     layers.MaxPooling2D,
     layers.AveragePooling2D,

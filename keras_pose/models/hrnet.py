@@ -28,7 +28,7 @@ BLOCKS_PER_BRANCH = 4
 # Units of the branches, and how many times their channels they return.
 BLOCKS = {"basic": (basic_block, 1), "bottleneck": (bottleneck_block, 4)}
 UPSAMPLINGS = {"nearest": upsample_nearest, "bilinear": upsample_bilinear}
-# What UDP-Pose's last fusion does to the channels.
+# Factor of UDP-Pose's last fusion on the channels.
 WIDENING = 4
 
 

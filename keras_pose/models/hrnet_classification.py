@@ -12,7 +12,7 @@ from keras import layers
 from keras_pose.models.hrnet import hrnet_trunk
 from keras_pose.models.layers import batch_norm, bottleneck_block, conv, image_input
 
-# Of the bottlenecks after each resolution, which return four times as many.
+# Channels of the bottlenecks after each resolution, which return four times as many.
 HEAD_CHANNELS = (32, 64, 128, 256)
 NUM_FEATURES = 2048
 

@@ -281,7 +281,7 @@ def _frames(person: Person) -> list[dict[str, Any]]:
     margins = ((height, height), (width, width), (0, 0))
     padded = np.pad(person.image, margins, mode="edge")
     middle = person.box_xywh[:2] + person.box_xywh[2:] / 2
-    # Of the first window, in the image; it moves so that the person passes its middle.
+    # Corner of the first window; it moves so that the person passes its middle.
     left, top = np.floor(middle).astype(int) - (width // 2, height // 2)
     left -= STEP_PIXELS * (NUM_FRAMES // 2)
     frames = []

@@ -17,7 +17,7 @@ WHOLE_WAY_SCORES = 0.02
 WHOLE_WAY_KEYPOINTS = 0.5  # crop pixels
 GEOMETRY = 1e-6  # of crops: double precision on both sides
 FLOAT_INPUT = 1e-4
-# Of a network's output: integer steps, or a share of the standard deviation.
+# Tolerance of a network's output: integer steps, or a share of the standard deviation.
 OUTPUT_STEP = 1.0
 OUTPUT_SHARE = 1e-3
 

@@ -120,7 +120,7 @@ class DescribedDetector:
             return boxed, _Placement(scale_xy, np.zeros(2))
         height, width = boxes.letterbox_hw(image.shape[:2], input_hw)
         offset = ((input_hw[0] - height) // 2, (input_hw[1] - width) // 2)
-        # What is rolled around the edge is grey like the rest.
+        # Pixels rolled around the edge are grey like the rest.
         centred = np.roll(boxed, offset, axis=(0, 1))
         return centred, _Placement(scale_xy, np.array(offset[::-1], float))
 

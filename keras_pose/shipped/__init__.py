@@ -60,7 +60,7 @@ def shipped_box_threshold(folder: Path | None = None) -> float | None:
     return read_json(index)[DETECTOR]["box_threshold"] if index.is_file() else None
 
 
-# What to say in place of a shipped file.
+# Advice where there is no shipped file.
 _WAYS = {
     POSE: 'name one, as --weights FILE or PoseEstimator("pose.tflite"). (--runs-dir runs '
     "takes the newest you trained.)",

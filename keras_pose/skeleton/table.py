@@ -41,7 +41,7 @@ SKELETONS = {
         WFLW_98,
     )
 }
-# What a number of keypoints stands for where nothing else is said.
+# Number of keypoints -> the skeleton it stands for where nothing else is said.
 _DEFAULTS = {17: COCO_17, 16: MPII_16, 133: COCO_WHOLEBODY_133}
 
 

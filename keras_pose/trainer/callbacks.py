@@ -319,7 +319,7 @@ class DetectorCheckpoint(SaveState):
     """
 
     best_name = BOX_AP
-    # What is trained has other outputs than the network, so it has no contract.
+    # The trained model has other outputs than the network, so it has no contract.
     contract_name = NETWORK_CONTRACT_NAME
 
     def __init__(

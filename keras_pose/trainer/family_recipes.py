@@ -26,7 +26,7 @@ def _whole_body(scale, rotation_degrees) -> Augmentation:
     return Augmentation(scale, rotation_degrees, half_body_probability=0.0)
 
 
-# What a family's recipe says otherwise than `Recipe` itself.
+# Fields in which a family's recipe differs from `Recipe` itself.
 FAMILY_SETTINGS: dict[str, dict[str, Any]] = {
     # w32_256x192_adam_lr1e-3.yaml of the HRNet code, from which `Recipe` has its defaults.
     "hrnet": {},
@@ -189,7 +189,7 @@ FAMILY_SETTINGS: dict[str, dict[str, Any]] = {
     },
 }
 
-# What single networks do otherwise than their family; sources as above.
+# Fields in which single networks differ from their family; sources as above.
 MODEL_SETTINGS: dict[str, dict[str, Any]] = {
     "rtmpose_t": {"weight_decay": 0.0},
     "rtmpose_s": {"weight_decay": 0.0},

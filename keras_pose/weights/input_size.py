@@ -16,7 +16,7 @@ PLACE_LAYERS = {
     "rtmw": ("mlp-1", "mlp2-1", "cls_x", "cls_y"),
     "deep_pose_alexnet": ("fc6",),
 }
-# Of the cubic kernel; PyTorch's, which the reference resizes with.
+# Coefficient of the cubic kernel; PyTorch's, which the reference resizes with.
 CUBIC_SHARPNESS = -0.75
 
 

@@ -26,7 +26,7 @@ from keras_pose.weights.network_files import NetworkFile, Operator
 IMAGE = "image"
 # Operators that read sizes of tensors only, not what is in them.
 _SHAPES = ("shape", "shapeof", "size")
-# What may lie between the picture and the first convolution: nothing that computes.
+# Operators that may lie between the picture and the first convolution.
 _MOVES = (
     "convert",
     "cast",

@@ -9,7 +9,7 @@ from typing import Any
 from keras_pose.codecs import CODECS, Codec
 from keras_pose.normalization import IMAGENET, Normalization
 
-# What a network is for: poses of cropped people, poses of everybody in a picture,
+# Tasks of networks: poses of cropped people, poses of everybody in a picture,
 # boxes, classes of pictures, classes of pixels, or features for a network of one's own.
 TASKS = (
     "top_down",

@@ -105,7 +105,7 @@ def read_splits(folder: Path, reading: Reading) -> tuple[str, Skeleton, list[Spl
         whole = {
             name: found
             for name, found in located.items()
-            # Of a file that is the only split, all are looked at once.
+            # In a file that is the only split, all are looked at once.
             if name == "train" or found.paths != getattr(located.get("train"), "paths", 0)
         }
         splits = [_coco(name, one, skeleton, reading) for name, one in whole.items()]

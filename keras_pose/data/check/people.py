@@ -21,7 +21,7 @@ _SHORTER = 0.7  # length of a person's limbs after an exchange that mends them
 _ENOUGH = 10
 # Sizes of boxes over the extents of their keypoints; the median of COCO's people is 1.3.
 _LEAST_RATIO, _MOST_RATIO = 0.6, 5.0
-# Who shows these, visible, faces the camera; their own left is on the picture's right.
+# A person who shows these faces the camera; their own left is on the picture's right.
 _FACE = ("nose", "left_eye", "right_eye")
 
 

@@ -19,7 +19,7 @@ BOX_GROWTH = 1.2
 # The share of a person's box that the person fills, where no outline is labelled.
 # Source: CrowdPose's evaluation (Li et al. 2019), also mmpose's for MPII and others.
 AREA_OF_BOX = 0.53
-# What a plain "folder/name.jpg" has not: other slashes, drives, dots for folders.
+# Parts that a plain "folder/name.jpg" lacks: other slashes, drives, dots for folders.
 _UNUSUAL = re.compile(r"[\\:]|^/|//|/$|(^|/)\.{1,2}(/|$)")
 _NAMED = 3  # people that a warning names
 
@@ -123,7 +123,7 @@ class ImageFolder:
         return self.path / name if self.has(name) else None
 
     def has(self, name: str) -> bool:
-        """Returns True if a file is there, by its name as of `inner_name`."""
+        """Returns True if a file is there, by its name from `inner_name`."""
         if not self.is_real:
             return True
         parent, _, last = name.rpartition("/")

@@ -160,7 +160,7 @@ def _place_figures(rng, image_hw) -> list[Figure]:
         _make_figure(rng, image_hw, float(share), (slot + 0.5) / count, camera_pitch)
         for share, slot in zip(shares, slots.tolist(), strict=True)
     ]
-    # Who stands lower in the image stands nearer.
+    # People who stand lower in the image stand nearer.
     figures.sort(key=lambda figure: figure.view.project(np.zeros(3))[1])
     return [replace(figure, number=i + 1) for i, figure in enumerate(figures)]
 

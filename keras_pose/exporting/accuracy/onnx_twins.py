@@ -18,7 +18,7 @@ from onnx import numpy_helper
 from keras_pose.exporting.quantization.onnx_quantizing import open_onnx, session_of_all
 from keras_pose.exporting.quantization.onnx_units import Unit, units_of
 
-# What the quantizer adds to the name of a tensor.
+# Suffix that the quantizer adds to the name of a tensor.
 _ROUNDED = "_DequantizeLinear_Output"
 _OUTPUT = "_QuantizeLinear_Input"
 

@@ -147,7 +147,7 @@ class Twin:
         found = {tensor.name: source(key) for key, tensor in pairs}
         self.sources = {own: name for own, name in found.items() if name is not None}
         self._output = output
-        # What the float operator reads -> the int8 tensor in its place.
+        # Tensor that the float operator reads -> the int8 tensor in its place.
         self._rounded = {
             self.sources[each.name]: each for each in inputs if each.name in self.sources
         }

@@ -45,7 +45,7 @@ class Case:
 def lightest_models() -> list[str]:
     """Returns the network of each family that takes the fewest multiply-accumulates.
 
-    Of families that find people or their poses; classifiers and the like are trunks.
+    Only families that find people or their poses; classifiers and the like are trunks.
     """
     lightest: dict[str, ModelSpec] = {}
     for spec in ZOO.values():

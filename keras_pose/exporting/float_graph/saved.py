@@ -43,7 +43,7 @@ def _with_constants(serve):
     """Returns a `tf.function` with the values that the weights have now."""
     traced = serve.get_concrete_function()
     frozen = convert_variables_to_constants_v2(traced, lower_control_flow=False)
-    # Of the outputs, a frozen function has kept the order but not the names.
+    # A frozen function has kept the order of the outputs but not their names.
     names = sorted(traced.structured_outputs)
 
     @tf.function(input_signature=serve.input_signature, autograph=False)

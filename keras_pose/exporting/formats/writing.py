@@ -58,7 +58,7 @@ _REMEDIES = {
 }
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
-# What can be run to compare a file with.
+# Models that a file can be compared with.
 Runnable = PoseModel | Detector | BottomUpModel
 
 

@@ -11,7 +11,7 @@ from collections.abc import Collection, Hashable
 from keras_pose.exporting.graphs.graph import Graph
 from keras_pose.exporting.graphs.layer_names import find_layers
 
-# What a norm becomes that is not folded, in TFLite and in ONNX.
+# Operators of a norm that is not folded, in TFLite and in ONNX.
 _ARITHMETIC = {"MUL", "ADD", "SUB", "DIV", "Mul", "Add", "Sub", "Div"}
 _ARITHMETIC |= {"BatchNormalization"}
 # A norm as a convolution of its own, see `float_graph.lean`: of one pixel and one channel.

@@ -51,7 +51,7 @@ def _graph(onnx, graph) -> Graph:
     for node in graph.node:
         used = (*node.input, *node.output)
         for name in used:
-            # What inference did not reach has no known shape.
+            # Tensors that inference did not reach have no known shape.
             tensors.setdefault(name, Tensor(name, (), "unknown"))
         options = {
             attribute.name: onnx.helper.get_attribute_value(attribute)

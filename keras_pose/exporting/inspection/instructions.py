@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-# What Linux calls them -> what people do. x86 first, then ARM.
+# Linux's name -> the usual name. x86 first, then ARM.
 _DOT_PRODUCTS = {
     "avx_vnni": "AVX-VNNI",
     "avx512_vnni": "AVX-512 VNNI",

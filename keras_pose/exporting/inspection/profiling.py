@@ -25,7 +25,7 @@ from keras_pose.exporting.inspection.timing import align, time_interleaved
 from keras_pose.quiet import quiet_stderr
 from keras_pose.runtime.backend import import_runtime
 
-# What XNNPACK folds into the operator that follows it.
+# Operators that XNNPACK folds into the one that follows.
 _FOLDED = ("PAD",)
 _FOLDING = ("CONV_2D", "DEPTHWISE_CONV_2D")
 

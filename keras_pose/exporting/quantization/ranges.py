@@ -62,7 +62,7 @@ class RangeRule:
 
 
 EXTREMES = RangeRule()
-# What a search tries, in this order; 99 lost more of an HRNet (docs/results.md).
+# Rules that a search tries, in order; 99 lost more of an HRNet (docs/results.md).
 RULES = (EXTREMES, *(RangeRule("percentile", share) for share in (99.99, 99.9, 99.5)))
 
 
