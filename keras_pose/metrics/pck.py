@@ -17,7 +17,6 @@ from keras_pose.skeleton import Skeleton
 # FLIC: what `normalize` holds in the annotations of the hourglass code.
 LSP_TORSO = ("left_shoulder", "right_hip")
 FLIC_TORSO = ("right_shoulder", "left_hip")
-TORSOS = {"lsp": LSP_TORSO, "lsp_extended": LSP_TORSO, "flic": FLIC_TORSO}
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-# Bytes of one number, of the types that weights and activations have.
-TYPE_BYTES = {"float32": 4, "float16": 2, "int8": 1, "uint8": 1, "int16": 2, "int32": 4}
-
 
 @dataclass(frozen=True)
 class Tensor:
