@@ -1,4 +1,4 @@
-"""PCK, PCKh, PCP and pixel errors, against sums done by hand."""
+"""PCK, PCKh and pixel errors, against sums done by hand."""
 
 import numpy as np
 import pytest
@@ -13,13 +13,10 @@ from keras_pose.metrics.pck import (
     torso_sizes,
 )
 from keras_pose.metrics.pckh import head_sizes, pckh_stats
-from keras_pose.metrics.pcp import pcp
 from keras_pose.metrics.pixel_error import pixel_errors
 from keras_pose.skeleton import COCO_17, MPII_16, Skeleton
 
-ARM = Skeleton(
-    "arm", ("left_elbow", "left_wrist", "nose"), limbs=(("left_elbow", "left_wrist"),)
-)
+ARM = Skeleton("arm", ("left_elbow", "left_wrist", "nose"))
 # Two people: keypoints are off by 3-4-5 triangles, in pixels.
 LABELS = np.array([[[0, 0], [10, 0], [50, 50]], [[0, 0], [10, 0], [50, 50]]], float)
 OFFSETS = np.array([[[3, 4], [0, 0], [6, 8]], [[0, 0], [3, 4], [0, 0]]], float)
@@ -134,16 +131,6 @@ def test_pelvis_and_thorax_stay_out_of_the_mean_of_pckh():
     )
     assert stats["PCKh@0.5"] == 1
     assert per_part["pelvis"] == per_keypoint["thorax"] == 0
-
-
-def test_a_limb_counts_when_both_ends_are_near():
-    # The limb is 10 long. Its ends are 5 and 0 off, then 0 and 5: within 0.5, not 0.4.
-    assert pcp(LABELS + OFFSETS, LABELS, IS_LABELLED, ARM) == [1]
-    assert pcp(LABELS + OFFSETS, LABELS, IS_LABELLED, ARM, threshold=0.4) == [0]
-
-
-def test_a_limb_with_an_unlabelled_end_does_not_count():
-    assert np.isnan(pcp(LABELS, LABELS, IS_LABELLED & [True, False, True], ARM)).all()
 
 
 def test_pixel_errors_are_means_over_labelled_keypoints():
