@@ -15,6 +15,7 @@ from keras_pose.codecs import GaussianHeatmapCodec
 from keras_pose.contract import Contract, keras_contract, save_keras_model
 from keras_pose.exporting.formats.onnx_export import export_onnx
 from keras_pose.exporting.formats.tflite import QUANTIZATIONS, TFLiteConversion
+from keras_pose.exporting.graphs.flatbuffer import tflite_graph
 from keras_pose.normalization import Normalization
 from keras_pose.skeleton import Skeleton
 
@@ -28,6 +29,12 @@ SKELETON = Skeleton(
 CODEC = GaussianHeatmapCodec(INPUT_HW, stride=4, sigma=1.0)
 BGR = Normalization(mean=(0.4, 0.45, 0.5), std=(0.2, 0.25, 0.3), channel_order="bgr")
 FLOAT_KINDS = (".keras", "float32", "onnx")
+
+
+def num_per_channel_weights(path) -> int:
+    """Counts the int8 tensors that have one scale per output channel."""
+    tensors = tflite_graph(path).tensors.values()
+    return sum(tensor.dtype == "int8" and tensor.num_scales > 1 for tensor in tensors)
 
 
 @dataclass(frozen=True)

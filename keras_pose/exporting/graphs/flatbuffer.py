@@ -74,18 +74,6 @@ def builtin_of(code) -> int:
     return max(code.builtinCode, code.deprecatedBuiltinCode)
 
 
-def num_per_channel_weights(path) -> int:
-    """Counts the weight tensors that have one scale per output channel."""
-    return sum(
-        tensor.quantization is not None
-        and tensor.quantization.scale is not None
-        and len(tensor.quantization.scale) > 1
-        and tensor.type == schema.TensorType.INT8
-        for graph in _read(path).subgraphs
-        for tensor in graph.tensors
-    )
-
-
 def tflite_graph(path) -> Graph:
     """Reads the graph that runs first, which in files of ours is the only one.
 

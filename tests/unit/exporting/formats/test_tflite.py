@@ -1,7 +1,13 @@
 import keras
 import numpy as np
 import pytest
-from exported_files import INPUT_HW, SKELETON, smooth_crops, tiny_model
+from exported_files import (
+    INPUT_HW,
+    SKELETON,
+    num_per_channel_weights,
+    smooth_crops,
+    tiny_model,
+)
 from keras import layers
 from says import Says
 
@@ -10,12 +16,7 @@ from keras_pose.contract import CONTRACT_NAME, keras_contract, read_contract
 from keras_pose.exporting.errors import ExportError
 from keras_pose.exporting.formats import tflite, writing
 from keras_pose.exporting.formats.tflite import QUANTIZATIONS, export_tflite
-from keras_pose.exporting.graphs.flatbuffer import (
-    custom_ops,
-    float_ops,
-    num_per_channel_weights,
-    op_counts,
-)
+from keras_pose.exporting.graphs.flatbuffer import custom_ops, float_ops, op_counts
 from keras_pose.exporting.quantization import tflite_quantizing
 from keras_pose.normalization import IMAGENET
 from keras_pose.runtime.litert_backend import LiteRTBackend

@@ -3,17 +3,19 @@ import importlib
 import keras
 import numpy as np
 import pytest
-from exported_files import BGR, CODEC, INPUT_HW, SKELETON, tiny_model
+from exported_files import (
+    BGR,
+    CODEC,
+    INPUT_HW,
+    SKELETON,
+    num_per_channel_weights,
+    tiny_model,
+)
 
 from keras_pose.contract import keras_contract
 from keras_pose.exporting.errors import ExportError
 from keras_pose.exporting.formats.tflite import float_tflite_bytes
-from keras_pose.exporting.graphs.flatbuffer import (
-    float_ops,
-    num_per_channel_weights,
-    op_counts,
-    pack,
-)
+from keras_pose.exporting.graphs.flatbuffer import float_ops, op_counts, pack
 from keras_pose.exporting.quantization.forced_ranges import with_int8_ranges
 from keras_pose.exporting.quantization.ranges import RangeRule
 from keras_pose.exporting.quantization.tflite_edit import (
