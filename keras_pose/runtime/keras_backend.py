@@ -10,13 +10,11 @@ import numpy as np
 
 from keras_pose.contract import (
     INPUT_NAME,
-    Contract,
     TensorSpec,
-    keras_contract,
     read_contract,
 )
 from keras_pose.runtime.backend import import_runtime
-from keras_pose.skeleton import default_skeleton, plain_skeleton
+from keras_pose.skeleton import plain_skeleton
 from keras_pose.zoo import build_model, get_spec
 
 
@@ -137,17 +135,10 @@ def read_weights_file(path, model_name, num_keypoints=None, input_hw=None):
     get_spec(model_name)  # an unknown name is the first error to report
     import_runtime("tensorflow", "tensorflow", ".weights.h5")
     from keras_pose.models.checkpoint import load_weights
+    from keras_pose.weights.carried import contract_of
 
     model = build_model(model_name, num_keypoints, input_hw)
     load_weights(model, path)
-    contract = zoo_contract(model)
+    contract = contract_of(model)
     numbered = plain_skeleton(contract.skeleton.num_keypoints)
     return model, dataclasses.replace(contract, skeleton=numbered)
-
-
-def zoo_contract(model) -> Contract:
-    """Describes a model of the zoo as the zoo would have it trained."""
-    spec = get_spec(model.name)
-    codec = spec.make_codec(model.inputs[0].shape[1:3])
-    skeleton = default_skeleton(codec.count_keypoints(model.outputs[-1].shape))
-    return keras_contract(model, codec, skeleton, spec.normalization)

@@ -14,7 +14,7 @@ from keras_pose.data.synthetic import write_coco_dataset
 from keras_pose.exporting.comparison import relative_error
 from keras_pose.exporting.inspection.instructions import instructions
 from keras_pose.runtime import load_model
-from keras_pose.runtime.keras_backend import zoo_contract
+from keras_pose.weights.carried import contract_of
 from keras_pose.weights.creation import create_model
 
 EXPORT_DIR = Path(__file__).resolve().parents[2] / "export"
@@ -43,7 +43,7 @@ def workplace(tmp_path_factory):
     model = create_model("testing_pose", input_hw=INPUT_HW)
     run = folder / "runs" / "testing_pose_synthetic_20260101-120000"
     run.mkdir(parents=True)
-    save_keras_model(model, run / "best.keras", zoo_contract(model))
+    save_keras_model(model, run / "best.keras", contract_of(model))
     recipe = {
         "model": "testing_pose",
         "dataset": "synthetic",
@@ -177,7 +177,7 @@ def test_folder_that_takes_no_files_is_named(run_dir, tmp_path):
 def test_model_trained_with_a_contract_of_its_own_keeps_it(tmp_path):
     """The contract of the file counts, not the zoo's."""
     model = create_model("testing_pose", num_keypoints=16, input_hw=INPUT_HW)
-    contract = zoo_contract(model)
+    contract = contract_of(model)
     assert contract.skeleton.name == "mpii_16"
     narrow = keras_contract(
         model,

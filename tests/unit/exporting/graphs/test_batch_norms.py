@@ -14,8 +14,7 @@ from keras_pose.exporting.formats.tflite import TFLiteConversion
 from keras_pose.exporting.graphs.batch_norms import batch_norm_names, unfolded_batch_norms
 from keras_pose.exporting.graphs.graph import read_graph
 from keras_pose.exporting.graphs.layer_names import find_layers
-from keras_pose.runtime.keras_backend import zoo_contract
-from keras_pose.weights.carried import file_contract_of
+from keras_pose.weights.carried import contract_of, file_contract_of
 from keras_pose.zoo import ZOO, build_model
 
 CONVOLUTIONS = {
@@ -191,7 +190,7 @@ def small_network(before_norm):
 )
 def test_norm_is_folded_behind_a_convolution(before_norm, unfolded, tmp_path):
     model = small_network(before_norm)
-    path = converted(model, zoo_contract(model), tmp_path, "int8")
+    path = converted(model, contract_of(model), tmp_path, "int8")
     assert batch_norm_names(model) == ["norm"]
     assert unfolded_batch_norms(read_graph(path), ["norm"]) == unfolded
     assert check_kernels(path, model, unfolded) == (0 if unfolded else 1)
