@@ -78,7 +78,7 @@ WITHIN_RANK = {
 EXPORTING_RANKS = {
     "children": 0,
     "comparison": 0,
-    "kept": 0,
+    "cache": 0,
     "errors": 0,
     "sources": 0,
     "graphs": 0,

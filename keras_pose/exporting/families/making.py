@@ -19,6 +19,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from keras_pose.exporting.cache import cached
 from keras_pose.exporting.children import call_in_child
 from keras_pose.exporting.families import jobs
 from keras_pose.exporting.families.cases import Case
@@ -27,7 +28,6 @@ from keras_pose.exporting.families.settings import FamiliesSettings
 from keras_pose.exporting.families.writing import Files, IntegerFile, write_files
 from keras_pose.exporting.inspection.audit import Audit, audit_file
 from keras_pose.exporting.inspection.profiling import OperatorTime
-from keras_pose.exporting.kept import kept
 from keras_pose.exporting.ledger.settings import Say
 from keras_pose.files import check_writable, file_sha256
 
@@ -88,7 +88,7 @@ def _times(files: Files, settings: FamiliesSettings, notes: Path, say: Say):
         audits = [audit_file(path).to_dict() for path in integers]
         return {**found, "profiles": profiles, "audits": audits}
 
-    return kept(notes, key, make, is_valid=not settings.times_again)
+    return cached(notes, key, make, is_valid=not settings.times_again)
 
 
 def _row(case: Case, files: Files, file: IntegerFile, times: dict[str, Any]) -> FamilyRow:

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from keras_pose.detector_contract import read_model_contract
+from keras_pose.exporting.cache import cached
 from keras_pose.exporting.children import call_in_child
 from keras_pose.exporting.families import jobs
 from keras_pose.exporting.families.cases import Case
 from keras_pose.exporting.families.rows import Accuracy
 from keras_pose.exporting.families.settings import FamiliesSettings
-from keras_pose.exporting.kept import kept
 from keras_pose.exporting.ledger import jobs as ledger_jobs
 from keras_pose.exporting.ledger.making import make_ledger
 from keras_pose.exporting.ledger.rows import Ledger
@@ -160,7 +160,7 @@ def _with_mixed(case: Case, files: Files, settings, folder: Path, say: Say) -> F
     paths = (files.float32, *(file.path for file in files.integers))
     rules = [rule.to_dict() for rule in settings.rules]
     key = [list(map(file_sha256, paths)), rules, settings.max_drop, settings.data]
-    found = kept(
+    found = cached(
         path.with_name("mixed.json"),
         key,
         lambda: _make_mixed(case, settings, folder, path, say),

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from keras_pose.exporting.cache import cached
 from keras_pose.exporting.children import call_in_child
 from keras_pose.exporting.inspection.audit import Audit, audit_file
-from keras_pose.exporting.kept import kept
 from keras_pose.exporting.ledger import jobs
 from keras_pose.exporting.ledger.rows import LedgerRow
 from keras_pose.exporting.ledger.settings import (
@@ -71,12 +71,12 @@ def _evaluated(settings, path, folder: Path, made_of, say: Say) -> dict[str, Any
         return found
 
     key = {"file": made_of, "data": settings.data}
-    return kept(folder / "measurement.json", key, evaluate)
+    return cached(folder / "measurement.json", key, evaluate)
 
 
 def _audited(path: Path, sha256: str) -> Audit:
     notes = path.with_name("audit.json")
-    return Audit.from_dict(kept(notes, sha256, lambda: audit_file(path).to_dict()))
+    return Audit.from_dict(cached(notes, sha256, lambda: audit_file(path).to_dict()))
 
 
 def _shift(settings: LedgerSettings, path: Path) -> dict[str, float]:
@@ -114,7 +114,7 @@ def measure_times(
 
     hashes = {name: file_sha256(path) for name, path in paths.items()}
     key = [hashes, list(settings.threads), settings.num_runs]
-    found = kept(Path(settings.output) / "benchmark.json", key, benchmark)
+    found = cached(Path(settings.output) / "benchmark.json", key, benchmark)
     names = {str(path): name for name, path in paths.items()}
     times: Times = {}
     for row in found["rows"]:

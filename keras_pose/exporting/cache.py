@@ -25,15 +25,17 @@ def key_of(values: Any) -> str:
 
 
 def stored(path) -> Any:
-    """Reads what an earlier call left; None where it left nothing that can be read."""
+    """Reads the file of an earlier call; None where there is none that can be read."""
     try:
         return read_json(path)
     except (FileNotFoundError, ValueError):
         return None
 
 
-def kept(notes: Path, made_of: Any, make: Callable[[], Any], is_valid: bool = True) -> Any:
-    """Returns what an earlier call found for the same, or makes and keeps it.
+def cached(
+    notes: Path, made_of: Any, make: Callable[[], Any], is_valid: bool = True
+) -> Any:
+    """Returns the result of an earlier call for the same, or computes and stores it.
 
     Args:
         notes: JSON file of the cache.
