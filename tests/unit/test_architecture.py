@@ -76,7 +76,7 @@ WITHIN_RANK = {
 }
 # The same inside `exporting`: from the model, through its files, to what is told of them.
 EXPORTING_RANKS = {
-    "children": 0,
+    "subprocesses": 0,
     "comparison": 0,
     "cache": 0,
     "errors": 0,

@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import Any
 
 from keras_pose.exporting.cache import cached
-from keras_pose.exporting.children import call_in_child
 from keras_pose.exporting.families import jobs
 from keras_pose.exporting.families.cases import Case
 from keras_pose.exporting.families.rows import FamilyRow
@@ -29,6 +28,7 @@ from keras_pose.exporting.families.writing import Files, IntegerFile, write_file
 from keras_pose.exporting.inspection.audit import Audit, audit_file
 from keras_pose.exporting.inspection.profiling import OperatorTime
 from keras_pose.exporting.ledger.settings import Say
+from keras_pose.exporting.subprocesses import call_in_child
 from keras_pose.files import check_writable, file_sha256
 
 JOBS = jobs.__name__

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from keras_pose.detector_contract import read_model_contract
 from keras_pose.exporting.cache import cached
-from keras_pose.exporting.children import call_in_child
 from keras_pose.exporting.families import jobs
 from keras_pose.exporting.families.cases import Case
 from keras_pose.exporting.families.rows import Accuracy
@@ -23,6 +22,7 @@ from keras_pose.exporting.ledger.settings import (
     Say,
 )
 from keras_pose.exporting.quantization.attention import attention_ops
+from keras_pose.exporting.subprocesses import call_in_child
 from keras_pose.files import check_writable, file_sha256
 
 JOBS = jobs.__name__

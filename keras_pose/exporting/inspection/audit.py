@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from keras_pose.exporting.children import call_in_child
 from keras_pose.exporting.graphs.graph import (
     Graph,
     count_graph_macs,
@@ -29,6 +28,7 @@ from keras_pose.exporting.inspection.delegates import (
     is_unpacking,
     partitions,
 )
+from keras_pose.exporting.subprocesses import call_in_child
 
 XNNPACK = "XNNPACK"
 TIMEOUT_SECONDS = 120.0

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_pose.exporting.children import call_in_child, current_memory, peak_memory
+from keras_pose.exporting.subprocesses import call_in_child, current_memory, peak_memory
 from keras_pose.runtime.backend import import_runtime
 from keras_pose.runtime.loading import KERAS_TYPES, file_type
 

@@ -1,4 +1,4 @@
-"""The steps of a ledger, each to be run in a process of its own (`exporting.children`).
+"""The steps of a ledger, each to be run in a process of its own (`exporting.subprocesses`).
 
 They take and return what JSON can carry, and leave files behind.
 """

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from keras_pose.exporting.cache import cached
-from keras_pose.exporting.children import call_in_child
 from keras_pose.exporting.inspection.audit import Audit, audit_file
 from keras_pose.exporting.ledger import jobs
 from keras_pose.exporting.ledger.rows import LedgerRow
@@ -18,6 +17,7 @@ from keras_pose.exporting.ledger.settings import (
     LedgerSettings,
     Say,
 )
+from keras_pose.exporting.subprocesses import call_in_child
 from keras_pose.files import check_writable, file_sha256
 
 JOBS = jobs.__name__

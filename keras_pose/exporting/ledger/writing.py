@@ -10,10 +10,10 @@ from typing import Any
 import keras_pose
 from keras_pose.contract import CONTRACT_NAME, read_entry
 from keras_pose.exporting.cache import key_of, stored
-from keras_pose.exporting.children import call_in_child
 from keras_pose.exporting.formats.table import FORMATS
 from keras_pose.exporting.ledger import jobs
 from keras_pose.exporting.ledger.settings import LedgerSettings, Say
+from keras_pose.exporting.subprocesses import call_in_child
 from keras_pose.files import file_sha256, read_json, write_json
 from keras_pose.runs import RECIPE_NAME
 

@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from keras_pose.exporting.children import ChildFailedError
 from keras_pose.exporting.inspection.audit import Audit, DelegateAudit
 from keras_pose.exporting.ledger import measuring, writing
 from keras_pose.exporting.ledger.jobs import keypoint_shift
@@ -15,6 +14,7 @@ from keras_pose.exporting.ledger.making import make_ledger
 from keras_pose.exporting.ledger.settings import LedgerSettings
 from keras_pose.exporting.ledger.table import as_markdown, write_ledger
 from keras_pose.exporting.quantization.ranges import RangeRule
+from keras_pose.exporting.subprocesses import ChildFailedError
 from keras_pose.files import write_json
 
 AP = {"keras": 0.70, "float32": 0.70, "int8": 0.68, "onnx_float32": 0.70}

@@ -1,6 +1,6 @@
 import pytest
 
-from keras_pose.exporting.children import ChildFailedError, call_in_child
+from keras_pose.exporting.subprocesses import ChildFailedError, call_in_child
 
 
 def test_a_result_comes_back():
