@@ -26,7 +26,7 @@ from keras_pose.inference.detectors import (
     open_detector,
     people_among,
 )
-from keras_pose.inference.doubles import NMS_THRESHOLD, different_people
+from keras_pose.inference.pose_nms import NMS_THRESHOLD, different_people
 from keras_pose.runtime import PoseModel
 from keras_pose.runtime.bottom_up import BottomUpModel, load_pose
 from keras_pose.runtime.detector import Detector

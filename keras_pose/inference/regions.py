@@ -12,8 +12,8 @@ import numpy as np
 
 from keras_pose.images import as_image
 from keras_pose.inference.detectors import is_usable
-from keras_pose.inference.doubles import different_people
 from keras_pose.inference.estimator import PoseEstimator
+from keras_pose.inference.pose_nms import different_people
 from keras_pose.structures import Poses
 
 # How far a person's box reaches beyond their keypoints (left, top, right, bottom), as

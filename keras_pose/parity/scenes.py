@@ -8,7 +8,7 @@ import numpy as np
 
 from keras_pose.codecs import GaussianHeatmapCodec
 from keras_pose.contract import Contract, TensorSpec
-from keras_pose.inference.doubles import NMS_THRESHOLD
+from keras_pose.inference.pose_nms import NMS_THRESHOLD
 from keras_pose.skeleton import Skeleton
 
 # Default settings of following, numbering and smoothing.

@@ -1,8 +1,8 @@
 import numpy as np
 from light_model import light_at, make_model
 
-from keras_pose.inference.doubles import different_people
 from keras_pose.inference.estimator import PoseEstimator
+from keras_pose.inference.pose_nms import different_people
 from keras_pose.skeleton import COCO_17
 from keras_pose.structures import Detections, Poses
 
