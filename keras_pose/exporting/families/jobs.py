@@ -58,7 +58,7 @@ def write_timing_files(
 def _float_bytes(model: str, input_hw: tuple[int, int]) -> bytes:
     import keras
 
-    from keras_pose.exporting.float_graph.lean import tflite_twin
+    from keras_pose.exporting.float_graph.layer_rewrites import tflite_replacement
     from keras_pose.exporting.float_graph.serving import in_float32
     from keras_pose.exporting.formats.tflite import float_tflite_bytes
     from keras_pose.exporting.inspection.sizes import any_tflite_bytes
@@ -71,7 +71,7 @@ def _float_bytes(model: str, input_hw: tuple[int, int]) -> bytes:
     if get_spec(model).task in DESCRIBED_TASKS:
         contract: Any = file_contract_of(network)  # of poses or boxes, by the task
         return float_tflite_bytes(network, contract)
-    return with_unique_names(any_tflite_bytes(in_float32(network, tflite_twin)))
+    return with_unique_names(any_tflite_bytes(in_float32(network, tflite_replacement)))
 
 
 def write_mixed(

@@ -88,7 +88,7 @@ def normalization_kernel(normalization: Normalization):
     return kernel.astype(np.float32), bias.astype(np.float32)
 
 
-def in_float32(model, twin_of=None):
+def in_float32(model, replacement_of=None):
     """Returns the model with all layers computing in float32, weights and all.
 
     A network trained in mixed precision would carry its half-precision casts into
@@ -96,18 +96,20 @@ def in_float32(model, twin_of=None):
 
     Args:
         model: the network, which stays as it is.
-        twin_of: layer -> a layer with the same weights, or none as it has none, that
-            takes its place in the copy, or None, such as `lean.tflite_twin`.
+        replacement_of: function from a layer to one with the same weights that takes its
+            place in the copy, or None, such as `layer_rewrites.tflite_replacement`.
     """
-    twins = {layer.name: twin_of(layer) for layer in model.layers} if twin_of else {}
-    is_changed = any(twin is not None for twin in twins.values())
+    replacements = {}
+    if replacement_of is not None:
+        replacements = {layer.name: replacement_of(layer) for layer in model.layers}
+    is_changed = any(replacement is not None for replacement in replacements.values())
     if not is_changed and all(layer.compute_dtype == "float32" for layer in model.layers):
         return model
 
     def rebuild(layer):
-        twin = twins.get(layer.name)
-        if twin is not None:
-            return twin
+        replacement = replacements.get(layer.name)
+        if replacement is not None:
+            return replacement
         return type(layer).from_config(layer.get_config() | {"dtype": "float32"})
 
     copy = keras.models.clone_model(model, clone_function=rebuild)

@@ -19,7 +19,7 @@ from keras_pose.contract import TensorSpec
 from keras_pose.detector_contract import ModelContract
 from keras_pose.exporting.errors import ExportError, layer_of_scope
 from keras_pose.exporting.float_graph.decoding import decoded_contract
-from keras_pose.exporting.float_graph.lean import onnx_twin
+from keras_pose.exporting.float_graph.layer_rewrites import onnx_replacement
 from keras_pose.exporting.float_graph.onnx_folding import fold_into_convolutions
 from keras_pose.exporting.float_graph.serving import in_float32, serving_function
 from keras_pose.exporting.formats.writing import Draft, Export, runnable, write_export
@@ -206,7 +206,7 @@ def float_onnx_bytes(
     """
     import tf2onnx  # here: it takes a second, and TFLite exports do without it
 
-    network = in_float32(model, onnx_twin)
+    network = in_float32(model, onnx_replacement)
     serve = serving_function(network, contract, batch, with_decode)
     with tempfile.TemporaryDirectory() as folder, quiet_stderr():
         path = Path(folder) / "float.onnx"

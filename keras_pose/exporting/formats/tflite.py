@@ -22,7 +22,7 @@ from keras_pose.contract import Contract, TensorSpec
 from keras_pose.detector_contract import ModelContract
 from keras_pose.exporting.errors import ExportError, layer_of_scope
 from keras_pose.exporting.float_graph.decoding import decoded_contract
-from keras_pose.exporting.float_graph.lean import tflite_twin
+from keras_pose.exporting.float_graph.layer_rewrites import tflite_replacement
 from keras_pose.exporting.float_graph.saved import builtin_converter
 from keras_pose.exporting.float_graph.serving import SIGNATURE, in_float32, serving_function
 from keras_pose.exporting.formats.writing import Draft, Export, runnable, write_export
@@ -215,7 +215,7 @@ def float_tflite_bytes(
     Raises:
         ExportError: names the ops that are not builtin, and their layers.
     """
-    network = in_float32(model, tflite_twin)
+    network = in_float32(model, tflite_replacement)
     serve = serving_function(network, contract, batch, with_decode)
     with quiet_stderr(), builtin_converter(serve) as converter:
         try:

@@ -14,7 +14,7 @@ from keras_pose.exporting.graphs.layer_names import find_layers
 # Operators of a norm that is not folded, in TFLite and in ONNX.
 _ARITHMETIC = {"MUL", "ADD", "SUB", "DIV", "Mul", "Add", "Sub", "Div"}
 _ARITHMETIC |= {"BatchNormalization"}
-# A norm as a convolution of its own, see `float_graph.lean`: of one pixel and one channel.
+# A norm as a convolution of its own (`float_graph.layer_rewrites`): one pixel, one channel.
 _CARRIER = "DEPTHWISE_CONV_2D"
 _CARRIER_KERNEL = (1, 1, 1)
 _UNPACKING = ("DEQUANTIZE", "DequantizeLinear")

@@ -5,13 +5,13 @@ from exported_files import BGR, CODEC, INPUT_HW, SKELETON, smooth_crops
 from keras import layers
 
 from keras_pose.contract import keras_contract
-from keras_pose.exporting.float_graph.lean import (
+from keras_pose.exporting.float_graph.layer_rewrites import (
     BlockMean,
     BlockUpsampling,
-    CarriedNorm,
-    CarriedReLU,
-    onnx_twin,
-    tflite_twin,
+    ConvolvedNorm,
+    ConvolvedReLU,
+    onnx_replacement,
+    tflite_replacement,
 )
 from keras_pose.exporting.float_graph.serving import in_float32
 from keras_pose.exporting.formats.table import export_formats
@@ -19,15 +19,16 @@ from keras_pose.exporting.inspection.audit import audit_file
 from keras_pose.models.own_layers import ResizeAlignedCorners
 
 
-@pytest.mark.parametrize("twin_of", [tflite_twin, onnx_twin])
+@pytest.mark.parametrize("replacement_of", [tflite_replacement, onnx_replacement])
 @pytest.mark.parametrize("factor", [1, 2, 4, 8])
-def test_upsampling_is_the_same_to_the_last_bit(twin_of, factor):
+def test_upsampling_is_the_same_to_the_last_bit(replacement_of, factor):
     layer = layers.UpSampling2D(factor, interpolation="nearest", name="up")
     image = np.random.default_rng(0).standard_normal((2, 3, 5, 7)).astype("float32")
-    twin = twin_of(layer)
-    np.testing.assert_array_equal(twin(image), layer(image))
-    assert twin.name == "up"
-    assert twin.compute_output_shape((None, 3, 5, 7)) == (None, 3 * factor, 5 * factor, 7)
+    replacement = replacement_of(layer)
+    np.testing.assert_array_equal(replacement(image), layer(image))
+    assert replacement.name == "up"
+    expected = (None, 3 * factor, 5 * factor, 7)
+    assert replacement.compute_output_shape((None, 3, 5, 7)) == expected
 
 
 @pytest.mark.parametrize(
@@ -43,7 +44,7 @@ def test_upsampling_is_the_same_to_the_last_bit(twin_of, factor):
     ],
 )
 def test_other_layers_are_left_alone(layer):
-    assert tflite_twin(layer) is None
+    assert tflite_replacement(layer) is None
 
 
 def test_a_network_is_exported_with_lean_layers_and_its_weights():
@@ -53,43 +54,44 @@ def test_a_network_is_exported_with_lean_layers_and_its_weights():
     model = keras.Model(image, layers.Conv2D(2, 1, name="head")(x), name="toy")
     images = np.random.default_rng(0).standard_normal((2, 4, 6, 3)).astype("float32")
 
-    lean = in_float32(model, tflite_twin)
+    changed = in_float32(model, tflite_replacement)
 
-    assert isinstance(lean.get_layer("up"), BlockUpsampling)
+    assert isinstance(changed.get_layer("up"), BlockUpsampling)
     # Training goes on with what it began with.
     assert isinstance(model.get_layer("up"), layers.UpSampling2D)
-    np.testing.assert_array_equal(lean(images), model(images))
+    np.testing.assert_array_equal(changed(images), model(images))
 
 
 @pytest.mark.parametrize("size_hw", [(6, 10), (12, 9)])
 def test_a_resize_between_pixel_centres_is_one_operator(size_hw):
     layer = ResizeAlignedCorners(size_hw, name="up")
     image = np.random.default_rng(0).uniform(size=(2, 3, 5, 7)).astype("float32")
-    twin = tflite_twin(layer)
+    replacement = tflite_replacement(layer)
     # Means of four pixels, in another order.
-    np.testing.assert_allclose(twin(image), layer(image), atol=1e-6)
-    assert twin.compute_output_shape((None, 3, 5, 7)) == (None, *size_hw, 7)
+    np.testing.assert_allclose(replacement(image), layer(image), atol=1e-6)
+    assert replacement.compute_output_shape((None, 3, 5, 7)) == (None, *size_hw, 7)
 
 
 def test_a_gelu_for_onnx_is_the_same():
     layer = layers.Activation("gelu", name="gelu")
     x = np.linspace(-9, 9, 1001, dtype="float32")
-    twin = onnx_twin(layer)
-    np.testing.assert_allclose(twin(x), layer(x), atol=1e-6)
-    assert (twin.name, twin.compute_output_shape((None, 7))) == ("gelu", (None, 7))
-    assert onnx_twin(layers.Activation("relu")) is None
+    replacement = onnx_replacement(layer)
+    np.testing.assert_allclose(replacement(x), layer(x), atol=1e-6)
+    assert replacement.name == "gelu"
+    assert replacement.compute_output_shape((None, 7)) == (None, 7)
+    assert onnx_replacement(layers.Activation("relu")) is None
 
 
 @pytest.mark.parametrize("size", [2, 4, 8])
 def test_a_mean_of_blocks_is_a_convolution(size):
     layer = layers.AveragePooling2D(size, name="pool")
     image = np.random.default_rng(0).uniform(size=(2, 17, 24, 5)).astype("float32")
-    twin = tflite_twin(layer)
-    assert isinstance(twin, BlockMean)
+    replacement = tflite_replacement(layer)
+    assert isinstance(replacement, BlockMean)
     # The same sums, in another order.
-    np.testing.assert_allclose(twin(image), layer(image), atol=1e-6)
+    np.testing.assert_allclose(replacement(image), layer(image), atol=1e-6)
     expected = layer.compute_output_shape((None, 17, 24, 5))
-    assert twin.compute_output_shape((None, 17, 24, 5)) == expected
+    assert replacement.compute_output_shape((None, 17, 24, 5)) == expected
 
 
 def rectified(is_shared):
@@ -107,13 +109,13 @@ def test_a_rectifier_of_what_others_read_is_carried_by_a_convolution():
     model = rectified(is_shared=True)
     images = np.random.default_rng(0).standard_normal((2, 4, 6, 3)).astype("float32")
 
-    lean = in_float32(model, tflite_twin)
+    changed = in_float32(model, tflite_replacement)
 
-    assert isinstance(lean.get_layer("relu"), CarriedReLU)
-    np.testing.assert_array_equal(lean(images), model(images))
+    assert isinstance(changed.get_layer("relu"), ConvolvedReLU)
+    np.testing.assert_array_equal(changed(images), model(images))
     # Alone, it becomes part of the sum by itself.
     alone = rectified(is_shared=False)
-    assert in_float32(alone, tflite_twin) is alone
+    assert in_float32(alone, tflite_replacement) is alone
 
 
 def normalised(before_norm):
@@ -132,15 +134,15 @@ def test_a_norm_that_no_convolution_takes_in_is_one_itself():
     model = normalised(lambda x: layers.Add(name="sum")([x, layers.ReLU()(x)]))
     images = np.random.default_rng(0).standard_normal((2, 4, 6, 3)).astype("float32")
 
-    lean = in_float32(model, tflite_twin)
+    changed = in_float32(model, tflite_replacement)
 
-    assert isinstance(lean.get_layer("norm"), CarriedNorm)
-    np.testing.assert_allclose(lean(images), model(images), rtol=1e-5, atol=1e-5)
+    assert isinstance(changed.get_layer("norm"), ConvolvedNorm)
+    np.testing.assert_allclose(changed(images), model(images), rtol=1e-5, atol=1e-5)
 
 
 def test_a_norm_behind_a_convolution_is_left_to_it():
     for model in (normalised(lambda x: x), normalised(layers.DepthwiseConv2D(3))):
-        assert in_float32(model, tflite_twin) is model
+        assert in_float32(model, tflite_replacement) is model
 
 
 @pytest.mark.slow

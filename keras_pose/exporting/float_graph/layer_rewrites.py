@@ -107,7 +107,7 @@ class AlignedResize(layers.Layer):
         return tf.raw_ops.ResizeBilinear(images=x, size=self.size_hw, align_corners=True)
 
 
-class CarriedReLU(layers.Layer):
+class ConvolvedReLU(layers.Layer):
     """max(x, 0) as the activation of a convolution that multiplies by 1."""
 
     def compute_output_shape(self, input_shape):
@@ -119,7 +119,7 @@ class CarriedReLU(layers.Layer):
         return tf.nn.relu(tf.nn.depthwise_conv2d(x, one, [1, 1, 1, 1], "VALID"))
 
 
-class CarriedNorm(layers.BatchNormalization):
+class ConvolvedNorm(layers.BatchNormalization):
     """A batch norm as a convolution of one weight a channel.
 
     It goes by the moving statistics. Its weights are those of the norm that it is made of.
@@ -182,23 +182,23 @@ class ErfGELU(layers.Layer):
         return x * (tf.math.erf(x / math.sqrt(2)) + 1) * 0.5
 
 
-def tflite_twin(layer: layers.Layer) -> layers.Layer | None:
+def tflite_replacement(layer: layers.Layer) -> layers.Layer | None:
     """Returns a layer that computes the same and costs less in a `.tflite` file.
 
-    The twin has the layer's name, and weights if the layer has any. None for all layers
-    that are lean.
+    It has the layer's name, and weights if the layer has any. None for all layers
+    that stay.
     """
     if _is_lone_norm(layer):
-        return CarriedNorm.from_config(layer.get_config() | {"dtype": "float32"})
+        return ConvolvedNorm.from_config(layer.get_config() | {"dtype": "float32"})
     if _adds_pixels(layer):
         return PlainSum(name=layer.name, dtype="float32")
     if _is_lone_relu(layer):
-        return CarriedReLU(name=layer.name, dtype="float32")
+        return ConvolvedReLU(name=layer.name, dtype="float32")
     if isinstance(layer, ResizeAlignedCorners):
         return AlignedResize(layer.size_hw, name=layer.name, dtype="float32")
     if _averages_blocks(layer):
         return BlockMean(layer.pool_size[0], name=layer.name, dtype="float32")
-    return _twin(layer, BlockUpsampling)
+    return _upsampling(layer, BlockUpsampling)
 
 
 def _is_lone_relu(layer) -> bool:
@@ -241,16 +241,16 @@ def _averages_blocks(layer) -> bool:
     return is_square and layer.data_format == "channels_last"
 
 
-def onnx_twin(layer: layers.Layer) -> layers.Layer | None:
-    """Does for `.onnx` files what `tflite_twin` does for `.tflite`."""
+def onnx_replacement(layer: layers.Layer) -> layers.Layer | None:
+    """Does for `.onnx` files what `tflite_replacement` does for `.tflite`."""
     if _adds_pixels(layer):
         return PlainSum(name=layer.name, dtype="float32")
     if isinstance(layer, layers.Activation) and layer.activation is activations.gelu:
         return ErfGELU(name=layer.name, dtype="float32")
-    return _twin(layer, ResizeUpsampling)
+    return _upsampling(layer, ResizeUpsampling)
 
 
-def _twin(layer, kind: type[_Upsampling]) -> layers.Layer | None:
+def _upsampling(layer, kind: type[_Upsampling]) -> layers.Layer | None:
     if not isinstance(layer, layers.UpSampling2D) or layer.interpolation != "nearest":
         return None
     rows, columns = layer.size
