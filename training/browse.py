@@ -137,8 +137,8 @@ def draw_predictions(args):
 def draw_training(args):
     """Returns pictures of training samples, and no captions."""
     from keras_pose.data.sources import records_source
-    from keras_pose.trainer.looking import training_pictures
     from keras_pose.trainer.recipes import get_recipe
+    from keras_pose.trainer.sample_pictures import training_pictures
 
     dataset = open_people(args)
     input_hw = args.input_hw and tuple(args.input_hw)
@@ -155,7 +155,7 @@ def draw_ranked(args):
     """Returns pictures and captions of the people at one end of the ranking."""
     from keras_pose.data.mixing import for_model
     from keras_pose.metrics import evaluate
-    from keras_pose.trainer.looking import ranked_pictures
+    from keras_pose.trainer.sample_pictures import ranked_pictures
 
     model = open_model(args)
     skeleton = model.contract.skeleton

@@ -8,7 +8,7 @@ from keras_pose.images import write_image
 from keras_pose.metrics.evaluator import EvaluationResult
 from keras_pose.metrics.official import Measured, person_similarities
 from keras_pose.skeleton import COCO_17, MPII_16
-from keras_pose.trainer.looking import overlay_heatmaps, ranked_pictures
+from keras_pose.trainer.sample_pictures import overlay_heatmaps, ranked_pictures
 
 
 def make_result(folder, skeleton=COCO_17, shifts=(50.0, 0.0, 4.0, 0.0)):
