@@ -69,7 +69,7 @@ def estimate_images(estimator, records):
 
 def print_table(seen, box_thresholds, nms_thresholds):
     from keras_pose.inference.pose_nms import different_people
-    from keras_pose.metrics.shown import count_all
+    from keras_pose.metrics.person_counts import count_all
 
     print("box score >  OKS >  labelled  found  doubles  wrong")
     for box_threshold in box_thresholds:

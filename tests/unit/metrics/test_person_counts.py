@@ -1,6 +1,6 @@
 import numpy as np
 
-from keras_pose.metrics.shown import ShownPeople, count_all, count_shown
+from keras_pose.metrics.person_counts import PersonCounts, count_all, count_people
 from keras_pose.skeleton import COCO_17
 from keras_pose.structures import Poses
 
@@ -20,25 +20,25 @@ def labels(*offsets):
 
 def test_found_missed_double_and_wrong_people_are_counted():
     poses = shown(0, 1, 500, scores=[0.5, 0.9, 0.8])
-    assert count_shown(poses, *labels(0, 1000)) == ShownPeople(2, 1, 1, 1)
+    assert count_people(poses, *labels(0, 1000)) == PersonCounts(2, 1, 1, 1)
 
 
 def test_everybody_takes_whom_they_resemble_of_those_who_are_free():
     # Two people 10 pixels apart: both skeletons are nearer to the first.
     poses = shown(0, 2, scores=[0.9, 0.8])
-    assert count_shown(poses, *labels(0, 10)) == ShownPeople(2, 2, 0, 0)
+    assert count_people(poses, *labels(0, 10)) == PersonCounts(2, 2, 0, 0)
 
 
 def test_keypoints_that_nobody_labelled_do_not_count():
     xy, is_labelled, areas = labels(0)
     poses = shown(0, scores=[0.9])
     poses.keypoints_xy[0, :9] += 1000
-    assert count_shown(poses, xy, is_labelled, areas).wrong == 1
+    assert count_people(poses, xy, is_labelled, areas).wrong == 1
     is_labelled[0, :9] = False
-    assert count_shown(poses, xy, is_labelled, areas).found == 1
+    assert count_people(poses, xy, is_labelled, areas).found == 1
 
 
 def test_images_with_nobody_shown_or_nobody_there_add_up():
     nobody = (np.zeros((0, 17, 2)), np.zeros((0, 17), bool), np.zeros(0))
     pairs = [(Poses.none(COCO_17), labels(0, 50)), (shown(0, scores=[0.5]), nobody)]
-    assert count_all(pairs) == ShownPeople(2, 0, 0, 1)
+    assert count_all(pairs) == PersonCounts(2, 0, 0, 1)

@@ -19,7 +19,7 @@ MATCH_OKS = 0.5
 
 
 @dataclass(frozen=True)
-class ShownPeople:
+class PersonCounts:
     """Counts over some images; `+` adds them up.
 
     Attributes:
@@ -35,8 +35,8 @@ class ShownPeople:
     doubles: int = 0
     wrong: int = 0
 
-    def __add__(self, other: ShownPeople) -> ShownPeople:
-        return ShownPeople(
+    def __add__(self, other: PersonCounts) -> PersonCounts:
+        return PersonCounts(
             self.labelled + other.labelled,
             self.found + other.found,
             self.doubles + other.doubles,
@@ -44,9 +44,9 @@ class ShownPeople:
         )
 
 
-def count_shown(
+def count_people(
     poses: Poses, labelled_xy, is_labelled, areas, match_oks: float = MATCH_OKS
-) -> ShownPeople:
+) -> PersonCounts:
     """Compares the skeletons shown over one image with the people who are there.
 
     The best-rated skeleton chooses first, and takes of the people who have none the one
@@ -61,7 +61,7 @@ def count_shown(
     """
     labelled_xy = np.asarray(labelled_xy, float)
     if not len(poses) or not len(labelled_xy):
-        return ShownPeople(labelled=len(labelled_xy), wrong=len(poses))
+        return PersonCounts(labelled=len(labelled_xy), wrong=len(poses))
     similarity = object_keypoint_similarity(
         np.nan_to_num(poses.keypoints_xy),
         labelled_xy,
@@ -78,9 +78,9 @@ def count_shown(
         elif row.max() >= match_oks:
             doubles += 1
     found = int((~free).sum())
-    return ShownPeople(len(labelled_xy), found, doubles, len(poses) - found - doubles)
+    return PersonCounts(len(labelled_xy), found, doubles, len(poses) - found - doubles)
 
 
-def count_all(pairs: Iterable[tuple[Poses, tuple]]) -> ShownPeople:
-    """Adds up images: pairs of poses, and of the labels as `count_shown` wants them."""
-    return sum((count_shown(poses, *labels) for poses, labels in pairs), ShownPeople())
+def count_all(pairs: Iterable[tuple[Poses, tuple]]) -> PersonCounts:
+    """Adds up images: pairs of poses, and of the labels as `count_people` wants them."""
+    return sum((count_people(poses, *labels) for poses, labels in pairs), PersonCounts())
