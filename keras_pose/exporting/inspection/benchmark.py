@@ -22,7 +22,7 @@ from keras_pose.exporting.graphs.graph import (
 )
 from keras_pose.exporting.inspection.costs import Costs, measure_costs
 from keras_pose.exporting.inspection.instructions import instructions
-from keras_pose.exporting.inspection.peaks import PEAK_TYPE, peak_calls, peak_rates
+from keras_pose.exporting.inspection.peak_rates import PEAK_TYPE, peak_calls, peak_rates
 from keras_pose.exporting.inspection.profiling import (
     OperatorTime,
     profile_file,

@@ -12,7 +12,7 @@ from keras_pose.exporting.inspection.benchmark import (
     write_benchmark,
 )
 from keras_pose.exporting.inspection.costs import measure_costs
-from keras_pose.exporting.inspection.peaks import MACS, PeakCall, peak_rates
+from keras_pose.exporting.inspection.peak_rates import MACS, PeakCall, peak_rates
 from keras_pose.exporting.inspection.profiling import groups_to_time, profile_file
 
 
