@@ -31,7 +31,6 @@ from keras_pose.exporting.quantization import tflite_edit as edit
 from keras_pose.exporting.quantization.attention import attention_ops
 from keras_pose.exporting.quantization.calibration import NUM_CHECK_CROPS
 from keras_pose.exporting.quantization.equalized import equalized
-from keras_pose.exporting.quantization.known_ranges import ranges_by_tensor
 from keras_pose.exporting.quantization.ranges import (
     EXTREMES,
     Range,
@@ -45,6 +44,7 @@ from keras_pose.exporting.quantization.tflite_quantizing import (
     network_of,
     quantize,
 )
+from keras_pose.exporting.quantization.trained_ranges import ranges_by_tensor
 from keras_pose.exporting.quantization.weight_rounding import weight_error
 from keras_pose.quiet import quiet_stderr
 from keras_pose.runtime.litert_backend import LiteRTBackend

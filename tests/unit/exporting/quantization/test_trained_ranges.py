@@ -3,8 +3,8 @@ from exported_files import BGR, CODEC, INPUT_HW, SKELETON
 
 from keras_pose.contract import keras_contract
 from keras_pose.exporting.formats.tflite import float_tflite_bytes
-from keras_pose.exporting.quantization.known_ranges import ranges_by_tensor
 from keras_pose.exporting.quantization.tflite_quantizing import quantizable_ops
+from keras_pose.exporting.quantization.trained_ranges import ranges_by_tensor
 
 
 def test_a_rectified_sum_of_three_gives_its_range_to_the_last_addition_alone():
