@@ -110,7 +110,7 @@ def list_networks(args):
 
 def named_input(text):
     """Returns a path, or the address of a stream as it is."""
-    from keras_pose.inference.sources import is_stream
+    from keras_pose.inference.frame_sources import is_stream
 
     return text if is_stream(text) else Path(text)
 
@@ -134,7 +134,7 @@ def is_video(inputs, output):
     Raises:
         ValueError: for a video among other things.
     """
-    from keras_pose.inference.sources import VIDEO_SUFFIXES, is_camera
+    from keras_pose.inference.frame_sources import VIDEO_SUFFIXES, is_camera
 
     moving = [
         path
@@ -179,7 +179,7 @@ def find_photos(paths):
     Raises:
         FileNotFoundError: names what is missing, or the folder without an image.
     """
-    from keras_pose.inference.sources import is_pattern, matching, pictures_in
+    from keras_pose.inference.frame_sources import is_pattern, matching, pictures_in
 
     photos: list[Path] = []
     for path in paths:
@@ -336,8 +336,8 @@ def draw_photo(photo, output, estimator, args, beside=None):
 
 def draw_video(args):
     """Follows the people of one video, and prints what was done."""
+    from keras_pose.inference.frame_sources import open_source
     from keras_pose.inference.overlap import network_threads
-    from keras_pose.inference.sources import open_source
     from keras_pose.inference.video import VideoSettings, annotate
     from keras_pose.inference.writers import check_video_name
 

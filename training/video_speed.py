@@ -66,7 +66,7 @@ def make_clip(path, photos, frames_per_photo, output_hw=(360, 480), fps=25):
 
 def watch(clip, estimator, output=None, **settings):
     """Returns the summary of one way of working, and the people of each frame."""
-    from keras_pose.inference.sources import open_source
+    from keras_pose.inference.frame_sources import open_source
     from keras_pose.inference.video import VideoSettings, annotate
 
     people = []
@@ -131,8 +131,8 @@ def measure_following(clip, estimator, every):
 def main(argv=None):
     args = parse_args(argv)
     from keras_pose.inference import PoseEstimator
+    from keras_pose.inference.frame_sources import pictures_in
     from keras_pose.inference.overlap import network_threads
-    from keras_pose.inference.sources import pictures_in
 
     photos = pictures_in(args.images)[: args.num_photos]
     if not photos:

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 
 from keras_pose.images import read_image
-from keras_pose.inference.sources import Frame, FrameSource
+from keras_pose.inference.frame_sources import Frame, FrameSource
 
 FOLDER = Path(__file__).parent / "pictures"
 CREDITS = {

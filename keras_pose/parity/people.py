@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from keras_pose.images import read_image
-from keras_pose.inference.sources import pictures_in
+from keras_pose.inference.frame_sources import pictures_in
 from keras_pose.parity.files import ModelFile
 from keras_pose.parity.model_cases import Person
 

@@ -113,7 +113,7 @@ def photos(args, setting: Setting) -> list[np.ndarray]:
     """Reads the first photos on which the detector finds one to three people."""
     from keras_pose.files import read_json
     from keras_pose.images import read_image
-    from keras_pose.inference.sources import pictures_in
+    from keras_pose.inference.frame_sources import pictures_in
 
     folder, count = Path(args.images), args.photos
     if args.annotations:
@@ -172,7 +172,7 @@ class _Watched:
 def by_python(setting: Setting, shots: list[Shot]) -> Seen:
     """The package itself: what the others are held against."""
     from keras_pose.inference import PoseEstimator
-    from keras_pose.inference.sources import Frame
+    from keras_pose.inference.frame_sources import Frame
     from keras_pose.inference.video import VideoEstimator, VideoSettings
     from keras_pose.runtime import PoseModel
     from keras_pose.runtime.detector import Detector

@@ -17,7 +17,7 @@ from light_model import make_model
 
 from keras_pose.contract import write_contract
 from keras_pose.inference.estimator import PoseEstimator
-from keras_pose.inference.sources import Frame
+from keras_pose.inference.frame_sources import Frame
 from keras_pose.inference.video import VideoEstimator, VideoSettings
 
 # What the apps' cores are held to (docs/parity_pack.md).

@@ -284,7 +284,7 @@ def test_a_folder_becomes_a_video_when_its_output_is_one(tmp_path, name):
 
     run(frames / name, "--output", tmp_path / "out.mp4", "--fps", 10)
 
-    from keras_pose.inference.sources import open_source
+    from keras_pose.inference.frame_sources import open_source
 
     source = open_source(tmp_path / "out.mp4")
     assert (source.fps, len(list(source))) == (10, 3)

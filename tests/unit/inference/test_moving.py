@@ -14,9 +14,9 @@ from light_model import make_model
 from PIL import Image
 
 from keras_pose.images import ImageError, is_animated
-from keras_pose.inference import PoseEstimator, sources
+from keras_pose.inference import PoseEstimator, frame_sources
 from keras_pose.inference.detectors import WHOLE_IMAGE
-from keras_pose.inference.sources import Pictures, open_source, without_password
+from keras_pose.inference.frame_sources import Pictures, open_source, without_password
 from keras_pose.inference.video import VideoSettings, annotate
 from keras_pose.inference.writers import open_video
 
@@ -275,7 +275,7 @@ def camera_answer(levels):
 
 def test_a_stream_that_breaks_is_taken_up_again(monkeypatch):
     pauses = []
-    monkeypatch.setattr(sources, "sleep", pauses.append)
+    monkeypatch.setattr(frame_sources, "sleep", pauses.append)
     answers = [camera_answer([10, 20, 30]), None, camera_answer([110, 120, 130, 140])]
     # FFmpeg opens a stream once to look at it; a 404 in between is tried again.
     with Server(answers) as server:
@@ -289,11 +289,11 @@ def test_a_stream_that_breaks_is_taken_up_again(monkeypatch):
     assert "made again, 1 times" in source.note
     assert source.note.endswith(f"gave no more frames after {len(frames)}.")
     assert pauses[:2] == [0.5, 1.0]
-    assert pauses[2:] == list(sources.RECONNECT_SECONDS)
+    assert pauses[2:] == list(frame_sources.RECONNECT_SECONDS)
 
 
 def test_a_file_on_a_server_ends_with_its_last_frame(tmp_path, monkeypatch):
-    monkeypatch.setattr(sources, "sleep", None)  # nothing is tried again
+    monkeypatch.setattr(frame_sources, "sleep", None)  # nothing is tried again
     data = write_steady(tmp_path / "a.avi", 12).read_bytes()
     answer = {"Content-Type": "video/avi", "Content-Length": str(len(data))}, data
     with Server([answer] * 4) as server:

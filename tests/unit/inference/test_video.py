@@ -14,8 +14,8 @@ from light_model import make_model
 from PIL import Image
 from says import Says
 
-from keras_pose.inference import PoseEstimator, sources, writers
-from keras_pose.inference.sources import Pictures, open_source
+from keras_pose.inference import PoseEstimator, frame_sources, writers
+from keras_pose.inference.frame_sources import Pictures, open_source
 from keras_pose.inference.video import VideoSettings, annotate
 from keras_pose.inference.writers import fit_into, open_json_list, open_video
 from keras_pose.structures import Detections
@@ -137,8 +137,8 @@ def test_when_a_stage_fails_nothing_half_written_is_left(
     if failing == "detector":
         estimator.detector = fail
     if failing == "reader":
-        real = sources._read_rgb
-        monkeypatch.setattr(sources, "_read_rgb", fail)
+        real = frame_sources._read_rgb
+        monkeypatch.setattr(frame_sources, "_read_rgb", fail)
     if failing == "writer":
         real = writers.fit_into
         monkeypatch.setattr(writers, "fit_into", fail)
@@ -220,7 +220,7 @@ def capture(monkeypatch):
     class Capture(FakeCapture):
         pass
 
-    monkeypatch.setattr(sources.cv2, "VideoCapture", Capture)
+    monkeypatch.setattr(frame_sources.cv2, "VideoCapture", Capture)
     return Capture
 
 
@@ -230,7 +230,7 @@ def clock(monkeypatch):
 
     def tick(seconds):
         times = itertools.count()
-        monkeypatch.setattr(sources, "monotonic", lambda: seconds * next(times))
+        monkeypatch.setattr(frame_sources, "monotonic", lambda: seconds * next(times))
 
     return tick
 
