@@ -23,8 +23,8 @@ from keras_pose.demo.steps import describe_seconds
 from keras_pose.drawing import contact_sheet, draw_poses
 from keras_pose.exporting.commands.report import describe_export
 from keras_pose.exporting.formats.table import export_formats
+from keras_pose.exporting.inputs import open_source
 from keras_pose.exporting.quantization.calibration import calibration_crops
-from keras_pose.exporting.sources import open_source
 from keras_pose.images import read_image, write_image
 from keras_pose.inference import PoseEstimator
 from keras_pose.metrics import evaluate

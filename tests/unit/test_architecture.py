@@ -80,7 +80,7 @@ EXPORTING_RANKS = {
     "comparison": 0,
     "cache": 0,
     "errors": 0,
-    "sources": 0,
+    "inputs": 0,
     "graphs": 0,
     "float_graph": 1,
     "quantization": 2,

@@ -134,7 +134,7 @@ def run_export(args, formats: list[str]) -> None:
 def source_of(args):
     """Loads the model that the options name."""
     from keras_pose.data.mixing import load_skeleton
-    from keras_pose.exporting.sources import open_source
+    from keras_pose.exporting.inputs import open_source
 
     return open_source(
         args.weights,
@@ -164,6 +164,7 @@ def reading_of(args, recipe):
 
 def make_crops(args, source, formats: Collection[str]):
     """Cuts the crops that calibrate, and says of what, or the few that check a file."""
+    from keras_pose.exporting.inputs import calibration_source, skeleton_of
     from keras_pose.exporting.quantization.calibration import (
         calibration_crops,
         check_crops,
@@ -171,7 +172,6 @@ def make_crops(args, source, formats: Collection[str]):
         warn_if_few,
     )
     from keras_pose.exporting.quantization.settling import warn_if_unsettled
-    from keras_pose.exporting.sources import calibration_source, skeleton_of
 
     if not any(FORMATS[name].is_calibrated for name in formats):
         return check_crops(source.contract)

@@ -102,8 +102,8 @@ def write_mixed(
     from keras_pose.exporting.accuracy.mixed import MixedExport
     from keras_pose.exporting.accuracy.validation import open_validation
     from keras_pose.exporting.formats.tflite import TFLiteConversion
+    from keras_pose.exporting.inputs import open_source
     from keras_pose.exporting.quantization.ranges import RangeRule
-    from keras_pose.exporting.sources import open_source
 
     opened = open_source(source)
     conversion = TFLiteConversion(opened.model, opened.contract, np.load(crops_path))

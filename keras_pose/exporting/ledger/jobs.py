@@ -29,7 +29,7 @@ def prepare(
     """Saves the float model that everything is compared with, as a `.keras` file.
 
     Args:
-        weights: file or word that `sources.open_source` takes; None for random weights of
+        weights: file or word that `inputs.open_source` takes; None for random weights of
             `model`.
         model: zoo name.
         num_keypoints: number of keypoints of the model; `input_hw` is its (height, width)
@@ -45,7 +45,7 @@ def prepare(
     import_tensorflow()
     from keras_pose.contract import save_keras_model
     from keras_pose.data.mixing import load_skeleton
-    from keras_pose.exporting.sources import open_source
+    from keras_pose.exporting.inputs import open_source
 
     size = tuple(input_hw) if input_hw else None
     if weights is None:
@@ -83,8 +83,8 @@ def cut_calibration(
         count: crops wanted.
         path: `.npy` file to write them to.
     """
+    from keras_pose.exporting.inputs import skeleton_of
     from keras_pose.exporting.quantization.calibration import calibration_crops
-    from keras_pose.exporting.sources import skeleton_of
 
     contract = read_model_contract(source)
     people, description = _calibration_people(recipe, data, skeleton_of(contract))
@@ -103,7 +103,7 @@ def _reading(values):
 
 def _calibration_people(recipe, data, skeleton):
     """Opens what the model was trained on, what it is measured on, or drawn people."""
-    from keras_pose.exporting.sources import calibration_source
+    from keras_pose.exporting.inputs import calibration_source
 
     for known in (recipe, data or {}):
         if "dataset" in known:

@@ -23,7 +23,7 @@ class LedgerSettings:
     """Choice of model, data, formats and threads.
 
     Attributes:
-        weights: file or word that `sources.open_source` takes; None for random weights of
+        weights: file or word that `inputs.open_source` takes; None for random weights of
             `model`, whose size and time are measured only.
         output: folder.
         model: zoo name, where the weights do not say it.
