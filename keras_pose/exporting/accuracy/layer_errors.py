@@ -4,8 +4,8 @@ Both files are made from one another, so their tensors have the same names. Erro
 the unit of `exporting.comparison`, of what the float operator gives:
 
 - cumulative: between the two files as they run. What came in was wrong already.
-- isolated: of the int8 operator alone, on what the float file feeds its float twin. It is
-  made of three parts, whose squares add up nearly:
+- isolated: of the int8 operator alone, on the float operator's inputs. It is made of three
+  parts, whose squares add up nearly:
   - inputs: of the float operator, fed with numbers as the integers of its inputs hold
     them. A tensor has one scale for all channels; of small channels little may be left.
   - weights: what is not one of the others.
@@ -20,8 +20,12 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_pose.exporting.accuracy.onnx_twins import OnnxTracer, OnnxTwin, OnnxTwins
-from keras_pose.exporting.accuracy.twins import Tracer, Twin, Twins
+from keras_pose.exporting.accuracy.onnx_pairs import (
+    OnnxOperatorPair,
+    OnnxOperatorPairs,
+    OnnxTracer,
+)
+from keras_pose.exporting.accuracy.tflite_pairs import OperatorPair, OperatorPairs, Tracer
 from keras_pose.exporting.comparison import unit_of
 from keras_pose.exporting.graphs.layer_names import LayerFinder, LayerNames
 
@@ -108,22 +112,22 @@ def measure_layer_errors(
         ValueError: if the int8 file was not made from the float file, or for crops of
             another size.
     """
-    files, twins = _open(float_path, int8_path)
-    strange = twins.unknown
-    if strange or not twins.operators:
+    files, pairs = _open(float_path, int8_path)
+    strange = pairs.unknown
+    if strange or not pairs.operators:
         raise ValueError(
             f"{int8_path} must be made from {float_path}, which lacks its tensors "
             f"{sorted(strange)[:3]}."
         )
-    sums = [_Sums() for _ in twins.operators]
+    sums = [_Sums() for _ in pairs.operators]
     for images in _batches(crops, files[0].image_shape):
         exact, actual = (each.run(images) for each in files)
-        for twin, sum_ in zip(twins.operators, sums, strict=True):
-            sum_.add(twin, exact, actual)
+        for pair, sum_ in zip(pairs.operators, sums, strict=True):
+            sum_.add(pair, exact, actual)
     find = LayerFinder(names or LayerNames(), files[0].outputs)
     return [
-        sum_.result(twin, find(twin.name))
-        for twin, sum_ in zip(twins.operators, sums, strict=True)
+        sum_.result(pair, find(pair.name))
+        for pair, sum_ in zip(pairs.operators, sums, strict=True)
     ]
 
 
@@ -131,9 +135,9 @@ def _open(float_path, int8_path):
     """Returns what runs the two files, and their operators side by side."""
     if Path(float_path).suffix == ".onnx":
         traced = OnnxTracer(float_path), OnnxTracer(int8_path)
-        return traced, OnnxTwins(float_path, int8_path)
+        return traced, OnnxOperatorPairs(float_path, int8_path)
     files = Tracer(float_path), Tracer(int8_path)
-    return files, Twins(files[0].graph, files[1].graph, float_path, int8_path)
+    return files, OperatorPairs(files[0].graph, files[1].graph, float_path, int8_path)
 
 
 class _Sums:
@@ -144,23 +148,23 @@ class _Sums:
             ("number", "total", "squares", "clipped", "cumulative", *_ISOLATED), 0.0
         )
 
-    def add(self, twin: Twin | OnnxTwin, exact, actual) -> None:
+    def add(self, pair: OperatorPair | OnnxOperatorPair, exact, actual) -> None:
         """Adds one run; takes the tensors of the float file and of the int8 file."""
         sums = self._sums
-        values = np.asarray(exact[twin.name], np.float64)
+        values = np.asarray(exact[pair.name], np.float64)
         sums["number"] += values.size
         sums["total"] += values.sum()
         sums["squares"] += np.square(values).sum()
-        found = {"cumulative": actual[twin.name]}
-        if twin.is_integer:
-            sums["clipped"] += twin.clipped(values)
-            found["isolated"] = twin.alone(exact)
-            found["inputs"] = twin.on_rounded_inputs(exact)
-            found["result"] = twin.rounded(values)
+        found = {"cumulative": actual[pair.name]}
+        if pair.is_integer:
+            sums["clipped"] += pair.clipped(values)
+            found["isolated"] = pair.alone(exact)
+            found["inputs"] = pair.on_rounded_inputs(exact)
+            found["result"] = pair.rounded(values)
         for name, each in found.items():
             sums[name] += np.square(each - values).sum()
 
-    def result(self, twin: Twin | OnnxTwin, layers) -> LayerError:
+    def result(self, pair: OperatorPair | OnnxOperatorPair, layers) -> LayerError:
         sums = self._sums
         mean_square = sums["squares"] / sums["number"]
         scale = unit_of(sums["total"] / sums["number"], mean_square)
@@ -168,15 +172,15 @@ class _Sums:
             name: float(np.sqrt(sums[name] / sums["number"]) / scale)
             for name in ("cumulative", *_ISOLATED)
         }
-        if not twin.is_integer:
+        if not pair.is_integer:
             errors |= dict.fromkeys(_ISOLATED, float("nan"))
         return LayerError(
-            tensor=twin.name,
-            operator=twin.kind,
+            tensor=pair.name,
+            operator=pair.kind,
             layers=layers,
             clipped=sums["clipped"] / sums["number"],
-            makers=twin.makers,
-            readers=twin.readers,
+            makers=pair.makers,
+            readers=pair.readers,
             **errors,
         )
 

@@ -1,5 +1,5 @@
 """The operators of an int8 `.onnx` file (QDQ) beside those of the float file it was made
-from, to be run one by one; what `twins` is for `.tflite`.
+from, to be run one by one; what `tflite_pairs` is for `.tflite`.
 
 Pairs of QuantizeLinear and DequantizeLinear say how each tensor is rounded, so an operator
 in int8 is the float one, on rounded inputs and weights, with its result rounded. Biases
@@ -69,21 +69,21 @@ class Steps:
         return ((kept - self.zero_point) * self.scale).astype(np.float32)
 
 
-class OnnxTwins:
-    """The operators of an int8 file; attributes as those of `twins.Twins`."""
+class OnnxOperatorPairs:
+    """The operators of an int8 file; attributes as `tflite_pairs.OperatorPairs`."""
 
     def __init__(self, float_path, int8_path):
         model = onnx.shape_inference.infer_shapes(onnx.load(str(float_path)))
         rounding = _Rounding(onnx.load(str(int8_path)).graph)
         units = units_of(model, [value.name for value in model.graph.output])
-        self.operators = [OnnxTwin(model, unit, rounding) for unit in units]
+        self.operators = [OnnxOperatorPair(model, unit, rounding) for unit in units]
         computed = {name for node in model.graph.node for name in node.output}
         self.unknown = set(rounding.steps) - computed
-        by_name = {twin.name: twin for twin in self.operators}
-        for twin in self.operators:
-            twin.makers = tuple(name for name in twin.sources if name in by_name)
-            for name in twin.makers:
-                by_name[name].readers += (twin.name,)
+        by_name = {pair.name: pair for pair in self.operators}
+        for pair in self.operators:
+            pair.makers = tuple(name for name in pair.sources if name in by_name)
+            for name in pair.makers:
+                by_name[name].readers += (pair.name,)
 
 
 class _Rounding:
@@ -124,8 +124,8 @@ class _Rounding:
         return ((integers.astype(np.float64) - zero_point) * scale).astype(np.float32)
 
 
-class OnnxTwin:
-    """One operator, in int8 and in float; methods as those of `twins.Twin`."""
+class OnnxOperatorPair:
+    """One operator, in int8 and in float; methods as `tflite_pairs.OperatorPair`."""
 
     def __init__(self, model, unit: Unit, rounding: _Rounding):
         self.name, self.kind = unit.tensor, unit.kind

@@ -69,7 +69,7 @@ class _Values(dict):
         return self[name]
 
 
-class Twins:
+class OperatorPairs:
     """The operators of an int8 file, each with the one of the float file it was.
 
     Left out are those of another kind than in the float file: channel shuffles, which lose
@@ -102,16 +102,16 @@ class Twins:
         pieces = cut_out(path, [[chosen[name]] for name in names])
         float_pieces = cut_out(float_path, [[float_ops[name]] for name in names])
         self.operators = [
-            Twin(graph, graph.operators[chosen[name]], self._source, *both)
+            OperatorPair(graph, graph.operators[chosen[name]], self._source, *both)
             for name, *both in zip(names, pieces, float_pieces, strict=True)
         ]
-        made = {name for twin in self.operators for name in twin.sources.values()}
+        made = {name for pair in self.operators for name in pair.sources.values()}
         self.unknown = made - self._float_names
-        by_name = {twin.name: twin for twin in self.operators}
-        for twin in self.operators:
-            twin.makers = tuple(name for name in twin.sources.values() if name in by_name)
-            for name in twin.makers:
-                by_name[name].readers += (twin.name,)
+        by_name = {pair.name: pair for pair in self.operators}
+        for pair in self.operators:
+            pair.makers = tuple(name for name in pair.sources.values() if name in by_name)
+            for name in pair.makers:
+                by_name[name].readers += (pair.name,)
 
     def _source(self, key) -> str | None:
         """Returns the float file's name of what a tensor is a conversion of.
@@ -132,7 +132,7 @@ def _computed_names(graph: Graph) -> set[str]:
     return {graph.tensors[key].name for key in keys}
 
 
-class Twin:
+class OperatorPair:
     """One operator, in int8 and in float, to be run by itself."""
 
     def __init__(self, graph: Graph, operator: Operator, source, piece, float_piece):
