@@ -125,8 +125,8 @@ def _pairs(workers: Sequence[_Worker], num_keypoints: int) -> PosePairs:
     rows, pictures = [], []
     for number, name in enumerate(names):
         for one, other in itertools.combinations(workers, 2):
-            for pose, twin in _matched(one.get(name, []), other.get(name, [])):
-                rows.append(squared_distances(pose, twin))
+            for pose, match in _matched(one.get(name, []), other.get(name, [])):
+                rows.append(squared_distances(pose, match))
                 pictures.append(number)
     table = np.array(rows, float).reshape(-1, num_keypoints)
     return PosePairs(table, np.array(pictures, int))

@@ -130,8 +130,7 @@ def _doubled(splits):
         rows = rows[np.argsort(people.image_index[rows], kind="stable")]
         starts = np.flatnonzero(np.diff(people.image_index[rows])) + 1
         for group in np.split(rows, starts):
-            twins = _twins(people, group)
-            spots += [split.spot(i) for i in twins]
+            spots += [split.spot(i) for i in _repeated(people, group)]
     if spots:
         yield Finding(
             "labelled twice", "{} people whose keypoints another one of the picture has, "
@@ -139,9 +138,9 @@ def _doubled(splits):
         )  # fmt: skip
 
 
-def _twins(people, rows) -> list[int]:
-    """Returns those of one picture's people who are there before."""
-    twins = []
+def _repeated(people, rows) -> list[int]:
+    """Returns the people of one picture whose keypoints an earlier one has."""
+    repeated = []
     for place, i in enumerate(rows):
         for j in rows[:place]:
             both = (people.visibility[i] > 0) & (people.visibility[j] > 0)
@@ -149,9 +148,9 @@ def _twins(people, rows) -> list[int]:
             away = people.keypoints_xy[i, both] - people.keypoints_xy[j, both]
             scale = np.sqrt(max(people.areas[i], people.areas[j], 1))
             if alike and np.linalg.norm(away, axis=1).mean() < _SAME * scale:
-                twins.append(int(i))
+                repeated.append(int(i))
                 break
-    return twins
+    return repeated
 
 
 def _sides(splits):

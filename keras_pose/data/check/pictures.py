@@ -93,13 +93,13 @@ def _doubled(spots: list[Spot], looks):
             mark = getattr(looks[spot.path], field)
             if mark:
                 groups[mark].append(spot)
-        twins = [
+        alike = [
             group
             for group in groups.values()
             if len({_mark(spot, field, looks) for spot in group}) > 1
         ]
-        across = [group for group in twins if len({spot.split for spot in group}) > 1]
-        within = [group for group in twins if len({spot.split for spot in group}) == 1]
+        across = [group for group in alike if len({spot.split for spot in group}) > 1]
+        within = [group for group in alike if len({spot.split for spot in group}) == 1]
         if across:
             yield Finding(
                 f"pictures of two splits, {what}",

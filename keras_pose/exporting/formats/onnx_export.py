@@ -144,14 +144,14 @@ class OnnxConversion:
 
         def write(temporary: Path) -> Draft:
             content = self.quantized(quantization, float_ops, **options)
-            twin = content if self.with_decode else None
-            if twin is not None:
+            with_outputs = content if self.with_decode else None
+            if with_outputs is not None:
                 content = without_onnx_outputs(
                     content, {spec.name for spec in self.contract.outputs}
                 )
             temporary.write_bytes(content)
             contract = self.describe(temporary, quantization, float_ops)
-            return Draft(contract, twin, is_measured=is_measured)
+            return Draft(contract, with_outputs, is_measured=is_measured)
 
         return write_export(path, write, runnable(self.model, self.contract), self.crops)
 

@@ -155,8 +155,8 @@ class TFLiteConversion:
 
         def write(temporary: Path) -> Draft:
             content = self.quantized(quantization, float_ops, **options)
-            twin = content if self.with_decode else None
-            if twin is not None:
+            with_outputs = content if self.with_decode else None
+            if with_outputs is not None:
                 content = edit.without_outputs(content, {self.contract.outputs[0].name})
             temporary.write_bytes(content)
             contract = self.describe(temporary, quantization, float_ops)
@@ -164,7 +164,7 @@ class TFLiteConversion:
             is_integer = quantization in INTEGER_FORMATS
             network = self.calibrated_bytes if is_integer else self.float_bytes
             rounding = weight_error(network, few, quantization)
-            return Draft(contract, twin, rounding, is_measured)
+            return Draft(contract, with_outputs, rounding, is_measured)
 
         reference = runnable(self.model, self.contract)
         return write_export(path, write, reference, self.crops)

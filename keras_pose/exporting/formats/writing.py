@@ -84,8 +84,8 @@ class Draft:
 
     Attributes:
         contract: input and outputs of the file.
-        twin: content of a second file, for a file that decodes in its graph: it gives,
-            besides the keypoints, the maps that they were decoded from.
+        with_outputs: content of a second file, for a file that decodes in its graph: it
+            gives, besides the keypoints, the outputs that they were decoded from.
         weight_error: error by the rounding of the weights alone, where it was measured; see
             `quantization.weight_rounding`.
         is_measured: True if an evaluation found that the file loses no more than it may.
@@ -94,7 +94,7 @@ class Draft:
     """
 
     contract: ModelContract
-    twin: bytes | None = None
+    with_outputs: bytes | None = None
     weight_error: float = 0.0
     is_measured: bool = False
 
@@ -182,7 +182,7 @@ def _kept_on_error(path: Path) -> Iterator[None]:
 
 
 def _check(path: Path, draft: Draft, reference: Runnable, crops) -> float:
-    if draft.twin is None:
+    if draft.with_outputs is None:
         return check_written(path, draft, reference, crops)
     if not isinstance(reference, PoseModel):
         raise TypeError("Only top-down networks decode in the graph.")
@@ -215,11 +215,11 @@ def check_written(path, draft: Draft, reference: Runnable, crops) -> float:
 
 
 def check_decoding(path, draft: Draft, reference: PoseModel, crops) -> float:
-    """Checks a file that decodes, by what its twin decodes from.
+    """Checks a file that decodes, with a second file that also gives the outputs.
 
     The network's outputs must be those of the Keras model, as in any file; the keypoints
     those that the codec makes of the file's own outputs; and the file must give the
-    keypoints that its twin gives.
+    keypoints that the second file gives.
 
     Returns:
         The `relative_error` of the network's outputs.
@@ -228,7 +228,7 @@ def check_decoding(path, draft: Draft, reference: PoseModel, crops) -> float:
         ExportError: if one of them is not so.
     """
     crops = crops[:NUM_CHECK_CROPS]
-    outputs, keypoints = _run_twin(path, draft, reference.contract, crops)
+    outputs, keypoints = _run_with_outputs(path, draft, reference.contract, crops)
     expected = [reference.predict(crops)]
     error = _limited_error([outputs], expected, draft)
     expected_xy, _ = reference.contract.codec.decode(outputs)
@@ -251,12 +251,12 @@ def check_decoding(path, draft: Draft, reference: PoseModel, crops) -> float:
     return error
 
 
-def _run_twin(path, draft: Draft, contract: Contract, crops):
-    """Returns what a twin gives: the network's outputs, and keypoints."""
+def _run_with_outputs(path, draft: Draft, contract: Contract, crops):
+    """Returns the network's outputs and the keypoints of the second file."""
     with tempfile.TemporaryDirectory() as folder, quiet_stderr():
-        twin_path = Path(folder) / f"twin{Path(path).suffix}"
-        twin_path.write_bytes(draft.twin or b"")
-        backend = open_backend(twin_path)
+        second = Path(folder) / f"with_outputs{Path(path).suffix}"
+        second.write_bytes(draft.with_outputs or b"")
+        backend = open_backend(second)
         batch = backend.input.shape[0] or len(crops)
         padded = crops[np.arange(-(-len(crops) // batch) * batch) % len(crops)]
         runs = [
