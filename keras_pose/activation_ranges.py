@@ -30,7 +30,7 @@ def save_with_ranges(model, path, contract: AnyContract, ranges: Ranges) -> Path
     return path
 
 
-def carry_ranges(model, ranges: Ranges) -> None:
+def set_ranges(model, ranges: Ranges) -> None:
     """Attaches ranges to a model in memory, for its export."""
     setattr(model, _ATTRIBUTE, dict(ranges))
 

@@ -66,8 +66,8 @@ def say_meaning(model, args):
     from keras_pose.files import read_json
     from keras_pose.normalization import Normalization
     from keras_pose.skeleton import plain_skeleton
-    from keras_pose.weights.carried import carried_by, carry, contract_of
     from keras_pose.weights.heads import num_predicted
+    from keras_pose.weights.provenance import contract_of, provenance_of, set_provenance
     from keras_pose.zoo import get_spec
 
     is_pose = get_spec(args.model).task == "top_down"
@@ -80,7 +80,7 @@ def say_meaning(model, args):
     if args.codec:
         codec_class(args.codec)  # refuses unknown ones
         said["codec"] = args.codec
-    carry(model, dataclasses.replace(carried_by(model), **said))
+    set_provenance(model, dataclasses.replace(provenance_of(model), **said))
     if not is_pose:
         return num_predicted(model), get_spec(args.model).counts.removeprefix("num_")
     count = contract_of(model).skeleton.num_keypoints
@@ -90,7 +90,7 @@ def say_meaning(model, args):
             f"{args.source} predicts {count} keypoints, the skeleton {skeleton.name!r} has "
             f"{skeleton.num_keypoints}."
         )
-    carry(model, dataclasses.replace(carried_by(model), skeleton=skeleton))
+    set_provenance(model, dataclasses.replace(provenance_of(model), skeleton=skeleton))
     words = f"keypoints of {skeleton.name}"
     if args.skeleton is None:
         words = "keypoints, numbered: the file does not say which (--skeleton does)"
@@ -117,7 +117,7 @@ def main(argv=None):
     from keras_pose.files import check_writable
     from keras_pose.models.complexity import count_params
     from keras_pose.weights import importer
-    from keras_pose.weights.carried import normalization_of
+    from keras_pose.weights.provenance import normalization_of
 
     check_writable(importer.check_output(args.output).parent)
     model = importer.import_weights(

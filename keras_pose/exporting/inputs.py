@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from keras_pose.activation_ranges import carry_ranges, read_ranges
+from keras_pose.activation_ranges import read_ranges, set_ranges
 from keras_pose.data.datasets import DEFAULT_DIRS, SPECS, open_for_skeleton
 from keras_pose.data.mixing import UNION, open_train, parse_mix
 from keras_pose.data.own import is_own
@@ -96,7 +96,7 @@ def open_source(
             weights or path, model, num_keypoints, input_hw, skeleton
         )
         check_keypoints(contract, skeleton, path)
-    carry_ranges(network, read_ranges(path))
+    set_ranges(network, read_ranges(path))
     recipe = path.with_name(RECIPE_NAME)
     return ExportSource(
         path, network, contract, read_json(recipe) if recipe.exists() else {}

@@ -165,8 +165,8 @@ def load_keras_bottom_up(path, model=None, num_keypoints=None, input_hw=None):
             f"{path} holds nothing but weights: say of which model they are (model=..., or "
             "--model on the command line)."
         )
-    from keras_pose.weights.carried import bottom_up_contract_of, runnable_network
     from keras_pose.weights.creation import create_model
+    from keras_pose.weights.provenance import bottom_up_contract_of, runnable_network
 
     network = runnable_network(create_model(model, num_keypoints, input_hw, path))
     return network, bottom_up_contract_of(network)

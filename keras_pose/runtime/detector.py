@@ -175,8 +175,8 @@ def read_bare_detector(path, model: str, input_hw=None):
     Raises:
         ValueError: if the model is no detector of people, or the weights are not its.
     """
-    from keras_pose.weights.carried import file_contract_of
     from keras_pose.weights.creation import create_model
+    from keras_pose.weights.provenance import file_contract_of
 
     if get_spec(model).task != "detection":
         raise ValueError(f"{model} finds keypoints, not people: it is no detector.")

@@ -135,7 +135,7 @@ def read_weights_file(path, model_name, num_keypoints=None, input_hw=None):
     get_spec(model_name)  # an unknown name is the first error to report
     import_runtime("tensorflow", "tensorflow", ".weights.h5")
     from keras_pose.models.checkpoint import load_weights
-    from keras_pose.weights.carried import contract_of
+    from keras_pose.weights.provenance import contract_of
 
     model = build_model(model_name, num_keypoints, input_hw)
     load_weights(model, path)

@@ -135,10 +135,10 @@ def is_official(path) -> bool:
 
 
 def _load_official(path, model, num_keypoints, input_hw):
-    from keras_pose.weights.carried import carried_by, contract_of
     from keras_pose.weights.catalog import get_entry, is_word
     from keras_pose.weights.creation import create_model
     from keras_pose.weights.loading import converted_file
+    from keras_pose.weights.provenance import contract_of, provenance_of
 
     if model is None:
         raise ValueError(
@@ -150,7 +150,7 @@ def _load_official(path, model, num_keypoints, input_hw):
         converted_file(get_entry(model, path))  # refuses backbones
     # Not with num_keypoints: a head that starts at random is nothing to run.
     network = create_model(model, None, input_hw, path)
-    if carried_by(network).is_backbone:
+    if provenance_of(network).is_backbone:
         raise ValueError(
             f"{path} holds a backbone of {model} alone: nothing to run before it is "
             "trained (training/train.py starts from it)."

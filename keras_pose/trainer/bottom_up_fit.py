@@ -40,14 +40,14 @@ from keras_pose.trainer.run_dirs import open_run_dir
 from keras_pose.trainer.run_facts import books, print_facts, print_outcome
 from keras_pose.trainer.run_recipe import precision_policy
 from keras_pose.trainer.run_state import Progress, RunState, find_state
-from keras_pose.weights.carried import (
-    Carried,
+from keras_pose.weights.creation import create_model
+from keras_pose.weights.provenance import (
+    Provenance,
     bottom_up_contract_of,
-    carry,
     normalization_of,
     runnable_network,
+    set_provenance,
 )
-from keras_pose.weights.creation import create_model
 
 RATE_AFTER_MILESTONE = 0.333
 
@@ -149,9 +149,11 @@ def _make_models(recipe: BottomUpRecipe, state: RunState | None):
     entries = state.network_contract() if state else None
     if entries:
         found = BottomUpContract.from_dict(entries)
-        carried = Carried("the run so far", found.normalization, None, found.skeleton)
+        provenance = Provenance("the run so far", found.normalization, None, found.skeleton)
         count = found.skeleton.num_keypoints
-        whole = carry(create_model(recipe.model, count, recipe.input_hw), carried)
+        whole = set_provenance(
+            create_model(recipe.model, count, recipe.input_hw), provenance
+        )
     elif recipe.weights is not None:
         whole = create_model(recipe.model, None, recipe.input_hw, recipe.weights)
     else:

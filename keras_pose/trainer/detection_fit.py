@@ -50,8 +50,8 @@ from keras_pose.trainer.run_dirs import open_run_dir
 from keras_pose.trainer.run_facts import books, print_facts, print_outcome
 from keras_pose.trainer.run_recipe import precision_policy
 from keras_pose.trainer.run_state import Progress, RunState, find_state
-from keras_pose.weights.carried import normalization_of
 from keras_pose.weights.creation import create_model
+from keras_pose.weights.provenance import normalization_of
 from keras_pose.zoo import get_spec
 
 # A network from scratch first draws boxes this many strides to each side, not points:

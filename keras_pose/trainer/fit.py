@@ -57,8 +57,8 @@ from keras_pose.trainer.run_state import (
     find_state,
     forget_rows_from,
 )
-from keras_pose.weights.carried import normalization_of
 from keras_pose.weights.creation import create_model
+from keras_pose.weights.provenance import normalization_of
 from keras_pose.zoo import get_spec
 
 # Minutes between saves within an epoch.

@@ -23,7 +23,7 @@ def create_model(
 
     Official weights are downloaded and converted on first use, and kept, see
     `weights.download`. What they demand of the image (order of channels included)
-    travels with the model: `weights.carried.normalization_of` and `contract_of`.
+    travels with the model: `weights.provenance.normalization_of` and `contract_of`.
 
     Args:
         name: one of `zoo.list_models()`.

@@ -12,13 +12,13 @@ from collections.abc import Sequence
 import numpy as np
 
 from keras_pose.skeleton import Skeleton, is_numbered
-from keras_pose.weights.carried import carried_by, carry
 from keras_pose.weights.layouts import (
     OWN_FAMILIES,
     count_keypoints,
     final_layer,
     layer_name,
 )
+from keras_pose.weights.provenance import provenance_of, set_provenance
 from keras_pose.zoo import ModelSpec, build_model, get_spec
 
 # Places (new, old) of a keypoint that both heads predict.
@@ -53,15 +53,15 @@ def with_keypoints(model, num_keypoints: int | None, skeleton: Skeleton | None =
     """
     if num_keypoints is None:
         return model
-    found, carried = num_predicted(model), carried_by(model)
-    known = carried.skeleton
+    found, provenance = num_predicted(model), provenance_of(model)
+    known = provenance.skeleton
     if known is not None and is_numbered(known):
         known = None
     if num_keypoints == found:
         if skeleton is not None and known is None:
             print(
-                f"{model.name}: {carried.source} does not say which {found} keypoints it "
-                f"predicts: its head is kept, and trained on those of {skeleton.name}."
+                f"{model.name}: {provenance.source} does not say which {found} keypoints "
+                f"it predicts: its head is kept, and trained on those of {skeleton.name}."
             )
         if skeleton is None or known is None or known.names == skeleton.names:
             return model
@@ -73,9 +73,9 @@ def with_keypoints(model, num_keypoints: int | None, skeleton: Skeleton | None =
     if units[0] != units[1]:
         pairs = []
     new_layers = _move(model, changed, other, _Rows(found, num_keypoints, units[0], pairs))
-    carried = dataclasses.replace(carried, codec=None, skeleton=skeleton)
+    provenance = dataclasses.replace(provenance, codec=None, skeleton=skeleton)
     _tell(model, known, skeleton, num_keypoints, new_layers, pairs)
-    return carry(changed, carried)
+    return set_provenance(changed, provenance)
 
 
 def _built_for(model, num_keypoints: int):
@@ -165,7 +165,7 @@ def _with_rows(start, value, other_shape, step: int, rows: _Rows) -> np.ndarray:
 
 
 def _tell(model, known, skeleton, num_keypoints, new_layers, pairs) -> None:
-    spec, source = get_spec(model.name), carried_by(model).source
+    spec, source = get_spec(model.name), provenance_of(model).source
     noun = spec.counts.removeprefix("num_")
     of_known = f" of {known.name}" if known and skeleton else ""
     of_new = f" of {skeleton.name}" if skeleton else ""

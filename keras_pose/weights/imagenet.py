@@ -12,10 +12,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from keras_pose.weights.carried import Carried, carry
 from keras_pose.weights.catalog import entries_of
 from keras_pose.weights.importer import NUM_NAMES_SHOWN, at_size_of, fill, tensor_names
 from keras_pose.weights.layouts import module_name
+from keras_pose.weights.provenance import Provenance, set_provenance
 from keras_pose.zoo import ModelSpec, build_model, get_spec
 
 HRNET_FAMILIES = ("hrnet", "hrnet_v2_segmentation", "hrnet_v2_landmarks", "hrnet_v2p")
@@ -108,7 +108,7 @@ def model_of_backbone(name: str, num_keypoints, input_hw, tensors, source):
     )
     known = [entry.normalization for entry in entries_of(name) if entry.is_backbone]
     normalization = known[0] if known else None
-    return carry(model, Carried(str(source), normalization, is_backbone=True))
+    return set_provenance(model, Provenance(str(source), normalization, is_backbone=True))
 
 
 def _is_classifier(spec: ModelSpec, tensors: Mapping[str, np.ndarray]) -> bool:

@@ -10,7 +10,6 @@ from keras import layers
 
 from keras_pose.contract import save_keras_model
 from keras_pose.files import atomic_path
-from keras_pose.weights.carried import Carried, carry, file_contract_of, runnable_network
 from keras_pose.weights.file_kinds import TORCH, kind_of, split_table
 from keras_pose.weights.input_size import (
     PLACE_LAYERS,
@@ -31,6 +30,12 @@ from keras_pose.weights.layouts import (
 from keras_pose.weights.network_files import is_network_file, read_network
 from keras_pose.weights.npz_reader import read_npz
 from keras_pose.weights.paddle_reader import read_pdparams
+from keras_pose.weights.provenance import (
+    Provenance,
+    file_contract_of,
+    runnable_network,
+    set_provenance,
+)
 from keras_pose.weights.safetensors_reader import read_safetensors
 from keras_pose.weights.structure import num_outputs, tensors_by_structure
 from keras_pose.weights.torch_reader import read_state_dict
@@ -58,7 +63,7 @@ def import_weights(name, source, num_keypoints=None, input_hw=None):
             interpolated for it, with a printed line.
 
     Returns:
-        The `keras.Model`; `carried.normalization_of` gives what it was trained with.
+        The `keras.Model`; `provenance.normalization_of` gives what it was trained with.
 
     Raises:
         FileNotFoundError: if there is no such file.
@@ -87,7 +92,9 @@ def from_tensors(
     _check_keypoints(found, num_keypoints, source)
     model = build_model(spec.name, num_keypoints=found, input_hw=input_hw)
     fill(model, at_size_of(model, tensors, source), source)
-    return carry(model, Carried(str(source), layout.normalizations.get(spec.family)))
+    return set_provenance(
+        model, Provenance(str(source), layout.normalizations.get(spec.family))
+    )
 
 
 def _import_network(spec: ModelSpec, source, num_keypoints, input_hw):
@@ -97,7 +104,9 @@ def _import_network(spec: ModelSpec, source, num_keypoints, input_hw):
     _check_keypoints(found, num_keypoints, source)
     model = build_model(spec.name, found, input_hw or network.input_hw)
     fill(model, tensors_by_structure(model, network, source), source)
-    return carry(model, Carried(str(source), EXPORTED.normalizations.get(spec.family)))
+    return set_provenance(
+        model, Provenance(str(source), EXPORTED.normalizations.get(spec.family))
+    )
 
 
 def _check_keypoints(found: int, num_keypoints: int | None, source) -> None:

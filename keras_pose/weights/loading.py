@@ -11,13 +11,6 @@ from keras_pose.detector_contract import is_detector, read_detector_contract
 from keras_pose.files import cache_dir
 from keras_pose.models.checkpoint import fill_layers, read_layers
 from keras_pose.skeleton import SKELETONS, Skeleton
-from keras_pose.weights.carried import (
-    Carried,
-    carried_by,
-    carry,
-    file_contract_of,
-    runnable_network,
-)
 from keras_pose.weights.catalog import CatalogEntry, entry_of_file
 from keras_pose.weights.download import fetch
 from keras_pose.weights.file_kinds import (
@@ -35,6 +28,13 @@ from keras_pose.weights.importer import (
 from keras_pose.weights.input_size import POSITIONS, check_places, fit_positions
 from keras_pose.weights.layouts import count_keypoints, module_name, recognize
 from keras_pose.weights.network_files import NETWORK_ENDINGS, is_network_file
+from keras_pose.weights.provenance import (
+    Provenance,
+    file_contract_of,
+    provenance_of,
+    runnable_network,
+    set_provenance,
+)
 from keras_pose.zoo import ModelSpec, build_model, get_spec
 
 KERAS_ENDINGS = (".keras", ".weights.h5")
@@ -60,7 +60,7 @@ def model_from_file(
         model = import_weights(name, path, input_hw=input_hw)
     else:
         model = _from_checkpoint(name, num_keypoints, input_hw, path)
-    if carried_by(model).is_backbone:
+    if provenance_of(model).is_backbone:
         return model
     return with_keypoints(model, num_keypoints, skeleton)
 
@@ -78,12 +78,14 @@ def _from_checkpoint(name: str, num_keypoints, input_hw, path: Path):
 
         model = model_of_backbone(name, num_keypoints, input_hw, tensors, path)
         if entry is not None:
-            said = dataclasses.replace(carried_by(model), normalization=entry.normalization)
-            carry(model, said)
+            said = dataclasses.replace(
+                provenance_of(model), normalization=entry.normalization
+            )
+            set_provenance(model, said)
         return model
     model = from_tensors(spec, layout, tensors, path, input_hw=input_hw)
     if entry is not None:
-        carry(model, dataclasses.replace(_carried(entry), source=str(path)))
+        set_provenance(model, dataclasses.replace(_provenance(entry), source=str(path)))
     return model
 
 
@@ -95,7 +97,9 @@ def model_from_entry(
         return _with_backbone(entry, num_keypoints, input_hw)
     path = converted_file(entry)
     model = _from_keras_file(entry.model, input_hw or entry.input_hw, path)
-    return with_keypoints(carry(model, _carried(entry)), num_keypoints, skeleton)
+    return with_keypoints(
+        set_provenance(model, _provenance(entry)), num_keypoints, skeleton
+    )
 
 
 def converted_file(entry: CatalogEntry) -> Path:
@@ -121,7 +125,7 @@ def converted_file(entry: CatalogEntry) -> Path:
         print(f"Converting {source}, once.")
         model = import_weights(entry.model, source, entry.num_keypoints, entry.input_hw)
         if ending == ".keras":
-            network = runnable_network(carry(model, _carried(entry)))
+            network = runnable_network(set_provenance(model, _provenance(entry)))
             save_keras_model(network, path, file_contract_of(network))
         else:
             save_weights(model, path)
@@ -135,8 +139,8 @@ def _has_contract(entry: CatalogEntry) -> bool:
     return task in ("top_down", "bottom_up") or is_of_people
 
 
-def _carried(entry: CatalogEntry) -> Carried:
-    return Carried(
+def _provenance(entry: CatalogEntry) -> Provenance:
+    return Provenance(
         source=f"{entry.file_name} ({entry.weights!r})",
         normalization=entry.normalization,
         codec=entry.codec,
@@ -151,17 +155,19 @@ def _with_backbone(entry: CatalogEntry, num_keypoints, input_hw):
     model = build_model(entry.model, num_keypoints, input_hw)
     _, tensors = recognize(read_checkpoint(source))
     load_backbone(model, tensors, source)
-    return carry(model, Carried(str(source), entry.normalization, is_backbone=True))
+    return set_provenance(
+        model, Provenance(str(source), entry.normalization, is_backbone=True)
+    )
 
 
 def _from_keras_file(name: str, input_hw, path: Path):
     stored = read_layers(path)
-    carried, trained_hw = _said_by(path)
+    provenance, trained_hw = _said_by(path)
     spec = get_spec(name)
     model = build_model(name, _stored_keypoints(spec, stored), input_hw or trained_hw)
     _bring_to_size(spec, model, stored, trained_hw, path)
     fill_layers(model, stored, path)
-    return carry(model, carried)
+    return set_provenance(model, provenance)
 
 
 def _bring_to_size(spec: ModelSpec, model, stored, trained_hw, path) -> None:
@@ -175,26 +181,26 @@ def _bring_to_size(spec: ModelSpec, model, stored, trained_hw, path) -> None:
     check_places(spec, model, shapes, path)
 
 
-def _said_by(path: Path) -> tuple[Carried, tuple[int, int] | None]:
+def _said_by(path: Path) -> tuple[Provenance, tuple[int, int] | None]:
     """Reads what a `.keras` file's contract demands, and its input size; None if absent."""
     try:
         values = read_entry(path)[0] if path.suffix == ".keras" else {}
     except FileNotFoundError:  # saved by Keras itself: weights like any other
         values = {}
     if not values:
-        return Carried(str(path)), None
+        return Provenance(str(path)), None
     if is_detector(path):
         found = read_detector_contract(path)
-        return Carried(str(path), found.normalization), found.input_hw
+        return Provenance(str(path), found.normalization), found.input_hw
     if is_bottom_up(path):
         whole = read_bottom_up_contract(path)
-        carried = Carried(str(path), whole.normalization, None, whole.skeleton)
-        return carried, whole.input_hw
+        provenance = Provenance(str(path), whole.normalization, None, whole.skeleton)
+        return provenance, whole.input_hw
     contract = read_contract(path)
-    carried = Carried(
+    provenance = Provenance(
         str(path), contract.normalization, contract.codec.kind, contract.skeleton
     )
-    return carried, contract.input_hw
+    return provenance, contract.input_hw
 
 
 def _stored_keypoints(spec: ModelSpec, stored) -> int | None:

@@ -14,8 +14,8 @@ from keras_pose.data.synthetic import write_coco_dataset
 from keras_pose.exporting.comparison import relative_error
 from keras_pose.exporting.inspection.instructions import instructions
 from keras_pose.runtime import load_model
-from keras_pose.weights.carried import contract_of
 from keras_pose.weights.creation import create_model
+from keras_pose.weights.provenance import contract_of
 
 EXPORT_DIR = Path(__file__).resolve().parents[2] / "export"
 INPUT_HW = (64, 32)

@@ -17,8 +17,8 @@ from keras_pose.metrics.box_ap import evaluate_detector
 from keras_pose.metrics.evaluator import evaluate
 from keras_pose.runtime import PoseModel
 from keras_pose.runtime.detector import Detector, load_detector
-from keras_pose.weights.carried import contract_of, file_contract_of
 from keras_pose.weights.importer import import_weights
+from keras_pose.weights.provenance import contract_of, file_contract_of
 
 pytestmark = pytest.mark.very_slow
 # Rounding in other orders moves a keypoint now and then.

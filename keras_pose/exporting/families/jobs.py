@@ -63,7 +63,7 @@ def _float_bytes(model: str, input_hw: tuple[int, int]) -> bytes:
     from keras_pose.exporting.formats.tflite import float_tflite_bytes
     from keras_pose.exporting.inspection.sizes import any_tflite_bytes
     from keras_pose.exporting.quantization.tflite_edit import with_unique_names
-    from keras_pose.weights.carried import file_contract_of
+    from keras_pose.weights.provenance import file_contract_of
     from keras_pose.zoo import build_model, get_spec
 
     keras.utils.set_random_seed(SEED)

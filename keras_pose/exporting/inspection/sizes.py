@@ -8,7 +8,7 @@ import tensorflow as tf
 from keras_pose.contract import INPUT_NAME
 from keras_pose.exporting.float_graph.saved import builtin_converter
 from keras_pose.quiet import quiet_stderr
-from keras_pose.weights.carried import normalization_of
+from keras_pose.weights.provenance import normalization_of
 from keras_pose.zoo import build_model
 
 

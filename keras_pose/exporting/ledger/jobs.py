@@ -11,7 +11,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from keras_pose.activation_ranges import carry_ranges, read_ranges
+from keras_pose.activation_ranges import read_ranges, set_ranges
 from keras_pose.detector_contract import read_model_contract
 from keras_pose.files import atomic_path, write_json
 
@@ -62,7 +62,7 @@ def _seeded(name, num_keypoints, input_hw):
     """Builds a network with random weights that are the same every time."""
     import keras
 
-    from keras_pose.weights.carried import file_contract_of, runnable_network
+    from keras_pose.weights.provenance import file_contract_of, runnable_network
     from keras_pose.zoo import build_model
 
     keras.utils.set_random_seed(SEED)
@@ -152,7 +152,7 @@ def write_formats(
     suffix = FORMATS[next(iter(paths))].suffix
     convert = TFLiteConversion if suffix == ".tflite" else OnnxConversion
     network = load_network(source)
-    carry_ranges(network, read_ranges(source))
+    set_ranges(network, read_ranges(source))
     conversion = convert(network, read_model_contract(source), np.load(crops_path))
     done: dict[str, Any] = {}
     for name, path in paths.items():

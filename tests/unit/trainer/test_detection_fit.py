@@ -19,8 +19,8 @@ from keras_pose.trainer.detection_fit import fit_detector
 from keras_pose.trainer.detection_recipes import DetectionRecipe, get_detection_recipe
 from keras_pose.trainer.recipes import quantization_aware_settings
 from keras_pose.trainer.run_dirs import open_run_dir, read_recipe, recipe_for
-from keras_pose.weights.carried import file_contract_of
 from keras_pose.weights.creation import create_model
+from keras_pose.weights.provenance import file_contract_of
 
 
 def test_recipes_survive_their_file_and_refuse_strangers(tmp_path):

@@ -29,8 +29,8 @@ from keras_pose.trainer.recipes import (
     quantization_aware_settings,
 )
 from keras_pose.trainer.run_dirs import open_run_dir, read_recipe, recipe_to_resume
-from keras_pose.weights.carried import Carried, carry, contract_of
 from keras_pose.weights.creation import create_model
+from keras_pose.weights.provenance import Provenance, contract_of, set_provenance
 
 ROOT = Path(__file__).resolve().parents[3]
 BLUE_FIRST = Normalization(IMAGENET.mean, IMAGENET.std, channel_order="bgr")
@@ -401,7 +401,9 @@ def test_two_replicas_report_the_loss_of_one_with_the_same_global_batch(tmp_path
 
 def test_a_run_keeps_the_channel_order_of_its_start(tmp_path):
     name = "simple_baseline_resnet18"
-    start = carry(create_model(name, 17, (64, 64)), Carried("a paper", BLUE_FIRST))
+    start = set_provenance(
+        create_model(name, 17, (64, 64)), Provenance("a paper", BLUE_FIRST)
+    )
     save_keras_model(start, tmp_path / "start.keras", contract_of(start))
     recipe = get_recipe(name, "synthetic").override(
         input_hw=(64, 64),

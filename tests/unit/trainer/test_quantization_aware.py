@@ -11,7 +11,7 @@ import pytest
 from exported_files import CODEC, INPUT_HW, SKELETON
 from imbalanced_model import BAD_LAYER, imbalanced_model, scale_channels
 
-from keras_pose.activation_ranges import carry_ranges
+from keras_pose.activation_ranges import set_ranges
 from keras_pose.contract import keras_contract
 from keras_pose.exporting.formats.tflite import TFLiteConversion, check_file
 from keras_pose.models.fake_quantization import fake_quantized, trained_ranges
@@ -86,7 +86,7 @@ def test_training_with_rounding_recovers_channels_that_int8_loses(tmp_path):
 
     rounded = fake_quantized(network)
     _train(rounded, images, heatmaps, epochs=8, rate=3e-3)
-    carry_ranges(network, trained_ranges(rounded))
+    set_ranges(network, trained_ranges(rounded))
     recovered = _int8_share_found(
         network, images[:64], new, expected, tmp_path / "b.tflite"
     )

@@ -21,10 +21,10 @@ from keras_pose.runtime import load_model
 from keras_pose.runtime.detector import load_detector
 from keras_pose.skeleton import COCO_17
 from keras_pose.weights import catalog, download
-from keras_pose.weights.carried import contract_of, normalization_of
 from keras_pose.weights.catalog import get_entry
 from keras_pose.weights.creation import create_model
 from keras_pose.weights.download import DownloadError
+from keras_pose.weights.provenance import contract_of, normalization_of
 from keras_pose.zoo import build_model
 
 ROOT = Path(__file__).resolve().parents[3]

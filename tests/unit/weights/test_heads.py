@@ -6,8 +6,13 @@ import numpy as np
 import pytest
 
 from keras_pose.skeleton import COCO_17, Skeleton, plain_skeleton
-from keras_pose.weights.carried import Carried, carried_by, carry, contract_of
 from keras_pose.weights.heads import with_keypoints
+from keras_pose.weights.provenance import (
+    Provenance,
+    contract_of,
+    provenance_of,
+    set_provenance,
+)
 from keras_pose.zoo import build_model
 
 # COCO's number of keypoints; two of them are COCO's, at other places.
@@ -17,7 +22,7 @@ TWO = Skeleton("two", ("left_eye", "tail"))
 
 def trained(skeleton=COCO_17, name="testing_pose"):
     model = build_model(name)
-    return carry(model, Carried("a.keras", codec="dark", skeleton=skeleton))
+    return set_provenance(model, Provenance("a.keras", codec="dark", skeleton=skeleton))
 
 
 def head(model, name="heatmaps"):
@@ -83,4 +88,4 @@ def test_an_unknown_head_of_the_same_number_is_kept_and_a_line_says_so(unknown, 
     model = trained(unknown)
     assert with_keypoints(model, 17, HORSE) is model
     assert "does not say which 17 keypoints" in capsys.readouterr().out
-    assert carried_by(model).skeleton is unknown
+    assert provenance_of(model).skeleton is unknown

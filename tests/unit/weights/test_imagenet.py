@@ -14,11 +14,11 @@ from torch_files import write_torch_zip
 from keras_pose.normalization import IMAGENET
 from keras_pose.runtime import load_model
 from keras_pose.weights import creation
-from keras_pose.weights.carried import normalization_of
 from keras_pose.weights.creation import create_model
 from keras_pose.weights.imagenet import load_backbone
 from keras_pose.weights.importer import fill
 from keras_pose.weights.layouts import recognize
+from keras_pose.weights.provenance import normalization_of
 from keras_pose.zoo import build_model
 
 INPUT_HW = (64, 32)

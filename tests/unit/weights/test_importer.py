@@ -14,10 +14,10 @@ from keras_pose.files import write_json
 from keras_pose.normalization import IMAGENET, Normalization
 from keras_pose.skeleton import Skeleton
 from keras_pose.skeleton.files import write_skeleton
-from keras_pose.weights.carried import normalization_of
 from keras_pose.weights.creation import create_model
 from keras_pose.weights.importer import fill, import_weights
 from keras_pose.weights.layouts import MMPOSE, REFERENCE, is_idle, recognize
+from keras_pose.weights.provenance import normalization_of
 from keras_pose.zoo import get_spec
 
 MODEL = "hourglass_1"

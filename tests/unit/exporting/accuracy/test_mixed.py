@@ -5,7 +5,7 @@ import pytest
 from exported_files import BGR, CODEC, SKELETON, smooth_crops, tiny_model
 from imbalanced_model import BAD_LAYER, READER, imbalanced_model
 
-from keras_pose.activation_ranges import carry_ranges
+from keras_pose.activation_ranges import set_ranges
 from keras_pose.contract import keras_contract, read_contract
 from keras_pose.exporting.accuracy.error_report import errors_of
 from keras_pose.exporting.accuracy.mixed import MixedExport
@@ -126,12 +126,12 @@ def test_less_can_be_better(conversion):
 
 
 def test_ranges_of_training_go_before_calibrated_ones(conversion):
-    carry_ranges(conversion.model, {"first": (0.0, 0.05), "gone": (0.0, 1.0)})
+    set_ranges(conversion.model, {"first": (0.0, 0.05), "gone": (0.0, 1.0)})
     trained = TFLiteConversion(conversion.model, conversion.contract, conversion.crops)
     try:
         errors = errors_of(trained, trained.quantized("int8"), 2)
     finally:
-        carry_ranges(conversion.model, {})
+        set_ranges(conversion.model, {})
     clipped = {each.label: each.clipped for each in errors}
     assert clipped["first"] > 0.1
     assert max(share for label, share in clipped.items() if label != "first") < 0.01

@@ -5,7 +5,7 @@ import pytest
 from exported_files import BGR, CODEC, SKELETON, smooth_crops
 from imbalanced_model import BAD_LAYER, imbalanced_model
 
-from keras_pose.activation_ranges import carry_ranges
+from keras_pose.activation_ranges import set_ranges
 from keras_pose.contract import keras_contract
 from keras_pose.exporting.comparison import relative_error
 from keras_pose.exporting.formats.onnx_export import OnnxConversion
@@ -65,7 +65,7 @@ def test_the_model_itself_is_not_touched(model, contract):
 
 
 def test_ranges_of_training_are_of_the_network_as_it_is(model, contract):
-    carry_ranges(model, {BAD_LAYER: (0.0, 1000.0)})
+    set_ranges(model, {BAD_LAYER: (0.0, 1000.0)})
     assert equalized(model, contract, smooth_crops(6)) is model
 
 

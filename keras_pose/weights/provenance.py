@@ -1,4 +1,4 @@
-"""Facts that come with weights, carried by the model in memory.
+"""Provenance of weights: facts that came with them, kept with the model in memory.
 
 In files the contract says it. A `keras.Model` has no place for a contract, so
 `create_model` notes here what came with the weights.
@@ -22,7 +22,7 @@ ATTRIBUTE = "pose_weights"
 
 
 @dataclass(frozen=True)
-class Carried:
+class Provenance:
     """Facts that came with the weights of a model.
 
     Attributes:
@@ -41,15 +41,15 @@ class Carried:
     is_backbone: bool = False
 
 
-def carry(model, carried: Carried):
-    """Notes on a model what came with its weights; returns the model."""
-    setattr(model, ATTRIBUTE, carried)
+def set_provenance(model, provenance: Provenance):
+    """Notes on a model where its weights are from; returns the model."""
+    setattr(model, ATTRIBUTE, provenance)
     return model
 
 
-def carried_by(model) -> Carried:
+def provenance_of(model) -> Provenance:
     """Returns what came with a model's weights; nothing, for a random start."""
-    return getattr(model, ATTRIBUTE, Carried(source="a random start"))
+    return getattr(model, ATTRIBUTE, Provenance(source="a random start"))
 
 
 def normalization_of(model) -> Normalization:
@@ -57,7 +57,7 @@ def normalization_of(model) -> Normalization:
 
     That of its weights, order of channels included, or else the zoo's.
     """
-    return carried_by(model).normalization or get_spec(model.name).normalization
+    return provenance_of(model).normalization or get_spec(model.name).normalization
 
 
 def contract_of(model) -> Contract:
@@ -70,11 +70,11 @@ def contract_of(model) -> Contract:
     Raises:
         ValueError: for a network that does not see one person at a time.
     """
-    carried = carried_by(model)
-    codec = _codec(model, carried)
+    provenance = provenance_of(model)
+    codec = _codec(model, provenance)
     num_keypoints = codec.count_keypoints(model.outputs[-1].shape)
     usual = plain_skeleton if hasattr(model, ATTRIBUTE) else default_skeleton
-    skeleton = carried.skeleton or usual(num_keypoints)
+    skeleton = provenance.skeleton or usual(num_keypoints)
     return keras_contract(model, codec, skeleton, normalization_of(model))
 
 
@@ -84,7 +84,7 @@ def runnable_network(model):
     if spec.task != "bottom_up":
         return model
     num_keypoints, _ = _counts(model)
-    return carry(last_maps(model, num_keypoints), carried_by(model))
+    return set_provenance(last_maps(model, num_keypoints), provenance_of(model))
 
 
 def bottom_up_contract_of(model) -> BottomUpContract:
@@ -93,8 +93,8 @@ def bottom_up_contract_of(model) -> BottomUpContract:
     Raises:
         ValueError: for keypoints and limbs that no skeleton has.
     """
-    carried = carried_by(model)
-    skeleton = carried.skeleton or skeleton_for(model.name, *_counts(model))
+    provenance = provenance_of(model)
+    skeleton = provenance.skeleton or skeleton_for(model.name, *_counts(model))
     height, width = model.inputs[0].shape[1:3]
     codec = PartAffinityCodec((height, width), get_spec(model.name).stride)
     return bottom_up_contract(model, codec, skeleton, normalization_of(model))
@@ -121,8 +121,8 @@ def file_contract_of(model) -> AnyContract:
     return contract_of(model)
 
 
-def _codec(model, carried: Carried) -> Codec:
+def _codec(model, provenance: Provenance) -> Codec:
     spec, input_hw = get_spec(model.name), model.inputs[0].shape[1:3]
-    if carried.codec is None:
+    if provenance.codec is None:
         return spec.make_codec(input_hw)
-    return CODECS[carried.codec].for_input(input_hw, spec.stride)
+    return CODECS[provenance.codec].for_input(input_hw, spec.stride)
