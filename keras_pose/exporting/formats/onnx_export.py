@@ -23,7 +23,7 @@ from keras_pose.exporting.float_graph.layer_rewrites import onnx_replacement
 from keras_pose.exporting.float_graph.onnx_folding import fold_into_convolutions
 from keras_pose.exporting.float_graph.serving import in_float32, serving_function
 from keras_pose.exporting.formats.writing import Draft, Export, runnable, write_export
-from keras_pose.exporting.quantization.equalized import equalized
+from keras_pose.exporting.quantization.integer_network import equalized
 from keras_pose.exporting.quantization.onnx_quantizing import (
     collect_onnx_ranges,
     in_float16,
