@@ -1,4 +1,4 @@
-"""Says which layers of an int8 file lose what against float, worst first.
+"""Lists what the layers of an int8 file lose against float, worst first.
 
     python export/layer_errors.py --weights runs/NAME/best.keras
     python export/layer_errors.py --weights best.keras --data-dir ~/coco --range mse

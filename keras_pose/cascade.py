@@ -31,7 +31,7 @@ CASCADE_NAME = "cascade.json"
 CROP_SCALE = 2.0
 # A pose that collapsed to a point still gets a sub-image, this many pixels wide.
 MIN_CROP_WIDTH = 8.0
-# Joints whose distance tells how large a person is (the paper's example, and its mirror).
+# Joints whose distance is the size of a person (the paper's example, and its mirror).
 OPPOSING = (("left_shoulder", "right_hip"), ("right_shoulder", "left_hip"))
 
 
@@ -299,7 +299,7 @@ def draw_joint_samples(
         keypoints_xy: (K, 2) the person's true joints, image pixels.
         visibility: (K,) COCO flags.
         displacements: errors of the stage before, in diameters of the pose.
-        skeleton: names the joints, and tells which a mirror exchanges.
+        skeleton: names of the joints, and the pairs that a mirror exchanges.
         input_hw: (height, width) of a sub-image.
         num_samples: number of sub-images; joints are chosen at random among the labelled.
         rng: decides on joints, displacements and mirrors.

@@ -1,6 +1,6 @@
 """Descriptions of detectors that others made: a small JSON file beside a model file.
 
-Our own detectors bring their contract. Of anybody else's `.tflite` or `.onnx` the
+Our own detectors bring their contract. Of other `.tflite` or `.onnx` files the
 description says what goes in and how boxes come out; docs/detectors.md explains every
 field, with examples.
 """

@@ -92,7 +92,7 @@ def is_file_name(path):
 def metrics_path(weights, args):
     """Returns where the numbers of one model file go.
 
-    In a folder for several, the name tells the file by folder and hash: exports of one
+    In a folder for several, the name holds the file's folder and hash: exports of one
     network are all called pose_model.tflite.
     """
     from keras_pose.files import file_sha256

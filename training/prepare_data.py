@@ -1,4 +1,4 @@
-"""Says what to download for a data set, and whether what is there is whole and sound.
+"""Lists what to download for a data set, and checks that what is there is sound.
 
     python training/prepare_data.py --list
     python training/prepare_data.py coco

@@ -234,7 +234,7 @@ class InPictures:
 
 
 def _mark(path: Path, size_hw) -> str:
-    """Returns what tells one state of a file, and what is wanted of it, from another."""
+    """Returns a key that differs between states of a file, and between uses of it."""
     try:
         stat = path.stat()
     except OSError as error:

@@ -56,7 +56,7 @@ class PersonRecord:
 class PersonTable(Sequence[PersonRecord]):
     """N labelled people of M images as arrays; a record is made when it is asked for.
 
-    A million people take 300 MB so. Records that somebody holds are the same objects
+    A million people take 300 MB so. Records that the caller holds are the same objects
     whenever they are asked for.
 
     Attributes:

@@ -164,7 +164,7 @@ def _serve() -> None:
         names = [each.__name__ for each in type(error).__mro__]
         known = next(name for name in names if name in _KNOWN_ERRORS)
         values = {"error": known, "message": str(error)}
-    except Exception as error:  # told to the parent, which knows what was asked
+    except Exception as error:  # reported to the parent, which knows what was asked
         traceback.print_exc()
         text = f"{type(error).__name__}: {error}"
         values = {"error": type(error).__name__, "message": text}

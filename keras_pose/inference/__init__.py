@@ -1,6 +1,6 @@
 """From an image or a video to its people. TensorFlow is needed for `.keras` files only.
 
-`video` and its neighbours are imported by name: not everybody reads videos.
+`video` and its neighbours are imported by name: not every program reads videos.
 """
 
 from keras_pose.inference.detectors import DetectionFile

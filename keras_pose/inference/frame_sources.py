@@ -103,7 +103,7 @@ class VideoFile(FrameSource):
 
     Times are those that the file gives its frames, which need not follow each other at
     one rate. All frames come that can be decoded: after a damaged place the others are
-    read on, and a `note` counts those that are lost, and tells of a file that ends early.
+    read on, and a `note` counts those that are lost, and names a file that ends early.
 
     Args:
         path: the file.
@@ -283,7 +283,7 @@ def _rate_to_show(times: np.ndarray, header_fps: float) -> float:
 class Camera(FrameSource):
     """The frames of a camera, until it is gone or somebody stops.
 
-    A camera that vanishes ends the sequence, and a `note` tells it.
+    A camera that vanishes ends the sequence, and a `note` says so.
 
     Raises:
         ValueError: for a camera that cannot be opened; while iterating, for one that
@@ -408,7 +408,7 @@ class Stream(FrameSource):
 class Animation(FrameSource):
     """The frames of an animated GIF, WebP, PNG or AVIF, with their times.
 
-    A `note` tells of a file that breaks off.
+    A `note` names a file that breaks off.
 
     Raises:
         ImageError: for a file that cannot be read; while iterating, for one without a

@@ -124,7 +124,7 @@ class OksTracker:
             patience: frames for which a track waits for its person to come back.
             keypoint_threshold: keypoints are compared whose score is above it.
             min_keypoints: people with fewer of them get `NO_TRACK`: they cannot be
-                told from others.
+                distinguished from others.
 
         Raises:
             ValueError: for settings that make no sense.

@@ -224,7 +224,7 @@ def _on_time(video: VideoWriter, source: FrameSource) -> Callable[[_Work], None]
 
 
 def _works(source, people, settings, seconds, draws) -> Generator[_Work, None, None]:
-    """Yields every frame with its people, and their drawing if somebody wants it."""
+    """Yields every frame with its people, and their drawing where it is needed."""
 
     def draw(work):
         drawing = draw_poses(

@@ -114,7 +114,7 @@ def get_entry(model: str, weights: str) -> CatalogEntry:
     """Looks weights up.
 
     Raises:
-        ValueError: if there is no such model or word; tells which there are.
+        ValueError: if there is no such model or word; names those that there are.
     """
     get_spec(model)
     known = {entry.weights: entry for entry in entries_of(model)}
@@ -131,7 +131,7 @@ def get_entry(model: str, weights: str) -> CatalogEntry:
 
 
 def entry_of_file(model: str, path) -> CatalogEntry | None:
-    """Returns the row of a model that a file is, told by its hash; None for others."""
+    """Returns the row of a model that a file is, found by its hash; None for others."""
     entries = [entry for entry in entries_of(model) if entry.sha256]
     if not entries:
         return None

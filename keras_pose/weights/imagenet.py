@@ -32,8 +32,8 @@ class Classifier:
     Attributes:
         origin: name of the publisher of these checkpoints, for messages.
         backbone: prefixes of the tensors that pose networks share.
-        rest: prefixes of the other tensors; each must occur, for that tells a classifier
-            from a pose network with the same backbone.
+        rest: prefixes of the other tensors; each must occur: pose networks with the same
+            backbone have none of them.
     """
 
     origin: str

@@ -48,10 +48,10 @@ BATCH_NORM_TENSORS = ("weight", "bias", "running_mean", "running_var")
 def import_weights(name, source, num_keypoints=None, input_hw=None):
     """Builds a model with the weights of a reference checkpoint.
 
-    Known are the checkpoints that `layouts` tells apart, and networks as files of operators
+    Known are the checkpoints that `layouts` recognizes, and networks as files of operators
     with any names, see `structure`. A Simple Baseline in Caffe style
     (stride on a bottleneck's first convolution) has the names and shapes of the other
-    style and another function. Nothing in the file tells: bring each to its own model.
+    style and another function. Nothing in the file says so: bring each to its own model.
 
     Args:
         name: one of `zoo.list_models()`.

@@ -68,7 +68,7 @@ def model_from_file(
 def _from_checkpoint(name: str, num_keypoints, input_hw, path: Path):
     """Builds a model from a file of another framework, a backbone's included.
 
-    A file of the catalogue, told by its hash, carries what the catalogue says.
+    A file of the catalogue is recognized by its hash, and has the catalogue's provenance.
     """
     spec = get_spec(name)
     layout, tensors = recognize(read_checkpoint(path))

@@ -95,7 +95,7 @@ def _misfitting(path, stated_hw) -> PictureSize | None:
     """Returns the size of a picture that is not as stated; None if it fits or is broken."""
     try:
         actual = picture_size(path)
-    except ImageError:  # told where pictures are decoded
+    except ImageError:  # reported where pictures are decoded
         return None
     fits = tuple(stated_hw) in (actual.stored_hw, actual.upright_hw)
     return None if fits else actual

@@ -74,7 +74,7 @@ def read_h36m(annotation_path, image_folder, split: str) -> list[PersonRecord]:
 
 
 def _video(entry, name):
-    """Returns video and subject that a file name tells."""
+    """Returns video and subject in a file name."""
     video = Path(name).stem.rpartition("_")[0]
     subject = video.partition("_")[0]
     if subject not in (*TRAIN_SUBJECTS, *VAL_SUBJECTS):
@@ -83,7 +83,7 @@ def _video(entry, name):
 
 
 def _locate(folder, entry, name, video, subject):
-    """Finds a frame by its name, or in the folders that its name tells."""
+    """Finds a frame by its name, or in the folders that its name stands for."""
     path = folder.locate(name, entry, "file_name")
     return path or folder.locate(f"{subject}/{video}/{Path(name).name}", entry, "file_name")
 

@@ -2,7 +2,7 @@
 
 A reader of a tool returns `Labels`: pictures, and people as named points. They become a
 `PersonTable` by the rules that files in COCO's format are read by (`coco`): sizes of
-pictures, boxes and missing pictures are checked and told in the same words.
+pictures, boxes and missing pictures are checked and reported in the same words.
 
 Coordinates are the tool's pixels, as they also stand in the COCO files that it exports.
 """

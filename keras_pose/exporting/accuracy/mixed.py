@@ -55,7 +55,7 @@ class MixedExport:
     say: Callable[[str], None] = print
 
     def write(self, path) -> tuple[Export, RangeRule]:
-        """Searches, tells the price in bytes and time, and writes the file.
+        """Searches, reports the price in bytes and time, and writes the file.
 
         Returns:
             What was written, and the rule that its ranges follow.

@@ -46,7 +46,7 @@ def check_drop_options(parser, args, formats) -> None:
 
 
 def run_to_drop(args, name: str) -> None:
-    """Exports a model to int8 with as much float as it takes, and tells of it."""
+    """Exports a model to int8 with as much float as it takes, and prints a report."""
     from keras_pose.exporting.accuracy.mixed import MixedExport
     from keras_pose.exporting.accuracy.validation import open_validation
     from keras_pose.exporting.commands.report import describe_export

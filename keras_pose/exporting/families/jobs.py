@@ -1,6 +1,6 @@
 """The steps of the table of families, each to be run in a process of its own.
 
-They take and return what JSON can carry, and leave files behind.
+They take and return values that JSON can hold, and leave files behind.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ def write_mixed(
 
     Returns:
         "num_float_ops", "rule" (that of the ranges, in words), and "said": what the
-        search told, a line each.
+        search reported, a line each.
     """
     from keras_pose.quiet import import_tensorflow
 

@@ -52,7 +52,7 @@ class OnnxConversion:
         with_decode: return keypoints instead of what the codec decodes.
         opset: version of the ONNX operators, one of `OPSETS`.
         equalizes: bring the channels of an int8 file's tensors to like ranges first, see
-            `quantization.equalized`.
+            `quantization.integer_network`.
 
     Raises:
         ValueError: for another opset.

@@ -30,7 +30,7 @@ class Format:
     Attributes:
         name: key in `FORMATS`.
         suffix: suffix of the file's name.
-        quantization: entry of the file's contract; with the suffix it tells the format.
+        quantization: entry of the file's contract; with the suffix it names the format.
         text: description for `--help`.
         is_calibrated: True if crops set the ranges of its numbers.
     """
@@ -65,7 +65,7 @@ FORMATS = {
         Format("onnx_int8", ".onnx", "int8", "ONNX with int8 (QDQ)", True),
     )
 }
-# Crops that set ranges, unless somebody says otherwise.
+# Default number of crops that set ranges.
 NUM_CALIBRATION_CROPS = 200
 TFLITE_FORMATS = tuple(name for name, row in FORMATS.items() if row.suffix == ".tflite")
 ONNX_FORMATS = tuple(name for name, row in FORMATS.items() if row.suffix == ".onnx")

@@ -66,7 +66,7 @@ class TFLiteConversion:
         integers_only: in int8 files compute attention in integers, too, see
             `quantization.attention`; int8_per_tensor and int16x8 always do.
         equalizes: bring the channels of integer files' tensors to like ranges first, see
-            `quantization.equalized`.
+            `quantization.integer_network`.
     """
 
     model: Any

@@ -34,7 +34,7 @@ from keras_pose.runtime.loading import open_backend, open_model
 
 # Largest error that still is rounding: several times what was measured on all families
 # (1e-6, 9e-4, 0.03 and 0.06, those of pose_slim being the largest). They tell a broken
-# file from a good one; what a good one is worth, only an evaluation tells. Where weights
+# file from a good one; what a good one is worth, only an evaluation shows. Where weights
 # lose most, what they lose is measured for each model and comes on top (`error_limit`).
 MAX_ERROR = {
     "float32": 1e-4,

@@ -46,7 +46,7 @@ class DelegateAudit:
         num_operators: operators that compute; unpacking of constants is left out.
         num_taken: number of them that it takes.
         num_partitions: stretches of the graph on it; each but one costs copies to and
-            fro, and a GPU delegate takes only the largest unless told otherwise.
+            fro, and a GPU delegate takes only the largest by default.
         largest_partition: operators in the largest of them.
         fallen: "KIND: reason" -> how many operators stay on the CPU for it.
     """
@@ -145,7 +145,7 @@ def left_by_xnnpack(path, graph: Graph) -> dict[int, str]:
             str(path), num_threads=1, experimental_disable_delegate_node_fusion=True
         )
         interpreter.allocate_tensors()
-        nodes = interpreter._get_ops_details()  # nothing public tells
+        nodes = interpreter._get_ops_details()  # no public function has it
     except (ValueError, RuntimeError) as error:
         raise ValueError(f"{path} cannot be opened by LiteRT: {error}") from error
     written = {

@@ -3,7 +3,7 @@
 A delegate takes what it can of a graph; all else stays on the CPU, and every change
 between the two costs a copy. No accelerator is here to ask, so these are the rules in
 their source code and documentation; drivers may refuse more. XNNPACK, on the CPU, is not
-in this table: the interpreter tells what it took (`exporting.inspection.audit`).
+in this table: the interpreter reports what it took (`exporting.inspection.audit`).
 
 Sources, of TensorFlow 2.21 and ONNX Runtime 1.2x:
 

@@ -1,6 +1,6 @@
 """The steps of a ledger, each to be run in a process of its own (`exporting.subprocesses`).
 
-They take and return what JSON can carry, and leave files behind.
+They take and return values that JSON can hold, and leave files behind.
 """
 
 from __future__ import annotations

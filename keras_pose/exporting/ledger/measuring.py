@@ -36,7 +36,7 @@ def measure_reference(settings: LedgerSettings, source: Path, origin, say: Say):
 
 
 def measure_format(settings: LedgerSettings, name: str, entry, say: Say) -> LedgerRow:
-    """Audits and evaluates the file of one format; errors make a row that tells them."""
+    """Audits and evaluates the file of one format; an error becomes a row with its text."""
     if "failure" in entry:
         say(f"  {name}: {entry['failure']}")
         return LedgerRow(name, failure=entry["failure"])

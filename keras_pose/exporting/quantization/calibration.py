@@ -68,7 +68,7 @@ def calibration_crops(
 
 
 def folder_crops(folder, contract: ModelContract, count: int, seed: int = 0):
-    """Reads crops that somebody else has cut: all pictures in a folder.
+    """Reads crops that other programs have cut: all pictures in a folder.
 
     Args:
         folder: folder of pictures of the model's input size.

@@ -1,6 +1,6 @@
-"""Ranges that quantization-aware training found, told to the quantizer.
+"""Ranges that quantization-aware training found, by the tensors of a file.
 
-Training knows layers, files know tensors: `ranges_by_tensor` leads from one to the other.
+Training names layers, files name tensors: `ranges_by_tensor` leads from one to the other.
 """
 
 from __future__ import annotations
