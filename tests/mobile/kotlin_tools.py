@@ -10,7 +10,7 @@ import pytest
 
 ANDROID = Path(__file__).resolve().parents[2] / "mobile_demo" / "android"
 APP = ANDROID / "app" / "src" / "main"
-# Where the unpacked compiler is told to look, and Debian's installed one keeps it.
+# Path that the unpacked compiler is given, and where Debian's installed one keeps it.
 INSTALLED = "/usr/share/java/kotlin-stdlib.jar"
 
 
@@ -75,7 +75,7 @@ def compile_all(folder: Path, is_new: bool) -> str:
     core = ANDROID.parent / "kotlin"
     sources = [core / part for part in ("src", "parity", "test")]
     sources += [ANDROID / "logic" / part for part in ("src", "test")]
-    # What is told to those who build apps of their own must compile, too.
+    # The advice to those who build apps of their own must compile, too.
     sources += [APP / "kotlin" / "LiteRtNetwork.kt", ANDROID / "stub"]
     guide = embedding_guide(folder)
     return compile_jar(folder / "all.jar", *sources, guide, is_new=is_new)

@@ -31,7 +31,7 @@ FIGURES = {
 
 @pytest.fixture
 def ship(tmp_path, monkeypatch):
-    """The script, with scripts that only pretend to work; and what they were told."""
+    """The script, with scripts that only pretend to work; and their arguments."""
     spec = importlib.util.spec_from_file_location("ship_script", SCRIPT)
     script = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(script)

@@ -74,7 +74,7 @@ WITHIN_RANK = {
     ("runtime", "weights"),
     ("cascade", "runtime"),
 }
-# The same inside `exporting`: from the model, through its files, to what is told of them.
+# The same inside `exporting`: from the model, through its files, to reports on them.
 EXPORTING_RANKS = {
     "subprocesses": 0,
     "comparison": 0,

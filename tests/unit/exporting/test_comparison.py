@@ -1,4 +1,4 @@
-"""One unit for all errors, whose borders are told in `exporting.comparison`."""
+"""One unit for all errors, whose borders `exporting.comparison` explains."""
 
 import numpy as np
 import pytest

@@ -187,7 +187,7 @@ def test_eight_threads_get_the_answers_to_their_own_pictures():
 
     def ask(i):
         together.wait()
-        # The detector too, which is opened by whoever is first.
+        # The detector too, which the first thread opens.
         estimator.find_people(images[i])
         return [estimator(images[i], boxes).keypoints_xy for _ in range(4)]
 

@@ -262,7 +262,7 @@ def check(file, tmp_path_factory):
     try:
         everybody = write_file(file, folder)
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # liberties are told
+            warnings.simplefilter("ignore")  # liberties are reported
             check_file(folder, everybody)
     finally:
         shutil.rmtree(folder)

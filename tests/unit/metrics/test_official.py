@@ -160,7 +160,7 @@ def test_what_can_be_measured_of_a_data_set(metrics, skeleton, changes, expected
     [
         (("coco_ap",), COCO_17, ("coco_ap",), ""),
         (("coco_ap",), MPII_16, ("pck_box",), "'mpii_16' has no OKS sigmas, which coco_ap"),
-        # Its absent head sizes are told by the metric itself.
+        # The metric itself reports its absent head sizes.
         (("pckh",), MPII_16, ("pckh",), ""),
     ],
 )

@@ -1,4 +1,4 @@
-"""Files of weights are told by their content, and read within their bounds."""
+"""Files of weights are recognized by their content, and read within their bounds."""
 
 import contextlib
 import json

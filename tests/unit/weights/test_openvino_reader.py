@@ -1,4 +1,4 @@
-"""Damaged IRs are told, whatever is wrong with them."""
+"""Damaged IRs are reported, whatever is wrong with them."""
 
 import numpy as np
 import pytest

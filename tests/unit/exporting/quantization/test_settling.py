@@ -1,4 +1,4 @@
-"""A network whose batch norms have not settled is told of before it is converted."""
+"""A network whose batch norms have not settled is warned of before it is converted."""
 
 import warnings
 
