@@ -76,7 +76,7 @@ def main(argv=None):
     from keras_pose.exporting.ledger.making import make_ledger
     from keras_pose.exporting.ledger.settings import LedgerSettings
     from keras_pose.exporting.ledger.table import as_markdown, write_ledger
-    from keras_pose.exporting.quantization.ranges import EXTREMES
+    from keras_pose.exporting.quantization.measured_ranges import EXTREMES
 
     dataset, data_dir = args.dataset, args.data_dir
     if dataset is not None:

@@ -27,7 +27,7 @@ from keras_pose.exporting.inspection.timing import (
     time_interleaved,
     timings_of,
 )
-from keras_pose.exporting.quantization.ranges import EXTREMES, RangeRule
+from keras_pose.exporting.quantization.measured_ranges import EXTREMES, RangeRule
 
 # Crops that layer errors are measured on; they rank layers, no more.
 NUM_ERROR_CROPS = 8

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from keras_pose.commandline import positive_int
 from keras_pose.exporting.formats.table import FORMATS, NUM_CALIBRATION_CROPS
-from keras_pose.exporting.quantization.ranges import (
+from keras_pose.exporting.quantization.measured_ranges import (
     DEFAULT_PERCENTILE,
     EXTREMES,
     RANGE_METHODS,

@@ -103,7 +103,7 @@ def write_mixed(
     from keras_pose.exporting.accuracy.validation import open_validation
     from keras_pose.exporting.formats.tflite import TFLiteConversion
     from keras_pose.exporting.inputs import open_source
-    from keras_pose.exporting.quantization.ranges import RangeRule
+    from keras_pose.exporting.quantization.measured_ranges import RangeRule
 
     opened = open_source(source)
     conversion = TFLiteConversion(opened.model, opened.contract, np.load(crops_path))

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from keras_pose.exporting.formats.table import NUM_CALIBRATION_CROPS
-from keras_pose.exporting.quantization.ranges import RULES, RangeRule
+from keras_pose.exporting.quantization.measured_ranges import RULES, RangeRule
 
 
 @dataclass(frozen=True)

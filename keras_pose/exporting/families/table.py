@@ -10,7 +10,7 @@ from typing import Any
 from keras_pose.exporting.families.rows import FamilyRow
 from keras_pose.exporting.inspection.audit import XNNPACK
 from keras_pose.exporting.inspection.benchmark import write_csv
-from keras_pose.exporting.quantization.ranges import EXTREMES
+from keras_pose.exporting.quantization.measured_ranges import EXTREMES
 from keras_pose.files import atomic_path
 
 NOTHING = "-"

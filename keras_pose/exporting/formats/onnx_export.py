@@ -24,13 +24,17 @@ from keras_pose.exporting.float_graph.onnx_folding import fold_into_convolutions
 from keras_pose.exporting.float_graph.serving import in_float32, serving_function
 from keras_pose.exporting.formats.writing import Draft, Export, runnable, write_export
 from keras_pose.exporting.quantization.integer_network import equalized
+from keras_pose.exporting.quantization.measured_ranges import (
+    EXTREMES,
+    RangeCollector,
+    RangeRule,
+)
 from keras_pose.exporting.quantization.onnx_quantizing import (
     collect_onnx_ranges,
     in_float16,
     in_int8,
     without_onnx_outputs,
 )
-from keras_pose.exporting.quantization.ranges import EXTREMES, RangeCollector, RangeRule
 from keras_pose.quiet import quiet_stderr
 from keras_pose.runtime.onnx_backend import OnnxBackend
 

@@ -31,7 +31,7 @@ from keras_pose.exporting.quantization import tflite_edit as edit
 from keras_pose.exporting.quantization.attention import attention_ops
 from keras_pose.exporting.quantization.calibration import NUM_CHECK_CROPS
 from keras_pose.exporting.quantization.integer_network import equalized
-from keras_pose.exporting.quantization.ranges import (
+from keras_pose.exporting.quantization.measured_ranges import (
     EXTREMES,
     Range,
     RangeCollector,

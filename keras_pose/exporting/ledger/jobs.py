@@ -145,7 +145,7 @@ def write_formats(
     from keras_pose.exporting.formats.onnx_export import OnnxConversion
     from keras_pose.exporting.formats.table import FORMATS
     from keras_pose.exporting.formats.tflite import TFLiteConversion
-    from keras_pose.exporting.quantization.ranges import RangeRule
+    from keras_pose.exporting.quantization.measured_ranges import RangeRule
     from keras_pose.runtime.keras_backend import load_network
 
     rule = RangeRule(**range_rule)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from keras_pose.exporting.formats.table import FORMATS, NUM_CALIBRATION_CROPS, get_format
-from keras_pose.exporting.quantization.ranges import EXTREMES, RangeRule
+from keras_pose.exporting.quantization.measured_ranges import EXTREMES, RangeRule
 
 # The row that all others are compared with.
 REFERENCE = "keras"

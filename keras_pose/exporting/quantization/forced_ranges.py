@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 from ai_edge_litert import schema_py_generated as schema
 
-from keras_pose.exporting.quantization.ranges import Range
+from keras_pose.exporting.quantization.measured_ranges import Range
 from keras_pose.exporting.quantization.tflite_edit import kind_of, parse
 
 # Operators whose results have the scale of their only source.

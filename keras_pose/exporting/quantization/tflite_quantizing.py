@@ -26,7 +26,7 @@ from keras_pose.exporting.graphs.flatbuffer import pack
 from keras_pose.exporting.quantization import tflite_edit as edit
 from keras_pose.exporting.quantization.calibration import check_calibration
 from keras_pose.exporting.quantization.forced_ranges import with_int8_ranges
-from keras_pose.exporting.quantization.ranges import (
+from keras_pose.exporting.quantization.measured_ranges import (
     EXTREMES,
     Range,
     RangeCollector,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from keras_pose.activation_ranges import Ranges
 from keras_pose.exporting.graphs.layer_names import find_layers
-from keras_pose.exporting.quantization.ranges import Range
+from keras_pose.exporting.quantization.measured_ranges import Range
 from keras_pose.exporting.quantization.tflite_quantizing import quantizable_ops
 
 

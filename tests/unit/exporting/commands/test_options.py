@@ -10,7 +10,7 @@ from keras_pose.exporting.commands.options import (
     range_rule,
     range_rules,
 )
-from keras_pose.exporting.quantization.ranges import RULES, RangeRule
+from keras_pose.exporting.quantization.measured_ranges import RULES, RangeRule
 
 
 def parsed(*words):

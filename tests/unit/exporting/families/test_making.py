@@ -30,7 +30,7 @@ from keras_pose.exporting.families.settings import FamiliesSettings
 from keras_pose.exporting.inspection.audit import Audit, DelegateAudit
 from keras_pose.exporting.inspection.profiling import OperatorTime
 from keras_pose.exporting.ledger.rows import Ledger, LedgerRow
-from keras_pose.exporting.quantization.ranges import RangeRule
+from keras_pose.exporting.quantization.measured_ranges import RangeRule
 from keras_pose.runtime.loading import open_model
 from keras_pose.zoo import ZOO, get_spec
 

@@ -13,7 +13,7 @@ from keras_pose.exporting.ledger.jobs import keypoint_shift
 from keras_pose.exporting.ledger.making import make_ledger
 from keras_pose.exporting.ledger.settings import LedgerSettings
 from keras_pose.exporting.ledger.table import as_markdown, write_ledger
-from keras_pose.exporting.quantization.ranges import RangeRule
+from keras_pose.exporting.quantization.measured_ranges import RangeRule
 from keras_pose.exporting.subprocesses import ChildFailedError
 from keras_pose.files import write_json
 

@@ -17,7 +17,7 @@ from keras_pose.exporting.errors import ExportError
 from keras_pose.exporting.formats.tflite import float_tflite_bytes
 from keras_pose.exporting.graphs.flatbuffer import float_ops, op_counts, pack
 from keras_pose.exporting.quantization.forced_ranges import with_int8_ranges
-from keras_pose.exporting.quantization.ranges import RangeRule
+from keras_pose.exporting.quantization.measured_ranges import RangeRule
 from keras_pose.exporting.quantization.tflite_edit import (
     output_indices,
     parse,

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from keras_pose.exporting.quantization.ranges import (
+from keras_pose.exporting.quantization.measured_ranges import (
     RangeCollector,
     RangeRule,
     bin_edges,
