@@ -225,13 +225,13 @@ class _Unread:
     """Stands for a value that was passed over; what it is filled with is, too."""
 
     def append(self, item):
-        """Stands for that of a list; so do the next two of their kinds."""
+        """Ignores an item, as do `extend` and `update`, which pickles also call."""
 
     def extend(self, items):
-        """See `append`."""
+        """Ignores items."""
 
     def update(self, items):
-        """See `append`."""
+        """Ignores items."""
 
 
 def _pass_over(*_arguments):
