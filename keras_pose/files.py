@@ -30,6 +30,12 @@ def atomic_path(path) -> Iterator[Path]:
     """
     path = Path(path)
     check_writable(path.parent)
+    with _renamed(path) as temporary:
+        yield temporary
+
+
+@contextlib.contextmanager
+def _renamed(path: Path) -> Iterator[Path]:
     if path.is_dir():
         raise IsADirectoryError(f"Cannot write {path}: it is a folder, not a file name.")
     temporary = path.with_name(f".{path.stem}.{os.getpid()}.tmp{path.suffix}")
@@ -56,10 +62,22 @@ def check_writable(folder) -> Path:
 
 
 def write_json(path, values) -> Path:
-    """Writes JSON whole or not at all; keys keep their order."""
+    """Writes JSON whole or not at all; keys keep their order.
+
+    Raises:
+        PermissionError: names the folder.
+        IsADirectoryError: when `path` is a folder.
+    """
     path = Path(path)
-    with atomic_path(path) as temporary:
-        temporary.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
+    text = json.dumps(values, indent=2) + "\n"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with _renamed(path) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+    except OSError:
+        # Only now: a probe before each of many small files would cost as much as they do.
+        check_writable(path.parent)
+        raise
     return path
 
 

@@ -1,0 +1,40 @@
+"""Files are written whole or not at all, with errors that name the folder."""
+
+import pytest
+
+from keras_pose import files
+from keras_pose.files import atomic_path, read_json, write_json
+
+
+def test_json_is_written_into_new_folders_and_nothing_else_is_left(tmp_path):
+    path = write_json(tmp_path / "new" / "a.json", {"b": 1, "a": [2]})
+    assert list(read_json(path).items()) == [("b", 1), ("a", [2])]
+    assert [each.name for each in path.parent.iterdir()] == ["a.json"]
+
+
+def test_a_folder_is_probed_only_after_json_could_not_be_written(tmp_path, monkeypatch):
+    def probe(folder):
+        raise PermissionError(f"probed {folder}")
+
+    monkeypatch.setattr(files, "check_writable", probe)
+    write_json(tmp_path / "a.json", 1)
+    with pytest.raises(PermissionError, match="probed"), atomic_path(tmp_path / "b.pt"):
+        pass
+    with pytest.raises(PermissionError, match="probed"):
+        write_json(tmp_path / "a.json" / "b.json", 1)
+
+
+def test_json_that_cannot_be_written_names_the_folder(tmp_path):
+    file = write_json(tmp_path / "a.json", 1)
+    with pytest.raises(PermissionError, match=r"Cannot write into .*a\.json"):
+        write_json(file / "b.json", 2)
+    with pytest.raises(IsADirectoryError, match="it is a folder, not a file name"):
+        write_json(tmp_path, 3)
+
+
+def test_what_cannot_be_json_leaves_the_old_file(tmp_path):
+    path = write_json(tmp_path / "a.json", "old")
+    with pytest.raises(TypeError):
+        write_json(path, object())
+    assert read_json(path) == "old"
+    assert len(list(tmp_path.iterdir())) == 1
