@@ -4,10 +4,10 @@
         --dataset coco --data-dir ~/coco
 
 Each model is written as int8 (calibrated on the train split) and float16, and measured on
-the val split by training/evaluate.py: keypoint AP in ground-truth boxes, box AP, and AP of
-both together with milliseconds an image. Files, contracts, model cards and the index go
-into keras_pose/shipped; what keras_pose/shipped/data.md says of the data ends both cards.
-An int8 file is the default unless it loses more than 0.01 AP against float16.
+the val split as training/evaluate.py does: keypoint AP in ground-truth boxes, box AP, and
+AP of both together with milliseconds an image. Files, contracts, model cards and the index
+go into keras_pose/shipped; what is said of the data in keras_pose/shipped/data.md ends both
+cards. An int8 file is the default unless it loses more than 0.01 AP against float16.
 """
 
 import argparse
@@ -90,44 +90,49 @@ def export_files(kind, args, work):
     return files, refused, (entry["model"], (height, width))
 
 
-def measure(args, numbers, *options):
-    """Runs the evaluator; returns what it wrote, by the hash of the model file."""
-    from keras_pose.files import read_json
+def measure(args, paths, detector=None):
+    """Measures model files; returns what `training/evaluate.py` would write of each.
 
-    data = ["--dataset", args.dataset, "--data-dir", args.data_dir, "--split", "val"]
-    limit = ["--limit", args.limit] if args.limit else []
-    run("training/evaluate.py", *options, *data, *limit, "--output", numbers)
-    found = [read_json(path) for path in sorted(numbers.glob("*.json"))]
-    return {values["protocol"]["file_sha256"]: values for values in found}
+    `detector`: file of the detector that finds people, for both together.
+    """
+    from keras_pose import measuring
+    from keras_pose.measuring.finding import open_finder
+
+    settings = measuring.MeasureSettings(
+        args.dataset,
+        args.data_dir,
+        limit=args.limit,
+        box_threshold=args.box_threshold if detector else 0.0,
+    )
+    finder = open_finder(detector) if detector else None
+    figures = []
+    for path in paths:
+        measurement = measuring.measure(path, settings, finder=finder).measurement
+        print(measurement.describe())
+        figures.append(measurement.to_dict())
+    return figures
 
 
 def prepare(kind, args, work):
     """Exports and measures one model."""
     from keras_pose.exporting.shipping import Shipment
-    from keras_pose.files import file_sha256
     from keras_pose.runs import training_history
 
     files, refused, (name, input_hw) = export_files(kind, args, work)
     weights = {"float32": getattr(args, kind), **files}
-    found = measure(args, work / f"{kind}_numbers", "--weights", *weights.values())
-    metrics = {
-        quantization: found[file_sha256(path)[:16]]
-        for quantization, path in weights.items()
-    }
+    metrics = dict(zip(weights, measure(args, weights.values()), strict=True))
     recipes = training_history(getattr(args, kind))
     return Shipment(kind, name, input_hw, files, refused, metrics, recipes)
 
 
-def measure_pairs(pose, detector, args, work):
+def measure_pairs(pose, detector, args):
     """Measures the pairs of one type, and that of the defaults."""
     pairs = {(pose.default, detector.default)} | {(name, name) for name in QUANTIZATIONS}
     found = {}
     for pair in sorted(pairs):
         if pair[0] in pose.files and pair[1] in detector.files:
-            numbers = work / "-".join(("both", *pair))
-            options = ("--weights", pose.files[pair[0]], "--detector")
-            options += (detector.files[pair[1]], "--box-threshold", args.box_threshold)
-            (found[pair],) = measure(args, numbers, *options).values()
+            files = pose.files[pair[0]], detector.files[pair[1]]
+            (found[pair],) = measure(args, files[:1], files[1])
     return found
 
 
@@ -140,7 +145,7 @@ def main(argv=None):
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
         shipments = [prepare(kind, args, work) for kind in KINDS]
-        pipelines = measure_pairs(*shipments, args, work)
+        pipelines = measure_pairs(*shipments, args)
         written = write_shipment(shipments, pipelines, work, args.output, data_note)
     for path in written:
         print(f"written     {path} ({path.stat().st_size / 1e6:.2f} MB)")

@@ -154,21 +154,18 @@ def draw_training(args):
 def draw_ranked(args):
     """Returns pictures and captions of the people at one end of the ranking."""
     from keras_pose.data.mixing import for_model
-    from keras_pose.metrics import evaluate
+    from keras_pose.measuring import MeasureSettings
+    from keras_pose.measuring.people import PeopleSplit
     from keras_pose.trainer.sample_pictures import ranked_pictures
 
     model = open_model(args)
     skeleton = model.contract.skeleton
     dataset = for_model(open_people(args, skeleton), skeleton)
     metric = "single_ap" if dataset.skeleton.oks_sigmas else "pixel_error"
-    result = evaluate(
-        model.predict,
-        model.contract,
-        dataset.records,
-        metrics=(metric,),
-        skeleton=dataset.skeleton,
-        flip_test=args.flip_test,
+    settings = MeasureSettings(
+        dataset.name, split=args.split, metrics=(metric,), flip_test=args.flip_test
     )
+    result = PeopleSplit(dataset, settings, skeleton).evaluate(model)
     return ranked_pictures(
         result, args.worst or args.best, bool(args.worst), args.threshold
     )

@@ -41,7 +41,7 @@ class LabelModel:
     """Stands in for a model: its outputs are the targets of the people themselves."""
 
     def __init__(self, contract, records):
-        self._contract = contract
+        self.contract = contract
         # The evaluator predicts in this order.
         self._records = sorted(records, key=lambda record: str(record.image_path))
         self._next = 0
@@ -56,7 +56,7 @@ class LabelModel:
     def _targets(self, record):
         from keras_pose import geometry
 
-        codec = self._contract.codec
+        codec = self.contract.codec
         center_xy, size_wh = geometry.box_to_crop(record.box_xywh, codec.input_hw)
         matrix = geometry.crop_matrix(
             center_xy, size_wh[0], codec.input_hw, is_unbiased=codec.is_unbiased
@@ -206,24 +206,24 @@ def main(argv=None):
         return
     # Imported after parsing: `--help` must not wait for NumPy.
     from keras_pose.codecs import CODECS
-    from keras_pose.data import coco_ground_truth
     from keras_pose.data.mixing import one_set, open_set
     from keras_pose.data.readers.coco import Reading
-    from keras_pose.metrics import METRICS, evaluate, measurable_metrics
+    from keras_pose.measuring import MeasureSettings
+    from keras_pose.measuring.people import PeopleSplit
+    from keras_pose.metrics import METRICS, measurable_metrics
 
     name, folder = one_set(args.dataset, args.data_dir)
     reading = Reading(args.category, args.rescale_labels)
     dataset = open_set(name, folder, args.split, reading=reading)
-    metric, truth = measurable_metrics(dataset)[0], coco_ground_truth(dataset)
+    metric = measurable_metrics(dataset)[0]
+    # Everybody is in their own box, so that none of them is there twice.
+    settings = MeasureSettings(name, folder, args.split, metrics=(metric,), nms="off")
     figure = METRICS[metric].columns[0]
     height, width = args.input_hw
     for kind, codec_class in CODECS.items():
         contract = make_contract(codec_class.for_input((height, width)), dataset.skeleton)
         model = LabelModel(contract, dataset.records)
-        result = evaluate(
-            model.predict, contract, dataset.records, truth, metrics=(metric,),
-            nms="off",  # everybody is in their own box
-        )  # fmt: skip
+        result = PeopleSplit(dataset, settings, dataset.skeleton).evaluate(model)
         print(
             f"{figure} {result.stats[figure]:.3f} | {dataset.name} {args.split}, "
             f"{len(dataset.records)} people | GT boxes | labels, no model | {kind} codec "

@@ -19,7 +19,6 @@ files are also printed as one table; numbers of two protocols are not.
 """
 
 import argparse
-import dataclasses
 import sys
 from pathlib import Path
 
@@ -97,401 +96,90 @@ def metrics_path(weights, args):
     """
     from keras_pose.files import file_sha256
     from keras_pose.runs import lies_in_run, results_folder
-    from keras_pose.weights.file_kinds import split_table
 
     if is_file_name(args.output):
         return args.output
-    file, _ = split_table(weights)
-    parts = ["metrics", weights.name.replace(".", "_").replace("#", "_")]
+    parts = ["metrics", weights.name.replace(".", "_")]
     if args.output or not lies_in_run(weights):
         parts[1:1] = [weights.resolve().parent.name]
-        parts.append(file_sha256(file)[:8])
+        parts.append(file_sha256(weights)[:8])
     parts += [args.dataset, args.split, *(args.metrics or ())]
     parts += [args.boxes.stem] if args.boxes else []
     if args.detector:
         parts += [f"by-{args.detector.stem}-{file_sha256(args.detector)[:8]}"]
     parts += [f"from{args.box_threshold:g}"] * bool(args.box_threshold)
     parts += [f"nms-{args.nms}"] * (args.nms != "hard")
-    parts += [f"sigmas-{args.sigmas}"] * bool(args.sigmas)
     parts += ["flip"] * args.flip_test + [f"first{args.limit}"] * bool(args.limit)
     return (args.output or results_folder(weights)) / ("_".join(parts) + ".json")
 
 
-def find_official(args):
-    """Puts the files of official weights in place of their words."""
-    from keras_pose.weights.catalog import get_entry, is_word
-    from keras_pose.weights.loading import converted_file
-
-    for i, weights in enumerate(args.weights):
-        if is_word(str(weights)):
-            if args.model is None:
-                raise ValueError(f"The weights {weights} need a model: add --model NAME.")
-            args.weights[i] = converted_file(get_entry(args.model, str(weights)))
-
-
-def open_people_finder(args):
-    """Opens the detector; returns a function from an image to its people."""
-    from keras_pose.inference.detectors import DetectionFile, open_detector, people_among
-
-    detector = open_detector(args.detector)
-    if isinstance(detector, DetectionFile):
-        raise ValueError(
-            f"{args.detector} holds boxes, and is no detector: --boxes {args.detector}"
-        )
-
-    def find(image):
-        return people_among(detector(image), image.shape[:2])
-
-    return find, detector.facts.settings
-
-
-def detect_people(find, dataset, truth, args):
-    """Runs a detector on all images that count; returns a `BoxEvaluation`."""
-    from keras_pose.data.own import is_own
-    from keras_pose.data.whole_pictures import WHOLE_DATASETS
-    from keras_pose.metrics.box_ap import evaluate_detector
-
-    folder = image_folder(dataset.records[0], truth)
-    images = {image["id"]: folder / image["file_name"] for image in truth["images"]}
-    if args.limit is not None:
-        images = {i: images[i] for i in dataset.first_images(args.limit)}
-    is_scored = dataset.name in WHOLE_DATASETS or is_own(dataset.name)
-    return evaluate_detector(
-        find, list(images.values()), list(images), truth, is_scored=is_scored
-    )
-
-
-def find_people(dataset, truth, args, found=None):
-    """Returns whom to predict, the labelled people, and the images that count.
-
-    `found`: what a detector found, in place of --boxes.
-    """
-    from keras_pose.metrics.boxes import box_records, read_boxes
-
-    labelled, image_ids = dataset.records, None
-    if args.limit is not None:
-        image_ids = dataset.first_images(args.limit)
-        labelled = dataset.in_first_images(args.limit).records
-    if args.boxes is None and found is None:
-        return labelled, labelled, image_ids
-    settings = (
-        truth,
-        image_folder(dataset.records[0], truth),
-        dataset.skeleton.num_keypoints,
-        args.box_threshold,
-    )
-    if found is not None:
-        known = {image["id"] for image in truth["images"]}
-        entries = [entry for entry in found.detections if entry["image_id"] in known]
-        return box_records(entries, args.detector, *settings), labelled, image_ids
-    records = read_boxes(args.boxes, *settings)
-    if image_ids is not None:
-        records = [record for record in records if record.image_id in set(image_ids)]
-    return records, labelled, image_ids
-
-
-def image_folder(record, truth):
-    """Returns the folder that the file names of the annotations start from."""
-    for image in truth["images"]:
-        if image["id"] == record.image_id:
-            name = Path(image["file_name"])
-            if name.is_absolute():  # of sets whose ground truth is made of the records
-                return Path(name.anchor)
-            return record.image_path.parents[len(name.parts) - 1]
-    raise ValueError(f"The ground truth lacks the image id {record.image_id}.")
-
-
-def fit_to_model(dataset, truth, people, contract, args, found=None):
-    """Leaves of a data set what the model predicts of it, and says so."""
-    from keras_pose.data.datasets import coco_ground_truth
-    from keras_pose.data.mixing import for_model
-
-    extra = contract.skeleton.num_keypoints - dataset.skeleton.num_keypoints
-    mapped = for_model(dataset, contract.skeleton)
-    if mapped is dataset:
-        if extra:
-            print(f"keypoints   {extra} of the model's are not in {dataset.name}: unused")
-        return dataset, truth, people
-    print(f"keypoints   measured on {mapped.name}: the model has no others of them")
-    truth = coco_ground_truth(mapped)
-    return mapped, truth, find_people(mapped, truth, args, found)
-
-
-def warm_up(model):
-    """Runs once, so that building the graph is not counted as the model's time."""
-    import numpy as np
-
-    model.predict(np.zeros((1, *model.contract.input_hw, 3), np.uint8))
-
-
-def time_pipeline(find, model, records, args):
-    """Times detector, crop, pose and decoding; returns milliseconds by people."""
-    import numpy as np
-
-    from keras_pose.metrics.broken_images import BrokenImages
-    from keras_pose.metrics.stages import NUM_IMAGES, time_stages
-
-    people = {}
-    for record in sorted(records, key=lambda record: -record.score):
-        picture = record.image_path, record.image_hw
-        people.setdefault(picture, []).append(record.box_xywh)
-    broken = BrokenImages()  # the evaluation has reported them
-    images, boxes = [], []
-    for picture in sorted(people, key=lambda picture: picture[0]):
-        image = broken.read(*picture)
-        if image is not None:
-            images.append(image)
-            boxes.append(np.stack(people[picture]))
-        if len(images) == NUM_IMAGES:
-            break
-    return time_stages(
-        find,
-        model.predict,
-        model.contract,
-        images,
-        boxes,
-        args.flip_test,
-    )
-
-
-def measure_pipeline(find, found, model, records, args):
-    """Prints and returns what is measured of a pipeline besides its keypoints."""
-    from keras_pose.metrics.stages import describe_stages
-
-    milliseconds = time_pipeline(find, model, records, args)
-    if found.stats:
-        main = ", ".join(f"{name} {found.stats[name]:.3f}" for name in ("AP", "AP50"))
-        print(f"box AP      {main}, AR {found.stats['AR100']:.3f}, of {args.detector}")
-    else:
-        print(f"box AP      not measured: {args.dataset} does not label everybody")
-    print(describe_stages(milliseconds))
-    times = {
-        f"milliseconds, {count} people": values for count, values in milliseconds.items()
-    }
-    return {**({"box": found.stats} if found.stats else {}), **times}
-
-
-def open_data(args, skeleton):
-    """Opens the data set: with --skeleton, or else with the keypoints of the model."""
-    from keras_pose.data.mixing import load_skeleton, open_set, open_set_for
-
-    where = (args.dataset, args.data_dir, args.split)
-    if args.skeleton is None:
-        return open_set_for(*where, skeleton, reading_of(args))
-    return open_set(*where, load_skeleton(args.skeleton), reading_of(args))
-
-
-def reading_of(args):
-    """Returns what the command line says of a file in COCO's format."""
+def settings_of(args):
+    """Returns the data to measure on, and how, as the command line says it."""
+    from keras_pose.data.mixing import load_skeleton
     from keras_pose.data.readers.coco import Reading
+    from keras_pose.measuring import MeasureSettings
 
-    return Reading(args.category, args.rescale_labels)
-
-
-def open_people(args, skeleton, detector):
-    """Returns data set, ground truth, people, and what the detector found of them."""
-    from keras_pose.data.datasets import coco_ground_truth
-
-    dataset = open_data(args, skeleton)
-    truth = coco_ground_truth(dataset)
-    found = detect_people(detector[0], dataset, truth, args) if detector else None
-    return dataset, truth, find_people(dataset, truth, args, found), found
-
-
-def choose_metrics(dataset, is_whole, args):
-    """Returns the metrics that were asked for, or those of the data set."""
-    from keras_pose.metrics import default_metrics
-
-    if args.metrics:
-        return args.metrics
-    # A set as it is must have what its metrics need; of a part, what can be is measured.
-    chosen, reason = default_metrics(dataset, is_whole)
-    if reason:
-        print(f"measure     {reason}")
-    return chosen
-
-
-def evaluate_file(model, weights, data, args, detector=None):
-    """Evaluates one model file and writes what it found.
-
-    `data`: data set, ground truth, people, and what the detector found of them.
-    """
-    from keras_pose.data.mixing import with_uniform_sigmas
-    from keras_pose.files import write_json
-    from keras_pose.metrics import evaluate
-    from keras_pose.metrics import protocol as stamp
-    from keras_pose.weights.file_kinds import split_table
-
-    warm_up(model)
-    whole, truth, people, found = data
-    dataset, truth, people = fit_to_model(whole, truth, people, model.contract, args, found)
-    is_whole = dataset is whole
-    if args.sigmas:
-        dataset = with_uniform_sigmas(dataset)
-    records, labelled, image_ids = people
-    result = evaluate(
-        model.predict,
-        model.contract,
-        records,
-        truth,
-        metrics=choose_metrics(dataset, is_whole, args),
-        labelled=labelled if args.boxes or detector else None,
-        skeleton=dataset.skeleton,
+    return MeasureSettings(
+        dataset=args.dataset,
+        data_dir=args.data_dir,
+        split=args.split,
+        limit=args.limit,
+        reading=Reading(args.category, args.rescale_labels),
+        skeleton=load_skeleton(args.skeleton) if args.skeleton else None,
+        sigmas=args.sigmas,
+        metrics=tuple(args.metrics or ()),
+        boxes=args.boxes,
+        box_threshold=args.box_threshold,
         nms=args.nms,
         flip_test=args.flip_test,
         batch_size=args.batch_size,
-        image_ids=image_ids,
     )
-    boxes = stamp.Boxes.of_file(args.boxes, args.box_threshold) if args.boxes else None
-    if detector:
-        find, settings = detector
-        boxes = stamp.Boxes.of_detector(args.detector, args.box_threshold, settings)
-    is_subset = args.limit is not None
-    file, _ = split_table(weights)
-    protocol = stamp.build_protocol(dataset, model.contract, file, result, is_subset, boxes)
-    if found:  # also of images without a person found
-        protocol = dataclasses.replace(protocol, num_images=found.num_images)
-    print(stamp.describe(result.stats, protocol))
-    for line in (
-        stamp.describe_rest(result.stats, protocol),
-        stamp.describe_parts(result.tables),
-    ):
-        if line:
-            print(line)
-    pipeline = measure_pipeline(find, found, model, records, args) if detector else None
-    measurement = stamp.Measurement.of(result, protocol, pipeline)
+
+
+def measure(args):
+    """Measures the model files, one after the other."""
+    from keras_pose.files import check_writable
+    from keras_pose.measuring.finding import open_finder
+    from keras_pose.measuring.tasks import Said, common_task, file_of, skeleton_of
+
+    task = common_task(args.weights, args.model)
+    for name in task.refused:
+        if getattr(args, name):
+            raise ValueError(f"--{name.replace('_', '-')} is {task.why_refused}")
+    args.weights = [file_of(path, args.model) for path in args.weights]
+    for weights in args.weights:  # all of them, before the first takes its minutes
+        check_writable(metrics_path(weights, args).parent)
+    finder = open_finder(args.detector) if args.detector else None
+    settings = settings_of(args)
+    input_hw = args.input_hw and tuple(args.input_hw)
+    said = Said(args.model, args.num_keypoints, input_hw, settings.skeleton)
+    opened, measurements = {}, []
+    for weights in args.weights:
+        model = task.load(weights, said)
+        skeleton = skeleton_of(model)
+        if skeleton not in opened:  # once for all files of one network
+            opened[skeleton] = task.open(settings, skeleton, finder)
+            for line in opened[skeleton].remarks:
+                print(line)
+        measured = opened[skeleton].measure(model, weights)
+        report(measured, weights, args, finder)
+        measurements.append(measured.measurement)
+    return measurements
+
+
+def report(measured, weights, args, finder):
+    """Prints and writes what was found of one model file."""
+    from keras_pose.files import write_json
+    from keras_pose.measuring.finding import describe_pipeline
+
+    measurement = measured.measurement
+    print(measurement.describe())
+    if finder:
+        print(describe_pipeline(measurement.pipeline, finder, args.dataset))
     path = write_json(metrics_path(weights, args), measurement.to_dict())
     print(f"written     {path}")
     if args.predictions:
-        print(f"written     {write_json(args.predictions, result.detections)}")
-    return measurement
-
-
-def are_detectors(args):
-    """Returns True for detectors, by contract or description, False for pose networks."""
-    from keras_pose.detector_contract import is_detector
-    from keras_pose.detector_description import is_description
-    from keras_pose.runtime.detector import is_bare, is_detector_name
-    from keras_pose.runtime.loading import file_type
-    from keras_pose.weights.catalog import is_word
-
-    def finds_people(path):
-        if is_word(str(path)) or is_bare(path):  # what they are, --model says
-            return is_detector_name(args.model)
-        if is_description(path):
-            return True
-        file_type(path)  # refuses others
-        return is_detector(path)
-
-    found = [finds_people(path) for path in args.weights or ()]
-    if any(found) and not all(found):
-        raise ValueError("Detectors and pose networks are not measured in one table.")
-    return any(found)
-
-
-def evaluate_detectors(args):
-    """Measures box AP of detector files, and writes what it found."""
-    from keras_pose.detection.people import open_boxes, read_box_truth
-    from keras_pose.files import check_writable, write_json
-    from keras_pose.metrics import box_protocol as stamp
-    from keras_pose.metrics.box_ap import evaluate_detector
-    from keras_pose.runtime.detector import load_detector
-    from keras_pose.weights.file_kinds import split_table
-
-    find_official(args)
-    pose_only = ("flip_test", "boxes", "detector", "metrics", "plots", "skeleton",
-                 "num_keypoints", "input_hw")  # fmt: skip
-    refused = [name for name in pose_only if getattr(args, name)]
-    if refused:
-        raise ValueError(f"--{refused[0].replace('_', '-')} is not for detectors.")
-    split = open_boxes(args.dataset, args.data_dir, args.split, reading_of(args))
-    source = split.source
-    is_subset = args.limit is not None
-    source = source.take(range(min(len(source), args.limit))) if is_subset else source
-    truth = read_box_truth(split, reading_of(args))
-    measured = []
-    for weights in args.weights:
-        check_writable(metrics_path(weights, args).parent)
-        detector = load_detector(weights, model=args.model)
-        result = evaluate_detector(detector, source.images, source.image_ids, truth)
-        data = (args.dataset, args.split)
-        protocol = stamp.build_box_protocol(
-            data,
-            split.annotation_path,
-            detector.facts,
-            split_table(weights)[0],
-            result,
-            is_subset,
-        )
-        measured.append((result, protocol))
-        print(stamp.describe_boxes(result, protocol))
-        metrics = stamp.box_metrics_dict(result, protocol)
-        print(f"written     {write_json(metrics_path(weights, args), metrics)}")
-        if args.predictions:
-            print(f"written     {write_json(args.predictions, result.detections)}")
-    if len(measured) > 1:
-        print("\n" + stamp.box_table(*zip(*measured, strict=True)))
-
-
-def are_bottom_up(args):
-    """Returns True for networks that see whole pictures, False for one person at a time."""
-    from keras_pose.runtime.bottom_up import is_of_bottom_up
-    from keras_pose.weights.catalog import is_word
-
-    found = [
-        is_of_bottom_up(str(path) if is_word(str(path)) else path, args.model)
-        for path in args.weights or ()
-    ]
-    if any(found) and not all(found):
-        raise ValueError(
-            "Bottom-up networks and networks that see one person at a time are not "
-            "measured in one table: their protocols differ."
-        )
-    return any(found)
-
-
-def measure_bottom_up(args):
-    """Measures multi-person AP of bottom-up files, and writes what it found."""
-    from keras_pose.data.crowds import open_crowds, read_crowd_truth
-    from keras_pose.data.datasets import open_dataset
-    from keras_pose.files import check_writable, write_json
-    from keras_pose.metrics import protocol as stamp
-    from keras_pose.metrics.whole_pictures import evaluate_pictures
-    from keras_pose.runtime.bottom_up import load_bottom_up
-
-    no_use = ("flip_test", "boxes", "detector", "metrics", "skeleton", "sigmas")
-    refused = [name for name in no_use if getattr(args, name)]
-    if refused:
-        raise ValueError(
-            f"--{refused[0].replace('_', '-')} is not for bottom-up networks, which see "
-            "whole pictures and are measured by COCO AP of everybody."
-        )
-    find_official(args)
-    split = open_crowds(args.dataset, args.data_dir, args.split, reading=reading_of(args))
-    source = split.source
-    where = (args.dataset, args.data_dir, args.split)
-    truth = read_crowd_truth(split, reading_of(args))
-    dataset = open_dataset(*where, reading=reading_of(args))
-    pictures = source.images[: args.limit], source.image_ids[: args.limit]
-    input_hw = args.input_hw and tuple(args.input_hw)
-    measurements = []
-    for weights in args.weights:
-        check_writable(metrics_path(weights, args).parent)
-        model = load_bottom_up(weights, args.model, args.num_keypoints, input_hw)
-        result = evaluate_pictures(model, *pictures, truth)
-        protocol = stamp.build_protocol(
-            dataset, model.contract, weights, result, bool(args.limit), stamp.NO_BOXES
-        )
-        print(stamp.describe(result.stats, protocol))
-        rest = stamp.describe_rest(result.stats, protocol)
-        if rest:
-            print(rest)
-        measurements.append(stamp.Measurement.of(result, protocol))
-        path = metrics_path(weights, args)
-        print(f"written     {write_json(path, measurements[-1].to_dict())}")
-        if args.predictions:
-            print(f"written     {write_json(args.predictions, result.detections)}")
-    return measurements
+        print(f"written     {write_json(args.predictions, measured.result.detections)}")
 
 
 def draw_charts(measurements, folder):
@@ -509,9 +197,11 @@ def draw_charts(measurements, folder):
 
 
 def print_table(measurements):
+    from keras_pose.metrics.box_protocol import BoxMeasurement, box_table
     from keras_pose.metrics.protocol import comparison_table
 
-    print("\n" + comparison_table(measurements))
+    is_of_boxes = isinstance(measurements[0], BoxMeasurement)
+    print("\n" + (box_table if is_of_boxes else comparison_table)(measurements))
 
 
 @plain_errors()
@@ -522,48 +212,16 @@ def main(argv=None):
     from keras_pose.files import check_writable
 
     args.dataset, args.data_dir = one_set(args.dataset, args.data_dir)
-    if are_detectors(args):
-        return evaluate_detectors(args)
     if args.compare:
         from keras_pose.metrics.protocol import read_measurement
 
         measurements = [read_measurement(path) for path in args.compare]
-    elif are_bottom_up(args):
-        measurements = measure_bottom_up(args)
     else:
         measurements = measure(args)
     if args.compare or len(measurements) > 1:
         print_table(measurements)
     if args.plots:
         draw_charts(measurements, check_writable(args.plots))
-
-
-def measure(args):
-    """Evaluates the model files, one after the other."""
-    from keras_pose.data.mixing import load_skeleton
-    from keras_pose.files import check_writable
-    from keras_pose.runtime import load_model
-    from keras_pose.runtime.loading import file_type
-    from keras_pose.weights.file_kinds import is_checkpoint
-
-    find_official(args)
-    for weights in args.weights:  # all of them, before the first takes its minutes
-        if not is_checkpoint(weights):
-            file_type(weights)
-        elif args.model is None:
-            raise ValueError(f"{weights} holds nothing but weights: add --model NAME.")
-        check_writable(metrics_path(weights, args).parent)
-    detector = open_people_finder(args) if args.detector else None
-    input_hw = args.input_hw and tuple(args.input_hw)
-    said = load_skeleton(args.skeleton) if args.skeleton else None
-    opened, measurements = {}, []
-    for weights in args.weights:
-        model = load_model(weights, args.model, args.num_keypoints, input_hw, skeleton=said)
-        skeleton = model.contract.skeleton
-        if skeleton not in opened:  # once for all files of one network
-            opened[skeleton] = open_people(args, skeleton, detector)
-        measurements.append(evaluate_file(model, weights, opened[skeleton], args, detector))
-    return measurements
 
 
 if __name__ == "__main__":

@@ -249,9 +249,14 @@ def target_skeleton(mix: Mix) -> Skeleton:
     )
 
 
+def _reading(mix: Mix, name: str) -> Reading:
+    """Returns the options of the user where a set takes them."""
+    return mix.reading if is_own(name) or SPECS[name].has_coco_file else AS_WRITTEN
+
+
 def _open(mix: Mix, name: str, split: str, is_whole: bool = False) -> PoseDataset:
     """Opens one set of a mix, with its own keypoints."""
-    reading = mix.reading if is_own(name) or SPECS[name].has_coco_file else AS_WRITTEN
+    reading = _reading(mix, name)
     data_dir = mix.data_dirs[mix.names.index(name)]
     is_builtin = mix.skeleton is None or mix.skeleton in SKELETONS.values()
     # Files in COCO's format may hold keypoints of one's own.
@@ -355,15 +360,10 @@ def open_val(mix: Mix) -> PoseDataset:
     return map_dataset(_open(mix, validating_name(mix), "val"), target_skeleton(mix))
 
 
-def open_validating(mix: Mix, skeleton: Skeleton) -> PoseDataset:
-    """Opens the same split as a model of that skeleton is measured on it."""
+def validating_set(mix: Mix) -> tuple[str, str | None, Reading]:
+    """Returns the name of the set that a mix validates on, its folder and its options."""
     name = validating_name(mix)
-    if is_own(name):
-        return for_model(_open(mix, name, "val"), skeleton)
-    data_dir = mix.data_dirs[mix.names.index(name)]
-    reading = mix.reading if SPECS[name].has_coco_file else AS_WRITTEN
-    opened = open_for_skeleton(name, data_dir, "val", skeleton, reading)
-    return for_model(opened, skeleton)
+    return name, mix.data_dirs[mix.names.index(name)], _reading(mix, name)
 
 
 def open_measured(mix: Mix) -> PoseDataset:

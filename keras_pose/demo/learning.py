@@ -15,7 +15,7 @@ import keras
 import numpy as np
 from tqdm import tqdm
 
-from keras_pose.data import PoseDataset, coco_ground_truth, open_dataset
+from keras_pose.data import PoseDataset, open_dataset
 from keras_pose.data.sources import records_source
 from keras_pose.data.synthetic import write_coco_dataset
 from keras_pose.data.transforms import Augmentation
@@ -27,8 +27,9 @@ from keras_pose.exporting.inputs import open_source
 from keras_pose.exporting.quantization.calibration import calibration_crops
 from keras_pose.images import read_image, write_image
 from keras_pose.inference import PoseEstimator
-from keras_pose.metrics import evaluate
-from keras_pose.metrics.protocol import Measurement, build_protocol, comparison_table
+from keras_pose.measuring import MeasureSettings
+from keras_pose.measuring.people import PeopleSplit
+from keras_pose.metrics.protocol import Measurement, comparison_table
 from keras_pose.runs import BEST_NAME
 from keras_pose.runtime import load_model
 from keras_pose.trainer.fit import fit
@@ -115,30 +116,20 @@ def quantize(weights: Path, people: PoseDataset, size: Size) -> Path:
 
 def measure(files: Iterable[Path], people: PoseDataset) -> list[Measurement]:
     """Measures model files on labelled people, by the metric of their data set."""
-    truth = coco_ground_truth(people)
+    settings = MeasureSettings(people.name, split=people.split)
     measured = []
     for path in files:
         model = load_model(path)
-        # The first run builds the graph, which is no time of the model's.
-        model.predict(np.zeros((1, *model.contract.input_hw, 3), np.uint8))
-        result = evaluate(
-            model.predict,
-            model.contract,
-            people.records,
-            truth,
-            metrics=people.metrics,
-            skeleton=people.skeleton,
-        )
-        protocol = build_protocol(people, model.contract, path, result)
-        measured.append(Measurement.of(result, protocol))
+        split = PeopleSplit(people, settings, model.contract.skeleton)
+        measured.append(split.measure(model, path).measurement)
     return measured
 
 
 def describe(measured: list[Measurement]) -> str:
     """Returns the table of float beside int8, and what the difference means."""
     figure = next(iter(measured[0].stats))
-    before, after = (each.stats[figure] for each in measured)
-    drop = before - after
+    before = measured[0].stats[figure]
+    drop = measured[0].drop(measured[1])
     said = f"loses {drop:.3f}" if drop > 0 else f"loses nothing (+{abs(drop):.3f})"
     return (
         f"{comparison_table(measured)}\n\nint8 {said} of {before:.3f} {figure}; its file "

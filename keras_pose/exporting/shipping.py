@@ -13,6 +13,7 @@ from typing import Any
 import keras_pose
 from keras_pose.contract import CONTRACT_NAME
 from keras_pose.files import check_writable, file_sha256, write_json
+from keras_pose.metrics.drop import drop
 from keras_pose.shipped import DETECTOR, INDEX_NAME, POSE
 
 MAX_BYTES = 12e6
@@ -61,7 +62,7 @@ class Shipment:
             raise ValueError(f"No file of {self.name} was exported: {self.refused}.")
         if "int8" not in self.files or "float16" not in self.files:
             return next(iter(self.files))
-        loss = self.metrics["float16"]["AP"] - self.metrics["int8"]["AP"]
+        loss = drop(self.metrics["float16"]["AP"], self.metrics["int8"]["AP"])
         return "int8" if loss <= MAX_LOSS else "float16"
 
 

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import keras_pose
 from keras_pose.boxes import BoxSettings
@@ -14,6 +14,7 @@ from keras_pose.detector_contract import DetectorFacts
 from keras_pose.detector_description import is_description, read_description
 from keras_pose.files import file_sha256
 from keras_pose.metrics.box_ap import BoxEvaluation
+from keras_pose.metrics.drop import drop
 from keras_pose.metrics.protocol import count_images
 
 
@@ -96,60 +97,100 @@ def build_box_protocol(
     )
 
 
-def box_metrics_dict(result: BoxEvaluation, protocol: BoxProtocol) -> dict[str, Any]:
-    """Returns what the metrics file of a detector holds."""
-    return {
-        **{name: round(value, 6) for name, value in result.stats.items()},
-        "protocol": dataclasses.asdict(protocol),
-        "seconds": round(result.seconds, 3),
-        "milliseconds_per_image": round(milliseconds_per_image(result), 3),
-    }
+@dataclass(frozen=True)
+class BoxMeasurement:
+    """Figures of a detector that carry their protocol.
 
+    Attributes:
+        stats: figures by name, those of `box_ap.BOX_STATS` among them.
+        protocol: circumstances of the measurement.
+        seconds: time from pixels to boxes, of all images.
+    """
 
-def milliseconds_per_image(result: BoxEvaluation) -> float:
-    """Returns the time from pixels to boxes."""
-    return 1000 * result.seconds / result.num_images
+    stats: dict[str, float]
+    protocol: BoxProtocol
+    seconds: float
 
+    figure: ClassVar[str] = "AP"
 
-def describe_boxes(result: BoxEvaluation, protocol: BoxProtocol) -> str:
-    """Returns box AP and its whole protocol in one line."""
-    stats, settings = result.stats, protocol.settings
-    height, width = protocol.input_hw
-    return " | ".join(
-        (
-            f"box AP {stats['AP']:.3f}, AP50 {stats['AP50']:.3f}, AR {stats['AR100']:.3f}, "
-            f"F1 {stats['F1']:.3f} from score {stats['F1_score']:.2f}",
-            f"{protocol.dataset} {protocol.split}, "
-            f"{count_images(protocol.num_images, protocol.is_subset, protocol.left_out)}, "
-            f"{protocol.num_people} people",
-            f"scores over {settings.score_threshold:g}, NMS {settings.iou_threshold:g}",
-            f"{height}x{width} {protocol.model}",
-            f"{protocol.file_name} {protocol.quantization}",
+    @classmethod
+    def of(cls, result: BoxEvaluation, protocol: BoxProtocol) -> BoxMeasurement:
+        return cls(result.stats, protocol, result.seconds)
+
+    @property
+    def value(self) -> float:
+        """The figure that files are compared by."""
+        return self.stats[self.figure]
+
+    def drop(self, other: BoxMeasurement) -> float:
+        """Returns how much worse another file is, in AP."""
+        return drop(self.value, other.value)
+
+    @property
+    def milliseconds_per_image(self) -> float:
+        """Time from pixels to boxes."""
+        return 1000 * self.seconds / self.protocol.num_images
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns what the metrics file of a detector holds."""
+        return {
+            **{name: round(value, 6) for name, value in self.stats.items()},
+            "protocol": dataclasses.asdict(self.protocol),
+            "seconds": round(self.seconds, 3),
+            "milliseconds_per_image": round(self.milliseconds_per_image, 3),
+        }
+
+    def describe(self) -> str:
+        """Returns box AP and its whole protocol in one line."""
+        stats, protocol = self.stats, self.protocol
+        height, width = protocol.input_hw
+        return " | ".join(
+            (
+                f"box AP {stats['AP']:.3f}, AP50 {stats['AP50']:.3f}, "
+                f"AR {stats['AR100']:.3f}, "
+                f"F1 {stats['F1']:.3f} from score {stats['F1_score']:.2f}",
+                _describe_images(protocol),
+                f"{_describe_scores(protocol)}, NMS {protocol.settings.iou_threshold:g}",
+                f"{height}x{width} {protocol.model}",
+                f"{protocol.file_name} {protocol.quantization}",
+            )
         )
-    )
+
+    def describe_data(self) -> str:
+        """Returns what all files of a table share of the protocol, in one line."""
+        return f"{_describe_images(self.protocol)} | {_describe_scores(self.protocol)}"
 
 
-def box_table(results: Sequence[BoxEvaluation], protocols: Sequence[BoxProtocol]) -> str:
+def _describe_images(protocol: BoxProtocol) -> str:
+    counted = count_images(protocol.num_images, protocol.is_subset, protocol.left_out)
+    return f"{protocol.dataset} {protocol.split}, {counted}, {protocol.num_people} people"
+
+
+def _describe_scores(protocol: BoxProtocol) -> str:
+    return f"scores over {protocol.settings.score_threshold:g}"
+
+
+def box_table(measurements: Sequence[BoxMeasurement]) -> str:
     """Puts files that were measured on the same images side by side.
 
     The drop is that of AP against the first file.
     """
-    first = results[0].stats["AP"]
     rows: list[tuple[str, ...]] = [
         ("type", "MB", "AP", "AP50", "AP75", "APS", "APM", "APL", "AR", "drop", "ms")
     ]
-    for result, protocol in zip(results, protocols, strict=True):
+    for each in measurements:
         names = ("AP", "AP50", "AP75", "APS", "APM", "APL", "AR100")
         rows.append((
-            protocol.quantization,
-            f"{protocol.file_bytes / 1e6:.2f}",
-            *(f"{result.stats[name]:.3f}" for name in names),
-            f"{first - result.stats['AP']:+.3f}",
-            f"{milliseconds_per_image(result):.1f}",
+            each.protocol.quantization,
+            f"{each.protocol.file_bytes / 1e6:.2f}",
+            *(f"{each.stats[name]:.3f}" for name in names),
+            f"{measurements[0].drop(each):+.3f}",
+            f"{each.milliseconds_per_image:.1f}",
         ))  # fmt: skip
+    files = ["file", *(each.protocol.file_name for each in measurements)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join(
         "  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True))
         + f"  {name}"
-        for row, name in zip(rows, ["file", *(p.file_name for p in protocols)], strict=True)
+        for row, name in zip(rows, files, strict=True)
     )

@@ -20,6 +20,7 @@ from keras_pose.boxes import BoxSettings
 from keras_pose.contract import Contract
 from keras_pose.detector_description import is_description, read_description
 from keras_pose.files import file_sha256, read_json
+from keras_pose.metrics.drop import drop
 from keras_pose.metrics.evaluator import EvaluationResult
 from keras_pose.metrics.official import METRICS
 
@@ -223,6 +224,34 @@ class Measurement:
         )
 
     @property
+    def figure(self) -> str:
+        """Name of the figure that files are compared by."""
+        return METRICS[self.protocol.metrics[0]].columns[0]
+
+    @property
+    def value(self) -> float:
+        """The figure that files are compared by."""
+        return self.stats[self.figure]
+
+    def drop(self, other: Measurement) -> float:
+        """Returns how much worse another file is, in the unit of the figure."""
+        is_lower_better = METRICS[self.protocol.metrics[0]].lower_is_better
+        return drop(self.value, other.value, is_lower_better)
+
+    def describe(self) -> str:
+        """Returns all figures and their protocol, for people to read."""
+        parts = (
+            describe(self.stats, self.protocol),
+            describe_rest(self.stats, self.protocol),
+            describe_parts(self.tables),
+        )
+        return "\n".join(part for part in parts if part)
+
+    def describe_data(self) -> str:
+        """Returns what all files of a table share of the protocol, in one line."""
+        return describe_data(self.protocol)
+
+    @property
     def milliseconds_per_person(self) -> float:
         """Time in the model; a flip test runs it twice."""
         return 1000 * self.predict_seconds / max(1, self.protocol.num_people)
@@ -416,16 +445,13 @@ def labels(protocols: Sequence[Protocol]) -> list[str]:
 def _row(measurement, first, names):
     protocol = measurement.protocol
     height, width = protocol.input_hw
-    drop = first.stats[names[0]] - measurement.stats[names[0]]
-    if METRICS[protocol.metrics[0]].lower_is_better:
-        drop = -drop
     return (
         protocol.quantization,
         protocol.codec["kind"],
         f"{height}x{width}",
         f"{protocol.file_bytes / 1e6:.2f}",
         *(f"{measurement.stats[name]:.3f}" for name in names),
-        f"{drop:+.3f}",
+        f"{first.drop(measurement):+.3f}",
         f"{measurement.milliseconds_per_person:.1f}",
     )
 

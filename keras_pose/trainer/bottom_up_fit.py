@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import cast
 
 import keras
 
@@ -14,13 +13,13 @@ from keras_pose.data.crowds import (
     CrowdSource,
     crowds_of_people,
     open_crowds,
-    read_crowd_truth,
 )
 from keras_pose.data.pipeline import indices_of_batch, plain_order
 from keras_pose.data.readers.coco import Reading
 from keras_pose.data.sources import synthetic_source
 from keras_pose.losses import MaskedMaps
-from keras_pose.metrics.whole_pictures import evaluate_pictures
+from keras_pose.measuring.crowds import CrowdSplit
+from keras_pose.measuring.settings import MeasureSettings
 from keras_pose.models.fake_quantization import fake_quantized
 from keras_pose.runtime.bottom_up import BottomUpModel
 from keras_pose.skeleton import COCO_17, Skeleton
@@ -189,19 +188,12 @@ def _reading(recipe: BottomUpRecipe) -> Reading:
 
 def _ap_function(recipe: BottomUpRecipe, network, contract: BottomUpContract):
     """Returns a function that measures the AP of the network as it stands."""
-    split = open_crowds(recipe.dataset, recipe.data_dir, "val", COCO_17, _reading(recipe))
-    source = split.source
     # A smoke run of a few steps must not validate for minutes.
     limit = recipe.max_steps or None
-    images, image_ids = cast(list[Path], source.images[:limit]), source.image_ids[:limit]
-    truth = read_crowd_truth(split, _reading(recipe))
+    where = (recipe.dataset, recipe.data_dir, "val", limit)
+    split = CrowdSplit(MeasureSettings(*where, _reading(recipe)))
     model = BottomUpModel.from_keras(network, contract)
-
-    def measure():
-        found = evaluate_pictures(model, images, image_ids, truth, progress=False)
-        return found.stats["AP"]
-
-    return measure
+    return lambda: split.value_of(model)
 
 
 def _print_facts(recipe, plan, network, strategy, source, progress):

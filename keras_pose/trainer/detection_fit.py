@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import cast
 
 import keras
 from keras import layers, ops
@@ -22,14 +21,14 @@ from keras_pose.detection.people import (
     BoxSource,
     boxes_of_people,
     open_boxes,
-    read_box_truth,
 )
 from keras_pose.detection.pipeline import training_boxes
 from keras_pose.detector_contract import (
     DetectorContract,
     detector_contract,
 )
-from keras_pose.metrics.box_ap import evaluate_detector
+from keras_pose.measuring.boxes import BoxSplit
+from keras_pose.measuring.settings import MeasureSettings
 from keras_pose.models.fake_quantization import fake_quantized
 from keras_pose.normalization import Normalization
 from keras_pose.runtime.detector import Detector
@@ -205,19 +204,12 @@ def _reading(recipe: DetectionRecipe) -> Reading:
 
 def _ap_function(recipe: DetectionRecipe, network, contract: DetectorContract):
     """Returns a function that measures the box AP of the network as it stands."""
-    split = open_boxes(recipe.dataset, recipe.data_dir, "val", _reading(recipe))
-    source = split.source
-    if recipe.max_steps:  # a smoke run of a few steps must not validate for minutes
-        source = source.take(range(min(len(source), recipe.max_steps)))
-    truth = read_box_truth(split, _reading(recipe))
-    images = cast(list[Path], source.images)
+    # A smoke run of a few steps must not validate for minutes.
+    limit = recipe.max_steps or None
+    where = (recipe.dataset, recipe.data_dir, "val", limit)
+    split = BoxSplit(MeasureSettings(*where, _reading(recipe)))
     detector = Detector.from_keras(network, contract)
-
-    def measure():
-        found = evaluate_detector(detector, images, source.image_ids, truth, progress=False)
-        return found.stats["AP"]
-
-    return measure
+    return lambda: split.value_of(detector)
 
 
 def _measuring_callback(recipe, plan, measure):

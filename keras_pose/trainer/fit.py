@@ -12,8 +12,8 @@ import numpy as np
 import tensorflow as tf
 
 from keras_pose.codecs import CODECS
-from keras_pose.contract import Contract, keras_contract, read_contract
-from keras_pose.data import PoseDataset, coco_ground_truth
+from keras_pose.contract import keras_contract, read_contract
+from keras_pose.data import PoseDataset
 from keras_pose.data.mixing import (
     Mix,
     open_measured,
@@ -21,6 +21,7 @@ from keras_pose.data.mixing import (
     open_val,
     parse_mix,
     validating_name,
+    validating_set,
 )
 from keras_pose.data.pipeline import (
     indices_of_batch,
@@ -36,7 +37,8 @@ from keras_pose.data.sources import (
     records_source,
     synthetic_source,
 )
-from keras_pose.metrics import METRICS, default_metrics, evaluate
+from keras_pose.measuring.people import PeopleSplit
+from keras_pose.measuring.settings import MeasureSettings
 from keras_pose.metrics.streaming import StreamingPCK
 from keras_pose.models.equalization import NUM_CROPS, equalize_channels
 from keras_pose.models.fake_quantization import fake_quantized
@@ -379,49 +381,24 @@ def _make_callbacks(
 
 def _measuring_callback(recipe, plan, contract, model):
     """Measures the first of the data set's metrics: ground-truth boxes, no flip test."""
-    whole = open_measured(_mix(recipe))
-    num_images = recipe.overfit_images or None
-    dataset = whole.in_first_images(num_images)
-    image_ids = whole.first_images(num_images) if num_images else None
-    metrics, reason = default_metrics(dataset, is_whole=False)
-    metric = metrics[0]
-    figure = METRICS[metric].columns[0]
-    if reason:
-        print(f"measure     {reason}")
-    print(
-        f"measure     {figure} on {dataset.name} {dataset.split}, every {recipe.ap_every} "
-        "epochs"
+    mix = _mix(recipe)
+    name, folder, reading = validating_set(mix)
+    settings = MeasureSettings(
+        name, folder, "val", recipe.overfit_images or None, reading, only_main=True
     )
+    split = PeopleSplit(open_measured(mix), settings, contract.skeleton)
+    for line in split.remarks:
+        print(line)
+    print(
+        f"measure     {split.figure} on {split.description}, every {recipe.ap_every} epochs"
+    )
+    measured = PoseModel.from_keras(model, contract)
     return callbacks.MeasureMetric(
-        _measure_function(model, contract, dataset, image_ids, metric, figure),
+        lambda: split.value_of(measured),
         recipe.ap_every,
         plan.epochs,
-        f"val_{figure.lower()}",
+        f"val_{split.figure.lower()}",
     )
-
-
-def _measure_function(
-    model, contract: Contract, dataset: PoseDataset, image_ids, metric, figure
-):
-    """Returns a function that measures a figure of the model as it stands."""
-    predict = PoseModel.from_keras(model, contract).predict
-    truth = coco_ground_truth(dataset)
-
-    def measure():
-        result = evaluate(
-            predict,
-            contract,
-            dataset.records,
-            truth,
-            metrics=(metric,),
-            skeleton=dataset.skeleton,
-            nms="hard" if dataset.skeleton.oks_sigmas else "off",
-            progress=False,
-            image_ids=image_ids,
-        )
-        return result.stats[figure]
-
-    return measure
 
 
 def _print_facts(recipe, plan, model, strategy, sources, progress: Progress):

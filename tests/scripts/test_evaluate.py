@@ -10,7 +10,7 @@ import pytest
 from own_keypoints import ToyModel, write_toys
 from says import Says
 
-from keras_pose import data, detector_contract, runtime
+from keras_pose import data
 from keras_pose.boxes import BoxSettings
 from keras_pose.codecs import GaussianHeatmapCodec
 from keras_pose.contract import Contract, TensorSpec
@@ -18,8 +18,8 @@ from keras_pose.data.synthetic import write_coco_dataset
 from keras_pose.detector_contract import DetectorFacts
 from keras_pose.files import file_sha256
 from keras_pose.inference import detectors
+from keras_pose.measuring import tasks
 from keras_pose.metrics.protocol import read_measurement
-from keras_pose.runtime import bottom_up
 from keras_pose.skeleton import COCO_17, Skeleton, plain_skeleton
 from keras_pose.structures import Detections
 
@@ -61,10 +61,10 @@ class CenterModel:
 
 @pytest.fixture
 def weights(tmp_path, monkeypatch):
-    monkeypatch.setattr(runtime, "load_model", lambda *_, **__: CenterModel())
+    monkeypatch.setattr(tasks, "load_model", lambda *_, **__: CenterModel())
     # The files hold no contract to tell by.
-    monkeypatch.setattr(detector_contract, "is_detector", lambda *_: False)
-    monkeypatch.setattr(bottom_up, "is_of_bottom_up", lambda *_: False)
+    monkeypatch.setattr(tasks, "is_detector", lambda *_: False)
+    monkeypatch.setattr(tasks, "is_of_bottom_up", lambda *_: False)
     paths = [tmp_path / "float.tflite", tmp_path / "int8.tflite"]
     for path in paths:
         path.write_bytes(b"a model")
@@ -150,7 +150,7 @@ def test_a_model_of_a_union_is_measured_by_the_sets_own_keypoints(
     script.main(["--weights", weights[0], *options(data_dir)])
     path = next(tmp_path.glob("metrics_*.json"))
     expected = json.loads(path.read_text())
-    monkeypatch.setattr(runtime, "load_model", lambda *_, **__: UnionModel())
+    monkeypatch.setattr(tasks, "load_model", lambda *_, **__: UnionModel())
     script.main(["--weights", weights[0], *options(data_dir)])
     assert json.loads(path.read_text())["AP"] == expected["AP"]
     assert "1 of the model's are not in synthetic: unused" in capsys.readouterr().out
@@ -160,7 +160,7 @@ def test_a_model_of_fewer_keypoints_is_measured_on_those_and_says_so(
     script, weights, data_dir, tmp_path, capsys, monkeypatch
 ):
     script.main(["--weights", weights[1], *options(data_dir)])
-    monkeypatch.setattr(runtime, "load_model", lambda *_, **__: FaceModel())
+    monkeypatch.setattr(tasks, "load_model", lambda *_, **__: FaceModel())
     script.main(["--weights", weights[0], *options(data_dir)])
     printed = capsys.readouterr().out
     assert "measured on synthetic (5 of 17 keypoints)" in printed
@@ -175,7 +175,7 @@ def test_a_model_of_fewer_keypoints_is_measured_on_those_and_says_so(
 
 @pytest.fixture
 def toys(tmp_path, weights, monkeypatch):
-    monkeypatch.setattr(runtime, "load_model", lambda *_, **__: ToyModel())
+    monkeypatch.setattr(tasks, "load_model", lambda *_, **__: ToyModel())
     return ["--weights", weights[0], "--data-dir", str(write_toys(tmp_path / "toys"))]
 
 
@@ -206,7 +206,7 @@ def test_one_set_is_measured_at_a_time(script, toys):
 
 def test_numbered_keypoints_are_asked_for(script, toys, monkeypatch):
     numbered = ToyModel(plain_skeleton(5))
-    monkeypatch.setattr(runtime, "load_model", lambda *_, **__: numbered)
+    monkeypatch.setattr(tasks, "load_model", lambda *_, **__: numbered)
     with Says(
         "does not say which 5 keypoints it predicts; coco has top, left_hand, ... "
         "Say it with --skeleton",
@@ -216,11 +216,10 @@ def test_numbered_keypoints_are_asked_for(script, toys, monkeypatch):
 
 
 @pytest.mark.parametrize("file", ["w.pth", "w.weights.h5"])
-def test_a_bare_file_is_a_detectors_if_the_model_is(script, file, tmp_path):
+def test_a_bare_file_is_of_the_kind_that_the_model_is(file, tmp_path):
     (tmp_path / file).touch()
-    options = ["--weights", str(tmp_path / file), "--model"]
-    assert script.are_detectors(script.parse_args([*options, "rtmdet_nano"]))
-    assert not script.are_detectors(script.parse_args([*options, "testing_pose"]))
+    assert tasks.task_of(tmp_path / file, "rtmdet_nano") is tasks.DETECTOR
+    assert tasks.task_of(tmp_path / file, "testing_pose") is tasks.POSE
 
 
 def test_uniform_sigmas_give_ap_that_is_not_compared_with_other_ap(
@@ -228,7 +227,7 @@ def test_uniform_sigmas_give_ap_that_is_not_compared_with_other_ap(
 ):
     script.main([*toys, "--sigmas", "uniform"])
     monkeypatch.setattr(
-        runtime,
+        tasks,
         "load_model",
         lambda *_, **__: ToyModel(ToyModel().contract.skeleton.with_uniform_sigmas()),
     )
@@ -366,14 +365,6 @@ def test_figures_of_files_outside_a_run_go_into_the_working_folder(
     assert path.parent == working / "results"
     assert f"written     {path.relative_to(working)}" in capsys.readouterr().out
     assert not list(tmp_path.glob("*.json"))
-
-
-def test_one_of_several_tables_of_a_file_has_figures_of_its_own(script, tmp_path):
-    (tmp_path / "x.pth").write_bytes(b"two tables")
-    names = [f"{tmp_path}/x.pth#{table}" for table in ("model", "ema")]
-    given = script.parse_args(["--weights", *names, "--model", "testing_pose"])
-    paths = [script.metrics_path(each, given) for each in given.weights]
-    assert ["x_pth_model" in paths[0].name, "x_pth_ema" in paths[1].name] == [True, True]
 
 
 @pytest.mark.parametrize(

@@ -8,10 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from keras_pose import detector_contract, runtime
 from keras_pose.codecs import GaussianHeatmapCodec
 from keras_pose.contract import Contract, TensorSpec
-from keras_pose.runtime import bottom_up
+from keras_pose.measuring import tasks
 from keras_pose.skeleton import POSETRACK_17
 
 SCRIPT = Path(__file__).resolve().parents[2] / "training" / "evaluate.py"
@@ -113,9 +112,9 @@ def measure(data_dir, tmp_path, monkeypatch):
     spec = importlib.util.spec_from_file_location("evaluate_videos_script", SCRIPT)
     script = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(script)
-    monkeypatch.setattr(runtime, "load_model", lambda *_, **__: CenterModel())
-    monkeypatch.setattr(detector_contract, "is_detector", lambda *_: False)
-    monkeypatch.setattr(bottom_up, "is_of_bottom_up", lambda *_: False)
+    monkeypatch.setattr(tasks, "load_model", lambda *_, **__: CenterModel())
+    monkeypatch.setattr(tasks, "is_detector", lambda *_: False)
+    monkeypatch.setattr(tasks, "is_of_bottom_up", lambda *_: False)
     weights = tmp_path / "model.tflite"
     weights.write_bytes(b"a model")
 

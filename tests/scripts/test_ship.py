@@ -3,11 +3,13 @@
 import importlib.util
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from keras_pose import contract
-from keras_pose.files import file_sha256, write_json
+from keras_pose import contract, measuring
+from keras_pose.files import file_sha256
+from keras_pose.measuring import finding
 from keras_pose.shipped import shipped_file
 
 SCRIPT = Path(__file__).resolve().parents[2] / "export" / "ship.py"
@@ -35,7 +37,7 @@ def ship(tmp_path, monkeypatch):
     spec = importlib.util.spec_from_file_location("ship_script", SCRIPT)
     script = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(script)
-    script.commands = []
+    script.commands, script.measured = [], []
     for name in MODELS:
         (tmp_path / name).write_bytes(name.encode())
 
@@ -47,24 +49,23 @@ def ship(tmp_path, monkeypatch):
         arguments = list(map(str, arguments))
         script.commands.append((name, arguments))
         output = Path(arguments[arguments.index("--output") + 1])
-        if name == "export/to_tflite.py":
-            if "--int8" in arguments and "rtmdet" in output.name and script.refuses:
-                raise ValueError("too far off")
-            output.write_bytes(output.name.encode())
-            (output.parent / "pose_model.json").write_text("{}")
-            return
-        start = arguments.index("--weights") + 1
-        files = [Path(a) for a in arguments[start:] if a.endswith((".keras", ".tflite"))]
-        is_pair = "--detector" in arguments
+        if "--int8" in arguments and "rtmdet" in output.name and script.refuses:
+            raise ValueError("too far off")
+        output.write_bytes(output.name.encode())
+        (output.parent / "pose_model.json").write_text("{}")
+
+    def measure(path, settings, finder):
+        script.measured.append((path, settings, finder))
         times = {f"milliseconds, {n} people": {"total": 5.0} for n in (1, 5, 20)}
-        for path in files[:1] if is_pair else files:
-            stamp = PROTOCOL | {"file_sha256": file_sha256(path)[:16]}
-            pipeline = {"pipeline": {"box": FIGURES, **times}} if is_pair else {}
-            write_json(
-                output / f"{path.name}.json", FIGURES | pipeline | {"protocol": stamp}
-            )
+        pipeline = {"pipeline": {"box": FIGURES, **times}} if finder else {}
+        stamp = PROTOCOL | {"file_sha256": file_sha256(path)[:16]}
+        values = FIGURES | pipeline | {"protocol": stamp}
+        figures = SimpleNamespace(describe=lambda: "AP 0.4", to_dict=lambda: values)
+        return SimpleNamespace(measurement=figures)
 
     monkeypatch.setattr(contract, "read_entry", entry)
+    monkeypatch.setattr(measuring, "measure", measure)
+    monkeypatch.setattr(finding, "open_finder", lambda path: path)
     monkeypatch.setattr(script, "run", run)
     script.refuses = False
     return script
@@ -87,9 +88,11 @@ def test_two_models_are_exported_measured_and_shipped(ship, tmp_path):
     assert exports[0][-2:] == ["--calibration-images", "200"]
     assert exports[2][-2:] == ["--max-drop", "1"]
     assert "--data-dir" not in exports[1]
-    pairs = [a for _, a in ship.commands if "--box-threshold" in a]
+    finders = [each[2] for each in ship.measured]
+    assert finders.count(None) == 2 * 3  # the Keras model, int8 and float16 of both
+    pairs = [(path.name, finder.name) for path, _, finder in ship.measured if finder]
     assert len(pairs) == 2
-    assert all("9" in a for name, a in ship.commands if name == "training/evaluate.py")
+    assert all(each[1].limit == 9 for each in ship.measured)
     index = json.loads((tmp_path / "shipped" / "shipped.json").read_text())
     assert set(index["detector"]["files"]) == {"int8", "float16"}
 
@@ -109,6 +112,6 @@ def test_a_script_that_fails_is_named(ship, tmp_path):
     script = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(script)
     with pytest.raises(
-        ValueError, match=r"training/evaluate\.py: Model file no\.keras does"
+        ValueError, match=r"export/to_tflite\.py: Model file no\.keras does"
     ):
-        script.run("training/evaluate.py", "--weights", "no.keras")
+        script.run("export/to_tflite.py", "--weights", "no.keras")

@@ -44,13 +44,14 @@ RANKS = {
     "plots": 3,
     "runtime": 3,
     "weights": 3,
-    "exporting": 4,
     "model_table": 4,
     "inference": 4,
-    "trainer": 4,
-    "parity": 5,
-    "demo": 6,
-    "__main__": 7,
+    "measuring": 5,
+    "exporting": 6,
+    "trainer": 6,
+    "parity": 7,
+    "demo": 8,
+    "__main__": 9,
 }
 # Among equals, these may be used by the others: contract < topdown < metrics, and
 # weights < runtime.
@@ -142,6 +143,17 @@ def test_a_room_of_the_export_imports_only_lower_ranks(path):
         if not name.startswith("keras_pose.exporting") or other in ("", room):
             continue
         assert EXPORTING_RANKS[other] < EXPORTING_RANKS[room], f"{path} imports {name}"
+
+
+def test_figures_come_from_one_room():
+    # Evaluations that are put together elsewhere drift apart.
+    evaluators = {"evaluate", "evaluate_detector", "evaluate_pictures"}
+    scripts = [*(ROOT / "training").glob("*.py"), *(ROOT / "export").glob("*.py")]
+    for path in [*_package_files(), *scripts]:
+        room = path.relative_to(ROOT).parts[1]
+        if room not in ("measuring", "metrics"):
+            names = {name.rpartition(".")[2] for name in _imports(path)}
+            assert not names & evaluators, path
 
 
 @pytest.mark.parametrize("part", KERAS_ONLY)

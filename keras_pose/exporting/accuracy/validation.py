@@ -1,28 +1,16 @@
-"""The metric of a model file on a validation split."""
+"""How good a model file is on a validation split, by the data set's own metric."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
-from typing import Any, cast
 
-from keras_pose.bottomup_contract import BottomUpContract
-from keras_pose.data.crowds import open_crowds, read_crowd_truth
-from keras_pose.data.datasets import coco_ground_truth
-from keras_pose.data.mixing import open_validating, parse_mix
+from keras_pose.data.mixing import parse_mix, validating_set
 from keras_pose.data.readers.coco import AS_WRITTEN, Reading
-from keras_pose.detection.people import open_boxes, read_box_truth
-from keras_pose.detector_contract import DetectorContract, ModelContract
-from keras_pose.metrics import METRICS, default_metrics, evaluate
-from keras_pose.metrics.box_ap import evaluate_detector
-from keras_pose.metrics.whole_pictures import evaluate_pictures
-from keras_pose.runtime.bottom_up import open_bottom_up
-from keras_pose.runtime.detector import open_detector
-from keras_pose.runtime.loading import open_model
-
-POINTS = 100
+from keras_pose.detector_contract import ModelContract
+from keras_pose.measuring import MeasureSettings, open_split
+from keras_pose.metrics.drop import POINTS, drop
 
 
 @dataclass(frozen=True)
@@ -43,8 +31,7 @@ class Validation:
 
     def drop(self, reference: float, value: float) -> float:
         """Returns what was lost of the reference, in points; negative for a gain."""
-        loss = value - reference if self.lower_is_better else reference - value
-        return POINTS * loss
+        return POINTS * drop(reference, value, self.lower_is_better)
 
 
 def open_validation(
@@ -69,64 +56,13 @@ def open_validation(
         ValueError: for an unknown data set, or one that does not fit.
         FileNotFoundError: when it is not there.
     """
-    opened = _open_boxes if isinstance(contract, DetectorContract) else _open_poses
-    if isinstance(contract, BottomUpContract):
-        opened = _open_pictures
-    return opened(contract, dataset, data_dir, limit, reading)
-
-
-def _open_boxes(contract, dataset, data_dir, limit, reading) -> Validation:
-    split = open_boxes(dataset, data_dir, "val", reading)
-    source, truth = split.source, read_box_truth(split, reading)
-    images = cast(list[Path], source.images[:limit])
-    image_ids = source.image_ids[:limit]
+    name, folder, reading = validating_set(parse_mix(dataset, data_dir, reading=reading))
+    settings = MeasureSettings(name, folder, "val", limit, reading, only_main=True)
+    split = open_split(contract, settings)
+    for line in split.remarks:
+        print(line)
 
     def measure(path, contract):
-        detector = open_detector(path, contract)
-        found = evaluate_detector(detector, images, image_ids, truth, progress=False)
-        return found.stats["AP"]
+        return split.value_of(split.open(path, contract))
 
-    return Validation("AP", f"boxes in {len(images)} images of {dataset} val", measure)
-
-
-def _open_pictures(contract, dataset, data_dir, limit, reading) -> Validation:
-    split = open_crowds(dataset, data_dir, "val", reading=reading)
-    source, truth = split.source, read_crowd_truth(split, reading)
-    images = cast(list[Path], source.images[:limit])
-    image_ids = source.image_ids[:limit]
-
-    def measure(path, contract):
-        model = open_bottom_up(path, contract)
-        found = evaluate_pictures(model, images, image_ids, truth, progress=False)
-        return found.stats["AP"]
-
-    return Validation("AP", f"people in {len(images)} images of {dataset} val", measure)
-
-
-def _open_poses(contract, dataset, data_dir, limit, reading) -> Validation:
-    mix = parse_mix(dataset, data_dir, reading=reading)
-    people = open_validating(mix, contract.skeleton)
-    metrics, reason = default_metrics(people, is_whole=False)
-    if reason:
-        print(f"measure     {reason}")
-    metric = metrics[0]
-    records = people.in_first_images(limit).records
-    options: dict[str, Any] = {
-        "metrics": (metric,),
-        "skeleton": people.skeleton,
-        "nms": "hard" if people.skeleton.oks_sigmas else "off",
-        "progress": False,
-        "image_ids": people.first_images(limit),
-    }
-    figure = METRICS[metric].columns[0]
-    return Validation(
-        figure,
-        f"{len(records)} people of {people.name} {people.split}",
-        partial(_measure_poses, records, coco_ground_truth(people), figure, options),
-        METRICS[metric].lower_is_better,
-    )
-
-
-def _measure_poses(records, truth, figure, options, path, contract) -> float:
-    model = open_model(path, contract)
-    return evaluate(model.predict, contract, records, truth, **options).stats[figure]
+    return Validation(split.figure, split.description, measure, split.lower_is_better)

@@ -115,7 +115,7 @@ def run_export(args, formats: list[str]) -> None:
     rule = range_rule(args) or EXTREMES
     source = source_of(args)
     paths = {name: Path(args.output or default_output(source, name)) for name in formats}
-    crops = make_crops(args, source, formats, rule)
+    crops = make_crops(args, source, formats)
     exports = export_formats(
         source.model,
         source.contract,
@@ -162,17 +162,8 @@ def reading_of(args, recipe):
     )
 
 
-def make_crops(args, source, formats: Collection[str], written_by: RangeRule | None = None):
-    """Cuts the crops that calibrate, and says of what, or the few that check a file.
-
-    Args:
-        args: the command line.
-        source: the model.
-        formats: files that are to be made, keys of `FORMATS`.
-        written_by: how ranges are made where files are written as they come, so that one
-            that would be refused is refused now; None where they are tried and measured.
-    """
-    from keras_pose.exporting.formats.rehearsal import check_settled
+def make_crops(args, source, formats: Collection[str]):
+    """Cuts the crops that calibrate, and says of what, or the few that check a file."""
     from keras_pose.exporting.inputs import calibration_source, skeleton_of
     from keras_pose.exporting.quantization.calibration import (
         calibration_crops,
@@ -180,6 +171,7 @@ def make_crops(args, source, formats: Collection[str], written_by: RangeRule | N
         folder_crops,
         warn_if_few,
     )
+    from keras_pose.exporting.quantization.settling import warn_if_unsettled
 
     if not any(FORMATS[name].is_calibrated for name in formats):
         return check_crops(source.contract)
@@ -198,6 +190,5 @@ def make_crops(args, source, formats: Collection[str], written_by: RangeRule | N
         crops = calibration_crops(people, source.contract, count, seed, choice)
     print(f"Calibrating on {len(crops)} crops of {description}.")
     warn_if_few(len(crops))
-    refused = formats if written_by else ()
-    check_settled(source.model, source.contract, crops, refused, written_by or EXTREMES)
+    warn_if_unsettled(source.model, source.contract.normalization, crops)
     return crops

@@ -24,11 +24,11 @@ from keras_pose.exporting.ledger.settings import (
 from keras_pose.exporting.quantization.attention import attention_ops
 from keras_pose.exporting.subprocesses import call_in_child
 from keras_pose.files import check_writable, file_sha256
+from keras_pose.metrics.drop import POINTS, drop
 
 JOBS = jobs.__name__
 LEDGER_JOBS = ledger_jobs.__name__
 FORMATS = ("float32", "int8")
-POINTS = 100
 
 
 @dataclass(frozen=True)
@@ -141,11 +141,12 @@ def _plain_files(ledger: Ledger, settings: LedgerSettings) -> Files:
 
 
 def _accuracy(measurement, reference, shift) -> Accuracy:
-    loss = reference["value"] - measurement["value"]
+    lower_is_better = measurement["lower_is_better"]
+    loss = drop(reference["value"], measurement["value"], lower_is_better)
     return Accuracy(
         metric=measurement["metric"],
         value=measurement["value"],
-        drop=POINTS * (-loss if measurement["lower_is_better"] else loss),
+        drop=POINTS * loss,
         protocol=measurement["protocol"],
         shift=shift,
     )

@@ -6,8 +6,7 @@ They take and return values that JSON can hold, and leave files behind.
 from __future__ import annotations
 
 import time
-from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
@@ -183,53 +182,22 @@ def evaluate_file(path: str, data: dict[str, Any], keypoints_path: str) -> dict[
         (why it is not the set's official metric; absent or "" if it is), and what
         `training/evaluate.py` writes, as "measurement".
     """
-    from keras_pose.bottomup_contract import is_bottom_up
-    from keras_pose.detector_contract import is_detector
+    from keras_pose.measuring import MeasureSettings
+    from keras_pose.measuring.tasks import NOTHING_SAID, POSE, skeleton_of, task_of
 
-    if is_detector(path):
-        return _evaluate_detector(path, data)
-    if is_bottom_up(path):
-        return _evaluate_pictures(path, data)
-    return _evaluate_pose(path, data, keypoints_path)
-
-
-def _evaluate_pose(path, data, keypoints_path) -> dict[str, Any]:
-    from keras_pose.data.datasets import coco_ground_truth
-    from keras_pose.data.mixing import for_model, open_set_for, with_uniform_sigmas
-    from keras_pose.metrics import default_metrics, evaluate
-    from keras_pose.metrics import protocol as stamp
-    from keras_pose.metrics.official import METRICS
-    from keras_pose.runtime import load_model
-
-    model = load_model(path)
-    skeleton = model.contract.skeleton
-    where = data["dataset"], data["data_dir"], data["split"]
-    whole = open_set_for(*where, skeleton, _reading(data))
-    dataset = for_model(whole, skeleton)
-    if data.get("sigmas") == "uniform":
-        dataset = with_uniform_sigmas(dataset)
-    metrics, reason = default_metrics(dataset, dataset is whole)
-    result = evaluate(
-        model.predict,
-        model.contract,
-        dataset.in_first_images(data["limit"]).records,
-        coco_ground_truth(dataset),
-        metrics=metrics,
-        skeleton=dataset.skeleton,
-        flip_test=data["flip_test"],
-        image_ids=dataset.first_images(data["limit"]) if data["limit"] else None,
-    )
-    _save_keypoints(keypoints_path, result.measured, model.contract)
-    is_subset = data["limit"] is not None
-    protocol = stamp.build_protocol(dataset, model.contract, path, result, is_subset)
-    metric = METRICS[protocol.metrics[0]]
+    task = task_of(path)
+    model = task.load(path, NOTHING_SAID)
+    split: Any = task.open(MeasureSettings.from_dict(data), skeleton_of(model), None)
+    measurement, result = split.measure(model, path)
+    if task is POSE:
+        _save_keypoints(keypoints_path, result.measured, model.contract)
     return {
-        "metric": metric.columns[0],
-        "value": float(result.stats[metric.columns[0]]),
-        "lower_is_better": metric.lower_is_better,
-        "protocol": stamp.describe_data(protocol),
-        "reason": reason,
-        "measurement": stamp.Measurement.of(result, protocol).to_dict(),
+        "metric": split.label,
+        "value": float(measurement.value),
+        "lower_is_better": split.lower_is_better,
+        "protocol": measurement.describe_data(),
+        "reason": split.reason,
+        "measurement": measurement.to_dict(),
     }
 
 
@@ -246,75 +214,6 @@ def _save_keypoints(path, measured, contract) -> None:
             keypoints_xy=measured.keypoints_xy * scale[:, None, None],
             is_labelled=np.stack([r.visibility > 0 for r in measured.records]),
         )
-
-
-def _evaluate_pictures(path, data) -> dict[str, Any]:
-    from keras_pose.data.crowds import open_crowds, read_crowd_truth
-    from keras_pose.data.datasets import open_dataset
-    from keras_pose.metrics import protocol as stamp
-    from keras_pose.metrics.whole_pictures import evaluate_pictures
-    from keras_pose.runtime.bottom_up import load_bottom_up
-
-    where = (data["dataset"], data["data_dir"], data["split"])
-    split = open_crowds(*where, reading=_reading(data))
-    truth = read_crowd_truth(split, _reading(data))
-    model = load_bottom_up(path)
-    images = cast(list[Path], split.source.images[: data["limit"]])
-    image_ids = split.source.image_ids[: data["limit"]]
-    result = evaluate_pictures(model, images, image_ids, truth)
-    is_subset = data["limit"] is not None
-    protocol = stamp.build_protocol(
-        open_dataset(*where, reading=_reading(data)),
-        model.contract,
-        path,
-        result,
-        is_subset,
-        stamp.NO_BOXES,
-    )
-    return {
-        "metric": "AP",
-        "value": float(result.stats["AP"]),
-        "lower_is_better": False,
-        "protocol": stamp.describe_data(protocol),
-        "measurement": stamp.Measurement.of(result, protocol).to_dict(),
-    }
-
-
-def _evaluate_detector(path, data) -> dict[str, Any]:
-    from keras_pose.detection.people import open_boxes, read_box_truth
-    from keras_pose.metrics import box_protocol as stamp
-    from keras_pose.metrics.box_ap import evaluate_detector
-    from keras_pose.metrics.protocol import count_images
-    from keras_pose.runtime.detector import load_detector
-
-    where = data["dataset"], data["data_dir"], data["split"]
-    split = open_boxes(*where, _reading(data))
-    source = split.source
-    is_subset = data["limit"] is not None
-    if is_subset:
-        source = source.take(range(min(len(source), data["limit"])))
-    detector = load_detector(path)
-    images = cast(list[Path], source.images)  # a training split may be held in memory
-    truth = read_box_truth(split, _reading(data))
-    result = evaluate_detector(detector, images, source.image_ids, truth)
-    protocol = stamp.build_box_protocol(
-        (data["dataset"], data["split"]),
-        split.annotation_path,
-        detector.facts,
-        path,
-        result,
-        is_subset,
-    )
-    counted = count_images(result.num_images, is_subset, result.left_out)
-    threshold = detector.facts.settings.score_threshold
-    return {
-        "metric": "box AP",
-        "value": float(result.stats["AP"]),
-        "lower_is_better": False,
-        "protocol": f"{data['dataset']} {data['split']}, {counted}, "
-        f"{result.num_people} people | scores over {threshold:g}",
-        "measurement": stamp.box_metrics_dict(result, protocol),
-    }
 
 
 def benchmark(paths: list[str], threads: list[int], num_runs: int) -> dict[str, Any]:

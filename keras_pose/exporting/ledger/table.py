@@ -11,6 +11,7 @@ from keras_pose.exporting.inspection.benchmark import write_csv
 from keras_pose.exporting.ledger.rows import Ledger, LedgerRow
 from keras_pose.exporting.ledger.settings import REFERENCE
 from keras_pose.files import atomic_path, write_json
+from keras_pose.metrics.drop import drop as loss_of
 
 NOTHING = "-"
 # Bars of the picture: as trained, of `.tflite` files, of `.onnx` files.
@@ -69,8 +70,11 @@ def drop(row: LedgerRow, reference: LedgerRow) -> float | None:
     """Returns how much worse a row is than float Keras, in the metric's unit."""
     if row.measurement is None or reference.measurement is None:
         return None
-    difference = reference.measurement["value"] - row.measurement["value"]
-    return -difference if row.measurement["lower_is_better"] else difference
+    return loss_of(
+        reference.measurement["value"],
+        row.measurement["value"],
+        row.measurement["lower_is_better"],
+    )
 
 
 def thread_counts(ledger: Ledger) -> list[int]:

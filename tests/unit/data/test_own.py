@@ -11,9 +11,9 @@ from keras_pose.data.mixing import (
     open_measured,
     open_train,
     open_val,
-    open_validating,
     parse_mix,
     target_skeleton,
+    validating_set,
 )
 from keras_pose.data.own import mirror_pairs_of, other_side, side_of
 from keras_pose.data.readers.coco import Reading
@@ -65,7 +65,7 @@ def test_own_and_coco_train_together_by_names(tmp_path):
     assert mix_sources(sources, mix.shares).set_quotas.tolist() == [1, 1]
     assert open_val(mix).name == "mine"
     assert open_measured(mix).skeleton.names == NAMES
-    assert open_validating(mix, target).skeleton.names == NAMES
+    assert validating_set(mix)[:2] == ("mine", mix.data_dirs[0])
 
 
 def test_own_alone_has_the_keypoints_of_its_file(tmp_path):

@@ -8,7 +8,7 @@ import pytest
 from keras_pose.boxes import BoxSettings
 from keras_pose.codecs import GaussianHeatmapCodec
 from keras_pose.metrics.box_ap import BoxEvaluation
-from keras_pose.metrics.box_protocol import BoxProtocol, describe_boxes
+from keras_pose.metrics.box_protocol import BoxMeasurement, BoxProtocol
 from keras_pose.metrics.protocol import (
     Measurement,
     Protocol,
@@ -91,4 +91,5 @@ def test_a_detectors_figures_say_it_too():
         "coco", "val", False, 9, 20, "0" * 16, BoxSettings(0.05, 0.65, 100), (320, 320),
         "rtmdet_nano", "best.keras", 1000, "1" * 16, "float32", left_out=("a.jpg",),
     )  # fmt: skip
-    assert "9 of 10 images (left out: a.jpg), 20 people" in describe_boxes(result, protocol)
+    told = BoxMeasurement.of(result, protocol).describe()
+    assert "9 of 10 images (left out: a.jpg), 20 people" in told

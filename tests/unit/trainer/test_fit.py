@@ -328,7 +328,7 @@ def test_mpii_is_measured_by_its_own_metric(tmp_path, capsys, has_heads, column)
     run_dir = fit.fit(recipe, tmp_path / "run")
     rows = list(csv.DictReader((run_dir / "log.csv").open()))
     assert 0 <= float(rows[-1][column]) <= 1
-    assert "on mpii val, every 1 epochs" in capsys.readouterr().out
+    assert "on 3 people of mpii val, every 1 epochs" in capsys.readouterr().out
 
 
 @pytest.fixture(scope="module")

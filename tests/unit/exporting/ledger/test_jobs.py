@@ -6,7 +6,6 @@ from exported_files import BGR, CODEC, SKELETON, smooth_crops
 from imbalanced_model import imbalanced_model
 from own_keypoints import ToyModel, write_toys
 
-from keras_pose import bottomup_contract, detector_contract, runtime
 from keras_pose.activation_ranges import save_with_ranges
 from keras_pose.contract import keras_contract
 from keras_pose.data.readers.coco import Reading
@@ -15,6 +14,7 @@ from keras_pose.exporting.graphs.flatbuffer import tflite_graph
 from keras_pose.exporting.ledger import jobs
 from keras_pose.exporting.ledger.jobs import evaluate_file, write_formats
 from keras_pose.exporting.ledger.settings import LedgerSettings
+from keras_pose.measuring import tasks
 from keras_pose.shipped import shipped_file
 
 
@@ -61,9 +61,9 @@ def test_a_pose_network_is_measured_by_its_keypoints(data, tmp_path):
     ("more", "metric"), [({}, "PCK_box@0.1"), ({"sigmas": "uniform"}, "AP")]
 )
 def test_own_keypoints_are_opened_by_the_model(more, metric, tmp_path, monkeypatch):
-    monkeypatch.setattr(runtime, "load_model", lambda *_: ToyModel())
-    monkeypatch.setattr(detector_contract, "is_detector", lambda *_: False)
-    monkeypatch.setattr(bottomup_contract, "is_bottom_up", lambda *_: False)
+    monkeypatch.setattr(tasks, "load_model", lambda *_, **__: ToyModel())
+    monkeypatch.setattr(tasks, "is_detector", lambda *_: False)
+    monkeypatch.setattr(tasks, "is_of_bottom_up", lambda *_: False)
     (tmp_path / "toy.tflite").write_bytes(b"a model")
     data = {"dataset": "coco", "data_dir": str(write_toys(tmp_path / "toys")), **more}
     data |= {"split": "val", "limit": None, "flip_test": False}
