@@ -20,6 +20,8 @@ import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
+from tqdm import tqdm
+
 from keras_pose.files import HOME_VARIABLE, cache_dir, check_writable, file_sha256
 from keras_pose.weights.catalog import CatalogEntry
 
@@ -43,6 +45,11 @@ class HashError(ValueError):
 def download_path(entry: CatalogEntry) -> Path:
     """Returns where a file of the catalogue lies, or would."""
     return cache_dir() / "downloads" / entry.file_name
+
+
+def is_here(entry: CatalogEntry) -> bool:
+    """Returns True if a file of the catalogue need not be downloaded any more."""
+    return _packaged_file(entry) is not None or download_path(entry).exists()
 
 
 def fetch(entry: CatalogEntry) -> Path:
@@ -210,13 +217,13 @@ def _receive(response, part: Path, start: int) -> None:
     if total is not None and total > MAX_BYTES:
         raise http.client.HTTPException(_too_large(total))
     done = start
-    with part.open("ab" if start else "wb") as file:
+    with part.open("ab" if start else "wb") as file, _progress(part, start, total) as bar:
         for chunk in iter(lambda: response.read(CHUNK_BYTES), b""):
             done += len(chunk)
             if done > MAX_BYTES:
                 raise http.client.HTTPException(_too_large(done))
             file.write(chunk)
-            _show_progress(part, done, total)
+            bar.update(len(chunk))
     if total is not None and done < total:
         raise ConnectionError(f"the transfer broke off after {done} of {total} bytes")
 
@@ -240,14 +247,17 @@ def _note_validator(response, path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def _show_progress(part: Path, done: int, total: int | None) -> None:
-    if not sys.stderr.isatty():
-        return
-    share = (
-        f"{done / total:4.0%} of {total / 1e6:.0f} MB" if total else f"{done / 1e6:.0f} MB"
+def _progress(part: Path, done: int, total: int | None) -> tqdm:
+    """Returns a bar of the bytes of a file, shown on a terminal only."""
+    return tqdm(
+        desc=part.stem,
+        initial=done,
+        total=total,
+        unit="B",
+        unit_scale=True,
+        disable=None,
+        file=sys.stderr,
     )
-    end = "\n" if done == total else ""
-    print(f"\r{part.stem}: {share} ", end=end, file=sys.stderr, flush=True)
 
 
 class _SameSchemes(urllib.request.HTTPRedirectHandler):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
+import keras
+
 from keras_pose.bottomup_contract import is_bottom_up, read_bottom_up_contract
 from keras_pose.contract import read_contract, read_entry, save_keras_model
 from keras_pose.detector_contract import is_detector, read_detector_contract
@@ -116,20 +118,25 @@ def converted_file(entry: CatalogEntry) -> Path:
             f"The weights {entry.weights!r} of {entry.model} are those of a backbone: "
             "nothing to run before it is trained (training/train.py starts from them)."
         )
-    ending = ".keras" if _has_contract(entry) else ".weights.h5"
-    mark = entry.sha256[0][:8] if entry.sha256 else "unchecked"
-    name = f"{entry.model}-{entry.weights}-{mark}-v{CONVERSION_VERSION}{ending}"
-    path = cache_dir() / "converted" / name
+    path = conversion_path(entry)
     if not path.exists():
         source = fetch(entry)
         print(f"Converting {source}, once.")
         model = import_weights(entry.model, source, entry.num_keypoints, entry.input_hw)
-        if ending == ".keras":
+        if path.suffix == ".keras":
             network = runnable_network(set_provenance(model, _provenance(entry)))
             save_keras_model(network, path, file_contract_of(network))
         else:
             save_weights(model, path)
     return path
+
+
+def conversion_path(entry: CatalogEntry) -> Path:
+    """Returns where the Keras file of a row with a head is, or would be."""
+    ending = ".keras" if _has_contract(entry) else ".weights.h5"
+    mark = entry.sha256[0][:8] if entry.sha256 else "unchecked"
+    name = f"{entry.model}-{entry.weights}-{mark}-v{CONVERSION_VERSION}{ending}"
+    return cache_dir() / "converted" / name
 
 
 def _has_contract(entry: CatalogEntry) -> bool:
@@ -160,7 +167,31 @@ def _with_backbone(entry: CatalogEntry, num_keypoints, input_hw):
     )
 
 
+def _on_a_trunk(name: str, input_hw, path: Path):
+    """Loads a network that only its own file can build.
+
+    Raises:
+        ValueError: for weights without their network, and for another input size.
+    """
+    if path.suffix != ".keras":
+        raise ValueError(
+            f"{name} stands on a network from elsewhere, so its files are whole (.keras), "
+            f"got {path}."
+        )
+    model = keras.saving.load_model(path, compile=False)
+    provenance, _ = _said_by(path)
+    size = tuple(model.inputs[0].shape[1:3])
+    if model.name != name or (input_hw is not None and tuple(input_hw) != size):
+        raise ValueError(
+            f"{path} holds {model.name} for an input of {size}, asked for was {name} for "
+            f"{input_hw}."
+        )
+    return set_provenance(model, provenance)
+
+
 def _from_keras_file(name: str, input_hw, path: Path):
+    if get_spec(name).needs_trunk:
+        return _on_a_trunk(name, input_hw, path)
     stored = read_layers(path)
     provenance, trained_hw = _said_by(path)
     spec = get_spec(name)
