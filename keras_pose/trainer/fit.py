@@ -248,9 +248,10 @@ def _make_models(recipe, plan, state: RunState | None, skeleton, codec):
 
     They have the weights, and the latter the optimizer, of a run to resume.
     """
-    weights = None if state else recipe.weights
+    spec = get_spec(recipe.model)
+    weights = None if state and not spec.needs_trunk else recipe.weights
     # A network of one map a keypoint has room for a codec of three if built for more.
-    usual = CODECS[get_spec(recipe.model).codec]
+    usual = CODECS[spec.codec]
     factor = codec.channels_per_keypoint // usual.channels_per_keypoint
     num_keypoints = factor * skeleton.num_keypoints
     network = create_model(recipe.model, num_keypoints, recipe.input_hw, weights, skeleton)
@@ -258,15 +259,30 @@ def _make_models(recipe, plan, state: RunState | None, skeleton, codec):
     freeze(network, recipe.freeze)
     fuse_norms(network)
     model = fake_quantized(network) if recipe.quantization_aware else network
-    num_outputs = len(model.outputs)
-    model.compile(
-        optimizer=make_optimizer(recipe, plan.total_steps),
-        loss=[make_loss(recipe, codec, skeleton.num_keypoints) for _ in range(num_outputs)],
-        weighted_metrics=[[]] * (num_outputs - 1) + [[StreamingPCK(codec)]],
-    )
+    compile_network(model, recipe, codec, skeleton.num_keypoints, plan.total_steps)
     if state:
         restore(model, keras.models.load_model(state.path))
     return network, model
+
+
+def compile_network(
+    model, recipe: Recipe, codec, num_keypoints: int, total_steps: int
+) -> None:
+    """Compiles a network with the optimizer and the loss of its recipe, and PCK.
+
+    Args:
+        model: Keras model, changed in place.
+        recipe: how it is trained.
+        codec: what targets look like.
+        num_keypoints: keypoints that it predicts.
+        total_steps: steps of the whole training, which the learning rate follows.
+    """
+    num_outputs = len(model.outputs)
+    model.compile(
+        optimizer=make_optimizer(recipe, total_steps),
+        loss=[make_loss(recipe, codec, num_keypoints) for _ in range(num_outputs)],
+        weighted_metrics=[[]] * (num_outputs - 1) + [[StreamingPCK(codec)]],
+    )
 
 
 def freeze(network, beginnings):

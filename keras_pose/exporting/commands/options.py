@@ -164,6 +164,47 @@ def reading_of(args, recipe):
 
 def make_crops(args, source, formats: Collection[str]):
     """Cuts the crops that calibrate, and says of what, or the few that check a file."""
+    return crops_for(
+        source,
+        formats,
+        args.calibration_images,
+        args.dataset,
+        args.data_dir,
+        reading_of(args, source.recipe),
+        folder=args.calibration_data,
+        seed=args.seed,
+        choice=args.calibration_choice,
+    )
+
+
+def crops_for(
+    source,
+    formats: Collection[str],
+    count: int = NUM_CALIBRATION_CROPS,
+    dataset: str | None = None,
+    data_dir=None,
+    reading=None,
+    *,
+    folder=None,
+    seed: int = 0,
+    choice: str = "spread",
+):
+    """Cuts the crops that calibrate, and says of what, or the few that check a file.
+
+    Args:
+        source: the `exporting.inputs.ExportSource`.
+        formats: keys of `FORMATS` that are to be written.
+        count: crops to calibrate on.
+        dataset: name of a data set to calibrate on; None for that of the model's run.
+        data_dir: its folder; None for its usual one.
+        reading: what the user says of a file in COCO's format; None for the recipe's.
+        folder: pictures of the model's input size to calibrate on instead.
+        seed: picks the crops.
+        choice: "spread" or "random", see `quantization.calibration.calibration_crops`.
+
+    Returns:
+        (N, H, W, 3) uint8 RGB.
+    """
     from keras_pose.exporting.inputs import calibration_source, skeleton_of
     from keras_pose.exporting.quantization.calibration import (
         calibration_crops,
@@ -175,17 +216,12 @@ def make_crops(args, source, formats: Collection[str]):
 
     if not any(FORMATS[name].is_calibrated for name in formats):
         return check_crops(source.contract)
-    count, seed, choice = args.calibration_images, args.seed, args.calibration_choice
-    if args.calibration_data:
-        crops = folder_crops(args.calibration_data, source.contract, count, seed)
-        description = f"{args.calibration_data}"
+    if folder:
+        crops = folder_crops(folder, source.contract, count, seed)
+        description = f"{folder}"
     else:
         people, description = calibration_source(
-            source.recipe,
-            args.dataset,
-            args.data_dir,
-            skeleton_of(source.contract),
-            reading_of(args, source.recipe),
+            source.recipe, dataset, data_dir, skeleton_of(source.contract), reading
         )
         crops = calibration_crops(people, source.contract, count, seed, choice)
     print(f"Calibrating on {len(crops)} crops of {description}.")
