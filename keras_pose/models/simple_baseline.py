@@ -81,7 +81,7 @@ def build_simple_baseline(
     x = backbone_features(image, backbone, style)
     for step in range(NUM_HEAD_STEPS):
         if head == "deconv":
-            x = _deconv_bn_relu(x, head_channels, 3 * step)
+            x = deconv_bn_relu(x, head_channels, 3 * step)
         else:
             x = _resize_conv_bn_relu(x, head_channels, upsampling, step)
     return keras.Model(image, heatmap_conv(x, num_keypoints, "final_layer"), name=name)
@@ -121,7 +121,7 @@ def _resnet(image, block, num_blocks, options):
     return x
 
 
-def _deconv_bn_relu(x, channels, index):
+def deconv_bn_relu(x, channels, index):
     """Doubles the resolution; `index` is the place in the reference's sequence."""
     # For kernel 4 and stride 2, Keras "same" is PyTorch's padding 1.
     x = layers.Conv2DTranspose(

@@ -79,6 +79,10 @@ def with_keypoints(model, num_keypoints: int | None, skeleton: Skeleton | None =
 
 
 def _built_for(model, num_keypoints: int):
+    if get_spec(model.name).needs_trunk:
+        from keras_pose.models.trunks import with_new_head
+
+        return with_new_head(model, num_keypoints)
     return build_model(model.name, num_keypoints, model.inputs[0].shape[1:3])
 
 

@@ -57,6 +57,11 @@ def build_model(
         ValueError: if an argument is not valid.
     """
     spec = get_spec(name)
+    if spec.needs_trunk:
+        raise ValueError(
+            f"{name} stands on a network from elsewhere: PoseTask.from_backbone builds it, "
+            "and files of it are whole (.keras)."
+        )
     counts = _counts(spec, num_keypoints)
     input_hw = spec.input_hw if input_hw is None else _checked_input_hw(spec, input_hw)
     build = _builder(spec)

@@ -74,6 +74,11 @@ class ModelSpec:
         has_keypoints = self.task in ("top_down", "bottom_up")
         return "num_keypoints" if has_keypoints else "num_classes"
 
+    @property
+    def needs_trunk(self) -> bool:
+        """Whether it is built on a network of somebody else's, see `models.trunks`."""
+        return self.options.get("backbone", "") is None
+
     def make_codec(self, input_hw=None) -> Codec:
         """Returns the usual codec, for an input size in pixels or the default one.
 

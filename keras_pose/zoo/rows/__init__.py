@@ -17,6 +17,7 @@ from keras_pose.zoo.rows import (
     slim,
     testing,
     tiny_pose,
+    trunk,
     vitpose,
 )
 
@@ -39,4 +40,4 @@ ROWS = tuple(
     )
 )
 
-HIDDEN_ROWS = testing.ROWS
+HIDDEN_ROWS = (*testing.ROWS, *trunk.ROWS)
