@@ -13,6 +13,7 @@ _HOMES = {
     "MPII_16": "keras_pose.skeleton",
     "Poses": "keras_pose.structures",
     "PoseEstimator": "keras_pose.inference",
+    "PoseTask": "keras_pose.tasks",
     "Skeleton": "keras_pose.skeleton",
     "ZOO": "keras_pose.zoo",
     "create_model": "keras_pose.weights.creation",

@@ -50,6 +50,7 @@ RANKS = {
     "exporting": 6,
     "trainer": 6,
     "parity": 7,
+    "tasks": 7,
     "demo": 8,
     "__main__": 9,
 }
@@ -166,7 +167,7 @@ def test_models_and_losses_load_under_any_keras_backend(part):
 
 def test_running_a_model_file_needs_no_tensorflow():
     parts = "skeleton structures geometry codecs contract topdown drawing runtime inference"
-    parts += " inference.video demo.program demo.seeing"
+    parts += " tasks inference.video demo.program demo.seeing"
     # Neither what else only the extra "train" installs.
     extra = "tensorflow keras h5py scipy pycocotools matplotlib motmetrics onnx tf2onnx"
     code = f"import sys\nsys.modules |= dict.fromkeys({extra.split()})\n"
