@@ -3,6 +3,7 @@
     python -m keras_pose photo.jpg --output out.png
     python -m keras_pose photo.jpg --box 40,12,140,380 --weights pose_model.tflite
     python -m keras_pose portrait.jpg --whole-image
+    python -m keras_pose photo.jpg --quality best           # downloads once, says what
     python -m keras_pose photo.jpg --weights float32.tflite --beside int8.tflite --heatmaps
     python -m keras_pose photos/ --output drawn/ --json poses.json
     python -m keras_pose clip.mp4 --detector person.tflite --output out.mp4 --json out.json
@@ -47,6 +48,9 @@ def parse_args(argv=None):
     which("--weights", metavar="FILE",
           help=".keras, .tflite, .onnx; with --model .weights.h5 or: coco")  # fmt: skip
     which("--runs-dir", metavar="FOLDER", help="the best of the newest run in there")
+    which("--quality", choices=("fast", "good", "best"),
+          help="fast: the models that come with the package; good: RTMPose-s and "
+          "RTMDet-nano; best: RTMPose-l and RTMDet-m, downloaded on first use")  # fmt: skip
     add("--model", help="zoo name, for weights that do not say it")
     add("--skeleton", metavar="NAME|FILE", help="what the keypoints are, for such: built "
         "in (coco_17), or your own (docs/skeletons.md)")  # fmt: skip
@@ -74,7 +78,10 @@ def parse_args(argv=None):
     video("--no-smooth", action="store_true", help="leave the keypoints' jitter in")
     video("--fps", type=float, help="frames per second, if the input does not know")
     video("--max-frames", type=positive_int, metavar="N", help="stop after these")
-    return parser.parse_args(argv)
+    args = parser.parse_args(argv)
+    if args.quality and args.model:
+        parser.error(f"--quality {args.quality} names its networks: leave --model out")
+    return args
 
 
 def parse_models_args(argv):
@@ -248,6 +255,13 @@ def open_estimator(args, num_threads=None):
 
         weights = newest_checkpoint(args.runs_dir)
         print(f"using       {weights}, of the newest run in {args.runs_dir}")
+    detector = WHOLE_IMAGE if args.whole_image else args.detector
+    if args.quality is not None:
+        from keras_pose.tasks.quality import files_of_quality
+
+        finds_people = detector is None and not args.boxes
+        weights, found = files_of_quality(args.quality, finds_people)
+        detector = detector or found
     skeleton = None
     if args.skeleton is not None:
         from keras_pose.data.mixing import load_skeleton
@@ -256,7 +270,6 @@ def open_estimator(args, num_threads=None):
     path = weights or shipped_file(POSE)
     pose_model = load_pose(path, args.model, num_threads=num_threads, skeleton=skeleton)
     check_keypoints(pose_model.contract, skeleton, path)
-    detector = WHOLE_IMAGE if args.whole_image else args.detector
     return PoseEstimator(
         pose_model,
         detector,
