@@ -95,11 +95,11 @@ def download(address: Address) -> Path:
     client = _client("huggingface_hub")
     where = {"repo_id": address.handle, "revision": address.revision}
     try:
-        config = client.hf_hub_download(filename=CONFIG_NAME, **where)
-        client.snapshot_download(allow_patterns=list(FILE_NAMES), **where)
+        client.hf_hub_download(filename=CONFIG_NAME, **where)
+        folder = client.snapshot_download(allow_patterns=list(FILE_NAMES), **where)
     except Exception as error:  # likewise
         raise _failed(address, "downloaded", error) from error
-    return Path(config).parent
+    return Path(folder)
 
 
 def upload(address: Address, folder: Path, message: str, licence: str | None = None) -> str:
@@ -157,7 +157,7 @@ def _client(package: str) -> ModuleType:
 
 
 def _failed(address: Address, done: str, error: Exception) -> HubError:
-    reason = str(error).strip() or type(error).__name__
+    reason = " ".join(str(error).split())
     hint = ""
     if type(error).__name__ in ("EntryNotFoundError", "RemoteEntryNotFoundError"):
         hint = f" It has no {CONFIG_NAME}, so it is no preset."

@@ -6,6 +6,7 @@ Runs without TensorFlow where the network is a `.tflite` or `.onnx` file.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -18,7 +19,7 @@ from keras_pose.runtime.bottom_up import BottomUpModel, load_pose
 from keras_pose.runtime.loading import KERAS_TYPES, file_type
 from keras_pose.runtime.pose_model import PoseModel
 from keras_pose.shipped import POSE, shipped_file
-from keras_pose.skeleton import Skeleton
+from keras_pose.skeleton import COCO_17, SKELETONS, Skeleton, default_skeleton, is_numbered
 from keras_pose.structures import Poses
 from keras_pose.tasks import folders, hub, presets
 from keras_pose.tasks.photos import as_photos
@@ -72,6 +73,7 @@ class PoseTask:
         self.facts = dict(facts or {})
         self._is_untrained = ""
         self._detector = detector
+        self._asked: Skeleton | None = None
         self._file: Path | None = None  # that has the weights as they are
 
     def _set_network(self, network, contract) -> None:
@@ -99,7 +101,8 @@ class PoseTask:
         """Loads a preset.
 
         Official weights are downloaded on first use, with their size and licence said
-        before, and kept.
+        before, and kept. `fit` trains on the keypoints that are named here, or else on
+        those of its set: what the weights do not have starts at random.
 
         Args:
             preset: name of official weights such as "rtmpose_s_coco", "shipped" for the
@@ -167,7 +170,7 @@ class PoseTask:
     def _init_file(self, runnable: PoseModel | BottomUpModel, detector) -> None:
         self.network, self.contract = None, runnable.contract
         self.facts, self.recipe, self.measured = {}, {}, []
-        self._is_untrained, self._detector = "", detector
+        self._is_untrained, self._detector, self._asked = "", detector, None
         self._runnable, self._estimator = runnable, None
 
     @classmethod
@@ -180,6 +183,7 @@ class PoseTask:
         contract = _with_skeleton(network, skeleton) if entry.is_backbone else None
         facts = {name: getattr(entry, name) for name in FACTS}
         task = cls(network, contract, detector, facts)
+        task._ask_for(skeleton)
         if entry.is_backbone:
             task._is_untrained = presets.preset_name(entry)
         if task.network is network and not entry.is_backbone and count is None:
@@ -214,15 +218,22 @@ class PoseTask:
         )
         network = with_keypoints(carry(self.network, said), count, skeleton)
         if network is not self.network:
-            facts, self._file = self.facts, None
+            self._file = None
             self._set_network(network, contract_of(network))
-            self.facts = facts
+        self._ask_for(skeleton)
+
+    def _ask_for(self, skeleton: Skeleton | None) -> None:
+        """Notes keypoints that the user names: `fit` trains on these, and on no others."""
+        contract = self.contract
+        if skeleton is not None and is_numbered(contract.skeleton):
+            self.contract = dataclasses.replace(contract, skeleton=skeleton)
+        self._asked = skeleton
 
     @classmethod
     def from_backbone(
         cls,
         backbone,
-        skeleton: Skeleton | str = "coco_17",
+        skeleton: Skeleton | str | None = None,
         *,
         input_hw: tuple[int, int] = (256, 192),
         head_channels: int = 256,
@@ -235,7 +246,8 @@ class PoseTask:
         Args:
             backbone: name of a backbone of KerasHub (extra "keras-hub"), or a functional
                 Keras model from pictures to features; its weights are copied.
-            skeleton: keypoints to train it on, or the name of built-in ones.
+            skeleton: keypoints to train it on, or the name of built-in ones; None for those
+                of the set it is trained on.
             input_hw: model input (height, width), pixels.
             head_channels: channels of the head's layers.
             normalization: what pictures go through; None for what the preset says, or
@@ -253,7 +265,8 @@ class PoseTask:
         from keras_pose.weights.carried import Carried, carry, contract_of
         from keras_pose.zoo import TRUNK_MODEL
 
-        wanted = _named_skeleton(skeleton)
+        asked = _named_skeleton(skeleton)
+        wanted = asked or COCO_17
         trunk, found = open_backbone(backbone, load_weights)
         network = build_on_trunk(
             trunk, wanted.num_keypoints, input_hw, head_channels, TRUNK_MODEL
@@ -262,6 +275,7 @@ class PoseTask:
         name = str(getattr(trunk, "name", backbone))
         carry(network, Carried(name, said, skeleton=wanted, is_backbone=True))
         task = cls(network, contract_of(network), detector, {"trunk": name})
+        task._ask_for(asked)
         task._is_untrained = f"a head on {name}"
         return task
 
@@ -368,6 +382,7 @@ class PoseTask:
             if epochs is not None:
                 entries["epochs"] = epochs
             named = name_set(data, dataset)
+            entries = _with_asked(self._asked) | entries
             run = fit_set(network, contract, named, run_dir, devices, entries)
             self._take_best(run)
             return run
@@ -605,11 +620,18 @@ def _of_poses(contract, source) -> folders.PoseContract:
     return contract
 
 
+def _with_asked(skeleton: Skeleton | None) -> dict[str, Any]:
+    """Returns the entry of a recipe that names the keypoints to train on, if any are."""
+    if skeleton is None:
+        return {}
+    from keras_pose.skeleton.files import skeleton_to_dict
+
+    is_built_in = SKELETONS.get(skeleton.name) == skeleton
+    return {"skeleton": skeleton.name if is_built_in else skeleton_to_dict(skeleton)}
+
+
 def _with_skeleton(network, skeleton):
     """Returns the contract of a network whose head is at random."""
-    import dataclasses
-
-    from keras_pose.skeleton import default_skeleton
     from keras_pose.weights.carried import carried_by, carry, contract_of
     from keras_pose.weights.heads import num_predicted
 

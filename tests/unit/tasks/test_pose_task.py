@@ -151,6 +151,37 @@ def test_a_preset_can_be_trained_on_other_keypoints(saved, capsys):
     assert back.contract.normalization == ODD
 
 
+@pytest.mark.parametrize(
+    ("asked", "expected"),
+    [
+        pytest.param(None, None, id="those_of_the_set"),
+        pytest.param("coco_17", "coco_17", id="built_in"),
+        pytest.param(OWN, {"name": "own"}, id="ones_own"),
+    ],
+)
+def test_keypoints_that_are_named_are_trained_on(
+    saved, coco_folder, tmp_path, monkeypatch, asked, expected
+):
+    from keras_pose.tasks import training
+
+    recipes = []
+
+    def fit(recipe, *_):
+        recipes.append(recipe)
+        raise InterruptedError
+
+    monkeypatch.setattr(training, "fit", fit)
+    task = PoseTask.from_preset(saved, skeleton=asked)
+    with pytest.raises(InterruptedError):
+        task.fit(coco_folder, run_dir=tmp_path)
+    skeleton = recipes[0].skeleton
+    if isinstance(expected, dict):
+        assert skeleton["name"] == "own"
+        assert skeleton["names"] == list(OWN.names)
+    else:
+        assert skeleton == expected
+
+
 def copied(saved, tmp_path, **changes):
     """Copies a preset with other entries of its config; None leaves a file out."""
     for path in saved.iterdir():
