@@ -66,7 +66,7 @@ def trunk_features(trunk, image):
             f"A trunk takes pictures, (B, H, W, 3), and nothing else; {trunk.name} takes "
             f"{shapes}."
         )
-    features = keras.Model(trunk.inputs, _smallest(trunk))
+    features = keras.Model(trunk.inputs[0], _smallest(trunk))
     copy = keras.models.clone_model(features, input_tensors=image)
     copy.set_weights(features.get_weights())
     return copy.outputs[0]
