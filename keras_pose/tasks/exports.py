@@ -15,7 +15,7 @@ from keras_pose.exporting.formats.table import (
     export_formats,
 )
 from keras_pose.exporting.formats.writing import Export
-from keras_pose.exporting.sources import ExportSource
+from keras_pose.exporting.inputs import ExportSource
 from keras_pose.tasks.sets import name_set
 
 KINDS = {"tflite": TFLITE_FORMATS, "onnx": ONNX_FORMATS}

@@ -278,7 +278,7 @@ def build_preset(preset: Preset):
 
         return load_network(preset.weights)
     from keras_pose.models.checkpoint import load_weights
-    from keras_pose.weights.carried import runnable_network
+    from keras_pose.weights.provenance import runnable_network
 
     contract = preset.contract
     network = build_model(contract.model, preset.num_outputs, contract.input_hw)

@@ -78,7 +78,7 @@ class PoseTask:
 
     def _set_network(self, network, contract) -> None:
         if contract is None:
-            from keras_pose.weights.carried import file_contract_of, runnable_network
+            from keras_pose.weights.provenance import file_contract_of, runnable_network
 
             network = runnable_network(network)
             contract = file_contract_of(network)
@@ -155,7 +155,7 @@ class PoseTask:
             FileNotFoundError, ValueError, ImportError: as `runtime.load_model`.
         """
         if file_type(path) in KERAS_TYPES:
-            from keras_pose.exporting.sources import open_source
+            from keras_pose.exporting.inputs import open_source
 
             source = open_source(path, model=model)
             task = cls(source.model, _of_poses(source.contract, path), detector)
@@ -204,8 +204,8 @@ class PoseTask:
         return task
 
     def _change_keypoints(self, count: int, skeleton, source: str) -> None:
-        from keras_pose.weights.carried import Carried, carry, contract_of
         from keras_pose.weights.heads import with_keypoints
+        from keras_pose.weights.provenance import Provenance, contract_of, set_provenance
 
         contract = self.contract
         if isinstance(contract, BottomUpContract):
@@ -213,10 +213,10 @@ class PoseTask:
                 f"{contract.model} finds everybody in a picture: its keypoints and limbs "
                 "cannot be changed."
             )
-        said = Carried(
+        said = Provenance(
             source, contract.normalization, contract.codec.kind, contract.skeleton
         )
-        network = with_keypoints(carry(self.network, said), count, skeleton)
+        network = with_keypoints(set_provenance(self.network, said), count, skeleton)
         if network is not self.network:
             self._file = None
             self._set_network(network, contract_of(network))
@@ -262,7 +262,7 @@ class PoseTask:
         """
         from keras_pose.models.trunks import build_on_trunk
         from keras_pose.tasks.backbones import open_backbone, usual_normalization
-        from keras_pose.weights.carried import Carried, carry, contract_of
+        from keras_pose.weights.provenance import Provenance, contract_of, set_provenance
         from keras_pose.zoo import TRUNK_MODEL
 
         asked = _named_skeleton(skeleton)
@@ -273,7 +273,7 @@ class PoseTask:
         )
         said = normalization or usual_normalization(found)
         name = str(getattr(trunk, "name", backbone))
-        carry(network, Carried(name, said, skeleton=wanted, is_backbone=True))
+        set_provenance(network, Provenance(name, said, skeleton=wanted, is_backbone=True))
         task = cls(network, contract_of(network), detector, {"trunk": name})
         task._ask_for(asked)
         task._is_untrained = f"a head on {name}"
@@ -421,7 +421,7 @@ class PoseTask:
 
     def _take_best(self, run: Path) -> None:
         """Goes on with the best weights of a run."""
-        from keras_pose.exporting.sources import open_source
+        from keras_pose.exporting.inputs import open_source
         from keras_pose.runs import BEST_NAME
 
         best = run / BEST_NAME
@@ -632,11 +632,11 @@ def _with_asked(skeleton: Skeleton | None) -> dict[str, Any]:
 
 def _with_skeleton(network, skeleton):
     """Returns the contract of a network whose head is at random."""
-    from keras_pose.weights.carried import carried_by, carry, contract_of
     from keras_pose.weights.heads import num_predicted
+    from keras_pose.weights.provenance import contract_of, provenance_of, set_provenance
 
     wanted = skeleton or default_skeleton(num_predicted(network))
-    carry(network, dataclasses.replace(carried_by(network), skeleton=wanted))
+    set_provenance(network, dataclasses.replace(provenance_of(network), skeleton=wanted))
     return contract_of(network)
 
 
