@@ -382,7 +382,8 @@ class PoseTask:
             if epochs is not None:
                 entries["epochs"] = epochs
             named = name_set(data, dataset)
-            entries = _with_asked(self._asked) | entries
+            if self._asked is not None and self._asked != named.skeleton:
+                entries = {"skeleton": _skeleton_entry(self._asked)} | entries
             run = fit_set(network, contract, named, run_dir, devices, entries)
             self._take_best(run)
             return run
@@ -620,14 +621,12 @@ def _of_poses(contract, source) -> folders.PoseContract:
     return contract
 
 
-def _with_asked(skeleton: Skeleton | None) -> dict[str, Any]:
-    """Returns the entry of a recipe that names the keypoints to train on, if any are."""
-    if skeleton is None:
-        return {}
+def _skeleton_entry(skeleton: Skeleton) -> str | dict[str, Any]:
+    """Returns what a recipe says of keypoints: a name, or the contents of a file."""
     from keras_pose.skeleton.files import skeleton_to_dict
 
     is_built_in = SKELETONS.get(skeleton.name) == skeleton
-    return {"skeleton": skeleton.name if is_built_in else skeleton_to_dict(skeleton)}
+    return skeleton.name if is_built_in else skeleton_to_dict(skeleton)
 
 
 def _with_skeleton(network, skeleton):

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from keras_pose.data.datasets import DEFAULT_DIRS, find_coco
-from keras_pose.data.mixing import parse_mix
+from keras_pose.data.mixing import parse_mix, target_skeleton
 from keras_pose.data.own import is_own, own_skeleton
-from keras_pose.skeleton import COCO_17
+from keras_pose.skeleton import COCO_17, Skeleton
 
 # The name of a folder's set where none is given.
 OWN_NAME = "mine"
@@ -25,6 +25,18 @@ class NamedSet:
 
     name: str
     data_dir: str | None
+
+    @property
+    def words(self) -> tuple[str, str | None]:
+        """What recipes call it: a name of one's own stands with its folder."""
+        if is_own(self.name):
+            return f"{self.name}={self.data_dir}", None
+        return self.name, self.data_dir
+
+    @property
+    def skeleton(self) -> Skeleton:
+        """Keypoints that its labels name."""
+        return target_skeleton(parse_mix(*self.words))
 
 
 def name_set(data: str | Path, dataset: str | None = None) -> NamedSet:

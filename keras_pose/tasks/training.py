@@ -8,7 +8,6 @@ from typing import Any
 import tensorflow as tf
 
 from keras_pose.contract import Contract, save_keras_model
-from keras_pose.data.own import is_own
 from keras_pose.normalization import IMAGENET
 from keras_pose.runs import RECIPE_NAME, new_run_dir
 from keras_pose.tasks.sets import NamedSet
@@ -54,10 +53,7 @@ def fit_set(
     """
     chosen = Path(run_dir or new_run_dir("runs", contract.model, named.name))
     start = chosen / START_NAME
-    words = named.name
-    if is_own(named.name):
-        words = f"{named.name}={named.data_dir}"
-    folder = None if is_own(named.name) else named.data_dir
+    words, folder = named.words
     given = {"weights": str(start), "dataset": words, "data_dir": folder} | entries
     recipe = task_recipe(contract, **given)
     if not (chosen / RECIPE_NAME).exists():

@@ -155,7 +155,8 @@ def test_a_preset_can_be_trained_on_other_keypoints(saved, capsys):
     ("asked", "expected"),
     [
         pytest.param(None, None, id="those_of_the_set"),
-        pytest.param("coco_17", "coco_17", id="built_in"),
+        pytest.param("coco_17", None, id="the_same"),
+        pytest.param("mpii_16", "mpii_16", id="built_in"),
         pytest.param(OWN, {"name": "own"}, id="ones_own"),
     ],
 )
