@@ -457,35 +457,29 @@ class PoseTask:
         Raises:
             ValueError, FileNotFoundError: for a set that does not fit or is not there.
         """
-        from keras_pose.data.mixing import open_set_for
-        from keras_pose.data.readers.coco import AS_WRITTEN
-        from keras_pose.metrics.protocol import Measurement
-        from keras_pose.tasks import measuring
+        from keras_pose.measuring import MeasureSettings, open_split
         from keras_pose.tasks.sets import name_set
 
         named, model = name_set(data, dataset), self._model()
-        where = (named.name, named.data_dir, split)
+        if isinstance(model, BottomUpModel):
+            _refuse(
+                {"metrics": metrics, "flip_test": flip_test},
+                "is not for networks that see whole pictures",
+            )
+        settings = MeasureSettings(
+            named.name,
+            named.data_dir,
+            split,
+            limit,
+            metrics=tuple(metrics or ()),
+            flip_test=flip_test,
+        )
+        opened = open_split(self.contract, settings)
+        for remark in opened.remarks:
+            print(remark)
         with self._as_file() as file:
-            if isinstance(model, BottomUpModel):
-                _refuse(
-                    {"metrics": metrics, "flip_test": flip_test},
-                    "is not for networks that see whole pictures",
-                )
-                result, protocol = measuring.measure_pictures(
-                    model, file, where, AS_WRITTEN, limit
-                )
-            else:
-                opened = open_set_for(*where, self.contract.skeleton)
-                result, protocol = measuring.measure_people(
-                    model,
-                    file,
-                    measuring.people_of(opened, self.contract.skeleton, limit),
-                    metrics=metrics,
-                    flip_test=flip_test,
-                    is_subset=limit is not None,
-                )
-        measuring.say_figures(result, protocol)
-        measurement = Measurement.of(result, protocol)
+            measurement: Measurement = opened.measure(model, file).measurement
+        print(measurement.describe())
         self.measured.append(measurement)
         return measurement
 
