@@ -370,8 +370,9 @@ def coco_ground_truth(dataset: PoseDataset) -> dict[str, Any]:
     """Returns what a COCO annotation file of the people would hold.
 
     For sets in COCO's format that is the file, with its crowds, and with what the reader
-    made good; else it is made of the records, so that AP can be computed for any
-    skeleton with OKS sigmas.
+    made good, and without the pictures that are not there: the reader has told of their
+    people. Else it is made of the records, so that AP can be computed for any skeleton
+    with OKS sigmas.
     """
     if dataset.has_coco_file:
         is_mended = getattr(dataset.records, "is_mended", True)
@@ -385,11 +386,9 @@ def coco_ground_truth(dataset: PoseDataset) -> dict[str, Any]:
             is_mended,
             unpack=spec.unpack if spec else None,
         )
-        return (
-            truth
-            if dataset.part is None
-            else only_images(truth, dataset.first_images(None))
-        )
+        if dataset.part is not None:
+            return only_images(truth, dataset.first_images(None))
+        return _without_missing(truth, dataset.records)
     records = dataset.records
     names = {record.image_id: str(record.image_path) for record in records}
     return {
@@ -397,6 +396,25 @@ def coco_ground_truth(dataset: PoseDataset) -> dict[str, Any]:
         "annotations": [_annotation(record) for record in records],
         "categories": [_category(dataset.skeleton)],
     }
+
+
+def _without_missing(truth: dict[str, Any], records) -> dict[str, Any]:
+    """Leaves out images with labelled people whose pictures are not there."""
+    if not isinstance(records, PersonTable):
+        return truth
+    known = {records.image_ids[i] for i in np.unique(records.image_index)}
+    labelled = {row["image_id"] for row in truth["annotations"] if row.get("num_keypoints")}
+    unread = labelled - known
+    missing = {
+        image["id"]
+        for image in truth["images"]
+        if image["id"] in unread
+        and not (records.folder / image["file_name"].replace("\\", "/")).exists()
+    }
+    if not missing:
+        return truth
+    there = (image["id"] for image in truth["images"] if image["id"] not in missing)
+    return only_images(truth, list(there))
 
 
 def only_images(truth: dict[str, Any], image_ids: Sequence[Id]) -> dict[str, Any]:

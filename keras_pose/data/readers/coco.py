@@ -23,7 +23,7 @@ from keras_pose.data.readers.checks import (
     Notes,
     inner_name,
 )
-from keras_pose.data.readers.coco_categories import choose_category, names_of
+from keras_pose.data.readers.coco_categories import choose_category, id_as_text, names_of
 from keras_pose.data.readers.coco_checks import check_boxes
 from keras_pose.data.readers.coco_people import CocoPeople, ReadingRules, read_people
 from keras_pose.data.readers.coco_sizes import settle_sizes
@@ -153,8 +153,10 @@ def _mended_file(
 ) -> dict[str, Any]:
     """Returns the contents of a file with what was mended, and one category only."""
     values = read_json(path)
-    wanted = str(category["id"])
-    rows = [row for row in values["annotations"] if str(row["category_id"]) == wanted]
+    wanted = id_as_text(category["id"])
+    rows = [
+        row for row in values["annotations"] if id_as_text(row["category_id"]) == wanted
+    ]
     if unpack is not None:
         rows = [new for row in rows for new in unpack(path, row)]
     images = values["images"]
@@ -291,7 +293,9 @@ def usable_people(
     left_out.add("nothing of their box, or no area", _names(people, used & ~has_extent))
     rows = np.flatnonzero(used & has_extent)
     if not len(rows):
-        is_share = used.any() and people.keypoints_xy[used].max() <= 1
+        is_share = used.any() and (
+            people.keypoints_xy[used].max() <= 1 or people.boxes_xywh[used].max() <= 1
+        )
         hint = " All coordinates are within 1: COCO's are pixels." if is_share else ""
         raise ValueError(
             f"{people.path} has no person to train or evaluate on: "

@@ -30,14 +30,14 @@ def choose_category(path, name: str | None = None) -> dict[str, Any]:
             is none of that name.
     """
     categories = read_categories(path)
-    found = [c for c in categories if name in (None, c.get("name"), str(c["id"]))]
+    found = [c for c in categories if name in (None, c.get("name"), id_as_text(c["id"]))]
     if not found:
         raise ValueError(f"{path} has no category {name!r}: {_listed(categories)}.")
     named = [c for c in found if names_of(c)] or found
     chosen = _only(named) or _only([c for c in named if c.get("name") == PERSON])
     if chosen is None:
         counts = _usage(path)
-        used = [c for c in named if counts[str(c["id"])]]
+        used = [c for c in named if counts[id_as_text(c["id"])]]
         chosen = _only(used) or _only([c for c in used if c.get("name") == PERSON])
     if chosen is None:
         raise ValueError(
@@ -69,6 +69,12 @@ def names_of(category: dict[str, Any]) -> tuple[str, ...]:
     """Returns the names of a category's keypoints; () where it has none."""
     names = category.get("keypoints")
     return tuple(map(str, names)) if isinstance(names, list) else ()
+
+
+def id_as_text(value) -> str:
+    """Returns the text that an id of a category is compared by: 1, 1.0 and "1" are one."""
+    is_whole = isinstance(value, float) and value.is_integer()
+    return str(int(value)) if is_whole else str(value)
 
 
 def read_categories(path) -> list[dict[str, Any]]:
@@ -120,7 +126,7 @@ def _usage(path) -> Counter[str]:
     for section, values in read_sections(path, ("images", "annotations")):
         if section == "annotations" and isinstance(values, list):
             counts.update(
-                str(row.get("category_id"))
+                id_as_text(row.get("category_id"))
                 for row in values
                 if isinstance(row, dict) and row.get("keypoints")
             )

@@ -28,6 +28,7 @@ from typing import Any
 import numpy as np
 
 from keras_pose.data.readers.checks import BOX_GROWTH, Entry, Notes, check_unique
+from keras_pose.data.readers.coco_categories import id_as_text
 from keras_pose.data.readers.json_sections import read_sections
 from keras_pose.data.readers.outlines import outline_box
 from keras_pose.data.readers.parts import Unpack
@@ -241,18 +242,21 @@ class _PersonRows:
         for i, row in enumerate(annotations, self._num_seen):
             if not isinstance(row, dict) or "category_id" not in row:
                 _check_fields(self._path, "annotation", i, row, ("category_id",))
-        wanted, as_text = self._category_id, str(self._category_id)
+        wanted, as_text = self._category_id, id_as_text(self._category_id)
         rows = [row for row in annotations if row["category_id"] == wanted]
         if len(rows) < len(annotations):
             others = [
                 row
                 for row in annotations
-                if row["category_id"] != wanted and str(row["category_id"]) == as_text
+                if row["category_id"] != wanted
+                and id_as_text(row["category_id"]) == as_text
             ]
             if others:
                 self._notes.add(_TEXT_CATEGORY, map(_name, others))
                 self._has_text_category = True
-                rows = [row for row in annotations if str(row["category_id"]) == as_text]
+                rows = [
+                    row for row in annotations if id_as_text(row["category_id"]) == as_text
+                ]
         return rows
 
     def _columns(self, rows):

@@ -129,6 +129,8 @@ LIBERTIES = [
     pytest.param({"segmentation": {"counts": "a", "size": [1, 1]}}, None, id="rle"),
     pytest.param({"segmentation": None}, None, id="segmentation_null"),
     pytest.param({"image_id": "1"}, "image_id of another type", id="image_id_as_text"),
+    pytest.param({"image_id": 1.0}, None, id="image_id_as_float"),
+    pytest.param({"category_id": 1.0}, None, id="category_as_float"),
     pytest.param({"category_id": "1"}, "category_id of another type", id="category_text"),
 ]
 
@@ -446,6 +448,55 @@ def test_corners_in_place_of_sizes_are_told(tmp_path):
     quietly(open_dataset, "coco", write(tmp_path / "right"))
 
 
+def test_boxes_that_begin_at_their_centre_are_told(tmp_path):
+    people = two_people()
+    for row in people:
+        x, y, width, height = row["bbox"]
+        row["bbox"] = [x + width / 2, y + height / 2, width, height]
+    write(tmp_path, people)
+    said = Says(
+        "with a 'bbox' around whose first point their keypoints lie ... at the centre",
+        do="Write boxes as the corner x, y at the upper left, then width and height.",
+    )
+    with said.warns():
+        open_dataset("coco", tmp_path)
+
+
+@pytest.mark.parametrize("size", [{}, {"width": ABSENT, "height": ABSENT}])
+def test_labels_of_larger_pictures_are_told_where_no_size_says_it(tmp_path, size):
+    people = two_people()
+    for row in people:
+        row["bbox"] = [value * 2 for value in row["bbox"]]
+        row["keypoints"] = [
+            value * (2 if i % 3 < 2 else 1) for i, value in enumerate(row["keypoints"])
+        ]
+    write(tmp_path, people, image=size)
+    said = Says(
+        "people, most of all, with keypoints outside their picture: ... of a larger one",
+        do="Take the pictures that were labelled, or state their width and height: labels "
+        "are then scaled by --rescale-labels.",
+    )
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        open_dataset("coco", tmp_path)
+    told = " ".join(str(each.message) for each in caught)
+    said.is_in(told)
+    assert "x1, y1" not in told
+
+
+@pytest.mark.parametrize(
+    ("field", "words"),
+    [("keypoints", "of the keypoints are within 1"), ("bbox", "coordinates are within 1")],
+)
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_shares_of_one_of_the_fields_are_named(tmp_path, field, words):
+    row = person(1)
+    row[field] = [v if v == 2 else v / 320 for v in row[field]]
+    write(tmp_path, [row])
+    with pytest.raises(ValueError, match=words):
+        open_dataset("coco", tmp_path)
+
+
 @pytest.mark.parametrize("name", ["images/a.png", "images\\a.png", "./a.png", "a.png"])
 def test_names_start_from_any_of_the_usual_folders(tmp_path, name):
     write(tmp_path, image={"file_name": name})
@@ -453,6 +504,19 @@ def test_names_start_from_any_of_the_usual_folders(tmp_path, name):
     assert dataset.records[0].image_path.is_file()
     boxes = read_coco_boxes(tmp_path / "person_keypoints_val.json", tmp_path / "images")
     assert boxes.images[0].is_file()
+
+
+def test_a_picture_that_is_not_there_is_no_part_of_the_figure(tmp_path):
+    write(tmp_path, [*two_people(), person(3, image_id=2)])
+    path = tmp_path / "person_keypoints_val.json"
+    values = json.loads(path.read_text())
+    values["images"].append(values["images"][0] | {"id": 2, "file_name": "gone.png"})
+    path.write_text(json.dumps(values))
+    with pytest.warns(UserWarning, match=r"left out 1 people: their image is missing"):
+        dataset = open_dataset("coco", tmp_path)
+    truth = coco_ground_truth(dataset)
+    assert [image["id"] for image in truth["images"]] == [1]
+    assert perfect_ap(dataset) == pytest.approx(1)
 
 
 @pytest.mark.parametrize("name", ["../a.png", "images/../../a.png", "/a.png"])
