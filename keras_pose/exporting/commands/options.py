@@ -115,7 +115,7 @@ def run_export(args, formats: list[str]) -> None:
     rule = range_rule(args) or EXTREMES
     source = source_of(args)
     paths = {name: Path(args.output or default_output(source, name)) for name in formats}
-    crops = make_crops(args, source, formats)
+    crops = make_crops(args, source, formats, rule)
     exports = export_formats(
         source.model,
         source.contract,
@@ -162,7 +162,7 @@ def reading_of(args, recipe):
     )
 
 
-def make_crops(args, source, formats: Collection[str]):
+def make_crops(args, source, formats: Collection[str], written_by: RangeRule | None = None):
     """Cuts the crops that calibrate, and says of what, or the few that check a file."""
     return crops_for(
         source,
@@ -174,6 +174,7 @@ def make_crops(args, source, formats: Collection[str]):
         folder=args.calibration_data,
         seed=args.seed,
         choice=args.calibration_choice,
+        written_by=written_by,
     )
 
 
@@ -188,6 +189,7 @@ def crops_for(
     folder=None,
     seed: int = 0,
     choice: str = "spread",
+    written_by: RangeRule | None = None,
 ):
     """Cuts the crops that calibrate, and says of what, or the few that check a file.
 
@@ -201,10 +203,13 @@ def crops_for(
         folder: pictures of the model's input size to calibrate on instead.
         seed: picks the crops.
         choice: "spread" or "random", see `quantization.calibration.calibration_crops`.
+        written_by: how ranges are made where files are written as they come, so that one
+            that would be refused is refused now; None where they are tried and measured.
 
     Returns:
         (N, H, W, 3) uint8 RGB.
     """
+    from keras_pose.exporting.formats.rehearsal import check_settled
     from keras_pose.exporting.inputs import calibration_source, skeleton_of
     from keras_pose.exporting.quantization.calibration import (
         calibration_crops,
@@ -212,7 +217,6 @@ def crops_for(
         folder_crops,
         warn_if_few,
     )
-    from keras_pose.exporting.quantization.settling import warn_if_unsettled
 
     if not any(FORMATS[name].is_calibrated for name in formats):
         return check_crops(source.contract)
@@ -226,5 +230,6 @@ def crops_for(
         crops = calibration_crops(people, source.contract, count, seed, choice)
     print(f"Calibrating on {len(crops)} crops of {description}.")
     warn_if_few(len(crops))
-    warn_if_unsettled(source.model, source.contract.normalization, crops)
+    refused = formats if written_by else ()
+    check_settled(source.model, source.contract, crops, refused, written_by or EXTREMES)
     return crops

@@ -8,8 +8,6 @@ minutes before the file is refused.
 
 from __future__ import annotations
 
-import warnings
-
 import numpy as np
 
 NUM_CROPS = 4
@@ -36,32 +34,13 @@ def unsettled_norms(model, images) -> tuple[int, int]:
         return 0, 0
     inputs = [ops.cast(norm.input, "float32") for norm in norms]
     spread = [ops.var(x, axis=tuple(range(len(x.shape) - 1))) for x in inputs]
-    found = keras.Model(model.input, spread)(images, training=False)
+    found = keras.Model(model.inputs[0], spread)(images, training=False)
     factors = [
         float(np.median((np.asarray(values) + norm.epsilon) / (_variance(norm))))
         for values, norm in zip(found, norms, strict=True)
     ]
     off = [not 1 / LARGEST_FACTOR <= factor <= LARGEST_FACTOR for factor in factors]
     return sum(off), len(norms)
-
-
-def warn_if_unsettled(model, normalization, crops) -> None:
-    """Warns of a network of which most batch norms have not settled.
-
-    Args:
-        model: Keras model of normalised images.
-        normalization: normalisation of its input.
-        crops: (N, H, W, 3) uint8, of people as it sees them.
-    """
-    num_off, count = unsettled_norms(model, normalization(crops[:NUM_CROPS]))
-    if 2 * num_off > count:
-        warnings.warn(
-            f"{num_off} of {count} batch norms of {model.name} have variances that are off "
-            f"by more than {LARGEST_FACTOR:g} times: it was trained for too few steps for "
-            "them to settle. Integer files of it will most likely be refused, after the "
-            "conversion; float16 is not.",
-            stacklevel=2,
-        )
 
 
 def _variance(norm) -> np.ndarray:
