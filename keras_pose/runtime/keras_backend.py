@@ -91,6 +91,9 @@ def read_keras_file(path):
 def load_network(path):
     """Loads the model of a `.keras` file, not compiled.
 
+    Where another Keras wrote the file, and this one cannot read its description of the
+    layers, a network of the zoo is built by its row and takes the file's weights.
+
     Raises:
         ValueError: if the file is damaged.
     """
@@ -102,9 +105,31 @@ def load_network(path):
     try:
         return keras.saving.load_model(path, compile=False)
     except Exception as error:  # Keras lets through whatever its parts raise
-        raise ValueError(
-            f"{path} cannot be loaded by Keras{_versions(path, keras)}: {error}"
-        ) from error
+        versions = _versions(path, keras)
+        network = _network_of_row(path) if versions else None
+        if network is not None:
+            print(
+                f"{path} cannot be loaded by Keras{versions}: it is built by its name, "
+                f"{network.name}, and has the file's weights"
+            )
+            return network
+        raise ValueError(f"{path} cannot be loaded by Keras{versions}: {error}") from error
+
+
+def _network_of_row(path):
+    """Builds the network of a file by its row of the zoo; None where that is not it."""
+    from keras_pose.models.checkpoint import load_weights
+
+    try:
+        contract = read_contract(path)
+        usual = get_spec(contract.model).make_codec(contract.input_hw)
+        factor = contract.codec.channels_per_keypoint // usual.channels_per_keypoint
+        count = factor * contract.skeleton.num_keypoints
+        network = build_model(contract.model, count, contract.input_hw)
+        load_weights(network, path)
+    except (ValueError, OSError):
+        return None
+    return network
 
 
 def _versions(path, keras) -> str:

@@ -19,10 +19,12 @@ from keras_pose.contract import (
 from keras_pose.exporting.comparison import relative_error
 from keras_pose.exporting.formats.tflite import export_tflite
 from keras_pose.exporting.formats.writing import MAX_ERROR
+from keras_pose.normalization import IMAGENET
 from keras_pose.runtime import PoseModel, load_model
 from keras_pose.runtime.keras_backend import load_network
-from keras_pose.skeleton import COCO_17, MPII_16
+from keras_pose.skeleton import COCO_17, MPII_16, plain_skeleton
 from keras_pose.weights.creation import create_model
+from keras_pose.zoo import build_model, get_spec
 
 KINDS = (".keras", "onnx", "float32", "float16", "dynamic", "int8")
 FILES = (".keras", "onnx", "int8")
@@ -191,6 +193,30 @@ def test_files_of_another_keras_name_both_versions(tmp_path):
     )
     with says.refuses():
         load_network(path)
+
+
+def test_a_network_of_another_keras_is_built_by_its_row(tmp_path, capsys):
+    network = build_model("testing_pose", 5, (64, 64))
+    codec = get_spec("testing_pose").make_codec((64, 64))
+    skeleton = plain_skeleton(5)
+    contract = keras_contract(network, codec, skeleton, IMAGENET)
+    save_keras_model(network, tmp_path / "here.keras", contract)
+    newer = tmp_path / "newer.keras"
+    changes = {"metadata.json": {"keras_version": "3.99.0"},
+               "config.json": {"class_name": "Unknown", "config": {}}}  # fmt: skip
+    with (
+        zipfile.ZipFile(tmp_path / "here.keras") as file,
+        zipfile.ZipFile(newer, "w") as other,
+    ):
+        for name in file.namelist():
+            changed = json.dumps(changes[name]) if name in changes else file.read(name)
+            other.writestr(name, changed)
+    model = load_model(newer)
+    assert "built by its name, testing_pose" in capsys.readouterr().out
+    crops = np.random.default_rng(0).integers(0, 256, (2, 64, 64, 3), np.uint8)
+    expected = load_model(tmp_path / "here.keras").predict(crops)
+    np.testing.assert_array_equal(model.predict(crops), expected)
+    assert model.contract.skeleton == skeleton
 
 
 @pytest.mark.parametrize("kind", FILES)
