@@ -26,7 +26,7 @@ OWN_FAMILIES = {
     "rtmdet_lite": "bbox_head-rtm_cls-0",
     "deep_pose_alexnet": "fc8",
 }
-# Wrappers that every name of a checkpoint may carry, in any number and order.
+# Usual wrappers of the names of a checkpoint, which come in any number and order.
 WRAPPERS = ("module.", "model.", "net.", "network.", "ema_model.", "pose_model.")
 # A wrapper, too, but mmpose's layout goes by it.
 BACKBONE = "backbone."
@@ -39,6 +39,7 @@ STATISTICS = ("mean", "std", "pixel_mean", "pixel_std", "img_mean", "img_std")
 # mmcv's moving averages: buffers named after the weights, with underscores for dots.
 AVERAGED = "ema_"
 NUM_NAMES_SHOWN = 3
+MOST = 0.9  # of the names; the others are not of the network
 # Wrappers of some of the names; `keypoint_head.` is mmpose before 1.0.
 MMPOSE_PREFIXES = ("backbone.", "head.", "keypoint_head.")
 # Wrappers of Caffe's names in ports to PyTorch: one module for all layers, or one for each
@@ -220,17 +221,51 @@ def _renamed(pairs: Iterable[tuple[str, str]], cut_off: str) -> dict[str, str]:
 
 
 def _without_wrappers(names: Mapping[str, str]) -> dict[str, str]:
-    """Takes wrappers off names (new name -> the file's) while all of them carry one."""
+    """Takes wrappers off names (new name -> the file's) while all of them carry one.
+
+    Where all but a few names carry a known one, the few are of something beside the
+    network, such as a loss of Lightning's: they are left out, and a printed line says so.
+    """
     found = dict(names)
     while len(found) > 1:
-        wrapper = next((w for w in WRAPPERS if all(n.startswith(w) for n in found)), None)
+        wrapper = _common_wrapper(found)
         if wrapper is None:
-            inner = [BACKBONE + w for w in (*WRAPPERS, BACKBONE)]
-            if not any(all(n.startswith(i) for n in found) for i in inner):
+            wrapper = next((w for w in WRAPPERS if _is_carried_by_most(found, w)), None)
+            if wrapper is None:
                 return found
-            wrapper = BACKBONE
+            beside = [o for n, o in found.items() if not n.startswith(wrapper)]
+            _say_left_out(f"tensors beside {wrapper}*", beside)
+            found = {n: o for n, o in found.items() if n.startswith(wrapper)}
         found = {name.removeprefix(wrapper): origin for name, origin in found.items()}
     return found
+
+
+def _common_wrapper(names: Collection[str]) -> str | None:
+    """Returns the part that all names begin with, if it is a wrapper; else None.
+
+    No network has all its modules in one, whatever that is called, but for a backbone
+    alone, and for Caffe's layers, whose layouts go by it.
+    """
+    first = next(iter(names)).partition(".")[0] + "."
+    if not all(name.startswith(first) for name in names) or first in CAFFE_PREFIXES:
+        return None
+    if first in WRAPPERS:
+        return first
+    if first == BACKBONE:
+        inner = [BACKBONE + w for w in (*WRAPPERS, BACKBONE)]
+        return first if any(all(n.startswith(i) for n in names) for i in inner) else None
+    modules = {name.removeprefix(first).rpartition(".")[0] for name in names}
+    return first if len(modules) > 1 and "" not in modules else None
+
+
+def _is_carried_by_most(names: Collection[str], wrapper: str) -> bool:
+    return sum(name.startswith(wrapper) for name in names) >= MOST * len(names)
+
+
+def _say_left_out(kind: str, names: list[str]) -> None:
+    shown = ", ".join(names[:NUM_NAMES_SHOWN])
+    more = ", ..." if len(names) > NUM_NAMES_SHOWN else ""
+    print(f"left out of the checkpoint: {len(names)} {kind} ({shown}{more})")
 
 
 def _without_leftovers(
@@ -248,9 +283,7 @@ def _without_leftovers(
         elif last in STATISTICS and tensors[origin].size in (1, 3):
             kinds.setdefault("numbers of a preprocessor", []).append(origin)
     for kind, left_out in kinds.items():
-        shown = ", ".join(left_out[:NUM_NAMES_SHOWN])
-        more = ", ..." if len(left_out) > NUM_NAMES_SHOWN else ""
-        print(f"left out of the checkpoint: {len(left_out)} {kind} ({shown}{more})")
+        _say_left_out(kind, left_out)
     gone = {origin for left_out in kinds.values() for origin in left_out}
     return {name: origin for name, origin in names.items() if origin not in gone}
 

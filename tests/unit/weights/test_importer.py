@@ -88,6 +88,8 @@ def test_the_only_layer_of_an_old_heads_sequence_is_the_last_one():
         "module._orig_mod.model.",
         "net.module.",
         "model.net.",
+        "student.",
+        "trained.here.",
     ],
 )
 def test_wrappers_are_taken_off_until_none_is_common(wrapper):
@@ -110,6 +112,16 @@ def test_a_wrapper_within_another_and_a_part_that_was_compiled():
     names = ["backbone._orig_mod.conv1.weight", "head.final_layer.weight"]
     renamed = recognize({name: np.zeros(1) for name in names})[1]
     assert list(renamed) == ["conv1.weight", "final_layer.weight"]
+
+
+def test_what_lies_beside_a_wrapped_network_is_left_out_with_a_line(capsys):
+    names = [f"layer{i}.weight" for i in range(9)]
+    tensors = {name: np.zeros(1) for name in [*(f"model.{n}" for n in names), "loss.scale"]}
+    assert list(recognize(tensors)[1]) == names
+    assert "1 tensors beside model.* (loss.scale)" in capsys.readouterr().out
+    # Half of the names is no wrapped network with something beside it.
+    half = {name: np.zeros(1) for name in ("model.a.weight", "b.weight")}
+    assert list(recognize(half)[1]) == list(half)
 
 
 def test_what_training_left_beside_the_network_is_left_out_with_a_line(capsys):
