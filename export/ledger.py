@@ -62,7 +62,8 @@ def parse_args(argv=None):
     if not (args.weights or args.model):
         parser.error("name --weights, or a --model with random ones")
     if args.output is None:
-        is_file = args.weights and Path(args.weights).is_file()
+        names = (args.weights, args.weights.rpartition("#")[0]) if args.weights else ()
+        is_file = any(Path(name).is_file() for name in names)
         args.output = Path(f"ledger_{args.model}")
         if is_file:
             args.output = Path(args.weights).parent / "ledger"

@@ -96,13 +96,15 @@ def metrics_path(weights, args):
     """
     from keras_pose.files import file_sha256
     from keras_pose.runs import lies_in_run, results_folder
+    from keras_pose.weights.file_kinds import split_table
 
     if is_file_name(args.output):
         return args.output
-    parts = ["metrics", weights.name.replace(".", "_")]
+    file, _ = split_table(weights)
+    parts = ["metrics", weights.name.replace(".", "_").replace("#", "_")]
     if args.output or not lies_in_run(weights):
         parts[1:1] = [weights.resolve().parent.name]
-        parts.append(file_sha256(weights)[:8])
+        parts.append(file_sha256(file)[:8])
     parts += [args.dataset, args.split, *(args.metrics or ())]
     parts += [args.boxes.stem] if args.boxes else []
     if args.detector:

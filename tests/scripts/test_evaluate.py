@@ -367,6 +367,14 @@ def test_figures_of_files_outside_a_run_go_into_the_working_folder(
     assert not list(tmp_path.glob("*.json"))
 
 
+def test_one_of_several_tables_of_a_file_has_figures_of_its_own(script, tmp_path):
+    (tmp_path / "x.pth").write_bytes(b"two tables")
+    names = [f"{tmp_path}/x.pth#{table}" for table in ("model", "ema")]
+    given = script.parse_args(["--weights", *names, "--model", "testing_pose"])
+    paths = [script.metrics_path(each, given) for each in given.weights]
+    assert ["x_pth_model" in paths[0].name, "x_pth_ema" in paths[1].name] == [True, True]
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

@@ -16,6 +16,7 @@ from keras_pose.exporting.ledger.settings import LedgerSettings, Say
 from keras_pose.exporting.subprocesses import call_in_child
 from keras_pose.files import file_sha256, read_json, write_json
 from keras_pose.runs import RECIPE_NAME
+from keras_pose.weights.file_kinds import split_table
 
 JOBS = jobs.__name__
 ENTRY_NAME = "entry.json"
@@ -30,7 +31,8 @@ def open_source(settings: LedgerSettings, say: Say) -> tuple[Path, dict[str, Any
         return given, _origin(settings, name, f"{given.name} ({_digits(given)})")
     words = f"random weights, seed {jobs.SEED}"
     if given is not None:
-        words = f"{given.name} ({_digits(given)})" if given.is_file() else str(weights)
+        file, _ = split_table(given)
+        words = f"{given.name} ({_digits(file)})" if file.is_file() else str(weights)
     path, origin_path = output / "source.keras", output / "source.json"
     origin = _origin(settings, settings.model or "", words)
     if not (path.exists() and stored(origin_path) == origin):
