@@ -25,6 +25,7 @@ from keras_pose.images import (
     read_animation,
     read_image,
 )
+from keras_pose.inference.avi import found_places
 
 # FFmpeg's own complaints would stand between ours; it reads this when first used.
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
@@ -130,6 +131,9 @@ class VideoFile(FrameSource):
         self._header_fps = _sane_fps(self._capture.get(cv2.CAP_PROP_FPS))
         times = _packet_times(self.path)
         self.fps = fps or _rate_to_show(times, self._header_fps)
+        found = found_places(self.path) if self.path.suffix.lower() == ".avi" else None
+        # Where a reader finds other frames than these, nothing is known of the others.
+        self._places = found if found and len(found) == len(times) else None
         count = self._capture.get(cv2.CAP_PROP_FRAME_COUNT)
         # Broken headers promise negative or astronomical numbers.
         self._promised = int(count) if 0 < count < 1e9 else None
@@ -170,8 +174,16 @@ class VideoFile(FrameSource):
                     return
                 num_failures += 1
                 continue
-            yield image, self._capture.get(cv2.CAP_PROP_POS_MSEC), num_failures > 0
+            milliseconds = self._capture.get(cv2.CAP_PROP_POS_MSEC)
+            yield image, self._true_time(milliseconds), num_failures > 0
             num_read, num_failures = num_read + 1, 0
+
+    def _true_time(self, milliseconds: float) -> float:
+        """Puts a frame of an AVI behind those that were passed over before it."""
+        if self._places is None:
+            return milliseconds
+        number = round(milliseconds * self._header_fps / 1000)
+        return self._places[min(number, len(self._places) - 1)] / self._header_fps * 1000
 
     def _missing(self, index, seconds, gaps, num_damaged) -> str | None:
         """Returns words on missing frames, for a file that states their number."""
@@ -179,7 +191,7 @@ class VideoFile(FrameSource):
         if index >= promised:
             return None
         longest = gaps.max(initial=0)
-        is_whole = num_damaged and (
+        is_whole = (num_damaged or self._places) and (
             self._given_fps or seconds + longest > (promised - 0.5) / self._header_fps
         )
         if is_whole:

@@ -4,6 +4,7 @@ import http.server
 import io
 import itertools
 import json
+import re
 import struct
 import threading
 
@@ -143,6 +144,33 @@ def test_a_damaged_place_costs_its_frames_and_no_others(tmp_path, suffix):
     assert note.startswith(f"{num_lost} ")
     assert "the times of the others are right" in note
     assert len(written) == 40  # the picture before the gap stands through it
+
+
+@pytest.mark.parametrize("num_bytes", [400, 2500])
+def test_frames_of_an_avi_keep_their_places_behind_a_chunk_that_is_lost(
+    tmp_path, num_bytes
+):
+    path = tmp_path / "a.avi"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"MJPG"), 10, (160, 120))
+    for i in range(20):
+        writer.write(grey(10 + 12 * i, (120, 160)))
+    writer.release()
+    data = bytearray(path.read_bytes())
+    head = [at.start() for at in re.finditer(b"00dc", bytes(data))][8]
+    data[head - 40 : head - 40 + num_bytes] = b"U" * num_bytes
+    path.write_bytes(data)
+
+    source = open_source(path)
+    frames = [(frame.seconds, int(frame.image[60, 80, 0])) for frame in source]
+
+    assert 10 < len(frames) < 20
+    expected = [10 + 12 * round(10 * seconds) for seconds, _ in frames]
+    grey_levels = [level for _, level in frames]
+    # The frame before the lost one may be broken, too.
+    is_right = np.isclose(grey_levels, expected, atol=4)
+    assert is_right[-6:].all()
+    assert (~is_right).sum() <= 1
+    assert source.note.startswith(f"{20 - len(frames)} of the 20 frames")
 
 
 def turned_by_metadata(path):
