@@ -111,6 +111,7 @@ def metrics_path(weights, args):
         parts += [f"by-{args.detector.stem}-{file_sha256(args.detector)[:8]}"]
     parts += [f"from{args.box_threshold:g}"] * bool(args.box_threshold)
     parts += [f"nms-{args.nms}"] * (args.nms != "hard")
+    parts += [f"sigmas-{args.sigmas}"] * bool(args.sigmas)
     parts += ["flip"] * args.flip_test + [f"first{args.limit}"] * bool(args.limit)
     return (args.output or results_folder(weights)) / ("_".join(parts) + ".json")
 
