@@ -18,8 +18,10 @@ TFLITE_TOLERANCE = 1e-3
 
 # Random networks of 100 layers amplify noise thousandfold. What such a network makes of
 # this share of its input, a few dozen roundings of float32, is noise there as well: the
-# files of ResNet-101 and 152 differ by a fifth of it.
+# files of ResNet-101 and 152 differ by a fifth of it, that of RTMDet-m by three quarters.
 INPUT_NOISE = 3e-6
+# One sample of noise may be a small one.
+NOISE_MARGIN = 2
 
 
 def small_input_hw(spec):
@@ -154,10 +156,22 @@ def check_tflite(model):
     signs = np.sign(random_images(model, 1, seed=5))
     noisy = outputs_of(model, images * (1 + INPUT_NOISE * signs))
     for i, output in enumerate(expected):
-        difference = _deviation(actual[f"output_{i}"], output)
-        tolerance = max(TFLITE_TOLERANCE, _deviation(noisy[i], output))
-        assert tolerance <= 0.1, f"output {i} is too ill-conditioned to compare"
+        measured = np.log if _is_exponential(output) else np.asarray
+        output = measured(output)
+        difference = _deviation(measured(actual[f"output_{i}"]), output)
+        noise = _deviation(measured(noisy[i]), output)
+        tolerance = max(TFLITE_TOLERANCE, NOISE_MARGIN * noise)
+        assert noise <= 0.1, f"output {i} is too ill-conditioned to compare"
         assert difference <= tolerance, f"output {i} differs by {difference} std"
+
+
+def _is_exponential(output) -> bool:
+    """Returns True for values above 0 of many orders of magnitude.
+
+    Distances of RTMDet are such with random weights: in their standard deviation, all but
+    the largest would be nothing, and that one has the noise of its exponent, times it.
+    """
+    return bool(output.min() > 0 and output.max() > 1e3 * np.median(output))
 
 
 def _deviation(actual, expected) -> float:
