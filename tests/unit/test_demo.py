@@ -105,7 +105,11 @@ def test_table_ends_with_the_drop(monkeypatch):
 
     monkeypatch.setattr(learning, "comparison_table", lambda measured: "table")
     before, after = (
-        SimpleNamespace(stats={"AP": ap}, protocol=SimpleNamespace(file_bytes=size))
+        SimpleNamespace(
+            stats={"AP": ap},
+            drop=lambda other, ap=ap: ap - other.stats["AP"],
+            protocol=SimpleNamespace(file_bytes=size),
+        )
         for ap, size in ((0.4, 1000), (0.375, 250))
     )
     assert "int8 loses 0.025 of 0.400 AP" in learning.describe([before, after])
