@@ -127,7 +127,7 @@ def _source(size):
 
 
 def _stream(source, positions, seed=3):
-    index_at = pipeline._order(source, seed)
+    index_at = pipeline.person_order(source, seed)
     return [int(index_at(np.int64(position))) for position in positions]
 
 
