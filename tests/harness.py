@@ -20,8 +20,8 @@ TFLITE_TOLERANCE = 1e-3
 # this share of its input, a few dozen roundings of float32, is noise there as well: the
 # files of ResNet-101 and 152 differ by a fifth of it, that of RTMDet-m by three quarters.
 INPUT_NOISE = 3e-6
-# One sample of noise may be a small one.
-NOISE_MARGIN = 2
+# Samples of noise, the largest of which counts: one may happen to be small.
+NUM_NOISES = 3
 
 
 def small_input_hw(spec):
@@ -153,15 +153,15 @@ def check_tflite(model):
     expected = outputs_of(model, images)
     runner = Interpreter(model_content=_to_tflite(model)).get_signature_runner()
     actual = runner(image=images)
-    signs = np.sign(random_images(model, 1, seed=5))
-    noisy = outputs_of(model, images * (1 + INPUT_NOISE * signs))
+    signs = [np.sign(random_images(model, 1, seed=5 + i)) for i in range(NUM_NOISES)]
+    noisy = [outputs_of(model, images * (1 + INPUT_NOISE * each)) for each in signs]
     for i, output in enumerate(expected):
         measured = np.log if _is_exponential(output) else np.asarray
         output = measured(output)
         difference = _deviation(measured(actual[f"output_{i}"]), output)
-        noise = _deviation(measured(noisy[i]), output)
-        tolerance = max(TFLITE_TOLERANCE, NOISE_MARGIN * noise)
-        assert noise <= 0.1, f"output {i} is too ill-conditioned to compare"
+        noise = max(_deviation(measured(each[i]), output) for each in noisy)
+        tolerance = max(TFLITE_TOLERANCE, noise)
+        assert tolerance <= 0.1, f"output {i} is too ill-conditioned to compare"
         assert difference <= tolerance, f"output {i} differs by {difference} std"
 
 

@@ -9,8 +9,6 @@ from typing import Any
 from keras_pose.data.readers.coco import AS_WRITTEN, Reading
 from keras_pose.skeleton import Skeleton
 
-UNIFORM = "uniform"
-
 
 @dataclass(frozen=True)
 class MeasureSettings:

@@ -52,7 +52,7 @@ def trunk_features(trunk, image):
     """Computes a copy of a trunk's features on a picture of a fixed size.
 
     Args:
-        trunk: as of `build_on_trunk`.
+        trunk: functional Keras model, as `build_on_trunk` takes it.
         image: (B, H, W, 3) input tensor.
     """
     if not isinstance(trunk, keras.Model) or not hasattr(trunk, "inputs"):

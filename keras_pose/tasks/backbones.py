@@ -19,7 +19,7 @@ def open_backbone(backbone: Any, load_weights: bool = True):
     Args:
         backbone: name of a KerasHub preset such as "hgnetv2_b4_ssld_stage2_ft_in1k", or a
             functional Keras model.
-        load_weights: of a preset, whether its weights are loaded.
+        load_weights: True to load the weights of a preset.
 
     Returns:
         The model, and a `Normalization`, or None where nothing says it.

@@ -28,7 +28,7 @@ def make_card(
     Args:
         contract: contract of the network.
         num_params: parameters of the network.
-        facts: where the weights are from, see `PoseTask.facts`.
+        facts: source of the weights, as in `PoseTask.facts`.
         measured: figures with their protocols.
     """
     height, width = contract.input_hw

@@ -66,8 +66,8 @@ def export_task(
         contract: its contract.
         recipe: recipe of its run; {} where there is none.
         file: its file in the folder of a run; None for the working folder.
-        kind: see `format_name`.
-        path: where to; None for the usual place.
+        kind: kind of file, as `format_name` takes it.
+        path: file to write; None for the usual place.
         precision: int8, float16.
         calibration: labelled set, its name, and crops.
         options: options of `export_formats`.

@@ -51,7 +51,7 @@ class Preset:
         contract: contract of the network.
         num_outputs: keypoints (or maps) that a network of the zoo is built for.
         weights: path of the file of weights.
-        facts: where the weights are from, see `PoseTask.facts`.
+        facts: source of the weights, as in `PoseTask.facts`.
     """
 
     folder: Path
@@ -67,10 +67,10 @@ def write_preset(
     """Writes a preset; config.json last, so that a folder that has one is complete.
 
     Args:
-        folder: where to; made if need be. Files of another preset in it are replaced.
+        folder: folder to write into, made if absent; another preset in it is replaced.
         network: the Keras model.
         contract: contract of the network.
-        facts: where the weights are from, see `PoseTask.facts`.
+        facts: source of the weights, as in `PoseTask.facts`.
         card: text of the README.md.
 
     Returns:

@@ -106,9 +106,10 @@ def upload(address: Address, folder: Path, message: str, licence: str | None = N
     """Uploads the folder of a preset; what is not there is made.
 
     Args:
-        address: where to; without a revision or a version, which hubs give themselves.
+        address: place on the hub; without a revision or a version, which hubs give
+            themselves.
         folder: folder that `folders.write_preset` wrote.
-        message: what is said of the change.
+        message: description of the change.
         licence: name of the licence as Kaggle lists it; None to leave it open.
 
     Returns:

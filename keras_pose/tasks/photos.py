@@ -16,7 +16,7 @@ def as_photos(photos: Any) -> tuple[Iterable[tuple[Any, np.ndarray]], bool]:
     """Returns photos one by one, so that memory does not grow with their number.
 
     Args:
-        photos: see `PoseTask.predict`.
+        photos: one photo or several, as `PoseTask.predict` takes them.
 
     Returns:
         Pairs of a name (its path, or None) and (H, W, 3) uint8 RGB pixels, and whether

@@ -47,9 +47,9 @@ class PoseTask:
         network: the Keras model; None for a `.tflite` or `.onnx` file, which is run and
             measured, and not trained or exported.
         contract: codec, keypoints, normalization, see `keras_pose.contract`.
-        facts: where the weights are from, such as licence and trained_on.
+        facts: source of the weights, such as licence and trained_on.
         recipe: recipe of the run that trained it; {} where that is not known.
-        measured: what `evaluate` found of the weights as they are.
+        measured: figures that `evaluate` found for the weights as they are.
     """
 
     def __init__(
@@ -64,10 +64,10 @@ class PoseTask:
         Args:
             network: (B, H, W, 3) normalised pictures -> what the codec decodes; as
                 `create_model` returns it.
-            contract: what it takes and gives; None for that of a model of the zoo.
-            detector: what finds people, see `PoseEstimator`, or the preset of a detector
+            contract: description of input and outputs; None for that of a model of the zoo.
+            detector: source of people, as `PoseEstimator` takes it, or a detector's preset
                 such as "rtmdet_nano_person".
-            facts: see the class.
+            facts: source of the weights, as in the class.
         """
         self._set_network(network, contract)
         self.facts = dict(facts or {})
@@ -112,7 +112,7 @@ class PoseTask:
                 the weights do not have start at random, and a line says so. None for the
                 weights' own.
             num_keypoints: number of keypoints to train it on, where they have no names.
-            detector: see the class.
+            detector: source of people, as in the constructor.
 
         Raises:
             ValueError: for an unknown name (near names are suggested), a preset of a newer
@@ -149,7 +149,7 @@ class PoseTask:
         Args:
             path: the file, with its contract.
             model: zoo name, for `.weights.h5`.
-            detector: see the class.
+            detector: source of people, as in the constructor.
 
         Raises:
             FileNotFoundError, ValueError, ImportError: as `runtime.load_model`.
@@ -250,10 +250,10 @@ class PoseTask:
                 of the set it is trained on.
             input_hw: model input (height, width), pixels.
             head_channels: channels of the head's layers.
-            normalization: what pictures go through; None for what the preset says, or
+            normalization: scale and offset of pixels; None for those of the preset, or
                 else ImageNet's mean and deviation.
-            load_weights: of a name, whether its weights are loaded, or it starts at random.
-            detector: see the class.
+            load_weights: True to load the weights of a name, False to start at random.
+            detector: source of people, as in the constructor.
 
         Raises:
             ImportError: for a name, where KerasHub is not installed.
@@ -355,7 +355,8 @@ class PoseTask:
             validation_data: tf.data.Dataset to validate on, with one to train on.
             steps_per_epoch: batches an epoch, of a tf.data.Dataset.
             callbacks: Keras callbacks, with a tf.data.Dataset.
-            devices: see `trainer.devices.make_strategy`. Not for a tf.data.Dataset.
+            devices: word that `trainer.devices.make_strategy` takes. Not for a
+                tf.data.Dataset.
             entries: entries of the recipe that are to be otherwise, such as
                 learning_rate=1e-4, batch_size=16, max_steps=100.
 
@@ -447,7 +448,7 @@ class PoseTask:
             dataset: name of the folder's set, see `tasks.sets.name_set`.
             split: "val" or "train".
             metrics: keys of `metrics.METRICS`; None for those of the data set.
-            flip_test: whether mirrored crops are averaged in.
+            flip_test: True to average mirrored crops in.
             limit: images to take, the first of the split; None for all.
 
         Returns:
@@ -511,7 +512,7 @@ class PoseTask:
 
         Args:
             kind: "tflite" or "onnx", or a key of `exporting.formats.table.FORMATS`.
-            path: where to; None for `export/FORMAT/pose_model.tflite` (or .onnx) beside
+            path: file to write; None for `export/FORMAT/pose_model.tflite` (.onnx) beside
                 the weights of a run, or in the working folder.
             int8: integers throughout, calibrated on crops.
             float16: weights of half the size.
@@ -553,7 +554,7 @@ class PoseTask:
         """Writes a preset: config.json, metadata.json, weights and model card.
 
         Args:
-            folder: where to; made if need be.
+            folder: folder to write into, made if absent.
 
         Returns:
             The folder.
@@ -581,7 +582,7 @@ class PoseTask:
         Args:
             address: hf://OWNER/REPO or kaggle://OWNER/MODEL/keras/VARIATION; made if it is
                 not there.
-            message: what is said of the change.
+            message: description of the change.
 
         Returns:
             The address.

@@ -19,7 +19,7 @@ class NamedSet:
     """A data set with its folder.
 
     Attributes:
-        name: such as "coco", or a name of one's own.
+        name: name of the set, such as "coco", or one of the user's own.
         data_dir: folder; None for people that are drawn.
     """
 
@@ -45,7 +45,7 @@ def name_set(data: str | Path, dataset: str | None = None) -> NamedSet:
     Args:
         data: folder of labels, in COCO's format or a tool's own; or words such as "coco",
             "mine=FOLDER" and "synthetic".
-        dataset: what the folder's set is called; by default "coco" for one that has
+        dataset: name of the folder's set; by default "coco" for one that has
             COCO's files and keypoints, and "mine" for others.
 
     Raises:

@@ -24,7 +24,7 @@ def task_recipe(contract: Contract, dataset: str = "coco", **entries: Any) -> Re
     Args:
         contract: contract of the network.
         dataset: name of the data set.
-        entries: what is to be otherwise, see `trainer.recipes.Recipe`.
+        entries: fields of `trainer.recipes.Recipe` that replace the family's.
 
     Raises:
         ValueError: for unknown entries, or a network without a recipe.
@@ -48,7 +48,7 @@ def fit_set(
         named: the data set.
         run_dir: folder of the run; None for a new one in `runs`. A run that is there
             already goes on.
-        devices: see `trainer.devices.make_strategy`.
+        devices: word that `trainer.devices.make_strategy` takes.
         entries: entries of the recipe that are to be otherwise.
     """
     chosen = Path(run_dir or new_run_dir("runs", contract.model, named.name))
@@ -71,7 +71,8 @@ def fit_batches(
         contract: contract of the network.
         batches: tf.data.Dataset of (crops, targets, weights), see `PoseTask.fit`.
         epochs: passes over the batches; None for the recipe's.
-        validation: likewise, validated on after each epoch; None for no validation.
+        validation: tf.data.Dataset of the same to validate on after each epoch; None for
+            no validation.
         callbacks: Keras callbacks.
         steps: batches an epoch, of endless ones; None where they end.
         entries: entries of the recipe that are to be otherwise.

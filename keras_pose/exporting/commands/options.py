@@ -199,11 +199,11 @@ def crops_for(
         count: crops to calibrate on.
         dataset: name of a data set to calibrate on; None for that of the model's run.
         data_dir: its folder; None for its usual one.
-        reading: what the user says of a file in COCO's format; None for the recipe's.
+        reading: options for a file in COCO's format; None for the recipe's.
         folder: pictures of the model's input size to calibrate on instead.
         seed: picks the crops.
         choice: "spread" or "random", see `quantization.calibration.calibration_crops`.
-        written_by: how ranges are made where files are written as they come, so that one
+        written_by: rule of ranges where files are written as they come, so that one
             that would be refused is refused now; None where they are tried and measured.
 
     Returns:

@@ -67,7 +67,7 @@ def check_settled(
         contract: its contract, of any kind.
         crops: (N, H, W, 3) uint8, of people as the network sees them.
         formats: files that would be refused, keys of `FORMATS`; () to warn only.
-        rule: how ranges of tensors are made.
+        rule: rule by which ranges of tensors are made.
 
     Raises:
         ExportError: for an int8 file whose outputs would be far off.
