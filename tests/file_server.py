@@ -73,10 +73,9 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
 
 @contextlib.contextmanager
-def serving(files):
-    """Runs a `FileServer` in a thread."""
-    server = FileServer(files)
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+def running(server):
+    """Runs a server in a thread."""
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
     thread.start()
     try:
         yield server
@@ -84,3 +83,8 @@ def serving(files):
         server.shutdown()
         thread.join()
         server.server_close()
+
+
+def serving(files):
+    """Runs a `FileServer` in a thread."""
+    return running(FileServer(files))

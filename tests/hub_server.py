@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import base64
-import contextlib
 import hashlib
 import http.server
 import json
 import re
-import threading
 from urllib.parse import unquote, urlsplit
+
+from file_server import running
 
 
 class HubServer(http.server.ThreadingHTTPServer):
@@ -198,15 +198,6 @@ def _mark(content):
     return hashlib.sha256(content).hexdigest()
 
 
-@contextlib.contextmanager
 def serving_hub():
     """Runs a `HubServer` in a thread."""
-    server = HubServer()
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
-    thread.start()
-    try:
-        yield server
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    return running(HubServer())

@@ -109,10 +109,27 @@ def trainable_images(
     return [done[picture][0] for picture in meant], broken
 
 
-def warn_of_broken(broken: dict[int, ImageError]) -> None:
-    """Warns of each picture that is left out, by name."""
+def readable_images(
+    images: Sequence[Path] | Sequence[bytes], image_hw: np.ndarray | None
+) -> tuple[list[Any], dict[int, ImageError]]:
+    """Makes pictures trainable, each decoded once, and warns of those that are broken.
+
+    Args:
+        images, image_hw: pictures and their sizes, as `trainable_images` takes them.
+
+    Returns:
+        images, broken: as of `trainable_images`.
+
+    Raises:
+        ImageError: when no image is left.
+        ValueError: names an image that is not of the size its labels were made for.
+    """
+    ready, broken = trainable_images(images, image_hw)
     for error in broken.values():
         warnings.warn(f"Skipped: {error}", stacklevel=3)
+    if len(broken) == len(images):
+        raise ImageError(f"None of the {len(images)} images of the data set can be read.")
+    return ready, broken
 
 
 def _prepared_bytes(data: bytes, size_hw, is_decoded: bool) -> bytes:

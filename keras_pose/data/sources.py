@@ -19,14 +19,13 @@ from tqdm import tqdm
 from keras_pose.data.pictures import (
     InPictures,
     factors_of,
+    readable_images,
     smaller_boxes,
     smaller_xy,
-    trainable_images,
-    warn_of_broken,
 )
 from keras_pose.data.records import PersonRecord, PersonTable
 from keras_pose.data.synthetic import draw_scenes, scene_seed
-from keras_pose.images import ImageError, read_labelled
+from keras_pose.images import read_labelled
 from keras_pose.skeleton import COCO_17, Skeleton
 
 SYNTHETIC_HW = (256, 256)
@@ -144,13 +143,8 @@ class PersonSource(InPictures):
             ImageError: when no image is left.
             ValueError: names an image that is not of the size its labels were made for.
         """
-        images, broken = trainable_images(self.images, self.image_hw)
-        warn_of_broken(broken)
+        images, broken = readable_images(self.images, self.image_hw)
         keep = ~np.isin(self.image_index, list(broken))
-        if not keep.any():
-            raise ImageError(
-                f"None of the {len(self.images)} images of the data set can be read."
-            )
         ready = self.in_images(images)
         return replace(
             ready,

@@ -20,13 +20,12 @@ from keras_pose.data.datasets import (
 )
 from keras_pose.data.layouts import share_of
 from keras_pose.data.own import is_own
-from keras_pose.data.pictures import InPictures, trainable_images, warn_of_broken
+from keras_pose.data.pictures import InPictures, readable_images
 from keras_pose.data.readers.checks import Notes
 from keras_pose.data.readers.coco import Reading, locate_images, read_coco_truth
 from keras_pose.data.readers.coco_people import CocoPeople, ReadingRules, read_people
 from keras_pose.data.readers.coco_sizes import settle_sizes
 from keras_pose.data.records import Id
-from keras_pose.images import ImageError
 from keras_pose.skeleton import Skeleton
 
 # Their files label everybody in a picture, or say where they do not.
@@ -55,10 +54,7 @@ class WholePictures(InPictures):
             ImageError: when no image is left.
             ValueError: names an image that is not of the size its labels were made for.
         """
-        images, broken = trainable_images(self.images, self.image_hw)
-        warn_of_broken(broken)
-        if len(broken) == len(self):
-            raise ImageError(f"None of the {len(self)} images of the data set can be read.")
+        images, broken = readable_images(self.images, self.image_hw)
         ready = self.in_images(images)
         kept: Any = ready.take([i for i in range(len(self)) if i not in broken])
         return replace(kept, num_skipped_images=len(broken))

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import abc
 from pathlib import Path
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar, cast
 
+from keras_pose.data.whole_pictures import WholeSplit
+from keras_pose.measuring.settings import MeasureSettings
 from keras_pose.metrics.box_ap import BoxEvaluation
 from keras_pose.metrics.box_protocol import BoxMeasurement
 from keras_pose.metrics.evaluator import EvaluationResult
@@ -62,3 +64,35 @@ class Split(abc.ABC, Generic[M, R]):
     def value_of(self, model) -> float:
         """Returns the figure of a model, without a protocol: it may be in no file."""
         return self.evaluate(model, progress=False).stats[self.figure]
+
+
+class PictureSplit(Split[M, R]):
+    """Whole pictures with everybody in them, for models that need no boxes.
+
+    Attributes:
+        settings: the data, and how to measure.
+        annotation_path: file of the labels.
+        pictures: paths of the pictures, their ids, and their labels in COCO's format.
+    """
+
+    def __init__(
+        self,
+        settings: MeasureSettings,
+        opened: WholeSplit,
+        truth: dict[str, Any],
+        noun: str,
+    ):
+        """Keeps the first pictures of a split.
+
+        Args:
+            settings: the data, and how to measure.
+            opened: the split.
+            truth: its labels, COCO's format.
+            noun: name of what is measured in the pictures, such as "people".
+        """
+        self.settings, self.annotation_path = settings, opened.annotation_path
+        images = cast(list[Path], opened.source.images[: settings.limit])
+        image_ids = opened.source.image_ids[: settings.limit]
+        self.pictures = images, image_ids, truth
+        where = f"{settings.dataset} {settings.split}"
+        self.description = f"{noun} in {len(images)} images of {where}"

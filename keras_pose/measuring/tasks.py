@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from keras_pose.bottomup_contract import BottomUpContract
+from keras_pose.contract import Contract
 from keras_pose.detector_contract import DetectorContract, ModelContract, is_detector
 from keras_pose.detector_description import is_description
 from keras_pose.measuring.boxes import BoxSplit
@@ -65,6 +66,7 @@ class Task:
 
     Attributes:
         name: name of the kind.
+        contract: class of the contracts of its files.
         load: function from a file, and what is said of it, to its model.
         open: function from settings, the models' keypoints and the detector that finds
             people for them to a split.
@@ -74,6 +76,7 @@ class Task:
     """
 
     name: str
+    contract: type
     load: Callable[[Any, Said], Any]
     open: Callable[[MeasureSettings, Any, Finder | None], Split]
     refused: tuple[str, ...] = ()
@@ -82,11 +85,13 @@ class Task:
 
 POSE = Task(
     "networks that see one person at a time",
+    Contract,
     _load_pose,
     open_people,
 )
 CROWD = Task(
     "bottom-up networks",
+    BottomUpContract,
     _load_crowd,
     lambda settings, *_: CrowdSplit(settings),
     ("flip_test", "boxes", "detector", "metrics", "skeleton", "sigmas"),
@@ -95,12 +100,14 @@ CROWD = Task(
 )
 DETECTOR = Task(
     "detectors",
+    DetectorContract,
     _load_boxes,
     lambda settings, *_: BoxSplit(settings),
     ("flip_test", "boxes", "detector", "metrics", "plots", "skeleton", "num_keypoints",
      "input_hw"),
     "not for detectors.",
 )  # fmt: skip
+TASKS = (POSE, CROWD, DETECTOR)
 
 
 def task_of(path, model: str | None = None) -> Task:
@@ -173,11 +180,8 @@ def open_split(
         ValueError: for an unknown data set, or one that does not fit.
         FileNotFoundError: when it is not there.
     """
-    if isinstance(contract, DetectorContract):
-        return BoxSplit(settings)
-    if isinstance(contract, BottomUpContract):
-        return CrowdSplit(settings)
-    return open_people(settings, contract.skeleton, finder)
+    (task,) = (task for task in TASKS if isinstance(contract, task.contract))
+    return task.open(settings, getattr(contract, "skeleton", None), finder)
 
 
 def measure(
