@@ -16,7 +16,7 @@ from keras_pose.zoo import ZOO, get_spec
 # Of the builders in keras_pose/models: how often they repeat.
 CONSTANTS = {
     # The last module of the last stage may fuse otherwise than the one before it.
-    "hrnet.NUM_MODULES": {2: 1, 3: 1, 4: 2},
+    "hrnet.NUM_MODULES": (1, 1, 2),
     "hrnet.BLOCKS_PER_BRANCH": 1,
     "hrnet.NUM_STEM_BLOCKS": 2,
     "hourglass_52.LEVEL_BLOCKS": (2, 1, 1, 1, 1, 1),

@@ -23,7 +23,7 @@ from keras_pose.models.layers import (
 STEM_CHANNELS = 64
 NUM_STEM_BLOCKS = 4
 # Exchange modules of the stages with 2, 3 and 4 branches.
-NUM_MODULES = {2: 1, 3: 4, 4: 3}
+NUM_MODULES = (1, 4, 3)
 BLOCKS_PER_BRANCH = 4
 # Units of the branches, and how many times their channels they return.
 BLOCKS = {"basic": (basic_block, 1), "bottleneck": (bottleneck_block, 4)}
@@ -40,6 +40,8 @@ def build_hrnet(
     upsampling="nearest",
     widens_last_fusion=False,
     maps_per_keypoint=1,
+    num_modules=None,
+    blocks_per_branch=None,
     name="hrnet",
 ):
     """Builds HRNet.
@@ -55,6 +57,10 @@ def build_hrnet(
             (Huang et al. 2020, arXiv:1911.07524; the widening stands in its code alone).
         maps_per_keypoint: 3 to predict a map and the two offsets of UDP-Pose, in this
             order for each keypoint.
+        num_modules: exchange modules of the stages with 2, 3 and 4 branches; None for
+            `NUM_MODULES`.
+        blocks_per_branch: units of each branch of a module; None for
+            `BLOCKS_PER_BRANCH`.
         name: model name.
 
     Returns:
@@ -65,7 +71,16 @@ def build_hrnet(
     """
     image = image_input(input_hw)
     # Only the highest resolution is read at the end.
-    [x] = hrnet_trunk(image, width, block, upsampling, 1, widens_last_fusion)
+    [x] = hrnet_trunk(
+        image,
+        width,
+        block,
+        upsampling,
+        1,
+        widens_last_fusion,
+        num_modules,
+        blocks_per_branch,
+    )
     heatmaps = heatmap_conv(x, num_keypoints * maps_per_keypoint, "final_layer")
     return keras.Model(image, heatmaps, name=name)
 
@@ -77,6 +92,8 @@ def hrnet_trunk(
     upsampling="nearest",
     num_outputs=4,
     widens_last_fusion=False,
+    num_modules=None,
+    blocks_per_branch=None,
 ):
     """Computes features in up to four resolutions, from the highest down.
 
@@ -88,6 +105,10 @@ def hrnet_trunk(
             `UPSAMPLINGS`.
         num_outputs: number of resolutions to return.
         widens_last_fusion: returns 4 times the channels, see `build_hrnet`.
+        num_modules: exchange modules of the stages with 2, 3 and 4 branches; None for
+            `NUM_MODULES`.
+        blocks_per_branch: units of each branch of a module; None for
+            `BLOCKS_PER_BRANCH`.
 
     Returns:
         A list of (B, H / 4 / 2**i, W / 4 / 2**i, C * 2**i) tensors, i = 0, 1, ...
@@ -99,16 +120,17 @@ def hrnet_trunk(
     _check_choice("upsampling", upsampling, UPSAMPLINGS)
     _, expansion = BLOCKS[block]
     branches = [_stem(image)]
-    for num_branches, num_modules in NUM_MODULES.items():
+    num_blocks = blocks_per_branch or BLOCKS_PER_BRANCH
+    for num_branches, modules in enumerate(num_modules or NUM_MODULES, start=2):
         name = f"transition{num_branches - 1}"
         branches = _transition(branches, width * expansion, name)
-        for module in range(num_modules):
+        for module in range(modules):
             prefix = f"stage{num_branches}-{module}"
             branches = [
-                _branch(x, block, f"{prefix}-branches-{index}")
+                _branch(x, block, num_blocks, f"{prefix}-branches-{index}")
                 for index, x in enumerate(branches)
             ]
-            is_last = num_branches == 4 and module == num_modules - 1
+            is_last = num_branches == 4 and module == modules - 1
             num_targets = num_outputs if is_last else num_branches
             widening = WIDENING if is_last and widens_last_fusion else 1
             branches = _fuse(branches, num_targets, prefix, upsampling, widening)
@@ -157,9 +179,9 @@ def _transition(branches, width, name):
     return [*moved, lowest]
 
 
-def _branch(x, block, name):
+def _branch(x, block, num_blocks, name):
     unit, expansion = BLOCKS[block]
-    for index in range(BLOCKS_PER_BRANCH):
+    for index in range(num_blocks):
         x = unit(x, x.shape[-1] // expansion, f"{name}-{index}")
     return x
 

@@ -106,7 +106,7 @@ def test_a_run_without_a_data_set_says_that_it_draws_people(tmp_path):
 @pytest.mark.very_slow
 def test_hrnet_trains_under_two_replicas_from_anywhere(tmp_path):
     result = _train(
-        tmp_path, "--model", "hrnet_w18", "--dataset", "synthetic", "--max-steps", 1,
+        tmp_path, "--model", "testing_hrnet", "--dataset", "synthetic", "--max-steps", 1,
         "--devices", "cpu:2", "--batch-size", 1, "--input-hw", 64, 64,
     )  # fmt: skip
     assert result.returncode == 0, result.stderr

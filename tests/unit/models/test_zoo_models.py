@@ -13,8 +13,10 @@ from harness import (
 )
 from shallow import shallow, shallow_options
 
+from keras_pose.models.complexity import count_macs, count_params
 from keras_pose.weights.creation import create_model
 from keras_pose.zoo import ZOO, build_model, get_spec, list_models
+from keras_pose.zoo.rows import HIDDEN_ROWS
 
 # Tried in full by `make test`: networks of few layers, which TFLite converts in seconds.
 QUICK = (
@@ -108,6 +110,17 @@ def test_row(name):
 @pytest.mark.parametrize("name", DEEP)
 def test_deep_model(name, tmp_path):
     check_model(name, tmp_path)
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [spec for spec in HIDDEN_ROWS if not spec.needs_trunk],
+    ids=lambda spec: spec.name,
+)
+def test_figures_of_networks_for_tests(spec):
+    model = build_model(spec.name)
+
+    assert (count_params(model), count_macs(model)) == (spec.params, spec.macs)
 
 
 def test_stacked_models_give_one_output_per_stack():

@@ -88,7 +88,7 @@ def test_validation_sees_the_averages_and_training_goes_on_without():
 def recipe(tmp_path):
     for split, count in (("train", 8), ("val", 2)):
         write_coco_dataset(tmp_path / "data", count, split=split)
-    return get_detection_recipe("rtmdet_nano", "synthetic").override(
+    return get_detection_recipe("testing_detector", "synthetic").override(
         data_dir=str(tmp_path / "data"), input_hw=(64, 64), batch_size=4, epochs=2
     )
 
@@ -118,7 +118,7 @@ def test_a_resumed_run_ends_as_an_uninterrupted_one(recipe, tmp_path, monkeypatc
 def test_quantization_aware_training_of_a_detector_gives_the_export_its_ranges(
     recipe, tmp_path
 ):
-    start = create_model("rtmdet_nano", 1, recipe.input_hw)
+    start = create_model("testing_detector", 1, recipe.input_hw)
     save_keras_model(start, tmp_path / "start.keras", file_contract_of(start))
     recipe = recipe.override(weights=str(tmp_path / "start.keras"))
     recipe = recipe.override(**quantization_aware_settings(recipe) | {"epochs": 1})
