@@ -10,6 +10,8 @@ import tensorflow as tf
 from keras_pose.contract import Contract, save_keras_model
 from keras_pose.normalization import IMAGENET
 from keras_pose.runs import RECIPE_NAME, new_run_dir
+from keras_pose.skeleton import SKELETONS, Skeleton
+from keras_pose.skeleton.files import skeleton_to_dict
 from keras_pose.tasks.sets import NamedSet
 from keras_pose.trainer.fit import compile_network, fit
 from keras_pose.trainer.recipes import Recipe, get_recipe
@@ -35,7 +37,13 @@ def task_recipe(contract: Contract, dataset: str = "coco", **entries: Any) -> Re
 
 
 def fit_set(
-    network, contract: Contract, named: NamedSet, run_dir, devices, entries
+    network,
+    contract: Contract,
+    named: NamedSet,
+    run_dir,
+    devices,
+    entries,
+    skeleton: Skeleton | None = None,
 ) -> Path:
     """Trains on a data set by `trainer.fit`; returns the run folder.
 
@@ -50,7 +58,10 @@ def fit_set(
             already goes on.
         devices: word that `trainer.devices.make_strategy` takes.
         entries: entries of the recipe that are to be otherwise.
+        skeleton: keypoints that the user names; None for those of the set.
     """
+    if skeleton is not None and skeleton != named.skeleton:
+        entries = {"skeleton": _skeleton_entry(skeleton)} | entries
     chosen = Path(run_dir or new_run_dir("runs", contract.model, named.name))
     start = chosen / START_NAME
     words, folder = named.words
@@ -59,6 +70,12 @@ def fit_set(
     if not (chosen / RECIPE_NAME).exists():
         save_keras_model(network, start, contract)
     return fit(recipe, chosen, devices)
+
+
+def _skeleton_entry(skeleton: Skeleton) -> str | dict[str, Any]:
+    """Returns what a recipe says of keypoints: a name, or the contents of a file."""
+    is_built_in = SKELETONS.get(skeleton.name) == skeleton
+    return skeleton.name if is_built_in else skeleton_to_dict(skeleton)
 
 
 def fit_batches(
