@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable
+from importlib import import_module
 from typing import Any
 
-from keras_pose.zoo.rows import HIDDEN_ROWS, ROWS
+from keras_pose.zoo.rows import BUILDERS, HIDDEN_ROWS, ROWS
 from keras_pose.zoo.spec import ModelSpec
 
 ZOO: dict[str, ModelSpec] = {spec.name: spec for spec in ROWS}
@@ -84,67 +85,17 @@ def _counts(spec: ModelSpec, num_keypoints: int | None) -> dict[str, int]:
 
 
 def _builder(spec: ModelSpec) -> Callable[..., Any]:
+    """Returns the function that builds networks of the row's family."""
+    if spec.family not in BUILDERS:
+        raise ValueError(
+            f"{spec.name} is of the family {spec.family!r}, which no BUILDERS of "
+            "keras_pose/zoo/rows names."
+        )
+    file, _, function = BUILDERS[spec.family].partition(".")
     # Imported here: Keras takes seconds, and `list_models()` must not.
-    build: Callable[..., Any]
-    match spec.family:
-        case "hrnet":
-            from keras_pose.models.hrnet import build_hrnet as build
-        case "hrnet_classification":
-            from keras_pose.models.hrnet_classification import (
-                build_hrnet_classification as build,
-            )
-        case "hrnet_v2_segmentation":
-            from keras_pose.models.hrnet_v2 import build_hrnet_v2_segmentation as build
-        case "hrnet_v2_landmarks":
-            from keras_pose.models.hrnet_v2 import build_hrnet_v2_landmarks as build
-        case "hrnet_v2p":
-            from keras_pose.models.hrnet_v2 import build_hrnet_v2p as build
-        case "simple_baseline":
-            from keras_pose.models.simple_baseline import build_simple_baseline as build
-        case "hourglass":
-            from keras_pose.models.hourglass import build_hourglass as build
-        case "hourglass_princeton":
-            from keras_pose.models.hourglass_princeton import (
-                build_hourglass_princeton as build,
-            )
-        case "hourglass_52":
-            from keras_pose.models.hourglass_52 import build_hourglass_52 as build
-        case "cpm":
-            from keras_pose.models.cpm import build_cpm as build
-        case "cpm_mpii":
-            from keras_pose.models.cpm import build_cpm_mpii as build
-        case "deep_pose_alexnet":
-            from keras_pose.models.deep_pose import build_deep_pose_alexnet as build
-        case "deep_pose_resnet":
-            from keras_pose.models.deep_pose import build_deep_pose_resnet as build
-        case "openpose":
-            from keras_pose.models.openpose import build_openpose as build
-        case "openpose_body25":
-            from keras_pose.models.openpose import build_openpose_body25 as build
-        case "openpose_light":
-            from keras_pose.models.openpose_light import build_openpose_light as build
-        case "lite_hrnet":
-            from keras_pose.models.lite_hrnet import build_lite_hrnet as build
-        case "tiny_pose":
-            from keras_pose.models.tiny_pose import build_tiny_pose as build
-        case "vitpose":
-            from keras_pose.models.vitpose import build_vitpose as build
-        case "rtmpose":
-            from keras_pose.models.rtmpose import build_rtmpose as build
-        case "rtmw":
-            from keras_pose.models.rtmw import build_rtmw as build
-        case "rtmdet":
-            from keras_pose.models.rtmdet import build_rtmdet as build
-        case "rtmdet_lite":
-            from keras_pose.models.rtmdet_lite import build_rtmdet_lite as build
-        case "slim":
-            from keras_pose.models.slim import build_slim as build
-        case "pose_lite":
-            from keras_pose.models.pose_lite import build_pose_lite as build
-        case "efficientnet_lite":
-            from keras_pose.models.efficientnet_lite import build_efficientnet_lite as build
-        case _:
-            raise ValueError(f"{spec.name} is of an unknown family {spec.family!r}.")
+    build: Callable[..., Any] = getattr(
+        import_module(f"keras_pose.models.{file}"), function
+    )
     return build
 
 

@@ -1,10 +1,23 @@
 """The door of the zoo: names, arguments and weights files."""
 
+import dataclasses
+import subprocess
+import sys
+from collections import Counter
+from importlib import import_module
+from pathlib import Path
+from unittest import mock
+
 import numpy as np
 import pytest
 
 from keras_pose.weights.creation import create_model
-from keras_pose.zoo import ZOO, get_spec, list_models
+from keras_pose.zoo import ZOO, build_model, get_spec, list_models, rows
+
+MODULES = [
+    import_module(f"keras_pose.zoo.rows.{path.stem}")
+    for path in Path(rows.__file__).parent.glob("[!_]*.py")
+]
 
 
 def test_models_are_listed_in_the_order_of_the_table():
@@ -18,6 +31,36 @@ def test_networks_for_tests_are_known_by_name_and_in_no_list():
     with pytest.raises(ValueError, match="no model 'testing_post'") as caught:
         get_spec("testing_post")
     assert "testing_pose" not in str(caught.value)
+
+
+def test_each_module_of_rows_has_a_place_of_its_own():
+    places = Counter(module.PLACE for module in MODULES if module.PLACE is not None)
+    assert set(places.values()) == {1}
+
+
+def test_each_family_is_built_by_one_function_and_is_of_some_row():
+    stated = Counter(family for module in MODULES for family in module.BUILDERS)
+    assert set(stated.values()) == {1}
+    used = {spec.family for module in MODULES for spec in module.ROWS}
+    assert set(stated) == set(rows.BUILDERS) == used
+    for place in rows.BUILDERS.values():
+        file, function = place.split(".")
+        assert callable(getattr(import_module(f"keras_pose.models.{file}"), function))
+
+
+def test_a_row_whose_family_has_no_builder_is_refused():
+    spec = dataclasses.replace(get_spec("pose_slim"), family="slimmer")
+    with (
+        mock.patch.dict(ZOO, {"pose_slim": spec}),
+        pytest.raises(ValueError, match=r"family 'slimmer', which no BUILDERS of"),
+    ):
+        build_model("pose_slim")
+
+
+def test_models_are_listed_without_keras():
+    program = "import sys; from keras_pose.zoo import list_models; list_models(); "
+    program += "sys.exit('keras' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program]).returncode == 0
 
 
 # Published figures, rounded as published: golden fixtures' table, CONVENTIONS.

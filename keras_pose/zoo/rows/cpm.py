@@ -3,6 +3,11 @@
 from keras_pose.normalization import OPENPOSE
 from keras_pose.zoo.spec import ModelSpec
 
+PLACE = 40
+BUILDERS = {
+    "cpm": "cpm.build_cpm",
+    "cpm_mpii": "cpm.build_cpm_mpii",
+}
 PAPER = "Wei et al. 2016, arXiv:1602.00134"
 
 ROWS = (

@@ -2,6 +2,11 @@
 
 from keras_pose.zoo.spec import ModelSpec
 
+PLACE = 50
+BUILDERS = {
+    "deep_pose_alexnet": "deep_pose.build_deep_pose_alexnet",
+    "deep_pose_resnet": "deep_pose.build_deep_pose_resnet",
+}
 PAPER = "Toshev and Szegedy 2014, arXiv:1312.4659"
 
 ROWS = (

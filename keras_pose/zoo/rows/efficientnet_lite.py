@@ -3,6 +3,12 @@
 from keras_pose.normalization import Normalization
 from keras_pose.zoo.spec import ModelSpec
 
+PLACE = 120
+BUILDERS = {
+    "efficientnet_lite": "efficientnet_lite.build_efficientnet_lite",
+    "pose_lite": "pose_lite.build_pose_lite",
+    "rtmdet_lite": "rtmdet_lite.build_rtmdet_lite",
+}
 PAPER = "Tan and Le 2019, arXiv:1905.11946, and its Lite variants"
 POSE_PAPER = f"{PAPER}; head: our own design, see keras_pose/models/pose_lite.py"
 # (x - 127) / 128 of pixels in [0, 255].

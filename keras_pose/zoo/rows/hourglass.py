@@ -3,6 +3,12 @@
 from keras_pose.normalization import Normalization
 from keras_pose.zoo.spec import ModelSpec
 
+PLACE = 30
+BUILDERS = {
+    "hourglass": "hourglass.build_hourglass",
+    "hourglass_princeton": "hourglass_princeton.build_hourglass_princeton",
+    "hourglass_52": "hourglass_52.build_hourglass_52",
+}
 PAPER = "Newell et al. 2016, arXiv:1603.06937"
 CORNERNET = "Law and Deng 2018, arXiv:1808.01244"
 # Princeton's code only divides by 255.

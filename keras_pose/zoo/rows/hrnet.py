@@ -2,6 +2,14 @@
 
 from keras_pose.zoo.spec import ModelSpec
 
+PLACE = 10
+BUILDERS = {
+    "hrnet": "hrnet.build_hrnet",
+    "hrnet_classification": "hrnet_classification.build_hrnet_classification",
+    "hrnet_v2_segmentation": "hrnet_v2.build_hrnet_v2_segmentation",
+    "hrnet_v2_landmarks": "hrnet_v2.build_hrnet_v2_landmarks",
+    "hrnet_v2p": "hrnet_v2.build_hrnet_v2p",
+}
 PAPER = "Sun et al. 2019, arXiv:1902.09212"
 UDP_PAPER = "Huang et al. 2020, arXiv:1911.07524"
 V2_PAPER = "Wang et al. 2020, arXiv:1908.07919"

@@ -2,6 +2,8 @@
 
 from keras_pose.zoo.spec import ModelSpec
 
+PLACE = 70
+BUILDERS = {"lite_hrnet": "lite_hrnet.build_lite_hrnet"}
 PAPER = "Yu et al. 2021, arXiv:2104.06403"
 
 ROWS = (

@@ -3,6 +3,12 @@
 from keras_pose.normalization import OPENPOSE
 from keras_pose.zoo.spec import ModelSpec
 
+PLACE = 130
+BUILDERS = {
+    "openpose": "openpose.build_openpose",
+    "openpose_body25": "openpose.build_openpose_body25",
+    "openpose_light": "openpose_light.build_openpose_light",
+}
 PAPER = "Cao et al. 2017, arXiv:1611.08050"
 BODY_25_PAPER = "Cao et al. 2019, arXiv:1812.08008"
 LIGHT_PAPER = "Osokin 2018, arXiv:1811.12004"

@@ -3,6 +3,8 @@
 from keras_pose.normalization import Normalization
 from keras_pose.zoo.spec import ModelSpec
 
+PLACE = 140
+BUILDERS = {"rtmdet": "rtmdet.build_rtmdet"}
 PAPER = "Lyu et al. 2022, arXiv:2212.07784"
 # The configs' numbers, for blue, green and red in [0, 255].
 NORMALIZATION = Normalization(

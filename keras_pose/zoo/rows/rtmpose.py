@@ -2,6 +2,8 @@
 
 from keras_pose.zoo.spec import ModelSpec
 
+PLACE = 90
+BUILDERS = {"rtmpose": "rtmpose.build_rtmpose"}
 PAPER = "Jiang et al. 2023, arXiv:2303.07399"
 
 

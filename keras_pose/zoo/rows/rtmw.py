@@ -2,6 +2,8 @@
 
 from keras_pose.zoo.spec import ModelSpec
 
+PLACE = 100
+BUILDERS = {"rtmw": "rtmw.build_rtmw"}
 PAPER = "Jiang et al. 2024, arXiv:2407.08634"
 
 

@@ -2,6 +2,8 @@
 
 from keras_pose.zoo.spec import ModelSpec
 
+PLACE = 20
+BUILDERS = {"simple_baseline": "simple_baseline.build_simple_baseline"}
 PAPER = "Xiao et al. 2018, arXiv:1804.06208"
 MOBILE_PAPER = f"{PAPER}; Sandler et al. 2018, arXiv:1801.04381"
 

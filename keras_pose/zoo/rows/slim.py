@@ -2,6 +2,8 @@
 
 from keras_pose.zoo.spec import ModelSpec
 
+PLACE = 110
+BUILDERS = {"slim": "slim.build_slim"}
 PAPER = "our own design, see keras_pose/models/slim.py"
 
 ROWS = (

@@ -6,6 +6,8 @@ them.
 
 from keras_pose.zoo.spec import ModelSpec
 
+PLACE = None  # no list shows it
+BUILDERS: dict[str, str] = {}
 TINY = {
     "stem_channels": 4,
     "stage_channels": (8, 8),

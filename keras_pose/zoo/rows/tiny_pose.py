@@ -2,6 +2,8 @@
 
 from keras_pose.zoo.spec import ModelSpec
 
+PLACE = 80
+BUILDERS = {"tiny_pose": "tiny_pose.build_tiny_pose"}
 PAPER = "PaddleDetection, configs/keypoint/tiny_pose; Yu et al. 2021, arXiv:2104.06403"
 
 

@@ -2,6 +2,8 @@
 
 from keras_pose.zoo.spec import ModelSpec
 
+PLACE = 60
+BUILDERS = {"vitpose": "vitpose.build_vitpose"}
 PAPER = "Xu et al. 2022, arXiv:2204.12484"
 
 
