@@ -106,7 +106,6 @@ def quantize(weights: Path, people: PoseDataset, size: Size) -> Path:
         records_source(people.records, people.skeleton),
         source.contract,
         size.calibration_crops,
-        choice="spread",
     )
     paths = {"int8": source.default_output("int8", ".tflite")}
     export = export_formats(source.model, source.contract, paths, crops)["int8"]

@@ -13,6 +13,7 @@ from keras_pose.exporting.cache import key_of, stored
 from keras_pose.exporting.formats.table import FORMATS
 from keras_pose.exporting.ledger import jobs
 from keras_pose.exporting.ledger.settings import LedgerSettings, Say
+from keras_pose.exporting.quantization.calibration import USUAL_CHOICE
 from keras_pose.exporting.subprocesses import call_in_child
 from keras_pose.files import file_sha256, read_json, write_json
 from keras_pose.runs import RECIPE_NAME
@@ -76,6 +77,7 @@ def calibrate(settings: LedgerSettings, source: Path, origin, say: Say) -> dict[
         "recipe": {name: recipe[name] for name in sorted(known & set(recipe))},
         "data": settings.data and [settings.dataset, settings.data_dir],
         "calibration_images": settings.calibration_images,
+        "choice": USUAL_CHOICE,
     }
     path, notes = settings.crops_path, Path(settings.output) / "calibration.json"
     earlier = stored(notes)

@@ -21,6 +21,7 @@ from keras_pose.topdown import crop_people
 
 NUM_CHECK_CROPS = 4
 CHOICES = ("spread", "random")
+USUAL_CHOICE = "spread"
 # Below this, ranges depend on the luck of the draw; measured in docs/export.md.
 FEW_CROPS = 50
 # Candidates that are looked at for each crop that is wanted: each costs a picture to read.
@@ -32,7 +33,7 @@ def calibration_crops(
     contract: ModelContract,
     count: int,
     seed: int = 0,
-    choice: str = "random",
+    choice: str = USUAL_CHOICE,
 ):
     """Cuts crops of some of the people.
 
@@ -133,7 +134,7 @@ def warn_if_few(count: int) -> None:
 def check_crops(contract: ModelContract):
     """Cuts a few synthetic people, to compare a file with its model where no data is."""
     source = synthetic_source(NUM_CHECK_CROPS)
-    return calibration_crops(source, contract, NUM_CHECK_CROPS)
+    return calibration_crops(source, contract, NUM_CHECK_CROPS, choice="random")
 
 
 def pose_features(source: PersonSource, indices):
