@@ -23,6 +23,14 @@ settings.register_profile("thorough", max_examples=1000, deadline=None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
 
 
+def pytest_addoption(parser):
+    parser.addoption(
+        "--record-replays",
+        action="store_true",
+        help="write down which parity pack the apps' cores replayed, docs/parity_pack.md",
+    )
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _own_cache(tmp_path_factory):
     """Keeps converted pictures out of the cache of who runs the tests."""

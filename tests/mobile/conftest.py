@@ -1,5 +1,6 @@
 """What the tests of the browser's part need: programs, and the page's server."""
 
+import functools
 import importlib.util
 import re
 import shutil
@@ -8,10 +9,17 @@ from pathlib import Path
 
 import pytest
 from mobile.kotlin_tools import compile_all
+from mobile.replays import OPTION, replay_of
 from shared_work import shared_folder
 
 WEB = Path(__file__).resolve().parents[2] / "mobile_demo" / "web"
 OLDEST_NODE = 20
+
+
+@pytest.fixture
+def replay_of_core(request):
+    """`replay_of` of a core, recorded if that was asked for."""
+    return functools.partial(replay_of, is_recorded=request.config.getoption(OPTION))
 
 
 @pytest.fixture(scope="session")

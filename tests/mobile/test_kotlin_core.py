@@ -7,22 +7,22 @@ from pathlib import Path
 
 import pytest
 from mobile.kotlin_tools import run_java
+from mobile.replays import PACK
 
 from keras_pose.shipped import shipped_file
 
 ROOT = Path(__file__).resolve().parents[2]
-PACK = ROOT / "mobile_demo" / "parity"
 
 # Compiling takes a minute or two.
 pytestmark = pytest.mark.very_slow
 
 
-def test_the_kotlin_core_replays_the_parity_pack(kotlin_classes):
-    result = run_java(kotlin_classes, "keraspose.ParityKt", PACK)
+def test_the_kotlin_core_replays_the_parity_pack(kotlin_classes, replay_of_core):
+    with replay_of_core("Kotlin") as num_cases:
+        result = run_java(kotlin_classes, "keraspose.ParityKt", PACK)
 
-    assert result.returncode == 0, result.stdout + result.stderr
-    # The pack holds some sixty cases: none of them may have been lost on the way.
-    assert int(re.search(r"(\d+) passed", result.stdout)[1]) > 60
+        assert result.returncode == 0, result.stdout + result.stderr
+        assert int(re.search(r"(\d+) passed", result.stdout)[1]) == num_cases
 
 
 def test_the_kotlin_core_finds_what_python_found_by_the_shipped_models(

@@ -26,11 +26,20 @@ def num_passed(result):
     return int(re.search(r"^# pass (\d+)", result.stdout, re.MULTILINE)[1])
 
 
-def test_the_javascript_core_replays_the_parity_pack(node):
-    result = run(node, "--test", "--test-reporter=tap")
+def run_tests(node, *files, **environment):
+    return run(node, "--test", "--test-reporter=tap", *files, **environment)
 
-    # The pack holds some sixty cases: none of them may have been lost on the way.
-    assert num_passed(result) > 60
+
+def test_the_javascript_core_replays_the_parity_pack(node, replay_of_core):
+    with replay_of_core("JavaScript") as num_cases:
+        assert num_passed(run_tests(node, "tests/parity.test.js")) == num_cases
+
+
+def test_the_javascript_core_passes_its_own_tests(node):
+    files = (WEB / "tests").glob("*.test.js")
+    others = [str(file) for file in files if file.name != "parity.test.js"]
+
+    assert num_passed(run_tests(node, *others)) > 10
 
 
 def test_the_javascript_core_replays_the_pack_of_the_shipped_models(node, tmp_path):
@@ -48,12 +57,8 @@ def test_the_javascript_core_replays_the_pack_of_the_shipped_models(node, tmp_pa
     described = {kind: file.to_dict() for kind, file in models.items()}
     write_pack(tmp_path / "pack", cases, described)
 
-    result = run(
-        node,
-        "--test",
-        "--test-reporter=tap",
-        "tests/parity.test.js",
-        KERAS_POSE_PARITY=str(tmp_path / "pack"),
+    result = run_tests(
+        node, "tests/parity.test.js", KERAS_POSE_PARITY=str(tmp_path / "pack")
     )
 
     # Crops, inputs, decoding, letterbox, boxes, clip; those that run a file need a runtime.
