@@ -71,8 +71,8 @@ def parse_args(argv=None):
         help="another model's poses in the same boxes, on the right")  # fmt: skip
     add("--json", type=Path, metavar="FILE", help="also write the keypoints there")
     video = parser.add_argument_group("videos").add_argument
-    video("--detect-every", type=positive_int, default=5, metavar="N",
-          help="detect on every N-th frame, follow between (default: 5)")  # fmt: skip
+    video("--detect-every", type=positive_int, default=10, metavar="N",
+          help="detect on every N-th frame, follow between (default: 10)")  # fmt: skip
     video("--matching", default="greedy", choices=("greedy", "hungarian"),
           help="of people between frames (default: greedy)")  # fmt: skip
     video("--no-smooth", action="store_true", help="leave the keypoints' jitter in")

@@ -22,6 +22,8 @@ from keras_pose.structures import Poses
 # 0.060 and 0.069, made one.
 MARGINS = (0.065, 0.11, 0.065, 0.09)
 
+# Of the detector's runs, the later is at most so many frames after the earlier.
+DETECT_EVERY = 10
 # A region shrinks by this much per frame at most: a crop that lost a hand would else
 # cut it off for good.
 MAX_SHRINKAGE = 0.9
@@ -70,7 +72,7 @@ class RegionFollower:
     def __init__(
         self,
         estimator: PoseEstimator,
-        detect_every: int = 10,
+        detect_every: int = DETECT_EVERY,
         keypoint_threshold: float = 0.2,
         least_share: float = 0.5,
     ):

@@ -22,7 +22,7 @@ from keras_pose.drawing import draw_poses
 from keras_pose.inference.estimator import PoseEstimator
 from keras_pose.inference.frame_sources import Frame, FrameSource
 from keras_pose.inference.overlap import one_by_one, overlapped, timed
-from keras_pose.inference.regions import RegionFollower
+from keras_pose.inference.regions import DETECT_EVERY, RegionFollower
 from keras_pose.inference.smoothing import OneEuroSmoother
 from keras_pose.inference.tracking import MATCHES, OksTracker
 from keras_pose.inference.writers import VideoWriter, open_json_list, open_video
@@ -48,7 +48,7 @@ class VideoSettings:
         ValueError: for settings that make no sense.
     """
 
-    detect_every: int = 5
+    detect_every: int = DETECT_EVERY
     matching: str = "greedy"
     is_smoothed: bool = True
     threshold: float = 0.2

@@ -1,13 +1,34 @@
+import inspect
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 
-from keras_pose.inference.regions import MARGINS, RegionFollower, next_boxes
+from keras_pose.__main__ import parse_args
+from keras_pose.inference.regions import (
+    DETECT_EVERY,
+    MARGINS,
+    RegionFollower,
+    next_boxes,
+)
+from keras_pose.inference.video import VideoSettings
 from keras_pose.skeleton import COCO_17, Skeleton
 from keras_pose.structures import Detections, Poses
 
 TWO = Skeleton("two", ("head", "foot"))
 UP = np.array([0, 50])
 IMAGE = np.zeros((480, 640, 3), np.uint8)
+
+
+def test_how_often_is_detected_is_the_same_wherever_it_is_not_said():
+    follower = inspect.signature(RegionFollower).parameters
+    assert follower["detect_every"].default == DETECT_EVERY
+    assert VideoSettings().detect_every == DETECT_EVERY
+    assert parse_args(["clip.mp4"]).detect_every == DETECT_EVERY
+    spec = Path(__file__).resolve().parents[3] / "mobile_demo" / "SPEC.md"
+    (of_the_apps,) = re.findall(r"Settings: `detect_every` (\d+)", spec.read_text())
+    assert int(of_the_apps) == DETECT_EVERY
 
 
 def pose(head_xy, foot_xy, box, scores=(1.0, 1.0)):
