@@ -13,6 +13,7 @@ import tensorflow as tf
 from keras_pose.codecs import Codec
 from keras_pose.data import transforms
 from keras_pose.data.sources import PersonSource
+from keras_pose.geometry import BOX_PADDING
 from keras_pose.normalization import Normalization
 
 
@@ -23,6 +24,7 @@ def training_dataset(
     augmentation: transforms.Augmentation,
     batch_size: int,
     *,
+    box_padding: float = BOX_PADDING,
     seed: int = 0,
     start_batch: int = 0,
     num_outputs: int = 1,
@@ -35,6 +37,7 @@ def training_dataset(
         normalization: applied to the crops.
         augmentation: strength of the random changes.
         batch_size: samples a batch, over all devices together.
+        box_padding: factor from person box to crop, that of the model's contract.
         seed: seed of order and augmentation.
         start_batch: number of batches already taken by an interrupted run.
         num_outputs: number of stacks; targets are repeated for each.
@@ -47,7 +50,9 @@ def training_dataset(
     load, index_at = _loader(source), person_order(source, seed)
 
     def sample_at(position):
-        sample = transforms.whole_crop(load(index_at(position)), codec.input_hw)
+        sample = transforms.whole_crop(
+            load(index_at(position)), codec.input_hw, box_padding
+        )
         sample_seed = tf.stack([tf.constant(seed, tf.int64), position])
         sample = transforms.augment_crop(
             sample, augmentation, source.skeleton, codec.input_hw, sample_seed
@@ -134,6 +139,7 @@ def validation_dataset(
     normalization: Normalization,
     batch_size: int,
     *,
+    box_padding: float = BOX_PADDING,
     num_outputs: int = 1,
     num_replicas: int = 1,
 ) -> tf.data.Dataset:
@@ -148,7 +154,7 @@ def validation_dataset(
     size = len(source)
 
     def sample_at(index):
-        sample = transforms.whole_crop(load(index % size), codec.input_hw)
+        sample = transforms.whole_crop(load(index % size), codec.input_hw, box_padding)
         return _cut(sample, source, codec)
 
     count = max(num_replicas, size // num_replicas * num_replicas)

@@ -58,11 +58,11 @@ NO_AUGMENTATION = Augmentation(
 )
 
 
-def whole_crop(sample, input_hw):
+def whole_crop(sample, input_hw, box_padding: float = BOX_PADDING):
     """Sets the crop around the box; the TensorFlow twin of `geometry.box_to_crop`."""
     box = tf.cast(sample["box_xywh"], tf.float32)
     aspect = input_hw[1] / input_hw[0]
-    width = tf.maximum(box[2], box[3] * aspect) * BOX_PADDING
+    width = tf.maximum(box[2], box[3] * aspect) * box_padding
     return sample | {
         "center_xy": box[:2] + box[2:] / 2,
         "crop_width": width,

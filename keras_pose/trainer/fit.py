@@ -341,6 +341,7 @@ def _training_batches(recipe, plan, source, contract, model, first_batch):
         contract.normalization,
         recipe.augmentation,
         plan.global_batch,
+        box_padding=contract.box_padding,
         seed=recipe.seed,
         start_batch=first_batch,
         num_outputs=len(model.outputs),
@@ -361,6 +362,7 @@ def _validation_batches(recipe, plan, source, contract, model):
         contract.codec,
         contract.normalization,
         plan.global_batch,
+        box_padding=contract.box_padding,
         num_outputs=len(model.outputs),
         num_replicas=plan.global_batch // recipe.batch_size,
     )

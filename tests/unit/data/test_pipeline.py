@@ -65,12 +65,14 @@ def test_shapes_and_types():
     assert {part.dtype for part in (images, heatmaps, weights)} == {np.dtype("float32")}
 
 
-def test_heatmaps_are_those_of_the_numpy_twin():
+@pytest.mark.parametrize("padding", [1.25, 1.5])
+def test_heatmaps_are_those_of_the_numpy_twin(padding):
     source = _counted_source(3)
-    _, heatmaps, weights = next(iter(validation_dataset(source, CODEC, IMAGENET, 3)))
+    batches = validation_dataset(source, CODEC, IMAGENET, 3, box_padding=padding)
+    _, heatmaps, weights = next(iter(batches))
     for index in range(3):
-        # A box of 50 pixels, padded to 62.5, fills 64 pixels of input.
-        points = (source.load(index).keypoints_xy - 25) * (64 / 62.5) + 32
+        # A box of 50 pixels, padded, fills 64 pixels of input.
+        points = (source.load(index).keypoints_xy - 25) * (64 / (50 * padding)) + 32
         expected, expected_weights = CODEC.encode(points, np.full(17, 2))
         np.testing.assert_allclose(heatmaps[index], expected, atol=1e-5)
         np.testing.assert_array_equal(weights[index], expected_weights)

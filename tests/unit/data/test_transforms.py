@@ -42,11 +42,13 @@ def run(request):
     return request.param
 
 
-def test_whole_crop_is_that_of_geometry(run):
+@pytest.mark.parametrize("padding", [{}, {"padding": 1.1}])
+def test_whole_crop_is_that_of_geometry(run, padding):
     sample = _sample(np.random.default_rng(0))
-    center_xy, size_wh = geometry.box_to_crop(sample["box_xywh"].numpy(), INPUT_HW)
+    box_xywh = sample["box_xywh"].numpy()
+    center_xy, size_wh = geometry.box_to_crop(box_xywh, INPUT_HW, **padding)
 
-    result = run(lambda s: transforms.whole_crop(s, INPUT_HW), sample)
+    result = run(lambda s: transforms.whole_crop(s, INPUT_HW, *padding.values()), sample)
 
     np.testing.assert_allclose(result["center_xy"], center_xy, rtol=1e-6)
     np.testing.assert_allclose(result["crop_width"], size_wh[0], rtol=1e-6)
