@@ -28,6 +28,7 @@ from keras_pose.trainer.bottom_up_recipes import BottomUpRecipe
 from keras_pose.trainer.devices import recipe_strategy
 from keras_pose.trainer.fit import (
     SAVE_MINUTES,
+    equalize,
     go_through,
     restore,
     synchronize_batch_norm,
@@ -113,6 +114,8 @@ def fit_bottom_up(
         chosen = indices_of_batch(order, number, plan.global_batch)
         return [str(source.image_ids[index]) for index in chosen]
 
+    if recipe.quantization_aware and state is None:
+        equalize(whole, batches_from(0), plan.global_batch)
     chosen = [
         *([callbacks.StopAtStep(recipe.max_steps)] if recipe.max_steps else []),
         callbacks.StopAtNaN(run_dir, names_of_batch),

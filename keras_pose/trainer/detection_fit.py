@@ -37,6 +37,7 @@ from keras_pose.trainer.detection_recipes import DetectionRecipe
 from keras_pose.trainer.devices import recipe_strategy
 from keras_pose.trainer.fit import (
     SAVE_MINUTES,
+    equalize,
     freeze,
     go_through,
     restore,
@@ -115,6 +116,8 @@ def fit_detector(
         chosen = indices_of_batch(order, number, plan.global_batch)
         return [str(source.image_ids[index]) for index in chosen]
 
+    if recipe.quantization_aware and state is None:
+        equalize(network, batches_from(0), plan.global_batch)
     chosen = [
         *([callbacks.StopAtStep(recipe.max_steps)] if recipe.max_steps else []),
         callbacks.StopAtNaN(run_dir, names_of_batch),

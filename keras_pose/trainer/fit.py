@@ -111,18 +111,12 @@ def fit(
     )
     open_run_dir(run_dir, recipe)  # not before all is well: it would stay behind
     _print_facts(recipe, plan, model, strategy, sources, progress)
-    if recipe.quantization_aware and state is None:
-        _equalize(
-            network,
-            _training_batches(
-                recipe, plan, sources["train"], contract, model, first_batch=0
-            ),
-            plan.global_batch,
-        )
 
     def batches_from(number):
         return _training_batches(recipe, plan, sources["train"], contract, model, number)
 
+    if recipe.quantization_aware and state is None:
+        equalize(network, batches_from(0), plan.global_batch)
     chosen = _make_callbacks(
         recipe, plan, run_dir, progress, save_minutes, contract, network, model, sources
     )
@@ -348,8 +342,14 @@ def _training_batches(recipe, plan, source, contract, model, first_batch):
     )
 
 
-def _equalize(network, batches, batch_size: int) -> None:
-    """Lets training with rounding inside start from what calibrated files are made of."""
+def equalize(network, batches, batch_size: int) -> None:
+    """Lets training with rounding inside start from what calibrated files are made of.
+
+    Args:
+        network: model that is trained, changed in place.
+        batches: `tf.data.Dataset` of tuples whose first entry are normalised images.
+        batch_size: images a batch.
+    """
     few = batches.take(math.ceil(NUM_CROPS / batch_size))
     images = np.concatenate([image.numpy() for image, *_ in few])[:NUM_CROPS]
     count = equalize_channels(network, images)

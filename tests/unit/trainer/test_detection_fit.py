@@ -116,13 +116,16 @@ def test_a_resumed_run_ends_as_an_uninterrupted_one(recipe, tmp_path, monkeypatc
 
 @pytest.mark.very_slow
 def test_quantization_aware_training_of_a_detector_gives_the_export_its_ranges(
-    recipe, tmp_path
+    recipe, tmp_path, capsys
 ):
     start = create_model("testing_detector", 1, recipe.input_hw)
     save_keras_model(start, tmp_path / "start.keras", file_contract_of(start))
     recipe = recipe.override(weights=str(tmp_path / "start.keras"))
     recipe = recipe.override(**quantization_aware_settings(recipe) | {"epochs": 1})
     run = fit_detector(recipe, tmp_path / "run")
+    # Training starts from the channels that calibrated files are made of.
+    assert "equalized   0 " not in (said := capsys.readouterr().out)
+    assert "equalized   " in said
 
     kinds = {
         type(layer).__name__ for layer in keras.models.load_model(run / "last.keras").layers
