@@ -11,7 +11,6 @@ cards. An int8 file is the default unless it loses more than 0.01 AP against flo
 """
 
 import argparse
-import runpy
 import shlex
 import sys
 import tempfile
@@ -21,6 +20,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))  # run from a clone
 
 from keras_pose.commandline import plain_errors, positive_int
+from keras_pose.exporting.commands import tflite
 from keras_pose.exporting.formats.table import NUM_CALIBRATION_CROPS
 
 KINDS = ("pose", "detector")
@@ -51,43 +51,46 @@ def parse_args(argv=None):
     return parser.parse_args(argv)
 
 
-def run(script, *arguments):
-    """Runs a script of this repository as the command that it prints.
-
-    Raises:
-        ValueError: what the script said of why it could not.
-    """
-    arguments = list(map(str, arguments))
-    print(f"\n$ python {script} {shlex.join(arguments)}", flush=True)
-    try:
-        # In this process, since TensorFlow takes seconds to start.
-        runpy.run_path(str(ROOT / script), run_name="of_ship")["main"](arguments)
-    except SystemExit as error:
-        reason = str(error).splitlines()[0].removeprefix("error: ")
-        raise ValueError(f"{script}: {reason}") from error
-
-
-def export_files(kind, args, work):
-    """Exports one model; returns its files, and reasons for those that were refused."""
-    from keras_pose.contract import read_entry
-
-    entry, _ = read_entry(getattr(args, kind))
+def export_words(kind, quantization, entry, args, work):
+    """Returns the words after export/to_tflite.py that write one file."""
     height, width = entry["input"]["shape"][1:3]
+    path = work / f"{entry['model']}_{height}x{width}_{quantization}.tflite"
+    words = [f"--{quantization}", "--weights", getattr(args, kind), "--output", path]
+    if quantization == "int8":
+        words += ["--dataset", args.dataset, "--data-dir", args.data_dir]
+        words += ["--calibration-images", args.calibration_images]
+        words += shlex.split(getattr(args, f"{kind}_int8_options"))
+    return list(map(str, words))
+
+
+def plan_exports(entries, args, work):
+    """Returns kind -> quantization -> words; wrong ones end the program before the work."""
+    plan = {
+        kind: {name: export_words(kind, name, entry, args, work) for name in QUANTIZATIONS}
+        for kind, entry in entries.items()
+    }
+    for kind in KINDS:
+        for words in plan[kind].values():
+            tflite.parse_args(words, prog=tflite.SCRIPT)
+    return plan
+
+
+def export_files(plan):
+    """Exports one model; returns its files, and reasons for those that were refused."""
+    from keras_pose.exporting.commands import drop
+
     files, refused = {}, {}
-    for quantization in QUANTIZATIONS:
-        path = work / f"{entry['model']}_{height}x{width}_{quantization}.tflite"
-        options = ["--weights", getattr(args, kind), "--output", path]
-        if quantization == "int8":
-            options += ["--dataset", args.dataset, "--data-dir", args.data_dir]
-            options += ["--calibration-images", args.calibration_images]
-            options += shlex.split(getattr(args, f"{kind}_int8_options"))
+    for quantization, words in plan.items():
+        print(f"\n$ python {tflite.SCRIPT} {shlex.join(words)}", flush=True)
+        options = tflite.parse_args(words, prog=tflite.SCRIPT)
         try:
-            run("export/to_tflite.py", f"--{quantization}", *options)
-            files[quantization] = path
+            drop.run_command(options)
+            files[quantization] = Path(options.output)
         except ValueError as error:
-            refused[quantization] = str(error)
-            print(f"refused     {error}")
-    return files, refused, (entry["model"], (height, width))
+            reason = f"{tflite.SCRIPT}: {str(error).splitlines()[0]}"
+            refused[quantization] = reason
+            print(f"refused     {reason}")
+    return files, refused
 
 
 def measure(args, paths, detector=None):
@@ -113,16 +116,17 @@ def measure(args, paths, detector=None):
     return figures
 
 
-def prepare(kind, args, work):
+def prepare(kind, entry, plan, args):
     """Exports and measures one model."""
     from keras_pose.exporting.shipping import Shipment
     from keras_pose.runs import training_history
 
-    files, refused, (name, input_hw) = export_files(kind, args, work)
+    files, refused = export_files(plan)
     weights = {"float32": getattr(args, kind), **files}
     metrics = dict(zip(weights, measure(args, weights.values()), strict=True))
     recipes = training_history(getattr(args, kind))
-    return Shipment(kind, name, input_hw, files, refused, metrics, recipes)
+    input_hw = tuple(entry["input"]["shape"][1:3])
+    return Shipment(kind, entry["model"], input_hw, files, refused, metrics, recipes)
 
 
 def measure_pairs(pose, detector, args):
@@ -139,12 +143,15 @@ def measure_pairs(pose, detector, args):
 @plain_errors()
 def main(argv=None):
     args = parse_args(argv)
+    from keras_pose.contract import read_entry
     from keras_pose.exporting.shipping import write_shipment
 
+    entries = {kind: read_entry(getattr(args, kind))[0] for kind in KINDS}
     data_note = args.data_note.read_text(encoding="utf-8")
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
-        shipments = [prepare(kind, args, work) for kind in KINDS]
+        plan = plan_exports(entries, args, work)
+        shipments = [prepare(kind, entries[kind], plan[kind], args) for kind in KINDS]
         pipelines = measure_pairs(*shipments, args)
         written = write_shipment(shipments, pipelines, work, args.output, data_note)
     for path in written:

@@ -20,7 +20,6 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run from a clone
 from keras_pose.commandline import plain_errors
 from keras_pose.exporting.commands import drop, options
 from keras_pose.exporting.formats.table import FORMATS, ONNX_FORMATS
-from keras_pose.quiet import import_tensorflow
 
 
 def parse_args(argv=None):
@@ -51,12 +50,7 @@ def parse_args(argv=None):
 
 @plain_errors()
 def main(argv=None):
-    args = parse_args(argv)
-    # After parsing: TensorFlow takes seconds, `--help` must not.
-    import_tensorflow()
-    if args.max_drop is not None:
-        return drop.run_to_drop(args, *args.formats)
-    return options.run_export(args, args.formats)
+    drop.run_command(parse_args(argv))
 
 
 if __name__ == "__main__":

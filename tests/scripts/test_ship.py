@@ -1,4 +1,4 @@
-"""export/ship.py: which commands it runs, and what it makes of their answers."""
+"""export/ship.py: what it exports and measures, and what it makes of the answers."""
 
 import importlib.util
 import json
@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from keras_pose import contract, measuring
+from keras_pose.exporting.commands import drop
 from keras_pose.files import file_sha256
 from keras_pose.measuring import finding
 from keras_pose.shipped import shipped_file
@@ -31,12 +32,17 @@ FIGURES = {
 }
 
 
-@pytest.fixture
-def ship(tmp_path, monkeypatch):
-    """The script, with scripts that only pretend to work; and their arguments."""
+def load_script():
     spec = importlib.util.spec_from_file_location("ship_script", SCRIPT)
     script = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(script)
+    return script
+
+
+@pytest.fixture
+def ship(tmp_path, monkeypatch):
+    """The script, with exports and measures that only pretend to work."""
+    script = load_script()
     script.commands, script.measured = [], []
     for name in MODELS:
         (tmp_path / name).write_bytes(name.encode())
@@ -45,12 +51,11 @@ def ship(tmp_path, monkeypatch):
         model, height, width = MODELS[Path(path).name]
         return {"model": model, "input": {"shape": [1, height, width, 3]}}, path
 
-    def run(name, *arguments):
-        arguments = list(map(str, arguments))
-        script.commands.append((name, arguments))
-        output = Path(arguments[arguments.index("--output") + 1])
-        if "--int8" in arguments and "rtmdet" in output.name and script.refuses:
-            raise ValueError("too far off")
+    def run_command(options):
+        script.commands.append(options)
+        output = Path(options.output)
+        if options.formats == ["int8"] and "rtmdet" in output.name and script.refuses:
+            raise ValueError("too far off\nby much")
         output.write_bytes(output.name.encode())
         (output.parent / "pose_model.json").write_text("{}")
 
@@ -66,7 +71,7 @@ def ship(tmp_path, monkeypatch):
     monkeypatch.setattr(contract, "read_entry", entry)
     monkeypatch.setattr(measuring, "measure", measure)
     monkeypatch.setattr(finding, "open_finder", lambda path: path)
-    monkeypatch.setattr(script, "run", run)
+    monkeypatch.setattr(drop, "run_command", run_command)
     script.refuses = False
     return script
 
@@ -83,11 +88,11 @@ def test_two_models_are_exported_measured_and_shipped(ship, tmp_path):
 
     pose = shipped_file("pose", folder=tmp_path / "shipped")
     assert pose.name == "pose_slim_256x192_int8.tflite"
-    exports = [a for name, a in ship.commands if name == "export/to_tflite.py"]
-    assert [a[0] for a in exports] == ["--int8", "--float16"] * 2
-    assert exports[0][-2:] == ["--calibration-images", "200"]
-    assert exports[2][-2:] == ["--max-drop", "1"]
-    assert "--data-dir" not in exports[1]
+    exports = ship.commands
+    assert [each.formats for each in exports] == [["int8"], ["float16"]] * 2
+    assert exports[0].calibration_images == 200
+    assert [each.max_drop for each in exports] == [None, None, 1, None]
+    assert [each.data_dir for each in exports] == ["people", None] * 2
     finders = [each[2] for each in ship.measured]
     assert finders.count(None) == 2 * 3  # the Keras model, int8 and float16 of both
     pairs = [(path.name, finder.name) for path, _, finder in ship.measured if finder]
@@ -104,14 +109,47 @@ def test_a_file_that_the_exporter_refuses_is_done_without_and_told(ship, tmp_pat
     detector = shipped_file("detector", folder=tmp_path / "shipped")
     assert detector.name == "rtmdet_nano_320x320_float16.tflite"
     card = (tmp_path / "shipped" / "detector.md").read_text()
-    assert "No int8 file: too far off" in card
+    assert "No int8 file: export/to_tflite.py: too far off\n" in card
 
 
-def test_a_script_that_fails_is_named(ship, tmp_path):
-    spec = importlib.util.spec_from_file_location("ship_again", SCRIPT)
-    script = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(script)
-    with pytest.raises(
-        ValueError, match=r"export/to_tflite\.py: Model file no\.keras does"
-    ):
-        script.run("export/to_tflite.py", "--weights", "no.keras")
+def test_wrong_options_end_it_before_anything_is_exported(ship, tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        call(ship, tmp_path, "--detector-int8-options=--rnge percentile")
+    assert "unrecognized arguments: --rnge percentile" in capsys.readouterr().err
+    assert not ship.commands
+
+
+@pytest.mark.very_slow
+def test_tiny_networks_go_all_the_way(tmp_path):
+    from keras_pose.contract import save_keras_model
+    from keras_pose.data.synthetic import write_coco_dataset
+    from keras_pose.weights.creation import create_model
+    from keras_pose.weights.provenance import file_contract_of
+
+    people, output = tmp_path / "people", tmp_path / "shipped"
+    for split in ("train", "val"):
+        write_coco_dataset(people, 2, split=split)
+    words = ["--data-dir", str(people), "--output", str(output)]
+    for kind, name in (("pose", "testing_pose"), ("detector", "testing_detector")):
+        network = create_model(name)
+        for layer in network.layers:
+            # A detector that has learned nothing finds nothing. This one finds people
+            # everywhere, a few pixels wide.
+            if layer.name.startswith("bbox_head-rtm_cls"):
+                layer.bias.assign(layer.bias * 0)
+            if layer.name.startswith("bbox_head-rtm_reg"):
+                layer.bias.assign(layer.bias + 1)
+        path = tmp_path / f"{name}.keras"
+        save_keras_model(network, path, file_contract_of(network))
+        words += [f"--{kind}", str(path)]
+
+    load_script().main([*words, "--calibration-images", "5", "--limit", "1"])
+
+    index = json.loads((output / "shipped.json").read_text())
+    for kind, name in (("pose", "testing_pose"), ("detector", "testing_detector")):
+        path = shipped_file(kind, folder=output)
+        assert contract.read_entry(path)[0]["model"] == name
+        card = (output / f"{kind}.md").read_text()
+        for file in index[kind]["files"].values():
+            assert f"| {file} |" in card
+            assert (output / file).is_file()

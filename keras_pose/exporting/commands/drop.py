@@ -12,6 +12,7 @@ from pathlib import Path
 from keras_pose.commandline import positive_int
 from keras_pose.exporting.commands import options
 from keras_pose.exporting.formats.table import FORMATS
+from keras_pose.quiet import import_tensorflow
 
 DROP_FORMATS = ("int8", "int8_per_tensor", "onnx_int8")
 
@@ -43,6 +44,22 @@ def check_drop_options(parser, args, formats) -> None:
         parser.error("--max-drop and --with-decode do not go together")
     if args.max_drop < 0:
         parser.error(f"--max-drop must be at least 0, got {args.max_drop:g}")
+
+
+def run_command(args) -> None:
+    """Exports a model as parsed options say, and prints a report on each file.
+
+    Raises:
+        ValueError: for options, weights or data that do not fit; `errors.ExportError` for
+            a file that does not do what the model does.
+        FileNotFoundError: where weights or data are not there.
+    """
+    # Not before the options are read: TensorFlow takes seconds.
+    import_tensorflow()
+    if args.max_drop is not None:
+        run_to_drop(args, *args.formats)
+    else:
+        options.run_export(args, args.formats)
 
 
 def run_to_drop(args, name: str) -> None:

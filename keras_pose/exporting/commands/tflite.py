@@ -1,0 +1,64 @@
+"""Options of `export/to_tflite.py`, by which `export/ship.py` makes its files, too.
+
+Imported by scripts before they parse, so TensorFlow is not imported up here.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+
+from keras_pose.exporting.commands import drop, options
+from keras_pose.exporting.formats.table import FORMATS, TFLITE_FORMATS
+
+SCRIPT = "export/to_tflite.py"
+
+
+def parse_args(
+    argv: Sequence[str] | None = None,
+    description: str | None = None,
+    prog: str | None = None,
+) -> argparse.Namespace:
+    """Reads the options; ends the program with a line where they contradict each other.
+
+    Args:
+        argv: words of the command line; None for those of the program.
+        description: text for `--help`.
+        prog: name in messages; None for that of the program.
+    """
+    parser = argparse.ArgumentParser(
+        prog=prog,
+        description=description,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    kinds = parser.add_mutually_exclusive_group()
+    for name in TFLITE_FORMATS:
+        flag = f"--{name.replace('_', '-')}"
+        kinds.add_argument(
+            flag,
+            dest="formats",
+            action="store_const",
+            const=[name],
+            help=FORMATS[name].text,
+        )
+    kinds.add_argument("--format", dest="formats", nargs="+", choices=TFLITE_FORMATS,
+                       metavar="NAME", help="several at once: converts once")  # fmt: skip
+    parser.set_defaults(formats=["float32"])
+    options.add_model_options(parser)
+    add = parser.add_argument
+    add("--output", metavar="FILE",
+        help="default: export/KIND/pose_model.tflite beside the weights")  # fmt: skip
+    add("--integers-only", action="store_true",
+        help="compute attention in integers, too, in which it is slower on CPUs: for "
+        "int8 on NPUs that have nothing else")  # fmt: skip
+    options.add_calibration_options(parser)
+    drop.add_drop_options(parser)
+    args = parser.parse_args(argv)
+    options.check_options(parser, args, args.formats, ".tflite")
+    drop.check_drop_options(parser, args, args.formats)
+    if args.integers_only and "int8" not in args.formats:
+        parser.error(
+            f"--integers-only is for int8, got {', '.join(args.formats)}; int8_per_tensor "
+            "and int16x8 have integers only, the others have none"
+        )
+    return args
