@@ -5,6 +5,10 @@
   half pixel, as in the HRNet and Simple Baselines code.
 - Points are (x, y), sizes are (height, width), boxes say their form in their
   name: `box_xywh` (corner and extent) or `boxes_xyxy` (two corners).
+- Keypoints, crops and the boxes that crops are made of (`clean_boxes_xywh`,
+  `whole_image_box`) count from pixels' *centres*: an image ends at width - 1. What a
+  detector is trained on and finds counts from pixels' *borders*, as COCO's boxes do: it
+  ends at width. A found box becomes a crop as it is, half a pixel off, as in HRNet.
 - A crop is a centre, a size (both in image pixels) and an angle. The crop's
   width maps onto the destination's width (`dst_w`, not `dst_w - 1`), but for
   "unbiased" crops (UDP), whose width and height map onto `dst_w - 1`, `dst_h - 1`.
@@ -114,6 +118,24 @@ def warp_image(image, matrix, output_hw):
     return cv2.warpAffine(
         image, np.asarray(matrix, np.float64), output_hw[::-1], flags=cv2.INTER_LINEAR
     )
+
+
+def xywh_to_xyxy(boxes_xywh):
+    """Returns the corners of boxes: (..., 4) x, y, width, height -> x1, y1, x2, y2."""
+    boxes = np.asarray(boxes_xywh)
+    return np.concatenate([boxes[..., :2], boxes[..., :2] + boxes[..., 2:]], axis=-1)
+
+
+def xyxy_to_xywh(boxes_xyxy):
+    """Returns corner and extent of boxes, the other way round: (..., 4) -> (..., 4)."""
+    boxes = np.asarray(boxes_xyxy)
+    return np.concatenate([boxes[..., :2], boxes[..., 2:] - boxes[..., :2]], axis=-1)
+
+
+def whole_image_box(image_hw):
+    """Returns the (4,) box, x1, y1, x2, y2, from the first pixel's centre to the last's."""
+    height, width = image_hw
+    return np.array([0.0, 0.0, max(1, width - 1), max(1, height - 1)])
 
 
 def clean_boxes_xywh(boxes_xywh, image_hw):

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from keras_pose.geometry import xyxy_to_xywh
 from keras_pose.skeleton import Skeleton
 
 # The track of people who have none.
@@ -93,7 +94,7 @@ class Poses:
         return [self._to_dict(i) for i in range(len(self))]
 
     def _to_dict(self, index: int) -> dict[str, Any]:
-        x1, y1, x2, y2 = self.boxes_xyxy[index].tolist()
+        box_xywh = xyxy_to_xywh(self.boxes_xyxy[index].astype(float))
         keypoints = zip(
             self.skeleton.names,
             self.keypoints_xy[index].tolist(),
@@ -104,7 +105,7 @@ class Poses:
         return {
             **tracked,
             "score": _rounded(self.scores[index], 4),
-            "box_xywh": [_rounded(value, 2) for value in (x1, y1, x2 - x1, y2 - y1)],
+            "box_xywh": [_rounded(value, 2) for value in box_xywh.tolist()],
             "keypoints": {
                 name: {
                     "x": _rounded(x, 2),
@@ -149,8 +150,7 @@ class Poses:
             [self.keypoints_xy, self.keypoint_scores[..., None]], axis=-1
         ).astype(float)
         triples[~np.isfinite(triples).all(axis=-1)] = 0
-        boxes_xywh = self.boxes_xyxy.astype(float)
-        boxes_xywh[:, 2:] -= boxes_xywh[:, :2]
+        boxes_xywh = xyxy_to_xywh(self.boxes_xyxy.astype(float))
         results = [
             {
                 "image_id": image_id,

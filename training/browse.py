@@ -80,14 +80,13 @@ def choose_images(records, count, seed):
 
 def draw_people(records, estimator, threshold):
     """Returns one image with the predicted poses of its people."""
-    import numpy as np
 
     from keras_pose.drawing import draw_poses
+    from keras_pose.geometry import xywh_to_xyxy
     from keras_pose.images import read_labelled
 
     image = read_labelled(records[0].image_path, records[0].image_hw)
-    boxes = np.stack([record.box_xywh for record in records])
-    boxes_xyxy = np.concatenate([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]], axis=1)
+    boxes_xyxy = xywh_to_xyxy([record.box_xywh for record in records])
     return draw_poses(image, estimator(image, boxes_xyxy), threshold=threshold)
 
 

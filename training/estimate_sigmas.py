@@ -54,6 +54,7 @@ def pairs_of_models(args):
     from keras_pose.data.datasets import open_for_skeleton
     from keras_pose.data.readers.coco import Reading
     from keras_pose.data.repeated import LabelledPose, PosePairs, squared_distances
+    from keras_pose.geometry import xywh_to_xyxy
     from keras_pose.images import read_labelled
     from keras_pose.inference import PoseEstimator
 
@@ -70,8 +71,7 @@ def pairs_of_models(args):
     numbers, rows = {}, []
     for record in dataset.records:
         image = read_labelled(record.image_path, record.image_hw)
-        x, y, width, height = record.box_xywh
-        box = np.array([[x, y, x + width, y + height]])
+        box = xywh_to_xyxy(record.box_xywh)[None]
         poses = [estimator(image, box) for estimator in estimators]
         both = [
             LabelledPose(

@@ -130,6 +130,7 @@ def label(estimator, contents, category_id, args):
     import numpy as np
     from tqdm import tqdm
 
+    from keras_pose.geometry import xywh_to_xyxy, xyxy_to_xywh
     from keras_pose.metrics.broken_images import BrokenImages
 
     name = estimator.pose_model.contract.model
@@ -158,12 +159,11 @@ def label(estimator, contents, category_id, args):
         picture["height"], picture["width"] = image.shape[:2]
         if args.labels:
             boxes_xywh = np.array([entry["bbox"] for entry in open_entries], np.float64)
-            boxes, box_scores = boxes_xywh.copy(), None
-            boxes[:, 2:] += boxes[:, :2]
+            boxes, box_scores = xywh_to_xyxy(boxes_xywh), None
         else:
             found = estimator.find_people(image)
             boxes, box_scores = found.boxes_xyxy.astype(np.float64), found.scores
-            boxes_xywh = boxes - [0, 0, 1, 1] * np.tile(boxes[:, :2], 2)
+            boxes_xywh = xyxy_to_xywh(boxes)
             open_entries = [{"image_id": picture["id"], "iscrowd": 0} for _ in boxes]
         poses = estimator.estimate(image, boxes, box_scores)
         for i, entry in enumerate(open_entries):

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import keras
-import numpy as np
 from tqdm import tqdm
 
 from keras_pose.data import PoseDataset, open_dataset
@@ -25,6 +24,7 @@ from keras_pose.exporting.commands.report import describe_export
 from keras_pose.exporting.formats.table import export_formats
 from keras_pose.exporting.inputs import open_source
 from keras_pose.exporting.quantization.calibration import calibration_crops
+from keras_pose.geometry import xywh_to_xyxy
 from keras_pose.images import read_image, write_image
 from keras_pose.inference import PoseEstimator
 from keras_pose.measuring import MeasureSettings
@@ -146,8 +146,7 @@ def draw_learned(weights: Path, people: PoseDataset, output) -> Path:
     drawings = []
     for path in sorted(groups)[:NUM_SHOWN]:
         image = read_image(path, honour_exif=False)
-        boxes = np.stack([record.box_xywh for record in groups[path]])
-        boxes = np.concatenate([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]], axis=1)
+        boxes = xywh_to_xyxy([record.box_xywh for record in groups[path]])
         drawings.append(draw_poses(image, estimator(image, boxes)))
     return write_image(output, contact_sheet(drawings, 4, cell_hw=(320, 320)))
 

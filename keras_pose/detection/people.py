@@ -28,6 +28,7 @@ from keras_pose.data.whole_pictures import (
     read_truth,
 )
 from keras_pose.detection.losses import IGNORED, PADDING
+from keras_pose.geometry import xywh_to_xyxy
 
 PERSON = 0
 # Static shapes: boxes are padded to a multiple of this many an image.
@@ -131,8 +132,8 @@ def _boxes(people: CocoPeople) -> np.ndarray:
     """Returns (M, P, 5) boxes by image, clipped to it, with labels."""
     sizes_hw = people.images.sizes_hw[people.image_index]
     limits = np.where(sizes_hw > 0, sizes_hw, np.inf)[:, ::-1]
-    near = np.maximum(0, people.boxes_xywh[:, :2])
-    far = np.minimum(limits, people.boxes_xywh[:, :2] + people.boxes_xywh[:, 2:])
+    corners = xywh_to_xyxy(people.boxes_xywh)
+    near, far = np.maximum(0, corners[:, :2]), np.minimum(limits, corners[:, 2:])
     labels = np.where(people.is_crowd, IGNORED, PERSON)
     boxes = np.column_stack([near, far, labels])
     rows: list[list[list[float]]] = [[] for _ in people.images.ids]
@@ -177,10 +178,7 @@ def pad_boxes(rows: list[list[list[float]]]) -> np.ndarray:
 def boxes_of_people(source: PersonSource) -> BoxSource:
     """Makes a source of boxes out of one of poses, whose images show no other people."""
     rows: list[list[list[float]]] = [[] for _ in source.images]
-    corners = np.concatenate(
-        [source.boxes_xywh[:, :2], source.boxes_xywh[:, :2] + source.boxes_xywh[:, 2:]],
-        axis=1,
-    )
+    corners = xywh_to_xyxy(source.boxes_xywh)
     for image, box in zip(source.image_index, corners, strict=True):
         rows[image].append([*box, PERSON])
     return BoxSource(

@@ -15,6 +15,7 @@ import numpy as np
 
 from keras_pose.detector_description import is_description
 from keras_pose.files import read_json
+from keras_pose.geometry import xywh_to_xyxy
 from keras_pose.shipped import DETECTOR, shipped_file
 from keras_pose.structures import Detections
 
@@ -79,7 +80,7 @@ class DetectionFile:
                 continue
             self._has_matched = True
             if len(rows):
-                corners = np.concatenate([rows[:, :2], rows[:, :2] + rows[:, 2:4]], axis=1)
+                corners = xywh_to_xyxy(rows[:, :4])
                 return Detections(corners, rows[:, 4], np.full(len(rows), PERSON))
         if self._boxes and not self._has_matched:
             self._has_matched = True

@@ -14,6 +14,7 @@ import numpy as np
 
 from keras_pose.boxes import letterbox
 from keras_pose.drawing import draw_heatmaps
+from keras_pose.geometry import whole_image_box, xyxy_to_xywh
 from keras_pose.images import as_image
 from keras_pose.inference.detectors import (
     MAX_SIDE,
@@ -188,7 +189,9 @@ class PoseEstimator:
     def find_people(self, image: np.ndarray, image_id=None) -> Detections:
         """Returns the boxes of people, by the detector; arguments as for a call."""
         if self.detector is None:
-            return Detections(whole_image_box(image), np.ones(1), np.array([PERSON]))
+            return Detections(
+                whole_image_box(image.shape[:2])[None], np.ones(1), np.array([PERSON])
+            )
         if isinstance(self.detector, DetectionFile):
             if image_id is None:
                 raise ValueError(
@@ -267,8 +270,7 @@ class PoseEstimator:
     def _outputs(self, image, boxes):
         """Returns the network's outputs for some people, and the maps to the image."""
         contract = self._top_down.contract
-        boxes_xywh = np.concatenate([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], axis=1)
-        crops, to_image = crop_people(image, boxes_xywh, contract)
+        crops, to_image = crop_people(image, xyxy_to_xywh(boxes), contract)
         outputs = predict_outputs(self._top_down.predict, crops, contract, self.flip_test)
         return outputs, to_image
 
@@ -309,12 +311,6 @@ def _load(pose, weights, num_threads) -> PoseModel | BottomUpModel:
             f'PoseEstimator("{pose}", weights="coco").'
         )
     return load_pose(pose, num_threads=num_threads)
-
-
-def whole_image_box(image) -> np.ndarray:
-    """Returns (1, 4): the box from the first pixel's centre to the last one's."""
-    height, width = image.shape[:2]
-    return np.array([[0.0, 0.0, max(1, width - 1), max(1, height - 1)]])
 
 
 def _checked_boxes(boxes_xyxy, image_hw):

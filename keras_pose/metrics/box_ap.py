@@ -14,6 +14,7 @@ from tqdm import tqdm
 from keras_pose.boxes import box_iou
 from keras_pose.data.records import Id
 from keras_pose.files import read_json
+from keras_pose.geometry import xywh_to_xyxy, xyxy_to_xywh
 from keras_pose.metrics.broken_images import BrokenImages
 from keras_pose.metrics.coco_ap import person_category_id
 from keras_pose.metrics.coco_truth import CocoTruth, run_silently
@@ -117,8 +118,7 @@ def coco_results(
 ) -> list[dict[str, Any]]:
     """Writes the people among detections in COCO's result format."""
     people = detections[detections.labels == 0]
-    corners = people.boxes_xyxy.astype(np.float64)
-    boxes_xywh = np.concatenate([corners[:, :2], corners[:, 2:] - corners[:, :2]], axis=1)
+    boxes_xywh = xyxy_to_xywh(people.boxes_xyxy.astype(np.float64))
     return [
         {
             "image_id": image_id,
@@ -201,7 +201,7 @@ def _matches(ground_truth, detections, image_ids, iou_threshold):
     for annotation in ground_truth["annotations"]:
         is_one = annotation["category_id"] == person and not annotation.get("iscrowd", 0)
         if is_one and annotation["image_id"] in counted:
-            people[annotation["image_id"]].append(_corners(annotation["bbox"]))
+            people[annotation["image_id"]].append(xywh_to_xyxy(annotation["bbox"]))
     is_free = {image_id: np.ones(len(boxes), bool) for image_id, boxes in people.items()}
     scores = np.array([detection["score"] for detection in detections])
     is_right = np.zeros(len(detections), bool)
@@ -209,17 +209,12 @@ def _matches(ground_truth, detections, image_ids, iou_threshold):
         image_id = detections[i]["image_id"]
         if not people[image_id]:
             continue
-        overlaps = box_iou([_corners(detections[i]["bbox"])], people[image_id])[0]
+        overlaps = box_iou([xywh_to_xyxy(detections[i]["bbox"])], people[image_id])[0]
         overlaps = np.where(is_free[image_id], overlaps, 0)
         best = overlaps.argmax()
         if overlaps[best] >= iou_threshold:
             is_right[i], is_free[image_id][best] = True, False
     return scores, is_right, sum(map(len, people.values()))
-
-
-def _corners(box_xywh):
-    x, y, width, height = box_xywh
-    return [x, y, x + width, y + height]
 
 
 def _complete(annotation):

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from keras_pose.contract import Contract, input_to_dict, output_to_dict
-from keras_pose.geometry import box_to_crop
+from keras_pose.geometry import box_to_crop, xywh_to_xyxy
 from keras_pose.parity.clips import Recorder, ShakenNetwork, run_frames
 from keras_pose.parity.files import ModelFile
 from keras_pose.parity.maths import make_case
@@ -288,7 +288,7 @@ def _frames(person: Person) -> list[dict[str, Any]]:
     for t in range(NUM_FRAMES):
         x, y = left + STEP_PIXELS * t, top
         rows, columns = slice(y + height, y + 2 * height), slice(x + width, x + 2 * width)
-        box = _corners(person.box_xywh) - [x, y, x, y] + rng.uniform(-2, 2, 4)
+        box = xywh_to_xyxy(person.box_xywh) - [x, y, x, y] + rng.uniform(-2, 2, 4)
         detected = {
             "boxes_xyxy": box[None].astype(np.float32),
             "scores": np.array([0.9], np.float32),
@@ -297,7 +297,3 @@ def _frames(person: Person) -> list[dict[str, Any]]:
         seconds = t / FRAMES_PER_SECOND
         frames.append({"seconds": seconds, "image": image, "detected": detected})
     return frames
-
-
-def _corners(box_xywh) -> np.ndarray:
-    return np.concatenate([box_xywh[:2], box_xywh[:2] + box_xywh[2:]])

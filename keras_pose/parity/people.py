@@ -7,6 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from keras_pose.geometry import whole_image_box, xyxy_to_xywh
 from keras_pose.images import read_image
 from keras_pose.inference.frame_sources import pictures_in
 from keras_pose.parity.files import ModelFile
@@ -54,13 +55,11 @@ def people_in(folder, count: int, detector: ModelFile | None = None) -> list[Per
 
 def _find(image, detector: ModelFile | None) -> np.ndarray | None:
     if detector is None:
-        height, width = image.shape[:2]
-        return np.array([0.0, 0.0, width - 1, height - 1])
+        return xyxy_to_xywh(whole_image_box(image.shape[:2]))
     found = detector.detector(image)
     if not len(found):
         return None
-    corners = found.boxes_xyxy[0].astype(np.float64)
-    return np.concatenate([corners[:2], corners[2:] - corners[:2]])
+    return xyxy_to_xywh(found.boxes_xyxy[0].astype(np.float64))
 
 
 def _smaller(image, box_xywh) -> Person:

@@ -59,6 +59,7 @@ RANKS = {
 WITHIN_RANK = {
     ("images", "files"),
     ("skeleton", "files"),
+    ("structures", "geometry"),
     ("structures", "skeleton"),
     ("topdown", "contract"),
     ("bottomup_contract", "contract"),

@@ -7,7 +7,7 @@ import numpy as np
 
 from keras_pose.data.readers.checks import Notes
 from keras_pose.data.readers.coco_people import CocoPeople
-from keras_pose.geometry import box_to_crop
+from keras_pose.geometry import box_to_crop, xywh_to_xyxy
 
 _USUAL_HW = (256, 192)  # the shape of most models' crops
 _INSIDE = 0.1  # with fewer of their keypoints in the crop, people lie outside of it
@@ -95,7 +95,7 @@ def _is_outside(people, rows, boxes) -> np.ndarray:
 def _is_past_the_picture(people, rows) -> np.ndarray:
     boxes = people.boxes_xywh[rows]
     limit_wh = people.images.sizes_hw[people.image_index[rows]][:, ::-1]
-    ends = boxes[:, :2] + boxes[:, 2:]
+    ends = xywh_to_xyxy(boxes)[:, 2:]
     return ((ends > limit_wh + 1) & (limit_wh > 0)).any(axis=1)
 
 
