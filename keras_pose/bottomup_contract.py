@@ -13,8 +13,9 @@ from keras_pose.codecs.part_affinity import PartAffinityCodec
 from keras_pose.contract import (
     INPUT_NAME,
     TensorSpec,
-    float_operators_to_dict,
     input_to_dict,
+    integers_of,
+    integers_to_dict,
     known,
     named,
     normalization_of,
@@ -49,6 +50,7 @@ class BottomUpContract:
             `exporting.formats.table.FORMATS`.
         signature: name of the file's signature; None for `.keras` and `.onnx`.
         float_operators: names of operators that compute in float, defined as in `Contract`.
+        sums_fit_16_bits: True if all processors compute the same, defined as in `Contract`.
 
     Raises:
         ValueError: where shapes do not fit together.
@@ -64,6 +66,7 @@ class BottomUpContract:
     quantization: str = "float32"
     signature: str | None = None
     float_operators: tuple[str, ...] = ()
+    sums_fit_16_bits: bool | None = None
 
     def __post_init__(self) -> None:
         expected = self.codec.output_shapes(self.skeleton)
@@ -106,7 +109,7 @@ class BottomUpContract:
             "task": BOTTOM_UP,
             "model": self.model,
             "quantization": self.quantization,
-            **float_operators_to_dict(self.float_operators),
+            **integers_to_dict(self.float_operators, self.sums_fit_16_bits),
             "signature": self.signature,
             "input": input_to_dict(self.input, self.normalization),
             "letterbox": {
@@ -147,7 +150,7 @@ class BottomUpContract:
                 normalization=normalization_of(values["input"]),
                 quantization=values["quantization"],
                 signature=values["signature"],
-                float_operators=tuple(values.get("float_operators", ())),
+                **integers_of(values),
             )
 
 

@@ -30,7 +30,7 @@ from keras_pose.skeleton import Skeleton
 
 CONTRACT_NAME = "pose_model.json"
 # Another version is another contract; another minor version has more fields.
-SCHEMA_VERSION, SCHEMA_MINOR = 1, 2
+SCHEMA_VERSION, SCHEMA_MINOR = 1, 3
 # Name of the image in every file; the codec names the outputs.
 INPUT_NAME = "image"
 TOP_DOWN = "top_down"
@@ -84,6 +84,8 @@ class Contract:
         signature: name of the file's signature; None for `.keras` and `.onnx`.
         float_operators: operators of an integer file that compute in float, since too
             much was lost without, by the names of what they give; for people.
+        sums_fit_16_bits: True for an int8 ONNX file that all processors compute alike,
+            False for one whose sums x86 without VNNI may cut off; None for other files.
     """
 
     model: str
@@ -96,6 +98,7 @@ class Contract:
     box_padding: float = BOX_PADDING
     signature: str | None = None
     float_operators: tuple[str, ...] = ()
+    sums_fit_16_bits: bool | None = None
 
     def __post_init__(self) -> None:
         expected = self.codec.output_shape(self.skeleton.num_keypoints)
@@ -131,7 +134,7 @@ class Contract:
             "task": TOP_DOWN,
             "model": self.model,
             "quantization": self.quantization,
-            **float_operators_to_dict(self.float_operators),
+            **integers_to_dict(self.float_operators, self.sums_fit_16_bits),
             "signature": self.signature,
             "input": input_to_dict(self.input, self.normalization),
             "output": output_to_dict(self.output),
@@ -176,7 +179,7 @@ class Contract:
                 quantization=values["quantization"],
                 box_padding=_positive(values["crop"], "box_padding"),
                 signature=values["signature"],
-                float_operators=tuple(values.get("float_operators", ())),
+                **integers_of(values),
             )
 
 
@@ -203,9 +206,27 @@ def keras_contract(
     )
 
 
-def float_operators_to_dict(names: tuple[str, ...]) -> dict[str, list[str]]:
-    """Describes which operators are in float; most files do not mix."""
-    return {"float_operators": list(names)} if names else {}
+def integers_to_dict(
+    float_operators: tuple[str, ...], sums_fit_16_bits: bool | None
+) -> dict[str, Any]:
+    """Describes what only some files of integers have to say, of any network."""
+    said: dict[str, Any] = {}
+    if float_operators:
+        said["float_operators"] = list(float_operators)
+    if sums_fit_16_bits is not None:
+        said["sums_fit_16_bits"] = sums_fit_16_bits
+    return said
+
+
+def integers_of(values: dict[str, Any]) -> dict[str, Any]:
+    """Reads what `integers_to_dict` wrote, as fields of a contract."""
+    fit = values.get("sums_fit_16_bits")
+    if fit is not None and type(fit) is not bool:
+        raise ValueError(
+            f"The contract's sums_fit_16_bits must be true or false, got {fit!r}."
+        )
+    float_operators = tuple(values.get("float_operators", ()))
+    return {"float_operators": float_operators, "sums_fit_16_bits": fit}
 
 
 def input_to_dict(image: TensorSpec, normalization: Normalization | None) -> dict[str, Any]:
@@ -380,6 +401,18 @@ def read_entry(model_path) -> tuple[dict[str, Any], Path]:
         f"{path} describes {sorted(beside)}, but not {model_path.name}: was the "
         "file renamed? (It holds no contract of its own.)"
     )
+
+
+def says_sums_fit(model_path) -> bool:
+    """Returns True if the contract inside a file promises `sums_fit_16_bits`.
+
+    What cannot be read promises nothing; whoever needs the contract reads and refuses it.
+    """
+    try:
+        inside = extract(model_path)
+    except (OSError, ValueError):
+        return False
+    return inside is not None and inside.get("sums_fit_16_bits") is True
 
 
 def _checked(entry: dict[str, Any], model_path: Path) -> dict[str, Any]:

@@ -18,8 +18,9 @@ from keras_pose.contract import (
     INPUT_NAME,
     Contract,
     TensorSpec,
-    float_operators_to_dict,
     input_to_dict,
+    integers_of,
+    integers_to_dict,
     known,
     named,
     normalization_of,
@@ -73,6 +74,7 @@ class DetectorContract:
             `exporting.formats.table.FORMATS`.
         signature: name of the file's signature; None for `.keras` and `.onnx`.
         float_operators: names of operators that compute in float, defined as in `Contract`.
+        sums_fit_16_bits: True if all processors compute the same, defined as in `Contract`.
 
     Raises:
         ValueError: where shapes do not fit together.
@@ -89,6 +91,7 @@ class DetectorContract:
     quantization: str = "float32"
     signature: str | None = None
     float_operators: tuple[str, ...] = ()
+    sums_fit_16_bits: bool | None = None
 
     def __post_init__(self) -> None:
         for kind, channels in (("scores", len(self.class_names)), ("distances", 4)):
@@ -130,7 +133,7 @@ class DetectorContract:
             "task": DETECTION,
             "model": self.model,
             "quantization": self.quantization,
-            **float_operators_to_dict(self.float_operators),
+            **integers_to_dict(self.float_operators, self.sums_fit_16_bits),
             "signature": self.signature,
             "input": input_to_dict(self.input, self.normalization),
             "letterbox": {
@@ -171,7 +174,7 @@ class DetectorContract:
                 normalization=normalization_of(values["input"]),
                 quantization=values["quantization"],
                 signature=values["signature"],
-                float_operators=tuple(values.get("float_operators", ())),
+                **integers_of(values),
             )
 
 

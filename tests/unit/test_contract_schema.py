@@ -22,6 +22,7 @@ PACKAGE = Path(keras_pose.__file__).parent
 ROOT = PACKAGE.parent
 SCHEMA = json.loads((PACKAGE / "pose_model.schema.json").read_text())
 FILE = {"bytes": 3, "sha256": "0" * 64}
+GAUSSIAN = CODECS["gaussian"].for_input((64, 48))
 
 
 def errors_of(entry):
@@ -126,6 +127,21 @@ def test_nothing_may_be_left_out(part):
     entry = pose_contract(CODECS["gaussian"].for_input((64, 48))).to_dict()
     del entry[part]
     assert errors_of(entry)
+
+
+@pytest.mark.parametrize(
+    "make", [lambda **v: pose_contract(GAUSSIAN, **v), detector_contract]
+)
+def test_what_files_of_integers_say_fits_and_is_read(make):
+    contract = make(float_operators=("a/MatMul",), sums_fit_16_bits=True)
+    entry = contract.to_dict()
+    assert errors_of(entry) == []
+    assert type(contract).from_dict(entry) == contract
+    assert "sums_fit_16_bits" not in make().to_dict()
+    entry["sums_fit_16_bits"] = 7
+    assert errors_of(entry)
+    with pytest.raises(ValueError, match="sums_fit_16_bits must be true or false, got 7"):
+        type(contract).from_dict(entry)
 
 
 def test_additions_fit():

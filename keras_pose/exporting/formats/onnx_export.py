@@ -35,6 +35,7 @@ from keras_pose.exporting.quantization.onnx_quantizing import (
     in_int8,
     without_onnx_outputs,
 )
+from keras_pose.exporting.quantization.onnx_sums import sums_fit
 from keras_pose.quiet import quiet_stderr
 from keras_pose.runtime.onnx_backend import OnnxBackend
 
@@ -135,7 +136,11 @@ class OnnxConversion:
         contract = contract.with_tensors(
             image, backend.outputs, normalization=None, quantization=quantization
         )
-        return dataclasses.replace(contract, float_operators=tuple(float_ops))
+        return dataclasses.replace(
+            contract,
+            float_operators=tuple(float_ops),
+            sums_fit_16_bits=sums_fit(onnx.load(path)),
+        )
 
     def write(
         self, path, quantization="float32", float_ops=(), is_measured=False, **options

@@ -14,6 +14,7 @@ import onnx
 from keras_pose.contract import INPUT_NAME
 from keras_pose.exporting.quantization.calibration import check_calibration
 from keras_pose.exporting.quantization.measured_ranges import Range, RangeCollector
+from keras_pose.exporting.quantization.onnx_sums import summed_kernels
 from keras_pose.exporting.quantization.onnx_units import nodes_behind, nodes_of
 from keras_pose.quiet import quiet_stderr
 from keras_pose.runtime.backend import resolve_num_threads
@@ -69,7 +70,8 @@ def in_int8(
     """Quantizes with ONNX Runtime: pairs of QuantizeLinear and DequantizeLinear (QDQ).
 
     Weights are int8 with a scale per channel, activations uint8: the pair that x86
-    processors multiply in one instruction, and that ARM's take as well.
+    processors multiply in one instruction, and that ARM's take as well. Weights are as
+    large as lets all processors sum their products alike, see `summed_kernels`.
 
     Args:
         float_bytes: the float32 file.
@@ -91,6 +93,13 @@ def in_int8(
         name: TensorData(lowest=np.float32(low), highest=np.float32(high))
         for name, (low, high) in ranges.items()
     }
+    wider = {
+        kernel.name: [
+            {"axis": kernel.axis, "rmin": -limit, "rmax": limit}
+            for limit in kernel.limits()
+        ]
+        for kernel in summed_kernels(model)
+    }
     with quiet_stderr():
         quantizer = QDQQuantizer(
             model,
@@ -102,7 +111,7 @@ def in_int8(
             nodes_to_quantize=[],
             nodes_to_exclude=excluded,
             op_types_to_quantize=sorted({*QLinearOpsRegistry, *QDQRegistry}),
-            extra_options={},
+            extra_options={"TensorQuantOverrides": wider},
         )
         quantizer.quantize_model()
     # The tool adds nodes at the end; ONNX asks that makers stand before readers.
