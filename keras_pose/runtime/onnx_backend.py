@@ -6,16 +6,18 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_pose.contract import TensorSpec
+from keras_pose.contract import TensorSpec, says_sums_fit
 from keras_pose.runtime.backend import import_runtime, resolve_num_threads
 
 ERRORS_ONLY = 3
 # ONNX names of types that are not NumPy's.
 NUMPY_NAMES = {"float": "float32", "double": "float64"}
+# On x86 without VNNI: exact sums of int8 products, which take longer.
+EXACT_SUMS = "session.x64quantprecision"
 
 
 class OnnxBackend:
-    """An `.onnx` file; see `Backend`.
+    """An `.onnx` file; see `Backend`. All processors compute the same.
 
     Raises:
         ImportError: without the package onnxruntime.
@@ -27,6 +29,8 @@ class OnnxBackend:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = resolve_num_threads(num_threads)
         options.log_severity_level = ERRORS_ONLY
+        if not says_sums_fit(path):
+            options.add_session_config_entry(EXACT_SUMS, "1")
         try:
             self._session = onnxruntime.InferenceSession(
                 str(path), options, providers=["CPUExecutionProvider"]
