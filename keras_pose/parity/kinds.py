@@ -6,6 +6,7 @@ that the package does not compute elsewhere for its own use.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -23,7 +24,8 @@ from keras_pose.geometry import (
     warp_image,
 )
 from keras_pose.inference.detectors import is_usable
-from keras_pose.inference.regions import next_boxes
+from keras_pose.inference.estimator import BOX_THRESHOLD, PoseEstimator
+from keras_pose.inference.regions import RegionFollower, next_boxes
 from keras_pose.inference.smoothing import OneEuroSmoother
 from keras_pose.inference.tracking import OksTracker
 from keras_pose.normalization import Normalization
@@ -157,6 +159,24 @@ def smooth(given: Fields, models: Models) -> Fields:
     return {"frames": frames}
 
 
+def usual_settings(given: Fields, models: Models) -> Fields:
+    """Returns the settings that are taken where none are said."""
+    owners = {
+        "estimator": PoseEstimator,
+        "follower": RegionFollower,
+        "tracker": OksTracker,
+        "smoother": OneEuroSmoother,
+    }
+    defaults = {
+        f"{owner}.{setting}": parameter.default
+        for owner, kind in owners.items()
+        for setting, parameter in inspect.signature(kind).parameters.items()
+    }
+    # None there: a detector that comes with the package has a threshold of its own.
+    defaults["estimator.box_threshold"] = BOX_THRESHOLD
+    return {"defaults": np.array([defaults[name] for name in given["names"]], np.float64)}
+
+
 def run_model(given: Fields, models: Models) -> Fields:
     return {"raw": models[given["model"]].run(given["input"])}
 
@@ -199,6 +219,7 @@ KINDS: dict[str, Callable[[Fields, Models], Fields]] = {
     "regions": look_ahead,
     "tracks": track,
     "smoothing": smooth,
+    "defaults": usual_settings,
     "clip": run_clip,
     "video": run_clip,
     "model": run_model,

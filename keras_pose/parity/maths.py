@@ -25,11 +25,27 @@ from keras_pose.contract import TensorSpec, input_to_dict, output_to_dict
 from keras_pose.normalization import IMAGENET, OPENPOSE
 from keras_pose.parity.kinds import KINDS
 from keras_pose.parity.packs import Case
-from keras_pose.parity.scenes import colour_clip, patches
+from keras_pose.parity.scenes import colour_clip, colours_contract, patches
 from keras_pose.skeleton import COCO_17
 
 INPUT_HW = (64, 48)
 IMAGE_HW = (72, 96)
+# Settings of which every program has a value where none is said.
+SETTINGS = (
+    "estimator.box_threshold",
+    "estimator.nms_threshold",
+    "follower.detect_every",
+    "follower.keypoint_threshold",
+    "follower.least_share",
+    "tracker.oks_threshold",
+    "tracker.patience",
+    "tracker.keypoint_threshold",
+    "tracker.min_keypoints",
+    "smoother.min_cutoff",
+    "smoother.beta",
+    "smoother.speed_cutoff",
+    "smoother.forget_after",
+)
 
 
 def make_case(kind: str, name: str, given, needs=(), models=None) -> Case:
@@ -54,6 +70,7 @@ def maths_cases() -> list[Case]:
         _tracks,
         _smoothing,
         _clips,
+        _defaults,
     )
     return [case for part in parts for case in part()]
 
@@ -440,3 +457,8 @@ def _smoothing() -> Iterator[Case]:
 
 def _clips() -> Iterator[Case]:
     yield make_case("clip", "colours", colour_clip())
+
+
+def _defaults() -> Iterator[Case]:
+    given = {"contract": colours_contract().to_dict(), "names": list(SETTINGS)}
+    yield make_case("defaults", "of_all_settings", given)

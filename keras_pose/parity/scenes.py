@@ -11,7 +11,8 @@ from keras_pose.contract import Contract, TensorSpec
 from keras_pose.inference.pose_nms import NMS_THRESHOLD
 from keras_pose.skeleton import Skeleton
 
-# Default settings of following, numbering and smoothing.
+# Settings of following, numbering and smoothing. The detector is asked so often that a
+# dozen frames show it; those that nobody says are cases of the kind `defaults`.
 CLIP_SETTINGS = {
     "detect_every": 5,
     "keypoint_threshold": 0.2,
@@ -62,22 +63,25 @@ def colour_clip(paths=_PATHS) -> dict[str, Any]:
     One walks to the right and leaves the picture, the other comes nearer. A detector
     would see both, with boxes that are a little off, and the first one twice.
     """
-    image_hw, input_hw = (80, 120), (64, 48)
-    codec = GaussianHeatmapCodec(input_hw, sigma=1.0)
-    contract = Contract(
+    frames = [_colour_frame(t, (80, 120), paths) for t in range(12)]
+    return {
+        "network": "colour",
+        "contract": colours_contract().to_dict(),
+        "settings": CLIP_SETTINGS,
+        "frames": frames,
+    }
+
+
+def colours_contract() -> Contract:
+    """Returns the contract of the network that finds three colours."""
+    codec = GaussianHeatmapCodec((64, 48), sigma=1.0)
+    return Contract(
         model="colours",
-        input=TensorSpec("image", (1, *input_hw, 3), "uint8"),
+        input=TensorSpec("image", (1, 64, 48, 3), "uint8"),
         output=TensorSpec("heatmaps", (1, *codec.output_shape(3)), "float32"),
         codec=codec,
         skeleton=COLOURS,
     )
-    frames = [_colour_frame(t, image_hw, paths) for t in range(12)]
-    return {
-        "network": "colour",
-        "contract": contract.to_dict(),
-        "settings": CLIP_SETTINGS,
-        "frames": frames,
-    }
 
 
 def _colour_frame(t: int, image_hw, paths) -> dict[str, Any]:

@@ -17,6 +17,7 @@ WHOLE_WAY_SCORES = 0.02
 WHOLE_WAY_KEYPOINTS = 0.5  # crop pixels
 GEOMETRY = 1e-6  # of crops: double precision on both sides
 FLOAT_INPUT = 1e-4
+SETTINGS = 1e-6  # some programs keep them in float32
 # Tolerance of a network's output: integer steps, or a share of the standard deviation.
 OUTPUT_STEP = 1.0
 OUTPUT_SHARE = 1e-3
@@ -49,6 +50,7 @@ FIELDS: dict[str, tuple[float, str]] = {
     "can_follow": (EXACT, "mask"),
     "is_detected": (EXACT, "mask"),
     "track_ids": (EXACT, "track"),
+    "defaults": (SETTINGS, "setting"),
 }
 # Where the same name stands for something else.
 EXCEPTIONS = {

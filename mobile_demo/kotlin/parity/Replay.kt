@@ -246,6 +246,30 @@ private class PlayedNetwork(private val network: String, private val contract: P
     }
 }
 
+private fun replayDefaults(given: Fields, expected: Fields) {
+    val contract = contractOf(given.json("contract")) as PoseContract
+    val estimator = PoseEstimator(contract, { emptyMap() }, { emptyList() })
+    val follower = RegionFollower(estimator)
+    val tracker = OksTracker(contract.skeleton.sigmas)
+    val smoother = OneEuroSmoother()
+    val defaults = mapOf<String, Number>(
+        "estimator.box_threshold" to USUAL_BOX_THRESHOLD,
+        "estimator.nms_threshold" to estimator.nmsThreshold,
+        "follower.detect_every" to follower.detectEvery,
+        "follower.keypoint_threshold" to follower.keypointThreshold,
+        "follower.least_share" to follower.leastShare,
+        "tracker.oks_threshold" to tracker.oksThreshold,
+        "tracker.patience" to tracker.patience,
+        "tracker.keypoint_threshold" to tracker.keypointThreshold,
+        "tracker.min_keypoints" to tracker.minKeypoints,
+        "smoother.min_cutoff" to smoother.minCutoff,
+        "smoother.beta" to smoother.beta,
+        "smoother.speed_cutoff" to smoother.speedCutoff,
+        "smoother.forget_after" to smoother.forgetAfter
+    )
+    check("defaults", given.json("names").texts().map { defaults.getValue(it).toDouble() }, expected.tensor("defaults"))
+}
+
 /** @param file runs the model; null: the case says what it answers. */
 private fun replayClip(given: Fields, expected: Fields, file: Run?) {
     val contract = contractOf(given.json("contract")) as PoseContract
@@ -369,6 +393,7 @@ private val REPLAYS = mapOf<String, (Fields, Fields) -> Unit>(
     "regions" to ::replayRegions,
     "tracks" to ::replayTracks,
     "smoothing" to ::replaySmoothing,
+    "defaults" to ::replayDefaults,
     "clip" to { given, expected -> replayClip(given, expected, null) }
 )
 

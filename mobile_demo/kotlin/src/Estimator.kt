@@ -13,6 +13,9 @@ class DetectorNetwork(val contract: DetectorContract, val run: Run)
 /** Who finds people in an image, by falling score. */
 typealias FindPeople = (Picture) -> List<Detection>
 
+/** Score above which a detector's boxes are believed, unless another is given. */
+const val USUAL_BOX_THRESHOLD = 0.3f
+
 /**
  * Estimates the pose of every person in an image.
  *
@@ -24,7 +27,7 @@ class PoseEstimator(
     val contract: PoseContract,
     private val run: Run,
     private val findPeople: FindPeople?,
-    private val nmsThreshold: Double = 0.5,
+    val nmsThreshold: Double = 0.5,
     private val stopwatch: (String, Long) -> Unit = { _, _ -> }
 ) {
     val hasDetector get() = findPeople != null
@@ -85,7 +88,7 @@ fun detect(detector: DetectorNetwork, image: Picture): List<Detection> {
  *
  * @param boxThreshold people whose box has no higher score are left out.
  */
-fun findPeopleBy(detector: DetectorNetwork, boxThreshold: Float = 0.3f): FindPeople = { image ->
+fun findPeopleBy(detector: DetectorNetwork, boxThreshold: Float = USUAL_BOX_THRESHOLD): FindPeople = { image ->
     detect(detector, image).filter { it.label == PERSON && it.score > boxThreshold && isUsable(it.box, image.size) }
 }
 

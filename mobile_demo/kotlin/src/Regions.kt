@@ -47,12 +47,12 @@ internal fun isSure(person: Person, k: Int, threshold: Float) =
 class RegionFollower(
     private val estimator: PoseEstimator,
     detectEvery: Int = 10,
-    private val keypointThreshold: Float = 0.2f,
-    private val leastShare: Float = 0.5f
+    val keypointThreshold: Float = 0.2f,
+    val leastShare: Float = 0.5f
 ) {
     private class Region(val box: Box, val score: Float, val firstScore: Float)
 
-    private val detectEvery = if (estimator.hasDetector) detectEvery else 1
+    val detectEvery = if (estimator.hasDetector) detectEvery else 1
     private var regions = listOf<Region>()
     private var age = 0
     private var isDoubtful = true

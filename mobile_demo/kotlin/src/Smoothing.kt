@@ -10,10 +10,10 @@ package keraspose
  * @param forgetAfter seconds after which a track begins anew.
  */
 class OneEuroSmoother(
-    private val minCutoff: Double = 1.0,
-    private val beta: Double = 4.0,
-    private val speedCutoff: Double = 1.0,
-    private val forgetAfter: Double = 2.0
+    val minCutoff: Double = 1.0,
+    val beta: Double = 4.0,
+    val speedCutoff: Double = 1.0,
+    val forgetAfter: Double = 2.0
 ) {
     private class Memory(val seconds: Double, val xy: DoubleArray, val speed: DoubleArray)
 

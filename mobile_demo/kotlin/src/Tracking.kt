@@ -31,10 +31,10 @@ fun matchGreedy(similarity: List<DoubleArray>, threshold: Double): List<Pair<Int
  */
 class OksTracker(
     private val sigmas: DoubleArray,
-    private val oksThreshold: Double = 0.3,
-    private val patience: Int = 12,
-    private val keypointThreshold: Float = 0.2f,
-    private val minKeypoints: Int = 3
+    val oksThreshold: Double = 0.3,
+    val patience: Int = 12,
+    val keypointThreshold: Float = 0.2f,
+    val minKeypoints: Int = 3
 ) {
     /** A person as last seen; [age] is 1 when they were in the last frame. */
     private class Track(

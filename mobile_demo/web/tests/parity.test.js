@@ -52,6 +52,7 @@ const REPLAYS = {
   regions: replayRegions,
   tracks: replayTracks,
   smoothing: replaySmoothing,
+  defaults: replayDefaults,
   clip: replayClip,
 };
 
@@ -246,6 +247,24 @@ function replaySmoothing(given, expected) {
 /** @param {import("../core/types.js").Person[]} people */
 function points(people) {
   return people.flatMap(({ keypointsXy }) => [...keypointsXy]);
+}
+
+/** @type {(given: Fields, expected: Fields) => void} */
+function replayDefaults({ contract: entry, names }, expected) {
+  const contract = /** @type {import("../core/contract.js").PoseContract} */ (fromEntry(entry));
+  const estimator = new PoseEstimator(contract, async () => ({}), /** @type {any} */ ({}));
+  /** @type {Record<string, any>} */
+  const parts = {
+    estimator,
+    follower: new RegionFollower(estimator),
+    tracker: new OksTracker(contract.skeleton),
+    smoother: new OneEuroSmoother(),
+  };
+  const defaults = names.map((/** @type {string} */ name) => {
+    const [owner, setting] = name.split(".");
+    return parts[owner][setting.replace(/_(.)/g, (_, letter) => letter.toUpperCase())];
+  });
+  assertEqual("defaults", defaults, expected.defaults);
 }
 
 /**

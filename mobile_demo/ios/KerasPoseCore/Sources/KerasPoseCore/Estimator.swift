@@ -18,7 +18,7 @@ public final class PoseEstimator {
     public let contract: PoseContract
     private let run: RunNetwork
     private let findPeople: FindPeople?
-    private let nmsThreshold: Double
+    public let nmsThreshold: Double
     private let timer: StageTimer
 
     /// - Parameters:

@@ -37,9 +37,9 @@ public final class RegionFollower {
     }
 
     private let estimator: PoseEstimator
-    private let detectEvery: Int
-    private let keypointThreshold: Float
-    private let leastShare: Float
+    public let detectEvery: Int
+    public let keypointThreshold: Float
+    public let leastShare: Float
     private var regions: [Region] = []
     private var age = 0
     private var isDoubtful = true

@@ -8,10 +8,10 @@ public final class OneEuroSmoother {
         let speed: [Double]
     }
 
-    private let minCutoff: Double
-    private let beta: Double
-    private let speedCutoff: Double
-    private let forgetAfter: Double
+    public let minCutoff: Double
+    public let beta: Double
+    public let speedCutoff: Double
+    public let forgetAfter: Double
     private var memories: [Int: Memory] = [:]
 
     /// - Parameters:

@@ -34,10 +34,10 @@ public final class OksTracker {
     }
 
     private let sigmas: [Double]
-    private let oksThreshold: Double
-    private let patience: Int
-    private let keypointThreshold: Float
-    private let minKeypoints: Int
+    public let oksThreshold: Double
+    public let patience: Int
+    public let keypointThreshold: Float
+    public let minKeypoints: Int
     private var tracks: [Track] = []
     private var nextID = 0
 

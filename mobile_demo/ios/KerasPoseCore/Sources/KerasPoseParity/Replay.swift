@@ -65,6 +65,7 @@ private final class Replay {
         case "regions": try regions()
         case "tracks": try tracks()
         case "smoothing": try smoothing()
+        case "defaults": try defaults()
         case "clip", "video": try clip()
         case "model": try model()
         case "pose": try pose()
@@ -231,6 +232,34 @@ private final class Replay {
             let smoothed = smoother.next(try people(of: frame), seconds: try frame.number("seconds"))
             check("smoothed_xy", points(smoothed))
         }
+    }
+
+    private func defaults() throws {
+        guard case .pose(let contract) = try Contract(entry: try given.member("contract")) else {
+            throw ContractError("Defaults are those with a pose model.")
+        }
+        let estimator = PoseEstimator(contract: contract, run: { _ in [:] }, findPeople: { _ in [] })
+        let follower = RegionFollower(estimator)
+        let tracker = OksTracker(sigmas: contract.skeleton.sigmas)
+        let smoother = OneEuroSmoother()
+        let known: [String: Double] = [
+            "estimator.box_threshold": Double(usualBoxThreshold),
+            "estimator.nms_threshold": estimator.nmsThreshold,
+            "follower.detect_every": Double(follower.detectEvery),
+            "follower.keypoint_threshold": Double(follower.keypointThreshold),
+            "follower.least_share": Double(follower.leastShare),
+            "tracker.oks_threshold": tracker.oksThreshold,
+            "tracker.patience": Double(tracker.patience),
+            "tracker.keypoint_threshold": Double(tracker.keypointThreshold),
+            "tracker.min_keypoints": Double(tracker.minKeypoints),
+            "smoother.min_cutoff": smoother.minCutoff,
+            "smoother.beta": smoother.beta,
+            "smoother.speed_cutoff": smoother.speedCutoff,
+            "smoother.forget_after": smoother.forgetAfter,
+        ]
+        let names = try given.member("names").items().map { try $0.text() }
+        let values: [Double] = names.map { known[$0] ?? .nan }
+        try check("defaults", values)
     }
 
     private func points(_ people: [Person]) -> [Double] { people.flatMap { $0.keypointsXY.map { Double($0) } } }
