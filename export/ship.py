@@ -3,11 +3,14 @@
     python export/ship.py --pose runs/POSE/best.keras --detector runs/DETECTOR/best.keras \\
         --dataset coco --data-dir ~/coco
 
-Each model is written as int8 (calibrated on the train split) and float16, and measured on
-the val split as training/evaluate.py does: keypoint AP in ground-truth boxes, box AP, and
-AP of both together with milliseconds an image. Files, contracts, model cards and the index
-go into keras_pose/shipped; what is said of the data in keras_pose/shipped/data.md ends both
-cards. An int8 file is the default unless it loses more than 0.01 AP against float16.
+Each model is written as int8 (calibrated on the train split) and float16, and as a .keras
+file with kernels in float16, to train on; and measured on the val split as
+training/evaluate.py does: keypoint AP in ground-truth boxes, box AP, and AP of both
+together with milliseconds an image. Files, contracts, model cards and the index go into
+keras_pose/shipped; what is said of the data in keras_pose/shipped/data.md ends both cards.
+An int8 file is the default unless it loses more than 0.01 AP against float16. Where all
+would be more than 16 MB, float16 files are left out, and then .keras files, the detector's
+first; the cards say so.
 """
 
 import argparse
@@ -116,17 +119,24 @@ def measure(args, paths, detector=None):
     return figures
 
 
-def prepare(kind, entry, plan, args):
+def prepare(kind, entry, plan, args, work):
     """Exports and measures one model."""
     from keras_pose.exporting.shipping import Shipment
     from keras_pose.runs import training_history
+    from keras_pose.weights.halving import write_halved
+
+    height, width = entry["input"]["shape"][1:3]
+    network = work / f"{entry['model']}_{height}x{width}.keras"
+    write_halved(getattr(args, kind), network)
 
     files, refused = export_files(plan)
     weights = {"float32": getattr(args, kind), **files}
     metrics = dict(zip(weights, measure(args, weights.values()), strict=True))
     recipes = training_history(getattr(args, kind))
-    input_hw = tuple(entry["input"]["shape"][1:3])
-    return Shipment(kind, entry["model"], input_hw, files, refused, metrics, recipes)
+    input_hw = (height, width)
+    return Shipment(
+        kind, entry["model"], input_hw, files, refused, metrics, recipes, network
+    )
 
 
 def measure_pairs(pose, detector, args):
@@ -151,7 +161,7 @@ def main(argv=None):
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
         plan = plan_exports(entries, args, work)
-        shipments = [prepare(kind, entries[kind], plan[kind], args) for kind in KINDS]
+        shipments = [prepare(kind, entries[kind], plan[kind], args, work) for kind in KINDS]
         pipelines = measure_pairs(*shipments, args)
         written = write_shipment(shipments, pipelines, work, args.output, data_note)
     for path in written:

@@ -66,7 +66,7 @@ def parse_args(argv=None):
         help="the hardest keypoints, of --loss ohkm (default: 8)")  # fmt: skip
     add("--codec", help="targets: gaussian, dark, udp, udp_offset; simcc; regression")
     add("--weights", help="start from: coco, imagenet, ... (see keras_pose models), "
-        "or a .keras, .weights.h5, .pth, .safetensors, ... file")  # fmt: skip
+        "shipped, or a .keras, .weights.h5, .pth, .safetensors, ... file")  # fmt: skip
     add("--quantization-aware", action="store_true",
         help="fine-tune --weights with int8's rounding inside: the last resort, where "
         "export/to_tflite.py --int8 --max-drop does not do")  # fmt: skip

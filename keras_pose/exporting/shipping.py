@@ -6,17 +6,19 @@
 from __future__ import annotations
 
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import keras_pose
 from keras_pose.contract import CONTRACT_NAME
-from keras_pose.files import check_writable, file_sha256, write_json
+from keras_pose.files import check_writable, file_sha256, read_json, write_json
 from keras_pose.metrics.drop import drop
 from keras_pose.shipped import DETECTOR, INDEX_NAME, POSE
 
-MAX_BYTES = 12e6
+MAX_BYTES = 16e6
+NETWORK, HALF = "network", "float16"
 # An int8 file is smaller and faster; it may cost this much AP against float16.
 MAX_LOSS = 0.01
 # Fields of a recipe that name paths on one machine.
@@ -41,6 +43,9 @@ class Shipment:
             wrote.
         recipes: recipes of the training runs, the first run first; [] where they are not
             known.
+        network: `.keras` file to train on, see `weights.halving`; None where none is
+            shipped.
+        left_out: what is not shipped for want of space: quantizations and `NETWORK`.
     """
 
     kind: str
@@ -50,6 +55,20 @@ class Shipment:
     refused: dict[str, str]
     metrics: dict[str, dict[str, Any]]
     recipes: list[dict[str, Any]]
+    network: Path | None = None
+    left_out: tuple[str, ...] = ()
+
+    @property
+    def paths(self) -> list[Path]:
+        """Files that are shipped."""
+        return [*self.files.values(), *([self.network] if self.network else [])]
+
+    def without(self, name: str) -> Shipment:
+        """Returns it without a quantization, or without `NETWORK`."""
+        files = {key: path for key, path in self.files.items() if key != name}
+        network = None if name == NETWORK else self.network
+        left_out = (*self.left_out, name)
+        return replace(self, files=files, network=network, left_out=left_out)
 
     @property
     def default(self) -> str:
@@ -64,6 +83,51 @@ class Shipment:
             return next(iter(self.files))
         loss = drop(self.metrics["float16"]["AP"], self.metrics["int8"]["AP"])
         return "int8" if loss <= MAX_LOSS else "float16"
+
+
+def fit_to_size(shipments, pipelines, data_note: str, contract_bytes: int):
+    """Returns shipments and cards, without the files for which there is no room.
+
+    What can be made of the rest goes first: float16 files, the largest before. Then go the
+    networks to train on, the detector's first. The files that are taken by default stay.
+
+    Args:
+        shipments: the two `Shipment`s.
+        pipelines: as in `write_shipment`.
+        data_note: as in `write_shipment`.
+        contract_bytes: size of the contracts.
+
+    Raises:
+        ValueError: if what has to stay is more than `MAX_BYTES`.
+    """
+    halves = [
+        (path.stat().st_size, each.kind)
+        for each in shipments
+        for name, path in each.files.items()
+        if name == HALF and each.default != HALF
+    ]
+    spare = [(kind, HALF) for _, kind in sorted(halves, reverse=True)]
+    spare += [
+        (each.kind, NETWORK)
+        for each in sorted(shipments, key=lambda each: each.kind == POSE)
+        if each.network
+    ]
+    while True:
+        cards = {each.kind: model_card(each, pipelines, data_note) for each in shipments}
+        size = sum(path.stat().st_size for each in shipments for path in each.paths)
+        size += contract_bytes + sum(len(card.encode()) for card in cards.values())
+        if size <= MAX_BYTES:
+            return shipments, cards
+        if not spare:
+            raise ValueError(
+                f"What comes with the package may have {MAX_BYTES / 1e6:g} MB, got "
+                f"{size / 1e6:.2f} MB."
+            )
+        kind, name = spare.pop(0)
+        print(f"left out    {name} of the {kind}: over {MAX_BYTES / 1e6:g} MB")
+        shipments = [
+            each.without(name) if each.kind == kind else each for each in shipments
+        ]
 
 
 def write_shipment(shipments, pipelines, work, output, data_note: str) -> list[Path]:
@@ -85,22 +149,17 @@ def write_shipment(shipments, pipelines, work, output, data_note: str) -> list[P
         ValueError: if the files are more than `MAX_BYTES` together.
     """
     work, output = Path(work), check_writable(output)
-    cards = {each.kind: model_card(each, pipelines, data_note) for each in shipments}
-    files = [path for each in shipments for path in each.files.values()]
-    size = sum(path.stat().st_size for path in (*files, work / CONTRACT_NAME))
-    size += sum(len(card.encode()) for card in cards.values())
-    if size > MAX_BYTES:
-        raise ValueError(
-            f"What comes with the package may have {MAX_BYTES / 1e6:g} MB, got "
-            f"{size / 1e6:.2f} MB."
-        )
+    contract = read_json(work / CONTRACT_NAME)
+    contract_bytes = (work / CONTRACT_NAME).stat().st_size
+    shipments, cards = fit_to_size(shipments, pipelines, data_note, contract_bytes)
+    files = [path for each in shipments for path in each.paths]
     (output / INDEX_NAME).unlink(missing_ok=True)
-    for old in output.glob("*.tflite"):
+    for old in chain(output.glob("*.tflite"), output.glob("*.keras")):
         old.unlink()
-    written = [
-        Path(shutil.copyfile(path, output / path.name))
-        for path in (*files, work / CONTRACT_NAME)
-    ]
+    written = [Path(shutil.copyfile(path, output / path.name)) for path in files]
+    names = {path.name for path in files}
+    models = {key: each for key, each in contract["models"].items() if key in names}
+    written.append(write_json(output / CONTRACT_NAME, contract | {"models": models}))
     for kind, card in cards.items():
         path = output / f"{kind}.md"
         path.write_text(card, encoding="utf-8")
@@ -111,7 +170,10 @@ def write_shipment(shipments, pipelines, work, output, data_note: str) -> list[P
 
 def _index_entry(shipment: Shipment) -> dict[str, Any]:
     files = {name: path.name for name, path in shipment.files.items()}
-    entry: dict[str, Any] = {"default": shipment.default, "files": files}
+    entry: dict[str, Any] = {"model": shipment.name, "default": shipment.default}
+    entry["files"] = files
+    if shipment.network:
+        entry["network"] = shipment.network.name
     if shipment.kind == DETECTOR:
         # Where precision and recall are in balance. People want to see people.
         score = shipment.metrics[shipment.default]["F1_score"]
@@ -137,21 +199,47 @@ def model_card(shipment: Shipment, pipelines, data_note: str) -> str:
 
 
 def _files(shipment: Shipment) -> str:
+    kinds = {path: quantization for quantization, path in shipment.files.items()}
     rows = [
         (
             path.name,
-            quantization,
+            kinds.get(path, "Keras, kernels in float16"),
             f"{path.stat().st_size / 1e6:.2f}",
             file_sha256(path)[:16],
         )
-        for quantization, path in shipment.files.items()
+        for path in shipment.paths
     ]
     lines = [markdown_table(("file", "type", "MB", "SHA-256 begins"), rows)]
     lines += [
         f"No {quantization} file: {reason}"
         for quantization, reason in shipment.refused.items()
     ]
-    return "\n\n".join(lines)
+    if shipment.network:
+        lines.append(
+            "The Keras file is there to train on, and was not measured by itself: "
+            f'`create_model("{shipment.name}", weights="shipped")`, or '
+            f"`python training/train.py --model {shipment.name} --weights shipped`."
+        )
+    return "\n\n".join([*lines, *_absent(shipment)])
+
+
+def _absent(shipment: Shipment) -> list[str]:
+    """Returns how to make what was left out."""
+    lines = []
+    if HALF in shipment.left_out:
+        path = "runs/NAME/best.keras"
+        if shipment.network:
+            path = f"keras_pose/shipped/{shipment.network.name}"
+        lines.append(
+            f"No {HALF} file, for want of space: `python export/to_tflite.py --{HALF} "
+            f"--weights {path} --output {shipment.name}_{HALF}.tflite` makes it."
+        )
+    if NETWORK in shipment.left_out:
+        lines.append(
+            "No Keras file to train on, for want of space: training/train.py makes "
+            "another, by the settings below."
+        )
+    return lines
 
 
 def _figures(shipment: Shipment) -> str:

@@ -21,9 +21,9 @@ from keras_pose.runtime.bottom_up import is_of_bottom_up, load_bottom_up
 from keras_pose.runtime.detector import is_bare, is_detector_name, load_detector
 from keras_pose.runtime.loading import file_type, load_model
 from keras_pose.skeleton import Skeleton
-from keras_pose.weights.catalog import get_entry, is_word
+from keras_pose.weights.catalog import is_word
 from keras_pose.weights.file_kinds import is_checkpoint
-from keras_pose.weights.loading import converted_file
+from keras_pose.weights.loading import file_of_word
 
 
 @dataclass(frozen=True)
@@ -159,7 +159,7 @@ def file_of(path, model: str | None = None) -> Path:
     if is_word(str(path)):
         if model is None:
             raise ValueError(f"The weights {path} need a model: add --model NAME.")
-        return Path(converted_file(get_entry(model, str(path))))
+        return file_of_word(model, str(path))
     if is_checkpoint(path) and model is None:
         raise ValueError(f"{path} holds nothing but weights: add --model NAME.")
     return Path(path)

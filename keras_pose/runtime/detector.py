@@ -19,7 +19,7 @@ from keras_pose.runtime.backend import OutputsBackend
 from keras_pose.runtime.described_detector import DescribedDetector
 from keras_pose.runtime.loading import file_type, open_backend
 from keras_pose.structures import Detections
-from keras_pose.weights.catalog import get_entry, is_word
+from keras_pose.weights.catalog import is_word
 from keras_pose.weights.file_kinds import is_checkpoint
 from keras_pose.zoo import ZOO, get_spec
 
@@ -130,9 +130,9 @@ def load_detector(
         ImportError: names the package that is missing to run such a file.
     """
     if model is not None and is_word(path):
-        from keras_pose.weights.loading import converted_file
+        from keras_pose.weights.loading import file_of_word
 
-        path = converted_file(get_entry(model, path))
+        path = file_of_word(model, path)
     elif model is not None and is_bare(path):
         return Detector.from_keras(*read_bare_detector(path, model))
     if Path(path).suffix == ".json":

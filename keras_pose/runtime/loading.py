@@ -135,9 +135,9 @@ def is_official(path) -> bool:
 
 
 def _load_official(path, model, num_keypoints, input_hw):
-    from keras_pose.weights.catalog import get_entry, is_word
+    from keras_pose.weights.catalog import is_word
     from keras_pose.weights.creation import create_model
-    from keras_pose.weights.loading import converted_file
+    from keras_pose.weights.loading import file_of_word
     from keras_pose.weights.provenance import contract_of, provenance_of
 
     if model is None:
@@ -147,7 +147,7 @@ def _load_official(path, model, num_keypoints, input_hw):
             "are (model=..., or --model on the command line)."
         )
     if is_word(path):
-        converted_file(get_entry(model, path))  # refuses backbones
+        file_of_word(model, path)  # refuses backbones
     # Not with num_keypoints: a head that starts at random is nothing to run.
     network = create_model(model, None, input_hw, path)
     if provenance_of(network).is_backbone:

@@ -1,8 +1,9 @@
 """The models that come with the package: one that finds people, one for their keypoints.
 
 `export/ship.py` writes the files of this folder: `.tflite` in int8 and float16, their
-contracts (`pose_model.json`), model cards that say on which data they were trained and
-what was measured, and `shipped.json`, which says what is taken by default.
+contracts (`pose_model.json`), the networks as `.keras` files in half precision, to train
+on, model cards that say on which data they were trained and what was measured, and
+`shipped.json`, which says what is taken by default.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ INDEX_NAME = "shipped.json"
 POSE, DETECTOR = "pose", "detector"
 KINDS = (POSE, DETECTOR)
 QUANTIZATIONS = ("int8", "float16")
+# The word that `create_model` and presets have for these models.
+SHIPPED = "shipped"
 
 
 def shipped_file(
@@ -49,6 +52,42 @@ def shipped_file(
             f"quantization must be one of {sorted(entry['files'])}, got {quantization!r}."
         )
     return folder / entry["files"][quantization]
+
+
+def shipped_network(kind: str, folder: Path | None = None) -> Path | None:
+    """Returns the `.keras` file of a shipped model, to train on; None where none came.
+
+    Args:
+        kind: one of `KINDS`.
+        folder: folder of the files; None for the package's own.
+    """
+    folder = folder or FOLDER
+    index = folder / INDEX_NAME
+    entry = read_json(index)[kind] if index.is_file() else {}
+    return folder / entry["network"] if "network" in entry else None
+
+
+def network_of_model(model: str, folder: Path | None = None) -> Path:
+    """Returns the `.keras` file that is shipped of a network.
+
+    Args:
+        model: zoo name.
+        folder: folder of the files; None for the package's own.
+
+    Raises:
+        ValueError: for a network that is not shipped so; names those that are.
+    """
+    folder = folder or FOLDER
+    index = folder / INDEX_NAME
+    entries = read_json(index).values() if index.is_file() else ()
+    known = {each["model"]: each["network"] for each in entries if "network" in each}
+    if model not in known:
+        names = ", ".join(known) or "none in this copy"
+        raise ValueError(
+            f"The weights {SHIPPED!r} come with the package. It has those of {names}; "
+            f"got {model}."
+        )
+    return folder / known[model]
 
 
 def shipped_box_threshold(folder: Path | None = None) -> float | None:

@@ -15,7 +15,7 @@ from keras_pose.normalization import Normalization
 from keras_pose.runtime.bottom_up import BottomUpModel, load_pose
 from keras_pose.runtime.loading import KERAS_TYPES, file_type
 from keras_pose.runtime.pose_model import PoseModel
-from keras_pose.shipped import POSE, shipped_file
+from keras_pose.shipped import POSE, SHIPPED, shipped_file, shipped_network
 from keras_pose.skeleton import COCO_17, Skeleton, default_skeleton, is_numbered
 from keras_pose.tasks import folders, hub, presets
 
@@ -37,6 +37,7 @@ class Opened:
         recipe: recipe of the run that trained it; {} where that is not known.
         runnable: the file, ready to run; None for a Keras model.
         file: file that has the weights as they are; None where there is none.
+        network_file: Keras file of the same network, to train on; None where there is none.
         untrained: words for the trunk whose head is at random; "" for a whole network.
         skeleton: keypoints that the user names to train it on; None where none are named.
     """
@@ -47,6 +48,7 @@ class Opened:
     recipe: dict[str, Any] = field(default_factory=dict)
     runnable: PoseModel | BottomUpModel | None = None
     file: Path | None = None
+    network_file: Path | None = None
     untrained: str = ""
     skeleton: Skeleton | None = None
 
@@ -99,10 +101,24 @@ def open_preset(
         raise FileNotFoundError(
             f"The preset {text!r} is neither a folder nor a name: {_hint(text)}"
         )
-    if text == presets.SHIPPED:
-        _check_kept(wanted, num_keypoints, text)
-        return open_file(shipped_file(POSE))
+    if text == SHIPPED:
+        return _open_shipped(wanted, num_keypoints)
     return _open_entry(presets.pose_preset(text), wanted, num_keypoints)
+
+
+def _open_shipped(skeleton, num_keypoints) -> Opened:
+    """Opens the file that is run; for other keypoints, the network it was made of."""
+    network = shipped_network(POSE)
+    count = skeleton.num_keypoints if skeleton else num_keypoints
+    if count is None:
+        return dataclasses.replace(open_file(shipped_file(POSE)), network_file=network)
+    if network is None:
+        raise ValueError(
+            f"{SHIPPED} is a file to run, whose keypoints cannot be changed; start from "
+            "the preset of a network."
+        )
+    opened = _with_keypoints(open_file(network), count, skeleton, SHIPPED)
+    return opened.asked_for(skeleton)
 
 
 def _open_entry(entry: CatalogEntry, skeleton, num_keypoints) -> Opened:
@@ -204,14 +220,6 @@ def _with_skeleton(network, skeleton):
     wanted = skeleton or default_skeleton(num_predicted(network))
     set_provenance(network, dataclasses.replace(provenance_of(network), skeleton=wanted))
     return contract_of(network)
-
-
-def _check_kept(skeleton, num_keypoints, name: str) -> None:
-    if skeleton is not None or num_keypoints is not None:
-        raise ValueError(
-            f"{name} is a file to run, whose keypoints cannot be changed; start from the "
-            "preset of a network."
-        )
 
 
 def _hint(text: str) -> str:

@@ -89,8 +89,10 @@ class PoseTask(RunnableTask):
 
         Args:
             preset: name of official weights such as "rtmpose_s_coco", "shipped" for the
-                model that comes with the package, a folder that `save_to_preset` wrote,
-                hf://OWNER/REPO, or kaggle://OWNER/MODEL/keras/VARIATION.
+                model that comes with the package (its file for phones is run; `fit`,
+                `export` and other keypoints take its Keras file), a folder that
+                `save_to_preset` wrote, hf://OWNER/REPO, or
+                kaggle://OWNER/MODEL/keras/VARIATION.
             skeleton: keypoints to train it on, or the name of built-in ones; those that
                 the weights do not have start at random, and a line says so. None for the
                 weights' own.
@@ -240,8 +242,14 @@ class PoseTask(RunnableTask):
         self._is_untrained, self._file, self.measured = "", None, []
         return history
 
+    def _open_network(self):
+        """Returns the network; of a shipped file that of its Keras file, opened now."""
+        if self.network is None and self._network_file is not None:
+            self._take(open_file(self._network_file))
+        return self.network
+
     def _trainable(self):
-        if self.network is None:
+        if self._open_network() is None:
             raise ValueError(
                 f"{self._file} is a file to run: it cannot be trained. Start from a preset "
                 "of Keras weights, or from the .keras file it was made of."
@@ -286,7 +294,7 @@ class PoseTask(RunnableTask):
             ValueError: for an unknown kind, or options that contradict each other.
             exporting.errors.ExportError: if the file does not do what the network does.
         """
-        if self.network is None:
+        if self._open_network() is None:
             raise ValueError(
                 f"{self._file} is exported already; export from the .keras file it was "
                 "made of."
@@ -319,7 +327,7 @@ class PoseTask(RunnableTask):
             ValueError: for a file that is not a Keras model, and an untrained head.
             PermissionError: if the folder takes no files.
         """
-        if self.network is None:
+        if self._open_network() is None:
             raise ValueError(
                 f"{self._file} is a file for phones, which is no preset: copy it with its "
                 "pose_model.json, and open it by PoseTask.from_file."

@@ -10,12 +10,11 @@ import difflib
 from collections.abc import Iterable
 from pathlib import Path
 
+from keras_pose.shipped import SHIPPED
 from keras_pose.weights.catalog import CatalogEntry, all_entries
 from keras_pose.weights.download import download_path, is_here
 from keras_pose.zoo import get_spec
 
-# The pose model that comes with the package: a file for phones, which is not trained.
-SHIPPED = "shipped"
 POSE_TASKS = ("top_down", "bottom_up")
 NUM_NEAR = 3
 BYTES_PER_FLOAT = 4

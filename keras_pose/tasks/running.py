@@ -48,6 +48,7 @@ class RunnableTask:
         self.recipe, self.measured = opened.recipe, []
         self._is_untrained = opened.untrained
         self._file = opened.file  # that has the weights as they are
+        self._network_file = opened.network_file
         self._runnable: PoseModel | BottomUpModel | None = opened.runnable
         self._estimator: PoseEstimator | None = None
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from keras_pose.shipped import SHIPPED, network_of_model
 from keras_pose.skeleton import Skeleton
 from keras_pose.weights.catalog import get_entry, is_word
 from keras_pose.zoo import build_model, get_spec
@@ -34,9 +35,10 @@ def create_model(
             trained at, if they say, or the model's default. For another size the
             positions of a ViTPose are interpolated, and a printed line says so.
         weights: a word of `weights.catalog`, such as "coco", "mpii" or "imagenet" (a
-            backbone), or a file of this model: `.keras`, `.weights.h5`, or a reference
-            checkpoint (`.pth`, `.pt`, `.npz`). None for a random start. A checkpoint of
-            a backbone alone leaves the head at random, and a printed line says so.
+            backbone), "shipped" for those that come with the package, or a file of this
+            model: `.keras`, `.weights.h5`, or a reference checkpoint (`.pth`, `.pt`,
+            `.npz`). None for a random start. A checkpoint of a backbone alone leaves the
+            head at random, and a printed line says so.
         skeleton: names of the keypoints that are to be trained. Weights for others get a
             new head, in which rows of keypoints of the same name are kept, and a printed
             line says so. None where only the number counts.
@@ -53,6 +55,8 @@ def create_model(
         return build_model(name, num_keypoints, input_hw)
     # Imported here: Keras takes seconds, and bad arguments are to be refused before.
     get_spec(name)
+    if weights == SHIPPED:
+        weights = network_of_model(name)
     if not is_word(weights):
         from keras_pose.weights.loading import model_from_file
 

@@ -12,8 +12,9 @@ from keras_pose.contract import read_contract, read_entry, save_keras_model
 from keras_pose.detector_contract import is_detector, read_detector_contract
 from keras_pose.files import cache_dir
 from keras_pose.models.checkpoint import fill_layers, read_layers
+from keras_pose.shipped import SHIPPED, network_of_model
 from keras_pose.skeleton import SKELETONS, Skeleton
-from keras_pose.weights.catalog import CatalogEntry, entry_of_file
+from keras_pose.weights.catalog import CatalogEntry, entry_of_file, get_entry
 from keras_pose.weights.download import fetch
 from keras_pose.weights.file_kinds import (
     CHECKPOINT_ENDINGS,
@@ -102,6 +103,17 @@ def model_from_entry(
     return with_keypoints(
         set_provenance(model, _provenance(entry)), num_keypoints, skeleton
     )
+
+
+def file_of_word(model: str, word: str) -> Path:
+    """Returns the Keras file of a model's weights that a word stands for.
+
+    Raises:
+        ValueError: for an unknown word, and as `converted_file`.
+    """
+    if word == SHIPPED:
+        return network_of_model(model)
+    return converted_file(get_entry(model, word))
 
 
 def converted_file(entry: CatalogEntry) -> Path:

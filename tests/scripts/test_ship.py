@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import zipfile
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -11,7 +12,7 @@ from keras_pose import contract, measuring
 from keras_pose.exporting.commands import drop
 from keras_pose.files import file_sha256
 from keras_pose.measuring import finding
-from keras_pose.shipped import shipped_file
+from keras_pose.shipped import network_of_model, shipped_file
 
 SCRIPT = Path(__file__).resolve().parents[2] / "export" / "ship.py"
 MODELS = {"p.keras": ("pose_slim", 256, 192), "d.keras": ("rtmdet_nano", 320, 320)}
@@ -45,7 +46,8 @@ def ship(tmp_path, monkeypatch):
     script = load_script()
     script.commands, script.measured = [], []
     for name in MODELS:
-        (tmp_path / name).write_bytes(name.encode())
+        with zipfile.ZipFile(tmp_path / name, "w") as archive:
+            archive.writestr("metadata.json", name)
 
     def entry(path):
         model, height, width = MODELS[Path(path).name]
@@ -57,7 +59,7 @@ def ship(tmp_path, monkeypatch):
         if options.formats == ["int8"] and "rtmdet" in output.name and script.refuses:
             raise ValueError("too far off\nby much")
         output.write_bytes(output.name.encode())
-        (output.parent / "pose_model.json").write_text("{}")
+        (output.parent / "pose_model.json").write_text('{"models": {}}')
 
     def measure(path, settings, finder):
         script.measured.append((path, settings, finder))
@@ -100,6 +102,9 @@ def test_two_models_are_exported_measured_and_shipped(ship, tmp_path):
     assert all(each[1].limit == 9 for each in ship.measured)
     index = json.loads((tmp_path / "shipped" / "shipped.json").read_text())
     assert set(index["detector"]["files"]) == {"int8", "float16"}
+    network = tmp_path / "shipped" / index["detector"]["network"]
+    assert network.name == "rtmdet_nano_320x320.keras"
+    assert zipfile.ZipFile(network).read("metadata.json") == b"d.keras"
 
 
 def test_a_file_that_the_exporter_refuses_is_done_without_and_told(ship, tmp_path):
@@ -147,6 +152,8 @@ def test_tiny_networks_go_all_the_way(tmp_path):
 
     index = json.loads((output / "shipped.json").read_text())
     for kind, name in (("pose", "testing_pose"), ("detector", "testing_detector")):
+        network = create_model(name, weights=network_of_model(name, output))
+        assert network.name == name
         path = shipped_file(kind, folder=output)
         assert contract.read_entry(path)[0]["model"] == name
         card = (output / f"{kind}.md").read_text()

@@ -3,10 +3,16 @@
 import json
 
 import pytest
+from says import Says
 
 from keras_pose.exporting import shipping
 from keras_pose.exporting.shipping import Shipment, write_shipment
-from keras_pose.shipped import shipped_box_threshold, shipped_file
+from keras_pose.shipped import (
+    network_of_model,
+    shipped_box_threshold,
+    shipped_file,
+    shipped_network,
+)
 
 POSE_PROTOCOL = {
     "dataset": "coco",
@@ -43,11 +49,18 @@ def shipment(work, kind, ap, refused=None):
         {"epochs": 12, "data_dir": "/home/me/coco", "weights": None},
         {"epochs": 19, "data_dir": "/home/me/coco", "weights": "/home/me/first/best.keras"},
     ]
-    return Shipment(kind, f"{kind}_net", (64, 48), files, refused or {}, metrics, recipes)
+    network = work / f"{kind}_net_64x48.keras"
+    network.write_bytes(b"kernels")
+    refused = refused or {}
+    return Shipment(
+        kind, f"{kind}_net", (64, 48), files, refused, metrics, recipes, network
+    )
 
 
 def shipments(work):
-    (work / "pose_model.json").write_text("{}")
+    names = ["pose_int8", "pose_float16", "detector_int8", "detector_float16"]
+    models = {f"{name}.tflite": {"quantization": name} for name in names}
+    (work / "pose_model.json").write_text(json.dumps({"models": models}))
     pose = shipment(work, "pose", {"float32": 0.5, "int8": 0.495, "float16": 0.5})
     detector = shipment(work, "detector", {"float32": 0.4, "int8": 0.34, "float16": 0.4})
     return pose, detector
@@ -85,7 +98,9 @@ def test_files_cards_and_index_are_put_in_place(tmp_path):
     assert shipped_file("pose", folder=output).name == "pose_int8.tflite"
     assert shipped_file("detector", folder=output).name == "detector_float16.tflite"
     assert shipped_box_threshold(output) == 0.18
+    assert network_of_model("pose_net", output).read_bytes() == b"kernels"
     card = (output / "detector.md").read_text()
+    assert "| detector_net_64x48.keras | Keras, kernels in float16 | 0.00 |" in card
     assert "not official COCO AP" in card
     assert "| int8 | 0.340 |" in card
     assert "+0.060 |" in card
@@ -115,3 +130,59 @@ def test_too_much_is_refused_before_anything_is_replaced(tmp_path, monkeypatch):
     with pytest.raises(ValueError, match=r"may have 0\.0001 MB, got"):
         write_shipment((pose, detector), both(pose, detector), work, output, "")
     assert (output / "shipped.json").exists()
+
+
+def room_for(shipments, pipelines, leaving_out):
+    """Returns the bytes of all but some files, and of cards that say so."""
+    for each, name in leaving_out:
+        shipments = [one.without(name) if one is each else one for one in shipments]
+    files = [path for each in shipments for path in each.paths]
+    cards = [shipping.model_card(each, pipelines, "") for each in shipments]
+    return sum(path.stat().st_size for path in files) + sum(map(len, cards))
+
+
+def test_float16_is_left_out_first_where_there_is_no_room(tmp_path, monkeypatch):
+    work, output = tmp_path / "work", tmp_path / "shipped"
+    work.mkdir()
+    pose, detector = shipments(work)
+    pose.files["float16"].write_bytes(bytes(10_000))
+    pairs = both(pose, detector)
+    contract_bytes = (work / "pose_model.json").stat().st_size
+    room = room_for((pose, detector), pairs, [(pose, "float16")]) + contract_bytes
+    monkeypatch.setattr(shipping, "MAX_BYTES", room)
+
+    written = write_shipment((pose, detector), pairs, work, output, "")
+
+    # The detector's float16 file is taken by default, so it stays.
+    names = {path.name for path in written}
+    assert "pose_float16.tflite" not in names
+    assert {"pose_int8.tflite", "detector_float16.tflite"} <= names
+    assert {"pose_net_64x48.keras", "detector_net_64x48.keras"} <= names
+    contract = json.loads((output / "pose_model.json").read_text())
+    assert "pose_float16.tflite" not in contract["models"]
+    assert "pose_int8.tflite" in contract["models"]
+    card = (output / "pose.md").read_text()
+    assert "to_tflite.py --float16 --weights keras_pose/shipped/pose_net_64x48.ker" in card
+    assert "want of space" not in (output / "detector.md").read_text()
+
+
+def test_then_go_the_networks_the_detectors_first(tmp_path, monkeypatch):
+    work, output = tmp_path / "work", tmp_path / "shipped"
+    work.mkdir()
+    pose, detector = shipments(work)
+    pose.files["float16"].write_bytes(bytes(10_000))
+    detector.network.write_bytes(bytes(20_000))
+    pairs = both(pose, detector)
+    contract_bytes = (work / "pose_model.json").stat().st_size
+    monkeypatch.setattr(shipping, "MAX_BYTES", 12_000 + contract_bytes)
+
+    write_shipment((pose, detector), pairs, work, output, "")
+
+    assert shipped_network("detector", output) is None
+    assert shipped_network("pose", output).name == "pose_net_64x48.keras"
+    assert "No Keras file to train on" in (output / "detector.md").read_text()
+    with Says(
+        "come with the package. It has those of pose_net; got detector_net",
+        do="Name a network that is shipped, or other weights.",
+    ).refuses():
+        network_of_model("detector_net", output)

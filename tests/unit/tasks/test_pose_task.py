@@ -268,10 +268,14 @@ def test_a_preset_without_its_weights_is_refused(saved, tmp_path):
         PoseTask.from_preset(folder)
 
 
-def test_the_shipped_model_is_a_preset_that_is_run_only():
+def test_the_shipped_model_is_a_preset():
     shipped = PoseTask.from_preset("shipped", detector="whole image")
     assert shipped.contract == read_contract(shipped_file(POSE))
     assert shipped.predict(photo(3)).keypoints_xy.shape == (1, 17, 2)
+
+
+def test_a_file_for_phones_is_run_only():
+    shipped = PoseTask.from_file(shipped_file(POSE))
     with Says(
         "is a file to run: it cannot be trained",
         do="Start from the preset of a network, such as `rtmpose_s_coco`.",
