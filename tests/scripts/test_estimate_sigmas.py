@@ -74,6 +74,7 @@ def test_labels_of_other_pictures_are_refused(script, tmp_path):
         script.main(["--labels", *map(str, folders)])
 
 
+@pytest.mark.filterwarnings("ignore:.*labelled more than once")
 def test_a_label_studio_export_holds_several_workers(script, tmp_path, capsys):
     def annotation(worker, moved_by):
         size = {"original_width": 100, "original_height": 100, "type": "keypointlabels"}

@@ -219,8 +219,8 @@ def test_the_last_heatmaps_and_fields_are_told_by_their_channels():
     last = last_maps(several, 17)
     assert [x.shape[-1] for x in last.outputs] == [18, 38]
     image = np.random.default_rng(0).random((1, *INPUT_HW, 3)).astype(np.float32)
-    expected = several([image])
-    for ours, theirs in zip(last([image]), (expected[3], expected[2]), strict=True):
+    expected = several(image)
+    for ours, theirs in zip(last(image), (expected[3], expected[2]), strict=True):
         np.testing.assert_array_equal(ours, theirs)
     with pytest.raises(ValueError, match="5 keypoints need heatmaps of 6"):
         last_maps(several, 5)

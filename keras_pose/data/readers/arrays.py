@@ -60,7 +60,8 @@ def read_npz(path, variables: tuple[str, ...]) -> dict[str, np.ndarray]:
     """
     path = _existing(path)
     try:
-        with np.load(path, allow_pickle=False) as file:
+        # Opened here: NumPy leaves damaged archives open.
+        with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as file:
             values = {name: file[name] for name in variables if name in file}
     # ValueError: for pickles, which are not read, and for files that look like them.
     except (OSError, EOFError, TypeError, ValueError, *_BAD_ZIP) as error:

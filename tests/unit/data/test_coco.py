@@ -52,11 +52,13 @@ def test_a_person_keeps_labels_and_gets_the_reference_clean_box(tmp_path):
     assert record.image_path == tmp_path / "images" / "a.png"
 
 
+@pytest.mark.filterwarnings("ignore:.*reaches far past them")
 def test_boxes_are_clipped_to_the_image(tmp_path):
     (record,) = _read(tmp_path, [_annotation(bbox=[-10, 70, 50, 50])])
     np.testing.assert_array_equal(record.box_xywh, [0, 70, 49, 9])
 
 
+@pytest.mark.filterwarnings("ignore:.*annotation id 8")
 @pytest.mark.parametrize(
     "changes",
     [

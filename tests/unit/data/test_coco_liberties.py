@@ -181,6 +181,7 @@ def test_what_a_crowd_lacks_does_not_matter(tmp_path, changes):
     assert perfect_ap(dataset) == pytest.approx(1.0)
 
 
+@pytest.mark.filterwarnings("ignore:.*with an area of 0")
 def test_a_flat_box_is_put_around_the_keypoints(tmp_path):
     write(tmp_path, [person(1, bbox=[0, 0, 0, 0], area=0)])
     with pytest.warns(UserWarning, match=r"1\.2 times as large"):
@@ -228,6 +229,7 @@ def test_a_person_without_keypoints_is_a_box(tmp_path):
 RUNS = [13, 3, 3, 3, 3, 3, 20]
 
 
+@pytest.mark.filterwarnings("ignore:.*with an area over twice")
 @pytest.mark.parametrize(
     ("segmentation", "box"),
     [

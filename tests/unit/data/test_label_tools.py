@@ -281,6 +281,7 @@ def test_a_tools_folder_is_read_by_the_word_auto_too(tmp_path):
     assert len(open_val(mix).records) == 1
 
 
+@pytest.mark.filterwarnings("ignore:.*is the only split")
 def test_label_studios_coco_export_is_cocos_format(tmp_path):
     """Its category 0 is named "default", rows have no area, names begin with "images"."""
     pictures(tmp_path, "images/0a-a.png", "images/0b-b.png")
@@ -307,6 +308,7 @@ def test_label_studios_coco_export_is_cocos_format(tmp_path):
     assert len(train.records) == 1
 
 
+@pytest.mark.filterwarnings("ignore:.*no 'kpt_names'")
 def test_yolo_with_cocos_flip_idx_and_no_names_is_taken_for_coco(tmp_path):
     flip = COCO_17.mirror_permutation.tolist()
     yaml = f"train: images\nkpt_shape: [17, 3]\nflip_idx: {flip}\nnames: {{0: person}}\n"
@@ -394,6 +396,7 @@ def test_a_model_of_fewer_keypoints_opens_a_tools_folder(tmp_path):
     assert truth["annotations"][0]["keypoints"] == [60, 20, 2, 40, 20, 2]
 
 
+@pytest.mark.filterwarnings("ignore:.*no 'kpt_names'")
 def test_yolo_without_names_or_flips_says_what_mirroring_lacks(tmp_path):
     yaml = YAML.partition("flip_idx")[0]
     write_yolo(tmp_path, yaml=yaml)

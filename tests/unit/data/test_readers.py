@@ -368,6 +368,7 @@ def _counts(records):
     return len({record.image_path for record in records}), len(records)
 
 
+@pytest.mark.filterwarnings("ignore:.*without an area")
 def test_counts_of_real_files(shared_data_dir):
     formats = shared_data_dir / "fixtures" / "formats"
     videos = sorted((formats / "posetrack18/annotations/val").glob("*.json"))
@@ -409,6 +410,7 @@ def test_counts_of_official_files_without_their_images(shared_data_dir):
     assert {flag for person in train for flag in person.visibility.tolist()} == {1, 2}
 
 
+@pytest.mark.filterwarnings("ignore:.*people")
 def test_counts_of_coco_files_with_untouched_records(shared_data_dir):
     fixtures = shared_data_dir / "fixtures"
     mini = fixtures / "coco_mini_val"

@@ -45,7 +45,7 @@ def test_the_features_are_the_trunks_and_its_weights_are_copied():
     trunk = small_trunk((2, 2))
     model = build_on_trunk(trunk, 5, INPUT_HW)
     picture = np.random.default_rng(0).normal(size=(1, *INPUT_HW, 3)).astype("float32")
-    ours = keras.Model(model.inputs, model.get_layer("final_layer").input)
+    ours = keras.Model(model.input, model.get_layer("final_layer").input)
     np.testing.assert_array_equal(ours(picture), trunk(picture))
     model.get_layer("conv0").set_weights(
         [np.zeros_like(w) for w in model.get_layer("conv0").get_weights()]
