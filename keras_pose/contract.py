@@ -23,7 +23,13 @@ import numpy as np
 
 from keras_pose.codecs import Codec, codec_class, codec_from_dict
 from keras_pose.embedded import MAX_BYTES, extract
-from keras_pose.files import atomic_path, file_sha256, read_json, write_json
+from keras_pose.files import (
+    atomic_path,
+    file_sha256,
+    num_bytes,
+    read_json,
+    write_json,
+)
 from keras_pose.geometry import BOX_PADDING
 from keras_pose.normalization import Normalization
 from keras_pose.skeleton import Skeleton
@@ -345,7 +351,7 @@ def write_contract(model_path, contract: AnyContract) -> Path:
         for name, entry in contracts_beside(model_path).items()
         if path.with_name(name).exists()
     }
-    file = {"bytes": model_path.stat().st_size, "sha256": file_sha256(model_path)}
+    file = {"bytes": num_bytes(model_path), "sha256": file_sha256(model_path)}
     models[model_path.name] = {"file": file, **contract.to_dict()}
     return write_json(path, {**VERSION_FIELDS, "models": models})
 
@@ -362,7 +368,7 @@ def contracts_beside(model_path) -> dict[str, Any]:
 
 
 def read_contract(model_path) -> Contract:
-    """Reads the contract of a `.keras`, `.tflite` or `.onnx` file.
+    """Reads the contract of a `.keras`, `.tflite`, `.onnx` or `.mlpackage` file.
 
     That of the folder's `pose_model.json` is preferred to the one inside the file.
 

@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import json
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -44,6 +45,37 @@ def _renamed(path: Path) -> Iterator[Path]:
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def atomic_folder(path) -> Iterator[Path]:
+    """Yields a temporary name beside `path` for a folder, and renames it at the end.
+
+    What stands at `path` is replaced when the block succeeds, and stays when it does not.
+
+    Raises:
+        PermissionError: names the parent folder, before any work is done.
+        NotADirectoryError: when `path` is a file.
+    """
+    path = Path(path)
+    check_writable(path.parent)
+    if path.is_file():
+        raise NotADirectoryError(f"Cannot write {path}: it is a file, not a folder.")
+    number = os.getpid()
+    temporary, old = (
+        path.with_name(f".{path.stem}.{number}.{word}{path.suffix}")
+        for word in ("tmp", "old")
+    )
+    try:
+        yield temporary
+        if path.exists():
+            os.replace(path, old)
+        os.replace(temporary, path)
+    finally:
+        if old.exists() and not path.exists():
+            os.replace(old, path)
+        for folder in (temporary, old):
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def check_writable(folder) -> Path:
@@ -98,6 +130,24 @@ def read_json(path):
 
 
 def file_sha256(path) -> str:
-    """Returns the hex SHA-256 of a file's bytes."""
+    """Returns the hex SHA-256 of a file's bytes; of a folder, of its files' sums."""
+    path = Path(path)
+    if path.is_dir():
+        lines = [f"{file_sha256(file)}  {name}\n" for name, file in _files_below(path)]
+        return hashlib.sha256("".join(lines).encode()).hexdigest()
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def num_bytes(path) -> int:
+    """Returns the size of a file, or of all files in a folder."""
+    path = Path(path)
+    if path.is_dir():
+        return sum(file.stat().st_size for _, file in _files_below(path))
+    return path.stat().st_size
+
+
+def _files_below(folder: Path) -> list[tuple[str, Path]]:
+    """Returns names, with slashes, and paths of a folder's files, in the names' order."""
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    return sorted((path.relative_to(folder).as_posix(), path) for path in files)

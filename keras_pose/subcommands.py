@@ -41,8 +41,12 @@ SUBCOMMANDS = {
         "measure model files by official metrics", {"": "training/evaluate.py"}
     ),
     "export": Subcommand(
-        "write a file for phones: export [tflite|onnx] ...",
-        {"tflite": "export/to_tflite.py", "onnx": "export/to_onnx.py"},
+        "write a file for phones: export [tflite|onnx|coreml] ...",
+        {
+            "tflite": "export/to_tflite.py",
+            "onnx": "export/to_onnx.py",
+            "coreml": "export/to_coreml.py",
+        },
     ),
     "demo": Subcommand(
         "photographs, then a small network that learns", {"": "training/demo.py"}

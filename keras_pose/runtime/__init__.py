@@ -1,4 +1,4 @@
-"""Running model files: one `predict` over `.keras`, `.weights.h5`, `.tflite` and `.onnx`.
+"""Running model files: one `predict` over all kinds of model files.
 
 What a file does not need is not imported: a `.tflite` runs where TensorFlow is not
 installed, a `.keras` file where ONNX Runtime is not.

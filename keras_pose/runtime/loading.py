@@ -12,7 +12,7 @@ from keras_pose.runtime.backend import FileBackend
 from keras_pose.runtime.pose_model import PoseModel
 from keras_pose.skeleton import Skeleton, is_numbered
 
-FILE_TYPES = (".keras", ".weights.h5", ".tflite", ".onnx")
+FILE_TYPES = (".keras", ".weights.h5", ".tflite", ".onnx", ".mlpackage")
 KERAS_TYPES = (".keras", ".weights.h5")
 
 
@@ -161,14 +161,19 @@ def _load_official(path, model, num_keypoints, input_hw):
 
 
 def open_model(path, contract: Contract, num_threads: int | None = None) -> PoseModel:
-    """Opens a `.tflite` or `.onnx` file whose contract is at hand."""
+    """Opens an exported file whose contract is at hand."""
     backend = open_backend(path, num_threads)
     return PoseModel(contract, file_type(path), backend, path)
 
 
 def open_backend(path, num_threads: int | None = None) -> FileBackend:
-    """Opens a `.tflite` or `.onnx` file, also one without a contract."""
-    if file_type(path) == ".tflite":
+    """Opens a `.tflite`, `.onnx` or `.mlpackage` file, also one without a contract."""
+    kind = file_type(path)
+    if kind == ".mlpackage":
+        from keras_pose.runtime.coreml_backend import CoreMLBackend
+
+        return CoreMLBackend(path)
+    if kind == ".tflite":
         from keras_pose.runtime.litert_backend import LiteRTBackend
 
         return LiteRTBackend(path, num_threads)
@@ -194,7 +199,8 @@ def file_type(path) -> str:
             f"{path} is not a model file: its name must end in one of "
             f"{', '.join(FILE_TYPES)}.{hint}"
         )
-    if not path.is_file():
+    # Core ML's are folders, which other systems than Apple's show as such.
+    if not (path.is_dir() if known[0] == ".mlpackage" else path.is_file()):
         raise FileNotFoundError(f"Model file {path} does not exist.")
     return known[0]
 

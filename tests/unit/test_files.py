@@ -3,7 +3,14 @@
 import pytest
 
 from keras_pose import files
-from keras_pose.files import atomic_path, read_json, write_json
+from keras_pose.files import (
+    atomic_folder,
+    atomic_path,
+    file_sha256,
+    num_bytes,
+    read_json,
+    write_json,
+)
 
 
 def test_json_is_written_into_new_folders_and_nothing_else_is_left(tmp_path):
@@ -38,3 +45,35 @@ def test_what_cannot_be_json_leaves_the_old_file(tmp_path):
         write_json(path, object())
     assert read_json(path) == "old"
     assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_a_folder_is_replaced_whole_or_not_at_all(tmp_path):
+    path = tmp_path / "a.mlpackage"
+    with atomic_folder(path) as temporary:
+        (temporary / "in").mkdir(parents=True)
+        (temporary / "in" / "x").write_text("old")
+    old = file_sha256(path)
+    assert num_bytes(path) == 3
+
+    def fail():
+        with atomic_folder(path) as temporary:
+            temporary.mkdir()
+            raise OSError("disk full")
+
+    with pytest.raises(OSError, match="disk full"):
+        fail()
+    assert file_sha256(path) == old
+    with atomic_folder(path) as temporary:
+        temporary.mkdir()
+        (temporary / "y").write_text("old")
+    assert file_sha256(path) != old
+    assert [x.name for x in tmp_path.rglob("*")] == ["a.mlpackage", "y"]
+
+
+def test_a_file_in_the_way_of_a_folder_is_named(tmp_path):
+    (tmp_path / "a.mlpackage").write_text("")
+    with (
+        pytest.raises(NotADirectoryError, match=r"a\.mlpackage: it is a file"),
+        atomic_folder(tmp_path / "a.mlpackage"),
+    ):
+        pass

@@ -21,6 +21,15 @@ from keras_pose.exporting.quantization.measured_ranges import (
 
 
 def add_model_options(parser: argparse.ArgumentParser) -> None:
+    """Adds what says which model is exported, for how many images and to what outputs."""
+    add_model_choice(parser)
+    add = parser.add_argument
+    add("--batch", type=positive_int, default=1, help="images at a time (default: 1)")
+    add("--with-decode", action="store_true",
+        help="return keypoints (K, 3), decoded in the graph")  # fmt: skip
+
+
+def add_model_choice(parser: argparse.ArgumentParser) -> None:
     """Adds what says which model is exported."""
     add = parser.add_argument
     add("--weights", metavar="FILE",
@@ -31,9 +40,6 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
     add("--input-hw", type=int, nargs=2, metavar=("H", "W"), help="of .weights.h5, pixels")
     add("--skeleton", metavar="NAME|FILE", help="what the keypoints are, of weights that "
         "do not say it: built in (coco_17), or your own (docs/skeletons.md)")  # fmt: skip
-    add("--batch", type=positive_int, default=1, help="images at a time (default: 1)")
-    add("--with-decode", action="store_true",
-        help="return keypoints (K, 3), decoded in the graph")  # fmt: skip
 
 
 def add_calibration_options(parser: argparse.ArgumentParser) -> None:

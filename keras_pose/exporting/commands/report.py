@@ -8,6 +8,7 @@ from keras_pose.contract import CONTRACT_NAME, TensorSpec
 from keras_pose.exporting.formats.writing import Export
 from keras_pose.exporting.graphs.batch_norms import batch_norm_names, unfolded_batch_norms
 from keras_pose.exporting.graphs.graph import read_graph
+from keras_pose.files import num_bytes
 
 MEGABYTE = 1e6
 BYTES_PER_FLOAT = 4
@@ -17,7 +18,7 @@ MOST_NAMES = 3
 
 def describe_export(export: Export, source_path, model) -> str:
     """Returns sizes, tensors and places of the outputs, in a few lines."""
-    size = export.path.stat().st_size
+    size = num_bytes(export.path)
     float_size = model.count_params() * BYTES_PER_FLOAT
     contract = export.contract
     lines = [
@@ -39,7 +40,8 @@ def describe_export(export: Export, source_path, model) -> str:
 def _describe_norms(path: Path, model) -> list[str]:
     """Returns how many batch norms became part of a convolution, and which did not."""
     names = batch_norm_names(model)
-    if not names:
+    # Core ML's compiler folds them on the device, or does not: a package does not tell.
+    if not names or path.is_dir():
         return []
     left = unfolded_batch_norms(read_graph(path), names)
     text = f"folded   {len(names) - len(left)} of {len(names)} batch norms"

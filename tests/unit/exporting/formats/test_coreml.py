@@ -1,0 +1,207 @@
+"""Core ML packages: what is written is run, without a Mac, and is what Keras computes."""
+
+import json
+import sys
+from types import SimpleNamespace
+
+import keras
+import numpy as np
+import pytest
+from says import Says
+
+from keras_pose.contract import CONTRACT_NAME, read_contract
+from keras_pose.exporting.errors import ExportError
+from keras_pose.exporting.formats import coreml
+from keras_pose.exporting.formats.coreml import METADATA_KEY, export_coreml
+from keras_pose.runtime import load_model, mil
+from keras_pose.runtime.coreml_backend import CoreMLBackend
+from keras_pose.runtime.detector import load_detector
+from keras_pose.weights.creation import create_model
+from keras_pose.weights.provenance import file_contract_of
+
+pytest.importorskip("coremltools", reason="pip install 'keras_pose[coreml]'")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(sys.platform == "win32", reason="coremltools has no Windows"),
+    # Of coremltools: versions it has not tested, and casts of its own.
+    pytest.mark.filterwarnings("ignore"),
+]
+
+
+@pytest.fixture(scope="module")
+def package(exported, tmp_path_factory):
+    path = tmp_path_factory.mktemp("coreml") / "tiny.mlpackage"
+    export_coreml(exported.model, exported.contract, path, exported.crops)
+    return path
+
+
+def test_a_package_gives_what_keras_gives(package, exported):
+    model = load_model(package)
+    crops = exported.crops[:3]
+
+    heatmaps = model.predict(crops)
+
+    expected = exported.heatmaps(crops)
+    assert model.contract.quantization == "float16"
+    assert model.contract.skeleton == exported.contract.skeleton
+    np.testing.assert_allclose(heatmaps, expected, atol=5e-3 * expected.std())
+    # Half precision it is: float32 would be a thousand times as near.
+    assert np.abs(heatmaps - expected).max() > 1e-5 * expected.std()
+
+
+def test_the_contract_is_in_the_package_too(package):
+    backend = CoreMLBackend(package)
+    inside = json.loads(backend._spec.description.metadata.userDefined[METADATA_KEY])
+    beside = json.loads(package.with_name(CONTRACT_NAME).read_text())["models"]
+
+    entry = beside["tiny.mlpackage"]
+    assert inside.items() >= {k: v for k, v in entry.items() if k != "file"}.items()
+    assert backend.input.dtype == "uint8"
+
+
+def test_another_package_under_the_name_is_noticed(package):
+    (manifest,) = package.glob("Manifest.json")
+    content = manifest.read_bytes()
+    manifest.write_bytes(content + b"\n")
+    with pytest.raises(ValueError, match="is not the file its contract describes"):
+        read_contract(package)
+    manifest.write_bytes(content)
+    read_contract(package)
+
+
+def test_a_package_that_computes_otherwise_is_not_left_behind(
+    package, exported, tmp_path, monkeypatch
+):
+    other = keras.models.clone_model(exported.model)
+    monkeypatch.setattr(coreml, "in_float32", lambda model, replace: other)
+    with Says(
+        "The converted float32 file of ... gives other outputs than the Keras model",
+        do="Report it: the converter made something else of this network.",
+    ).refuses(ExportError):
+        export_coreml(
+            exported.model, exported.contract, tmp_path / "a.mlpackage", exported.crops,
+            "float32",
+        )  # fmt: skip
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.very_slow
+def test_weights_of_eight_bits_take_half_the_room(tmp_path):
+    keras.utils.set_random_seed(0)
+    model = create_model("pose_slim", input_hw=(64, 48))
+    contract = file_contract_of(model)
+    crops = np.random.default_rng(0).integers(0, 256, (1, 64, 48, 3), np.uint8)
+    sizes = {}
+    for kind in ("float16", "dynamic"):
+        path = tmp_path / f"{kind}.mlpackage"
+        error = export_coreml(model, contract, path, crops, kind).error
+        assert error < (0.01 if kind == "float16" else 0.2)
+        sizes[kind] = sum(x.stat().st_size for x in path.rglob("weight.bin"))
+
+    assert sizes["dynamic"] < 0.6 * sizes["float16"]
+
+
+def test_a_detectors_outputs_keep_their_names(tmp_path):
+    keras.utils.set_random_seed(0)
+    model = create_model("testing_detector", 1)
+    contract = file_contract_of(model)
+    path = tmp_path / "boxes.mlpackage"
+    crops = np.random.default_rng(0).integers(0, 256, (2, 64, 64, 3), np.uint8)
+
+    error = export_coreml(model, contract, path, crops, "float32").error
+
+    assert error < 1e-4
+    names = [spec.name for spec in CoreMLBackend(path).outputs]
+    assert names == [spec.name for spec in contract.outputs]
+    load_detector(path)(np.zeros((9, 9, 3), np.uint8))
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "message"),
+    [
+        ("a.mlmodel", "float16", "must end in .mlpackage"),
+        ("a.mlpackage", "int8", "quantization must be one of float16, float32, dynamic"),
+    ],
+)
+def test_what_is_no_package_is_refused(exported, tmp_path, name, kind, message):
+    with pytest.raises(ValueError, match=message):
+        export_coreml(
+            exported.model, exported.contract, tmp_path / name, exported.crops, kind
+        )
+
+
+def test_a_folder_that_is_no_package_is_refused(tmp_path):
+    (tmp_path / "a.mlpackage").mkdir()
+    with Says(
+        "a.mlpackage is damaged or no Core ML package",
+        do="Export it anew, and copy the folder whole.",
+    ).refuses():
+        CoreMLBackend(tmp_path / "a.mlpackage")
+
+
+def test_operators_that_are_not_known_here_are_named():
+    operations = [SimpleNamespace(op_type=name) for name in ("const", "gru", "conv")]
+    main = SimpleNamespace(inputs={}, outputs=[], operations=operations)
+    with Says(
+        "needs operators that only Apple's runtime has: gru",
+        do="Measure the package on a Mac.",
+    ).refuses():
+        mil.Program(SimpleNamespace(functions={"main": main}))
+
+
+def _nchw(x):
+    return np.transpose(x, (0, 3, 1, 2))
+
+
+def _numbers(*shape, seed=0):
+    return np.random.default_rng(seed).standard_normal(shape).astype("float32")
+
+
+@pytest.mark.parametrize("padding", ["same", "valid"])
+@pytest.mark.parametrize("strides", [1, 2])
+def test_transposed_convolutions_are_those_of_keras(padding, strides):
+    x = _numbers(1, 5, 4, 3)
+    layer = keras.layers.Conv2DTranspose(2, 4, strides, padding)
+    expected = layer(x).numpy()
+    kernel, bias = layer.get_weights()
+
+    y = mil.OPERATORS["conv_transpose"](
+        _nchw(x), kernel.transpose(3, 2, 0, 1), bias, [strides] * 2, padding
+    )
+
+    np.testing.assert_allclose(y, _nchw(expected), atol=1e-5)
+
+
+@pytest.mark.parametrize("groups", [1, 2, 4])
+def test_convolutions_in_groups_are_those_of_keras(groups):
+    x = _numbers(1, 6, 5, 4)
+    layer = keras.layers.DepthwiseConv2D(3) if groups == 4 else None
+    layer = layer or keras.layers.Conv2D(6, 3, strides=2, groups=groups)
+    expected = layer(x).numpy()
+    kernel, bias = layer.get_weights()
+    order = (2, 3, 0, 1) if groups == 4 else (3, 2, 0, 1)
+
+    y = mil.OPERATORS["conv"](
+        _nchw(x), kernel.transpose(order), bias, [1 if groups == 4 else 2] * 2, "valid",
+        groups=groups,
+    )  # fmt: skip
+
+    np.testing.assert_allclose(y, _nchw(expected), atol=1e-5)
+
+
+def test_pixels_of_a_padded_convolution_lie_where_the_numbers_say():
+    x, kernel = np.zeros((1, 1, 3, 3), np.float32), np.ones((1, 1, 2, 2), np.float32)
+    x[0, 0, 0, 0] = 1
+    y = mil.OPERATORS["conv"](x, kernel, pad_type="custom", pad=[1, 0, 0, 1])
+    assert y[0, 0].tolist() == [[1, 0, 0], [1, 0, 0], [0, 0, 0]]
+
+
+def test_slices_are_numpys():
+    x = np.arange(24).reshape(2, 3, 4)
+    cut = mil.OPERATORS["slice_by_index"]
+    y = cut(x, [0, 1, 0], [1, 3, 4], [1, 1, 2], end_mask=[True, False, False])
+    np.testing.assert_array_equal(y, x[0:, 1:3, 0:4:2])
+    y = cut(x, [1, 0, 0], [2, 3, 4], squeeze_mask=[True, False, False])
+    np.testing.assert_array_equal(y, x[1])
+    y = mil.OPERATORS["slice_by_size"](x, [0, 1, 2], [2, -1, 2])
+    np.testing.assert_array_equal(y, x[:, 1:, 2:])
