@@ -30,6 +30,7 @@ from keras_pose.exporting.graphs.flatbuffer import custom_ops, float_ops
 from keras_pose.exporting.quantization import tflite_edit as edit
 from keras_pose.exporting.quantization.attention import attention_ops
 from keras_pose.exporting.quantization.calibration import NUM_CHECK_CROPS
+from keras_pose.exporting.quantization.dynamic_range import warn_of_coarse_layers
 from keras_pose.exporting.quantization.integer_network import equalized
 from keras_pose.exporting.quantization.measured_ranges import (
     EXTREMES,
@@ -152,6 +153,8 @@ class TFLiteConversion:
             raise ValueError(
                 f"quantization must be one of {QUANTIZATIONS}, got {quantization!r}."
             )
+        if quantization == "dynamic":
+            warn_of_coarse_layers(self.model)
 
         def write(temporary: Path) -> Draft:
             content = self.quantized(quantization, float_ops, **options)
