@@ -2,15 +2,16 @@
 
     python export/ship.py --pose runs/POSE/best.keras --detector runs/DETECTOR/best.keras \\
         --dataset coco --data-dir ~/coco
+    python export/ship.py --detector runs/DETECTOR/best.keras --data-dir ~/coco
 
-Each model is written as int8 (calibrated on the train split) and float16, and as a .keras
-file with kernels in float16, to train on; and measured on the val split as
-training/evaluate.py does: keypoint AP in ground-truth boxes, box AP, and AP of both
-together with milliseconds an image. Files, contracts, model cards and the index go into
-keras_pose/shipped; what is said of the data in keras_pose/shipped/data.md ends both cards.
-An int8 file is the default unless it loses more than 0.01 AP against float16. Where all
-would be more than 16 MB, float16 files are left out, and then .keras files, the detector's
-first; the cards say so.
+A model that is not named stays as it is, and is measured anew with the other. The others
+are written as int8 (calibrated on the train split) and float16, and as a .keras file with
+kernels in float16, to train on; and measured on the val split as training/evaluate.py does:
+keypoint AP in ground-truth boxes, box AP, and AP of both together with milliseconds an
+image. Files, contracts, model cards and the index go into keras_pose/shipped; what is said
+of the data in keras_pose/shipped/data.md ends the new cards. An int8 file is the default
+unless it loses more than 0.01 AP against float16. Where all would be more than 16 MB,
+float16 files are left out, and then .keras files, the detector's first; the cards say so.
 """
 
 import argparse
@@ -36,7 +37,8 @@ def parse_args(argv=None):
     )
     add = parser.add_argument
     for kind in KINDS:
-        add(f"--{kind}", type=Path, required=True, metavar="FILE", help=".keras")
+        add(f"--{kind}", type=Path, metavar="FILE",
+            help=".keras (default: the model that is shipped stays)")  # fmt: skip
     add("--dataset", default="coco", help="name of the data set (default: coco)")
     add("--data-dir", required=True, help="its folder, with train and val splits")
     add("--output", type=Path, default=ROOT / "keras_pose" / "shipped", metavar="FOLDER",
@@ -51,7 +53,10 @@ def parse_args(argv=None):
     add("--box-threshold", type=float, default=0.1, metavar="SCORE",
         help="of both together: boxes from this score (default: 0.1)")  # fmt: skip
     add("--limit", type=positive_int, metavar="N", help="measure on the first N images")
-    return parser.parse_args(argv)
+    args = parser.parse_args(argv)
+    if args.pose is None and args.detector is None:
+        parser.error("nothing to ship: name --pose, --detector, or both")
+    return args
 
 
 def export_words(kind, quantization, entry, args, work):
@@ -72,8 +77,8 @@ def plan_exports(entries, args, work):
         kind: {name: export_words(kind, name, entry, args, work) for name in QUANTIZATIONS}
         for kind, entry in entries.items()
     }
-    for kind in KINDS:
-        for words in plan[kind].values():
+    for quantizations in plan.values():
+        for words in quantizations.values():
             tflite.parse_args(words, prog=tflite.SCRIPT)
     return plan
 
@@ -120,11 +125,19 @@ def measure(args, paths, detector=None):
 
 
 def prepare(kind, entry, plan, args, work):
-    """Exports and measures one model."""
-    from keras_pose.exporting.shipping import Shipment
+    """Exports and measures one model; measures only, if it stays as it is."""
+    import dataclasses
+
+    from keras_pose.exporting.shipping import Shipment, kept_shipment
     from keras_pose.runs import training_history
     from keras_pose.weights.halving import write_halved
 
+    if entry is None:
+        kept = kept_shipment(kind, args.output, work)
+        figures = measure(args, kept.files.values())
+        return dataclasses.replace(
+            kept, metrics=dict(zip(kept.files, figures, strict=True))
+        )
     height, width = entry["input"]["shape"][1:3]
     network = work / f"{entry['model']}_{height}x{width}.keras"
     write_halved(getattr(args, kind), network)
@@ -156,12 +169,15 @@ def main(argv=None):
     from keras_pose.contract import read_entry
     from keras_pose.exporting.shipping import write_shipment
 
-    entries = {kind: read_entry(getattr(args, kind))[0] for kind in KINDS}
+    given = [kind for kind in KINDS if getattr(args, kind)]
+    entries = {kind: read_entry(getattr(args, kind))[0] for kind in given}
     data_note = args.data_note.read_text(encoding="utf-8")
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
         plan = plan_exports(entries, args, work)
-        shipments = [prepare(kind, entries[kind], plan[kind], args, work) for kind in KINDS]
+        shipments = [
+            prepare(kind, entries.get(kind), plan.get(kind), args, work) for kind in KINDS
+        ]
         pipelines = measure_pairs(*shipments, args)
         written = write_shipment(shipments, pipelines, work, args.output, data_note)
     for path in written:

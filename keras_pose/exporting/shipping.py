@@ -19,6 +19,8 @@ from keras_pose.shipped import DETECTOR, INDEX_NAME, POSE
 
 MAX_BYTES = 16e6
 NETWORK, HALF = "network", "float16"
+# Heading of what cards say of both models.
+PAIRS = "Both models together"
 # An int8 file is smaller and faster; it may cost this much AP against float16.
 MAX_LOSS = 0.01
 # Fields of a recipe that name paths on one machine.
@@ -46,6 +48,8 @@ class Shipment:
         network: `.keras` file to train on, see `weights.halving`; None where none is
             shipped.
         left_out: what is not shipped for want of space: quantizations and `NETWORK`.
+        card: model card that it came with, for a model that stays as it is; None for one
+            that gets a new card.
     """
 
     kind: str
@@ -57,6 +61,7 @@ class Shipment:
     recipes: list[dict[str, Any]]
     network: Path | None = None
     left_out: tuple[str, ...] = ()
+    card: str | None = None
 
     @property
     def paths(self) -> list[Path]:
@@ -83,6 +88,42 @@ class Shipment:
             return next(iter(self.files))
         loss = drop(self.metrics["float16"]["AP"], self.metrics["int8"]["AP"])
         return "int8" if loss <= MAX_LOSS else "float16"
+
+
+def kept_shipment(kind: str, folder, work) -> Shipment:
+    """Copies a model that is shipped already, to be shipped again with another beside it.
+
+    Args:
+        kind: "pose" or "detector".
+        folder: folder that it is shipped from.
+        work: folder to copy files and contracts to.
+
+    Returns:
+        The `Shipment`, not measured yet.
+
+    Raises:
+        FileNotFoundError: if there are no models in the folder.
+    """
+    folder, work = Path(folder), Path(work)
+    entry = read_json(folder / INDEX_NAME)[kind]
+    contract = read_json(folder / CONTRACT_NAME)
+    files = {
+        name: Path(shutil.copyfile(folder / file, work / file))
+        for name, file in entry["files"].items()
+    }
+    network = None
+    if "network" in entry:
+        network = Path(shutil.copyfile(folder / entry["network"], work / entry["network"]))
+    path = work / CONTRACT_NAME
+    before = read_json(path)["models"] if path.exists() else {}
+    models = {path.name: contract["models"][path.name] for path in files.values()}
+    write_json(path, contract | {"models": before | models})
+    about = next(iter(models.values()))
+    height, width = about["input"]["shape"][1:3]
+    card = (folder / f"{kind}.md").read_text(encoding="utf-8")
+    return Shipment(
+        kind, about["model"], (height, width), files, {}, {}, [], network, card=card
+    )
 
 
 def fit_to_size(shipments, pipelines, data_note: str, contract_bytes: int):
@@ -183,6 +224,8 @@ def _index_entry(shipment: Shipment) -> dict[str, Any]:
 
 def model_card(shipment: Shipment, pipelines, data_note: str) -> str:
     """Writes a model card in Markdown: files, training, figures, data."""
+    if shipment.card is not None:
+        return _with_section(shipment.card, PAIRS, _pipelines(pipelines))
     height, width = shipment.input_hw
     what = {POSE: "Keypoints of one person", DETECTOR: "People in a picture"}
     parts = [
@@ -191,11 +234,24 @@ def model_card(shipment: Shipment, pipelines, data_note: str) -> str:
         f"`export/ship.py` wrote this card. Default: **{shipment.default}**.",
         f"## Files\n\n{_files(shipment)}",
         f"## Figures\n\n{_figures(shipment)}",
-        f"## Both models together\n\n{_pipelines(pipelines)}",
+        f"## {PAIRS}\n\n{_pipelines(pipelines)}",
         f"## Training\n\n{_training(shipment.recipes)}",
         data_note.strip(),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _with_section(card: str, title: str, text: str) -> str:
+    """Returns a card with another text under one of its headings.
+
+    Raises:
+        ValueError: if there is no such heading.
+    """
+    before, heading, rest = card.partition(f"## {title}\n\n")
+    if not heading:
+        raise ValueError(f"A model card must have a section {title!r}, got {card[:80]!r}.")
+    _, next_heading, after = rest.partition("\n## ")
+    return f"{before}{heading}{text}\n{next_heading}{after}"
 
 
 def _files(shipment: Shipment) -> str:

@@ -59,7 +59,9 @@ def ship(tmp_path, monkeypatch):
         if options.formats == ["int8"] and "rtmdet" in output.name and script.refuses:
             raise ValueError("too far off\nby much")
         output.write_bytes(output.name.encode())
-        (output.parent / "pose_model.json").write_text('{"models": {}}')
+        contracts = output.parent / "pose_model.json"
+        if not contracts.exists():  # those of other files stay
+            contracts.write_text('{"models": {}}')
 
     def measure(path, settings, finder):
         script.measured.append((path, settings, finder))
@@ -105,6 +107,37 @@ def test_two_models_are_exported_measured_and_shipped(ship, tmp_path):
     network = tmp_path / "shipped" / index["detector"]["network"]
     assert network.name == "rtmdet_nano_320x320.keras"
     assert zipfile.ZipFile(network).read("metadata.json") == b"d.keras"
+
+
+def test_a_model_that_is_not_named_stays_and_is_measured_with_the_other(ship, tmp_path):
+    call(ship, tmp_path)
+    shipped = tmp_path / "shipped"
+    names = ("pose_slim_256x192_int8.tflite", "pose_slim_256x192_float16.tflite")
+    entry = {"model": "pose_slim", "input": {"shape": [1, 256, 192, 3]}}
+    models = {"models": {name: entry for name in names}}
+    (shipped / "pose_model.json").write_text(json.dumps(models))
+    before = (shipped / "pose.md").read_text()
+    ship.measured.clear()
+
+    ship.main([
+        "--detector", str(tmp_path / "d.keras"), "--data-dir", "people",
+        "--output", str(shipped),
+    ])  # fmt: skip
+
+    assert {path.name for path in shipped.glob("pose_slim*.tflite")} == set(names)
+    contracts = json.loads((shipped / "pose_model.json").read_text())["models"]
+    assert {name: contracts[name] for name in names} == models["models"]
+    measured = [path.name for path, _, finder in ship.measured if not finder]
+    assert measured == [*names, "d.keras", *(n.replace("pose_slim_256x192",
+        "rtmdet_nano_320x320") for n in names)]  # fmt: skip
+    assert (shipped / "pose.md").read_text() == before  # with the same figures of both
+    assert shipped_file("pose", folder=shipped).name == names[0]
+
+
+def test_nothing_to_ship_is_said(ship, tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        ship.main(["--data-dir", "people"])
+    assert "nothing to ship: name --pose, --detector, or both" in capsys.readouterr().err
 
 
 def test_a_file_that_the_exporter_refuses_is_done_without_and_told(ship, tmp_path):
