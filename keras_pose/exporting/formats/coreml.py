@@ -130,8 +130,8 @@ def _converted(model, contract: ModelContract, quantization: str):
 def whole_function(model, contract: ModelContract):
     """Returns the concrete function of one picture's pixels, 0 to 255, as float32.
 
-    A function, since coremltools 9 keeps the last output alone of a Keras 3 model that has
-    several, without a word.
+    A function, since coremltools 9 keeps, without a word, the last output alone of a Keras
+    model whose outputs come out of another model within it.
 
     Raises:
         ValueError: if the contract does not say how to normalise.
