@@ -156,7 +156,7 @@ def test_bad_input_ends_in_one_line(run_dir, script, arguments, message):
 )
 def test_options_that_cannot_be_are_refused(arguments, capsys):
     with pytest.raises(SystemExit):
-        TO_TFLITE.parse_args(arguments)
+        TO_TFLITE.main(arguments)
     assert "error" in capsys.readouterr().err
 
 
