@@ -163,6 +163,28 @@ def measure_pairs(pose, detector, args):
     return found
 
 
+def choose_box_threshold(pose, detector, args):
+    """Chooses the score that an app's boxes must exceed; see `measuring.shown`."""
+    from keras_pose import measuring
+    from keras_pose.exporting.shipping import BoxThreshold
+    from keras_pose.inference import PoseEstimator
+    from keras_pose.measuring.shown import THRESHOLDS, choose_threshold, find_people
+
+    files = (each.files[each.default] for each in (pose, detector))
+    estimator = PoseEstimator(*files, box_threshold=min(THRESHOLDS))
+    settings = measuring.MeasureSettings(args.dataset, args.data_dir, limit=args.limit)
+    seen = list(find_people(estimator, settings))
+    threshold, counts = choose_threshold(seen, estimator.nms_threshold)
+    text = (
+        f"An app shows boxes above {threshold:g}: of {counts.labelled} labelled people it "
+        f"finds {counts.found}, and {counts.right_share:.0%} of its skeletons are of a "
+        f"labelled person (`training/shown_people.py`; {counts.doubles} are doubles, "
+        f"{counts.wrong} of nobody with labelled keypoints)."
+    )
+    print(text)
+    return BoxThreshold(threshold, text)
+
+
 @plain_errors()
 def main(argv=None):
     args = parse_args(argv)
@@ -179,7 +201,10 @@ def main(argv=None):
             prepare(kind, entries.get(kind), plan.get(kind), args, work) for kind in KINDS
         ]
         pipelines = measure_pairs(*shipments, args)
-        written = write_shipment(shipments, pipelines, work, args.output, data_note)
+        threshold = choose_box_threshold(*shipments, args)
+        written = write_shipment(
+            shipments, pipelines, work, args.output, data_note, threshold
+        )
     for path in written:
         print(f"written     {path} ({path.stat().st_size / 1e6:.2f} MB)")
 

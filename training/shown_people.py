@@ -42,72 +42,39 @@ def parse_args(argv=None):
     return parser.parse_args(argv)
 
 
-def estimate_images(estimator, records):
-    """Yields box scores, poses, and labels of every image."""
-    import numpy as np
-    from tqdm import tqdm
-
-    from keras_pose.metrics.broken_images import BrokenImages
-
-    images, broken = {}, BrokenImages()
-    for record in records:
-        images.setdefault(record.image_path, []).append(record)
-    for path, people in tqdm(images.items(), unit="image", disable=None):
-        image = broken.read(path, people[0].image_hw)
-        if image is None:
-            continue
-        found = estimator.find_people(image)
-        poses = estimator.estimate(image, found.boxes_xyxy, found.scores)
-        labels = (
-            np.stack([record.keypoints_xy for record in people]),
-            np.stack([record.visibility > 0 for record in people]),
-            np.array([record.area for record in people]),
-        )
-        yield found.scores, poses, labels
-    broken.warn()
-
-
 def print_table(seen, box_thresholds, nms_thresholds):
-    from keras_pose.inference.pose_nms import different_people
-    from keras_pose.metrics.person_counts import count_all
+    from keras_pose.measuring.shown import count_shown
 
-    print("box score >  OKS >  labelled  found  doubles  wrong")
+    print("box score >  OKS >  labelled  found  doubles  wrong  right")
     for box_threshold in box_thresholds:
-        shown = [(poses[scores > box_threshold], labels) for scores, poses, labels in seen]
         for nms_threshold in nms_thresholds:
-            counts = count_all(
-                (poses[different_people(poses, nms_threshold)], labels)
-                for poses, labels in shown
-            )
+            counts = count_shown(seen, box_threshold, nms_threshold)
             print(
                 f"{box_threshold:11.2f} {nms_threshold:6.2f} {counts.labelled:9d} "
-                f"{counts.found:6d} {counts.doubles:8d} {counts.wrong:6d}"
+                f"{counts.found:6d} {counts.doubles:8d} {counts.wrong:6d} "
+                f"{counts.right_share:6.0%}"
             )
-
-
-def records_of(args, skeleton):
-    """Returns the labelled people of the images that count."""
-    from keras_pose.data.mixing import for_model, one_set, open_set_for
-    from keras_pose.data.readers.coco import Reading
-
-    reading = Reading(args.category, args.rescale_labels)
-    where = (*one_set(args.dataset, args.data_dir), args.split)
-    dataset = for_model(open_set_for(*where, skeleton, reading), skeleton)
-    first = list(dict.fromkeys(record.image_path for record in dataset.records))
-    chosen = set(first[: args.limit])
-    return [record for record in dataset.records if record.image_path in chosen]
 
 
 @plain_errors()
 def main(argv=None):
     args = parse_args(argv)
+    from keras_pose.data.mixing import one_set
+    from keras_pose.data.readers.coco import Reading
     from keras_pose.inference import PoseEstimator
+    from keras_pose.measuring import MeasureSettings
+    from keras_pose.measuring.shown import find_people
 
     estimator = PoseEstimator(args.pose, args.detector)
     box_thresholds = args.box_thresholds or [estimator.box_threshold]
     estimator.box_threshold = min(box_thresholds)
-    records = records_of(args, estimator.skeleton)
-    seen = list(estimate_images(estimator, records))
+    settings = MeasureSettings(
+        *one_set(args.dataset, args.data_dir),
+        split=args.split,
+        limit=args.limit,
+        reading=Reading(args.category, args.rescale_labels),
+    )
+    seen = list(find_people(estimator, settings))
     print(
         f"{args.dataset} {args.split}: {len(seen)} images in which keypoints are labelled, "
         f"pose {estimator.pose_model.contract.model}"

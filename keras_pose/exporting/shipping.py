@@ -126,7 +126,7 @@ def kept_shipment(kind: str, folder, work) -> Shipment:
     )
 
 
-def fit_to_size(shipments, pipelines, data_note: str, contract_bytes: int):
+def fit_to_size(shipments, both: str, data_note: str, contract_bytes: int):
     """Returns shipments and cards, without the files for which there is no room.
 
     What can be made of the rest goes first: float16 files, the largest before. Then go the
@@ -134,7 +134,7 @@ def fit_to_size(shipments, pipelines, data_note: str, contract_bytes: int):
 
     Args:
         shipments: the two `Shipment`s.
-        pipelines: as in `write_shipment`.
+        both: Markdown about both models together.
         data_note: as in `write_shipment`.
         contract_bytes: size of the contracts.
 
@@ -154,7 +154,7 @@ def fit_to_size(shipments, pipelines, data_note: str, contract_bytes: int):
         if each.network
     ]
     while True:
-        cards = {each.kind: model_card(each, pipelines, data_note) for each in shipments}
+        cards = {each.kind: model_card(each, both, data_note) for each in shipments}
         size = sum(path.stat().st_size for each in shipments for path in each.paths)
         size += contract_bytes + sum(len(card.encode()) for card in cards.values())
         if size <= MAX_BYTES:
@@ -171,7 +171,22 @@ def fit_to_size(shipments, pipelines, data_note: str, contract_bytes: int):
         ]
 
 
-def write_shipment(shipments, pipelines, work, output, data_note: str) -> list[Path]:
+@dataclass(frozen=True)
+class BoxThreshold:
+    """The score that an app's boxes must exceed, and what is shown then.
+
+    Attributes:
+        score: the threshold.
+        text: description of how it was chosen, for the cards.
+    """
+
+    score: float
+    text: str
+
+
+def write_shipment(
+    shipments, pipelines, work, output, data_note: str, box_threshold: BoxThreshold
+) -> list[Path]:
     """Puts files, contracts, model cards and index in place of those that were there.
 
     The index is written last: a copy without it counts as one without models.
@@ -182,6 +197,7 @@ def write_shipment(shipments, pipelines, work, output, data_note: str) -> list[P
         work: folder of the files.
         output: folder to ship from.
         data_note: Markdown about the data, which ends both cards.
+        box_threshold: threshold of an app with both models.
 
     Returns:
         What was written.
@@ -192,7 +208,8 @@ def write_shipment(shipments, pipelines, work, output, data_note: str) -> list[P
     work, output = Path(work), check_writable(output)
     contract = read_json(work / CONTRACT_NAME)
     contract_bytes = (work / CONTRACT_NAME).stat().st_size
-    shipments, cards = fit_to_size(shipments, pipelines, data_note, contract_bytes)
+    both = f"{_pipelines(pipelines)}\n\n{box_threshold.text}"
+    shipments, cards = fit_to_size(shipments, both, data_note, contract_bytes)
     files = [path for each in shipments for path in each.paths]
     (output / INDEX_NAME).unlink(missing_ok=True)
     for old in chain(output.glob("*.tflite"), output.glob("*.keras")):
@@ -206,6 +223,7 @@ def write_shipment(shipments, pipelines, work, output, data_note: str) -> list[P
         path.write_text(card, encoding="utf-8")
         written.append(path)
     index = {each.kind: _index_entry(each) for each in shipments}
+    index[DETECTOR]["box_threshold"] = box_threshold.score
     return [*written, write_json(output / INDEX_NAME, index)]
 
 
@@ -215,17 +233,13 @@ def _index_entry(shipment: Shipment) -> dict[str, Any]:
     entry["files"] = files
     if shipment.network:
         entry["network"] = shipment.network.name
-    if shipment.kind == DETECTOR:
-        # Where precision and recall are in balance. People want to see people.
-        score = shipment.metrics[shipment.default]["F1_score"]
-        entry["box_threshold"] = round(score - 0.005, 2)
     return entry
 
 
-def model_card(shipment: Shipment, pipelines, data_note: str) -> str:
+def model_card(shipment: Shipment, both: str, data_note: str) -> str:
     """Writes a model card in Markdown: files, training, figures, data."""
     if shipment.card is not None:
-        return _with_section(shipment.card, PAIRS, _pipelines(pipelines))
+        return _with_section(shipment.card, PAIRS, both)
     height, width = shipment.input_hw
     what = {POSE: "Keypoints of one person", DETECTOR: "People in a picture"}
     parts = [
@@ -234,7 +248,7 @@ def model_card(shipment: Shipment, pipelines, data_note: str) -> str:
         f"`export/ship.py` wrote this card. Default: **{shipment.default}**.",
         f"## Files\n\n{_files(shipment)}",
         f"## Figures\n\n{_figures(shipment)}",
-        f"## {PAIRS}\n\n{_pipelines(pipelines)}",
+        f"## {PAIRS}\n\n{both}",
         f"## Training\n\n{_training(shipment.recipes)}",
         data_note.strip(),
     ]

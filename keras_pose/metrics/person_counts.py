@@ -35,6 +35,12 @@ class PersonCounts:
     doubles: int = 0
     wrong: int = 0
 
+    @property
+    def right_share(self) -> float:
+        """Share of the skeletons shown that are of a labelled person; 0 where none is."""
+        shown = self.found + self.doubles + self.wrong
+        return self.found / shown if shown else 0.0
+
     def __add__(self, other: PersonCounts) -> PersonCounts:
         return PersonCounts(
             self.labelled + other.labelled,

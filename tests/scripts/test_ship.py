@@ -10,6 +10,7 @@ import pytest
 
 from keras_pose import contract, measuring
 from keras_pose.exporting.commands import drop
+from keras_pose.exporting.shipping import BoxThreshold
 from keras_pose.files import file_sha256
 from keras_pose.measuring import finding
 from keras_pose.shipped import network_of_model, shipped_file
@@ -77,6 +78,7 @@ def ship(tmp_path, monkeypatch):
     monkeypatch.setattr(finding, "open_finder", lambda path: path)
     monkeypatch.setattr(drop, "run_command", run_command)
     script.refuses = False
+    script.choose_box_threshold = lambda pose, detector, args: BoxThreshold(0.45, "Above.")
     return script
 
 

@@ -57,6 +57,9 @@ def shipment(work, kind, ap, refused=None):
     )
 
 
+THRESHOLD = shipping.BoxThreshold(0.45, "An app shows boxes above 0.45.")
+
+
 def shipments(work):
     names = ["pose_int8", "pose_float16", "detector_int8", "detector_float16"]
     models = {f"{name}.tflite": {"quantization": name} for name in names}
@@ -90,14 +93,14 @@ def test_files_cards_and_index_are_put_in_place(tmp_path):
     pose, detector = shipments(work)
 
     written = write_shipment(
-        (pose, detector), both(pose, detector), work, output, "## Data"
+        (pose, detector), both(pose, detector), work, output, "## Data", THRESHOLD
     )
 
     assert {path.name for path in output.iterdir()} == {path.name for path in written}
     assert not (output / "old_int8.tflite").exists()
     assert shipped_file("pose", folder=output).name == "pose_int8.tflite"
     assert shipped_file("detector", folder=output).name == "detector_float16.tflite"
-    assert shipped_box_threshold(output) == 0.18
+    assert shipped_box_threshold(output) == 0.45
     assert network_of_model("pose_net", output).read_bytes() == b"kernels"
     card = (output / "detector.md").read_text()
     assert "| detector_net_64x48.keras | Keras, kernels in float16 | 0.00 |" in card
@@ -106,6 +109,7 @@ def test_files_cards_and_index_are_put_in_place(tmp_path):
     assert "+0.060 |" in card
     assert "1739 people, scores over 0.05, NMS at IoU 0.6" in card
     assert "| int8 | float16 | 0.321 | 0.600 | 0.400 | 10 | 50 | 200 |" in card
+    assert "An app shows boxes above 0.45." in card
     assert card.endswith("## Data\n")
     pose_card = (output / "pose.md").read_text()
     assert "951 people, ground-truth boxes, no flip test, hard OKS-NMS" in pose_card
@@ -117,7 +121,7 @@ def test_files_cards_and_index_are_put_in_place(tmp_path):
 def test_what_was_refused_is_told(tmp_path):
     refused = {"int8": "too far off"}
     only = shipment(tmp_path, "pose", {"float32": 0.5, "float16": 0.5}, refused)
-    assert "No int8 file: too far off" in shipping.model_card(only, {}, "")
+    assert "No int8 file: too far off" in shipping.model_card(only, "", "")
 
 
 def test_too_much_is_refused_before_anything_is_replaced(tmp_path, monkeypatch):
@@ -128,7 +132,7 @@ def test_too_much_is_refused_before_anything_is_replaced(tmp_path, monkeypatch):
     pose, detector = shipments(work)
     monkeypatch.setattr(shipping, "MAX_BYTES", 100)
     with pytest.raises(ValueError, match=r"may have 0\.0001 MB, got"):
-        write_shipment((pose, detector), both(pose, detector), work, output, "")
+        write_shipment((pose, detector), both(pose, detector), work, output, "", THRESHOLD)
     assert (output / "shipped.json").exists()
 
 
@@ -137,7 +141,8 @@ def room_for(shipments, pipelines, leaving_out):
     for each, name in leaving_out:
         shipments = [one.without(name) if one is each else one for one in shipments]
     files = [path for each in shipments for path in each.paths]
-    cards = [shipping.model_card(each, pipelines, "") for each in shipments]
+    both = f"{shipping._pipelines(pipelines)}\n\n{THRESHOLD.text}"
+    cards = [shipping.model_card(each, both, "") for each in shipments]
     return sum(path.stat().st_size for path in files) + sum(map(len, cards))
 
 
@@ -151,7 +156,7 @@ def test_float16_is_left_out_first_where_there_is_no_room(tmp_path, monkeypatch)
     room = room_for((pose, detector), pairs, [(pose, "float16")]) + contract_bytes
     monkeypatch.setattr(shipping, "MAX_BYTES", room)
 
-    written = write_shipment((pose, detector), pairs, work, output, "")
+    written = write_shipment((pose, detector), pairs, work, output, "", THRESHOLD)
 
     # The detector's float16 file is taken by default, so it stays.
     names = {path.name for path in written}
@@ -176,7 +181,7 @@ def test_then_go_the_networks_the_detectors_first(tmp_path, monkeypatch):
     contract_bytes = (work / "pose_model.json").stat().st_size
     monkeypatch.setattr(shipping, "MAX_BYTES", 12_000 + contract_bytes)
 
-    write_shipment((pose, detector), pairs, work, output, "")
+    write_shipment((pose, detector), pairs, work, output, "", THRESHOLD)
 
     assert shipped_network("detector", output) is None
     assert shipped_network("pose", output).name == "pose_net_64x48.keras"
