@@ -71,7 +71,7 @@ test("what these apps cannot do is refused by name", async () => {
   await assertRefused((file, entry) => delete entry.crop, /cannot be read/);
 });
 
-for (const name of [SHIPPED_FILES.pose.files.int8, SHIPPED_FILES.detector.files.float16]) {
+for (const name of Object.values(SHIPPED_FILES).flatMap((model) => Object.values(model.files))) {
   test(`${name} travels alone: its contract is inside`, async () => {
     const bytes = new Uint8Array(readFileSync(new URL(name, SHIPPED)));
     const beside = JSON.parse(readFileSync(new URL("pose_model.json", SHIPPED), "utf-8"));
