@@ -168,7 +168,7 @@ def last_maps(model, num_keypoints: int):
         )
     pairs = list(zip(is_heatmap, model.outputs, strict=True))
     last = [[x for is_one, x in pairs if is_one == kind][-1] for kind in (True, False)]
-    return keras.Model(model.inputs, last, name=model.name)
+    return keras.Model(model.input, last, name=model.name)
 
 
 def skeleton_for(name: str, num_keypoints: int, num_limbs: int) -> Skeleton:

@@ -68,7 +68,7 @@ def test_newest_run_is_exported_evaluated_and_drawn(trained):
     assert not np.array_equal(read_image(trained / "out.png"), read_image(photo))
 
 
-@pytest.mark.slow
+@pytest.mark.very_slow
 def test_onnx_and_keras_files_score_alike(trained):
     _run(trained, _script("export", "to_onnx.py"))
     (run_dir,) = (trained / "runs").iterdir()

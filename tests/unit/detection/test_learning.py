@@ -16,7 +16,7 @@ from keras_pose.runtime.detector import Detector
 from keras_pose.trainer.detection_fit import start_boxes, training_model
 from keras_pose.zoo import build_model, get_spec
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.very_slow
 INPUT_HW = (128, 128)
 
 

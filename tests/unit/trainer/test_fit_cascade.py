@@ -39,7 +39,7 @@ def save_first(path, source, skeleton=COCO_17, num_steps=0, rate=2e-4):
     return save_keras_model(model, path, contract)
 
 
-@pytest.mark.slow
+@pytest.mark.very_slow
 def test_refinement_lowers_the_error_on_the_people_it_learned(tmp_path, source):
     first = save_first(tmp_path / "first.keras", source, num_steps=15)
     recipe = CascadeRecipe(

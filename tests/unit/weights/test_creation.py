@@ -175,7 +175,7 @@ def test_programs_take_the_word_too(published, tmp_path):
     assert estimator(image).keypoints_xy.shape == (1, 17, 2)
 
 
-@pytest.mark.slow
+@pytest.mark.very_slow
 def test_scripts_take_the_word_and_write_here(published, tmp_path, monkeypatch, capsys):
     write_coco_dataset(tmp_path / "people", 2, split="val")
     monkeypatch.chdir(tmp_path)
