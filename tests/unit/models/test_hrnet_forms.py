@@ -66,7 +66,7 @@ def test_pyramid_levels_are_means_of_the_highest_resolution():
         np.testing.assert_allclose(pooled, blocks.mean(axis=(2, 4)) + level, atol=1e-5)
 
 
-@pytest.mark.slow
+@pytest.mark.very_slow
 def test_v2p_gives_five_levels_and_takes_no_keypoints(tmp_path):
     model = build_model("hrnet_v2p_w18", input_hw=(128, 64))
     shapes = [output.shape[1:] for output in model.outputs]
@@ -94,7 +94,7 @@ def basic_params(channels):
     return 2 * (9 * channels**2 + 2 * channels)
 
 
-@pytest.mark.slow
+@pytest.mark.very_slow
 def test_bottleneck_units_replace_basic_ones():
     # Width 4 of bottlenecks and width 16 of basic blocks have the same channels, so the
     # networks differ in nothing but the units: 4 a branch, in 1 + 4 + 3 modules.

@@ -136,7 +136,7 @@ def test_slim_stays_below_half_a_gigamac():
     assert get_spec("pose_slim").macs < 0.5e9
 
 
-@pytest.mark.slow
+@pytest.mark.very_slow
 def test_slim_learns_one_batch():
     keras.utils.set_random_seed(0)
     model = create_model("pose_slim", num_keypoints=2, input_hw=(64, 32))

@@ -254,7 +254,7 @@ def test_rtmpose_by_its_word_computes_what_mmpose_does(monkeypatch, tmp_path, se
     np.testing.assert_array_equal(stem, model.get_layer("stem-0-conv").get_weights())
 
 
-@pytest.mark.slow
+@pytest.mark.very_slow
 def test_detectors_by_their_word_carry_blue_first(monkeypatch, tmp_path, server):
     reference = load_reference("rtmdet_nano_person_320")
     entry = get_entry("rtmdet_nano", "person")

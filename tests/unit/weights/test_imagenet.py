@@ -69,7 +69,9 @@ def weights_by_layer(model):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["hrnet_w18", "hrnet_v2p_w18"])
+@pytest.mark.parametrize(
+    "name", ["hrnet_w18", pytest.param("hrnet_v2p_w18", marks=pytest.mark.very_slow)]
+)
 def test_hrnet_computes_the_classifiers_features(name, hrnet_tensors):
     input_hw = (64, 64)
     classifier = build_model("hrnet_w18_classification", input_hw=input_hw)
@@ -90,7 +92,7 @@ def test_hrnet_computes_the_classifiers_features(name, hrnet_tensors):
     assert changed_layers(model, before) == shared - {"final_layer"}
 
 
-@pytest.mark.slow
+@pytest.mark.very_slow
 def test_udp_pose_keeps_its_wider_last_fusion_at_random():
     model = build_model("hrnet_w32_udp_offset", 2, INPUT_HW)
     before = weights_by_layer(model)
