@@ -130,7 +130,8 @@ def fit_to_size(shipments, both: str, data_note: str, contract_bytes: int):
     """Returns shipments and cards, without the files for which there is no room.
 
     What can be made of the rest goes first: float16 files, the largest before. Then go the
-    networks to train on, the detector's first. The files that are taken by default stay.
+    networks to train on, the detector's first. Files that are taken by default stay, and
+    all of a model that is shipped already: its card names them.
 
     Args:
         shipments: the two `Shipment`s.
@@ -141,16 +142,17 @@ def fit_to_size(shipments, both: str, data_note: str, contract_bytes: int):
     Raises:
         ValueError: if what has to stay is more than `MAX_BYTES`.
     """
+    new = [each for each in shipments if each.card is None]
     halves = [
         (path.stat().st_size, each.kind)
-        for each in shipments
+        for each in new
         for name, path in each.files.items()
         if name == HALF and each.default != HALF
     ]
     spare = [(kind, HALF) for _, kind in sorted(halves, reverse=True)]
     spare += [
         (each.kind, NETWORK)
-        for each in sorted(shipments, key=lambda each: each.kind == POSE)
+        for each in sorted(new, key=lambda each: each.kind == POSE)
         if each.network
     ]
     while True:

@@ -1,5 +1,6 @@
 """Shipping: which file is the default, what the cards say, what is put in place."""
 
+import dataclasses
 import json
 
 import pytest
@@ -169,6 +170,26 @@ def test_float16_is_left_out_first_where_there_is_no_room(tmp_path, monkeypatch)
     card = (output / "pose.md").read_text()
     assert "to_tflite.py --float16 --weights keras_pose/shipped/pose_net_64x48.ker" in card
     assert "want of space" not in (output / "detector.md").read_text()
+
+
+def test_a_model_that_was_shipped_before_keeps_all_of_its_files(tmp_path, monkeypatch):
+    work, output = tmp_path / "work", tmp_path / "shipped"
+    work.mkdir()
+    pose, detector = shipments(work)
+    pose.files["float16"].write_bytes(bytes(10_000))
+    card = f"# Pose\n\n## {shipping.PAIRS}\n\nolder\n\n## Training\n\nlong ago\n"
+    pose = dataclasses.replace(pose, card=card)
+    monkeypatch.setattr(shipping, "MAX_BYTES", 12_000)
+    with pytest.raises(ValueError, match="What comes with the package may have"):
+        write_shipment((pose, detector), both(pose, detector), work, output, "", THRESHOLD)
+    monkeypatch.setattr(shipping, "MAX_BYTES", 100_000)
+    write_shipment((pose, detector), both(pose, detector), work, output, "", THRESHOLD)
+
+    assert (output / "pose_float16.tflite").exists()
+    written = (output / "pose.md").read_text()
+    assert "older" not in written
+    assert THRESHOLD.text in written
+    assert written.endswith("## Training\n\nlong ago\n")
 
 
 def test_then_go_the_networks_the_detectors_first(tmp_path, monkeypatch):
