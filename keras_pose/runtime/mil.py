@@ -199,8 +199,10 @@ def _pool(kind):
         if np.any(ceil_mode):
             raise ValueError("Poolings that round sizes up are not known here.")
         padding = _paddings(pad_type, pad)
-        if kind == "AVG" and not isinstance(padding, str) and exclude_padding_from_average:
-            raise ValueError("Averages without their padding are not known here.")
+        # TensorFlow leaves its own padding out of averages, and counts what is put in.
+        is_own, leaves_out = padding == "SAME", bool(exclude_padding_from_average)
+        if kind == "AVG" and padding != "VALID" and is_own != leaves_out:
+            raise ValueError("Averages with this kind of padding are not known here.")
         lowest = -np.inf if kind == "MAX" else 0.0
         x, padding = _padded(_nhwc(x), padding, lowest)
         return _nchw(
