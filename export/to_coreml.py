@@ -18,26 +18,16 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run from a clone
 
 from keras_pose.commandline import plain_errors
 from keras_pose.exporting.commands import options
+from keras_pose.exporting.formats.table import COREML_FORMATS
 from keras_pose.quiet import import_tensorflow
-
-KINDS = {
-    "float16": "half precision throughout, which the Neural Engine computes in (default)",
-    "float32": "as trained; on CPU and GPU only",
-    "dynamic": "int8 weights, half precision between: half of float16's size",
-}
+from keras_pose.runtime.loading import COREML_TYPE
 
 
 def parse_args(argv=None):
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    kinds = parser.add_mutually_exclusive_group()
-    for kind, text in KINDS.items():
-        kinds.add_argument(f"--{kind}", dest="formats", action="store_const", const=[kind],
-                           help=text)  # fmt: skip
-    kinds.add_argument("--format", dest="formats", nargs="+", choices=tuple(KINDS),
-                       metavar="NAME", help="several at once")  # fmt: skip
-    parser.set_defaults(formats=["float16"])
+    options.add_format_options(parser, COREML_FORMATS, "float16")
     options.add_model_choice(parser)
     parser.add_argument(
         "--output",
@@ -45,8 +35,8 @@ def parse_args(argv=None):
         help="default: export/coreml_KIND/pose_model.mlpackage beside the weights",
     )
     args = parser.parse_args(argv)
-    if args.output and not args.output.endswith(".mlpackage"):
-        parser.error(f"--output must end in .mlpackage, got {args.output}")
+    if args.output and not args.output.endswith(COREML_TYPE):
+        parser.error(f"--output must end in {COREML_TYPE}, got {args.output}")
     if args.output and len(args.formats) > 1:
         parser.error("--output is for one format")
     return args
@@ -58,13 +48,13 @@ def main(argv=None):
     # After parsing: TensorFlow takes seconds, `--help` must not.
     import_tensorflow()
     from keras_pose.exporting.commands.report import describe_export
-    from keras_pose.exporting.formats.coreml import SUFFIX, export_coreml
+    from keras_pose.exporting.formats.coreml import export_coreml
     from keras_pose.exporting.quantization.calibration import check_crops
 
     source = options.source_of(args)
     crops = check_crops(source.contract)
     for kind in args.formats:
-        path = args.output or source.default_output(f"coreml_{kind}", SUFFIX)
+        path = args.output or source.default_output(f"coreml_{kind}", COREML_TYPE)
         export = export_coreml(source.model, source.contract, path, crops, kind)
         print(describe_export(export, source.path, source.model))
 

@@ -27,13 +27,8 @@ def parse_args(argv=None):
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     short = {name.removeprefix("onnx_"): name for name in ONNX_FORMATS}
-    kinds = parser.add_mutually_exclusive_group()
-    for kind, name in short.items():
-        kinds.add_argument(f"--{kind}", dest="formats", action="store_const", const=[kind],
-                           help=FORMATS[name].text)  # fmt: skip
-    kinds.add_argument("--format", dest="formats", nargs="+", choices=tuple(short),
-                       metavar="NAME", help="several at once: converts once")  # fmt: skip
-    parser.set_defaults(formats=["float32"])
+    texts = {kind: FORMATS[name].text for kind, name in short.items()}
+    options.add_format_options(parser, texts, "float32")
     options.add_model_options(parser)
     add = parser.add_argument
     add("--output", metavar="FILE",

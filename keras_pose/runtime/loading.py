@@ -12,7 +12,9 @@ from keras_pose.runtime.backend import FileBackend
 from keras_pose.runtime.pose_model import PoseModel
 from keras_pose.skeleton import Skeleton, is_numbered
 
-FILE_TYPES = (".keras", ".weights.h5", ".tflite", ".onnx", ".mlpackage")
+# A folder, which other systems than Apple's show as such.
+COREML_TYPE = ".mlpackage"
+FILE_TYPES = (".keras", ".weights.h5", ".tflite", ".onnx", COREML_TYPE)
 KERAS_TYPES = (".keras", ".weights.h5")
 
 
@@ -169,7 +171,7 @@ def open_model(path, contract: Contract, num_threads: int | None = None) -> Pose
 def open_backend(path, num_threads: int | None = None) -> FileBackend:
     """Opens a `.tflite`, `.onnx` or `.mlpackage` file, also one without a contract."""
     kind = file_type(path)
-    if kind == ".mlpackage":
+    if kind == COREML_TYPE:
         from keras_pose.runtime.coreml_backend import CoreMLBackend
 
         return CoreMLBackend(path)
@@ -199,8 +201,7 @@ def file_type(path) -> str:
             f"{path} is not a model file: its name must end in one of "
             f"{', '.join(FILE_TYPES)}.{hint}"
         )
-    # Core ML's are folders, which other systems than Apple's show as such.
-    if not (path.is_dir() if known[0] == ".mlpackage" else path.is_file()):
+    if not (path.is_dir() if known[0] == COREML_TYPE else path.is_file()):
         raise FileNotFoundError(f"Model file {path} does not exist.")
     return known[0]
 

@@ -6,7 +6,7 @@ Imported by scripts before they parse, so TensorFlow is not imported up here.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from keras_pose.commandline import positive_int
@@ -18,6 +18,25 @@ from keras_pose.exporting.quantization.measured_ranges import (
     RULES,
     RangeRule,
 )
+
+
+def add_format_options(parser, texts: Mapping[str, str], usual: str) -> None:
+    """Adds a flag for each format, and `--format` for several at once.
+
+    Args:
+        parser: parser of a program that writes one kind of files.
+        texts: format -> text for `--help`.
+        usual: format where none is said.
+    """
+    kinds = parser.add_mutually_exclusive_group()
+    for name, text in texts.items():
+        flag = f"--{name.replace('_', '-')}"
+        kinds.add_argument(
+            flag, dest="formats", action="store_const", const=[name], help=text
+        )
+    kinds.add_argument("--format", dest="formats", nargs="+", choices=tuple(texts),
+                       metavar="NAME", help="several at once: converts once")  # fmt: skip
+    parser.set_defaults(formats=[usual])
 
 
 def add_model_options(parser: argparse.ArgumentParser) -> None:

@@ -31,19 +31,8 @@ def parse_args(
         description=description,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    kinds = parser.add_mutually_exclusive_group()
-    for name in TFLITE_FORMATS:
-        flag = f"--{name.replace('_', '-')}"
-        kinds.add_argument(
-            flag,
-            dest="formats",
-            action="store_const",
-            const=[name],
-            help=FORMATS[name].text,
-        )
-    kinds.add_argument("--format", dest="formats", nargs="+", choices=TFLITE_FORMATS,
-                       metavar="NAME", help="several at once: converts once")  # fmt: skip
-    parser.set_defaults(formats=["float32"])
+    texts = {name: FORMATS[name].text for name in TFLITE_FORMATS}
+    options.add_format_options(parser, texts, "float32")
     options.add_model_options(parser)
     add = parser.add_argument
     add("--output", metavar="FILE",

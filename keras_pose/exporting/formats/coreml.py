@@ -27,19 +27,15 @@ from keras_pose.exporting.errors import ExportError
 from keras_pose.exporting.float_graph.layer_rewrites import onnx_replacement
 from keras_pose.exporting.float_graph.serving import in_float32, normalization_kernel
 from keras_pose.exporting.formats.embedding import describe
+from keras_pose.exporting.formats.table import COREML_FORMATS
 from keras_pose.exporting.formats.writing import Draft, Export, check_written, runnable
 from keras_pose.files import atomic_folder
 from keras_pose.quiet import quiet_stderr
 from keras_pose.runtime.backend import import_runtime
 from keras_pose.runtime.coreml_backend import PACKAGE, CoreMLBackend
 from keras_pose.runtime.keras_backend import last_output
+from keras_pose.runtime.loading import COREML_TYPE
 
-SUFFIX = ".mlpackage"
-COREML_QUANTIZATIONS = {
-    "float16": "half precision throughout, which the Neural Engine computes in",
-    "float32": "as trained; runs on CPU and GPU only",
-    "dynamic": "int8 weights, half precision between: half of float16's size",
-}
 # Key of the contract among the package's metadata, which apps can read.
 METADATA_KEY = "keras_pose_contract"
 
@@ -54,7 +50,7 @@ def export_coreml(
         contract: contract of the model, with its normalisation.
         path: path of the folder to write; ends in `.mlpackage`.
         crops: (N, H, W, 3) uint8; the first few check the package.
-        quantization: key of `COREML_QUANTIZATIONS`.
+        quantization: key of `COREML_FORMATS`.
 
     Raises:
         ValueError: for another quantization or suffix.
@@ -63,13 +59,13 @@ def export_coreml(
             the model does. What stood at `path` then stays.
     """
     path = Path(path)
-    if quantization not in COREML_QUANTIZATIONS:
+    if quantization not in COREML_FORMATS:
         raise ValueError(
-            f"quantization must be one of {', '.join(COREML_QUANTIZATIONS)}; got "
+            f"quantization must be one of {', '.join(COREML_FORMATS)}; got "
             f"{quantization!r}."
         )
-    if path.suffix != SUFFIX:
-        raise ValueError(f"A Core ML package must end in {SUFFIX}, got {path}.")
+    if path.suffix != COREML_TYPE:
+        raise ValueError(f"A Core ML package must end in {COREML_TYPE}, got {path}.")
     contracts_beside(path)
     with atomic_folder(path) as temporary:
         package = _converted(model, contract, quantization)
@@ -89,7 +85,7 @@ def export_coreml(
 def _converted(model, contract: ModelContract, quantization: str):
     """Returns coremltools' model of uint8 pictures."""
     with quiet_stderr():
-        tools = import_runtime(PACKAGE, PACKAGE, SUFFIX)
+        tools = import_runtime(PACKAGE, PACKAGE, COREML_TYPE)
         half, full = tools.precision.FLOAT16, tools.precision.FLOAT32
         function = whole_function(model, contract)
         image = function.inputs[0]  # captured weights follow

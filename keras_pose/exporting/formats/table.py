@@ -67,6 +67,12 @@ FORMATS = {
 }
 # Default number of crops that set ranges.
 NUM_CALIBRATION_CROPS = 200
+# Of Core ML packages, which are folders; `coreml.export_coreml` writes them.
+COREML_FORMATS = {
+    "float16": "half precision throughout, which the Neural Engine computes in (default)",
+    "float32": "as trained; on CPU and GPU only",
+    "dynamic": "int8 weights, half precision between: half of float16's size",
+}
 TFLITE_FORMATS = tuple(name for name, row in FORMATS.items() if row.suffix == ".tflite")
 ONNX_FORMATS = tuple(name for name, row in FORMATS.items() if row.suffix == ".onnx")
 

@@ -1,7 +1,9 @@
 """Core ML packages: what is written is run, without a Mac, and is what Keras computes."""
 
 import json
+import runpy
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import keras
@@ -83,6 +85,22 @@ def test_a_package_that_computes_otherwise_is_not_left_behind(
             "float32",
         )  # fmt: skip
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_program_writes_a_package_and_says_what_it_is(exported, tmp_path, capsys):
+    script = Path(__file__).resolve().parents[4] / "export" / "to_coreml.py"
+    main = runpy.run_path(str(script), run_name="to_coreml")["main"]
+    path = tmp_path / "Pose.mlpackage"
+
+    main(["--weights", str(exported.paths[".keras"]), "--output", str(path)])
+
+    printed = capsys.readouterr().out
+    assert f"written  {path}" in printed
+    assert "checked  against Keras" in printed
+    assert load_model(path).contract.quantization == "float16"
+    with pytest.raises(SystemExit):
+        main(["--output", "pose.tflite"])
+    assert "--output must end in .mlpackage" in capsys.readouterr().err
 
 
 @pytest.mark.very_slow
@@ -187,6 +205,17 @@ def test_convolutions_in_groups_are_those_of_keras(groups):
     )  # fmt: skip
 
     np.testing.assert_allclose(y, _nchw(expected), atol=1e-5)
+
+
+def test_averages_count_their_padding_or_are_refused():
+    x = np.ones((1, 1, 3, 3), np.float32)
+    average = mil.OPERATORS["avg_pool"]
+    same = average(x, [2, 2], [2, 2], "same", exclude_padding_from_average=True)
+    assert same[0, 0].tolist() == [[1, 1], [1, 1]]
+    counted = average(x, [2, 2], [2, 2], "custom", [0, 1, 0, 1])
+    assert counted[0, 0].tolist() == [[1, 0.5], [0.5, 0.25]]
+    with pytest.raises(ValueError, match="this kind of padding"):
+        average(x, [2, 2], [2, 2], "same")
 
 
 def test_pixels_of_a_padded_convolution_lie_where_the_numbers_say():
