@@ -56,9 +56,12 @@ lint: $(VENV)/.installed
 test: lint
 	$(BIN)/python -m pytest -m "not very_slow" -n auto --dist worksteal
 
+# Words for pytest, such as a folder of tests, and the file for their CPU seconds.
+TESTS :=
+SECONDS_FILE := build/cpu_seconds.json
 test-all: lint
-	HYPOTHESIS_PROFILE=thorough $(BIN)/python -m pytest -n auto --dist worksteal --durations=40 \
-	  --kinds --kinds-json build/cpu_seconds.json
+	HYPOTHESIS_PROFILE=thorough $(BIN)/python -m pytest $(TESTS) -n auto --dist worksteal --durations=40 \
+	  --kinds --kinds-json $(SECONDS_FILE)
 
 clean:
 	rm -rf $(VENV) $(DEMO)
