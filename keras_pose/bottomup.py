@@ -9,8 +9,8 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from keras_pose.bottomup_contract import BottomUpContract
 from keras_pose.boxes import letterbox
+from keras_pose.contracts.bottom_up import BottomUpContract
 from keras_pose.structures import Poses
 
 # A letterboxed picture, (H, W, 3) uint8 RGB -> heatmaps and fields, float32.

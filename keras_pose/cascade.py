@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_pose.contract import Contract
+from keras_pose.contracts.pose import Contract
 from keras_pose.files import read_json
 from keras_pose.geometry import crop_matrix, invert_matrix, transform_points, warp_image
 from keras_pose.runtime import load_model

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from keras_pose.contract import Contract
+from keras_pose.contracts.pose import Contract
 from keras_pose.geometry import (
     box_to_crop,
     crop_matrix,

@@ -12,7 +12,7 @@ import numpy as np
 from keras import layers
 
 from keras_pose.codecs import GaussianHeatmapCodec
-from keras_pose.contract import Contract, keras_contract, save_keras_model
+from keras_pose.contracts.pose import Contract, keras_contract, save_keras_model
 from keras_pose.exporting.formats.onnx_export import export_onnx
 from keras_pose.exporting.formats.tflite import QUANTIZATIONS, TFLiteConversion
 from keras_pose.exporting.graphs.flatbuffer import tflite_graph

@@ -68,7 +68,7 @@ class LabelModel:
 
 def make_contract(codec, skeleton):
     """Returns the contract of a model that would be trained on the codec's targets."""
-    from keras_pose.contract import Contract, TensorSpec
+    from keras_pose.contracts.pose import Contract, TensorSpec
 
     shape = codec.output_shape(skeleton.num_keypoints)
     return Contract(

@@ -6,7 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from keras_pose.activation_ranges import read_ranges, set_ranges
+from keras_pose.contracts.activation_ranges import read_ranges, set_ranges
+from keras_pose.contracts.detector import (
+    ModelContract,
+    is_detector,
+    read_detector_contract,
+)
 from keras_pose.data.datasets import DEFAULT_DIRS, SPECS, open_for_skeleton
 from keras_pose.data.mixing import UNION, open_train, parse_mix
 from keras_pose.data.own import is_own
@@ -16,11 +21,6 @@ from keras_pose.data.sources import (
     mix_sources,
     records_source,
     synthetic_source,
-)
-from keras_pose.detector_contract import (
-    ModelContract,
-    is_detector,
-    read_detector_contract,
 )
 from keras_pose.files import read_json
 from keras_pose.runs import RECIPE_NAME, newest_checkpoint

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_pose.detector_description import is_description
+from keras_pose.contracts.detector_description import is_description
 from keras_pose.files import read_json
 from keras_pose.geometry import xywh_to_xyxy
 from keras_pose.shipped import DETECTOR, shipped_file

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from keras_pose.bottomup_contract import BottomUpContract
-from keras_pose.contract import Contract
-from keras_pose.detector_contract import DetectorContract, ModelContract, is_detector
-from keras_pose.detector_description import is_description
+from keras_pose.contracts.bottom_up import BottomUpContract
+from keras_pose.contracts.detector import DetectorContract, ModelContract, is_detector
+from keras_pose.contracts.detector_description import is_description
+from keras_pose.contracts.pose import Contract
 from keras_pose.measuring.boxes import BoxSplit
 from keras_pose.measuring.crowds import CrowdSplit
 from keras_pose.measuring.finding import Finder

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from tqdm import tqdm
 
-from keras_pose.contract import Contract
+from keras_pose.contracts.pose import Contract
 from keras_pose.data.records import Id, PersonRecord
 from keras_pose.files import read_json
 from keras_pose.metrics.broken_images import BrokenImages

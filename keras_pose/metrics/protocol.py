@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import keras_pose
-from keras_pose.bottomup_contract import BottomUpContract
 from keras_pose.boxes import BoxSettings
-from keras_pose.contract import Contract
-from keras_pose.detector_description import is_description, read_description
+from keras_pose.contracts.bottom_up import BottomUpContract
+from keras_pose.contracts.detector_description import is_description, read_description
+from keras_pose.contracts.pose import Contract
 from keras_pose.files import file_sha256, read_json
 from keras_pose.metrics.drop import drop
 from keras_pose.metrics.evaluator import EvaluationResult

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from keras_pose.contract import Contract
+from keras_pose.contracts.pose import Contract
 from keras_pose.topdown import Predict, crop_people, decode_people, predict_outputs
 
 STAGES = ("detector", "crop", "pose", "decode")

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import keras_pose
-from keras_pose.bottomup_contract import BottomUpContract
-from keras_pose.contract import write_contract
-from keras_pose.detector_contract import DetectorContract
+from keras_pose.contracts.bottom_up import BottomUpContract
+from keras_pose.contracts.detector import DetectorContract
+from keras_pose.contracts.pose import write_contract
 from keras_pose.files import check_writable, file_sha256, read_json, write_json
 from keras_pose.parity.files import ModelFile
 from keras_pose.parity.maths import maths_cases

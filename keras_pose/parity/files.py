@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from keras_pose.contract import read_contract
-from keras_pose.detector_contract import (
+from keras_pose.contracts.detector import (
     ModelContract,
     read_detector_contract,
     read_model_contract,
 )
+from keras_pose.contracts.pose import read_contract
 from keras_pose.files import file_sha256
 from keras_pose.runtime import PoseModel
 from keras_pose.runtime.backend import FileBackend

@@ -15,7 +15,7 @@ import numpy as np
 from keras_pose import boxes
 from keras_pose.boxes import BoxSettings
 from keras_pose.codecs import codec_from_dict
-from keras_pose.contract import tensor_spec
+from keras_pose.contracts.pose import tensor_spec
 from keras_pose.geometry import (
     box_to_crop,
     crop_matrix,

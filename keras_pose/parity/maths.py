@@ -21,7 +21,7 @@ from keras_pose.codecs import (
     UdpHeatmapCodec,
     UdpOffsetCodec,
 )
-from keras_pose.contract import TensorSpec, input_to_dict, output_to_dict
+from keras_pose.contracts.pose import TensorSpec, input_to_dict, output_to_dict
 from keras_pose.normalization import IMAGENET, OPENPOSE
 from keras_pose.parity.kinds import KINDS
 from keras_pose.parity.packs import Case

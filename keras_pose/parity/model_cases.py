@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_pose.contract import Contract, input_to_dict, output_to_dict
+from keras_pose.contracts.pose import Contract, input_to_dict, output_to_dict
 from keras_pose.geometry import box_to_crop, xywh_to_xyxy
 from keras_pose.parity.clips import Recorder, ShakenNetwork, run_frames
 from keras_pose.parity.files import ModelFile

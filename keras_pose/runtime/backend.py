@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from keras_pose.contract import TensorSpec
+from keras_pose.contracts.pose import TensorSpec
 from keras_pose.quiet import import_tensorflow
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from keras_pose.bottomup import find_poses
-from keras_pose.bottomup_contract import (
+from keras_pose.contracts.bottom_up import (
     BottomUpContract,
     is_bottom_up,
     read_bottom_up_contract,

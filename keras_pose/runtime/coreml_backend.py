@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_pose.contract import TensorSpec
+from keras_pose.contracts.pose import TensorSpec
 from keras_pose.quiet import quiet_stderr
 from keras_pose.runtime.backend import import_runtime
 

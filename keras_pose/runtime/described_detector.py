@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 
 from keras_pose import boxes
-from keras_pose.detector_contract import DetectorFacts
-from keras_pose.detector_description import (
+from keras_pose.contracts.detector import DetectorFacts
+from keras_pose.contracts.detector_description import (
     CENTER_SIZE,
     DISTANCES,
     FROM_CELLS,

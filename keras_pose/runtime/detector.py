@@ -7,14 +7,14 @@ from pathlib import Path
 import numpy as np
 
 from keras_pose import boxes
-from keras_pose.contract import TensorSpec
-from keras_pose.detector_contract import (
+from keras_pose.contracts.detector import (
     DetectorContract,
     DetectorFacts,
     ModelContract,
     read_detector_contract,
 )
-from keras_pose.detector_description import read_description
+from keras_pose.contracts.detector_description import read_description
+from keras_pose.contracts.pose import TensorSpec
 from keras_pose.runtime.backend import OutputsBackend
 from keras_pose.runtime.described_detector import DescribedDetector
 from keras_pose.runtime.loading import file_type, open_backend

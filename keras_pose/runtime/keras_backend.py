@@ -8,7 +8,7 @@ import zipfile
 
 import numpy as np
 
-from keras_pose.contract import (
+from keras_pose.contracts.pose import (
     INPUT_NAME,
     TensorSpec,
     read_contract,

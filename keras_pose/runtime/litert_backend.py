@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_pose.contract import TensorSpec
+from keras_pose.contracts.pose import TensorSpec
 from keras_pose.runtime.backend import import_runtime, resolve_num_threads
 
 

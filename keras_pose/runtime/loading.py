@@ -6,8 +6,8 @@ import dataclasses
 import difflib
 from pathlib import Path
 
-from keras_pose.bottomup_contract import BottomUpContract
-from keras_pose.contract import Contract, read_contract
+from keras_pose.contracts.bottom_up import BottomUpContract
+from keras_pose.contracts.pose import Contract, read_contract
 from keras_pose.runtime.backend import FileBackend
 from keras_pose.runtime.pose_model import PoseModel
 from keras_pose.skeleton import Skeleton, is_numbered

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_pose.contract import TensorSpec, says_sums_fit
+from keras_pose.contracts.pose import TensorSpec, says_sums_fit
 from keras_pose.runtime.backend import import_runtime, resolve_num_threads
 
 ERRORS_ONLY = 3

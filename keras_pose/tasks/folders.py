@@ -21,8 +21,8 @@ from pathlib import Path
 from typing import Any
 
 import keras_pose
-from keras_pose.bottomup_contract import BOTTOM_UP, BottomUpContract
-from keras_pose.contract import (
+from keras_pose.contracts.bottom_up import BOTTOM_UP, BottomUpContract
+from keras_pose.contracts.pose import (
     VERSION_FIELDS,
     Contract,
     check_version,

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from keras_pose.bottomup_contract import BottomUpContract
+from keras_pose.contracts.bottom_up import BottomUpContract
 from keras_pose.normalization import Normalization
 from keras_pose.runtime.bottom_up import BottomUpModel, load_pose
 from keras_pose.runtime.loading import KERAS_TYPES, file_type

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from keras_pose.bottomup_contract import BottomUpContract
+from keras_pose.contracts.bottom_up import BottomUpContract
 from keras_pose.normalization import Normalization
 from keras_pose.runs import BEST_NAME
 from keras_pose.skeleton import Skeleton
@@ -41,7 +41,7 @@ class PoseTask(RunnableTask):
     Attributes:
         network: the Keras model; None for a `.tflite` or `.onnx` file, which is run and
             measured, and not trained or exported.
-        contract: codec, keypoints, normalization, see `keras_pose.contract`.
+        contract: codec, keypoints, normalization, see `keras_pose.contracts.pose`.
         facts: source of the weights, such as licence and trained_on.
         recipe: recipe of the run that trained it; {} where that is not known.
         measured: figures that `evaluate` found for the weights as they are.

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from keras_pose.bottomup_contract import BottomUpContract
+from keras_pose.contracts.bottom_up import BottomUpContract
 from keras_pose.inference import PoseEstimator
 from keras_pose.runtime.bottom_up import BottomUpModel
 from keras_pose.runtime.pose_model import PoseModel
@@ -160,7 +160,7 @@ class RunnableTask:
         if self._file is not None:
             yield self._file
             return
-        from keras_pose.contract import save_keras_model
+        from keras_pose.contracts.pose import save_keras_model
 
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / f"{self.contract.model}.keras"

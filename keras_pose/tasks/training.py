@@ -7,7 +7,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from keras_pose.contract import Contract, save_keras_model
+from keras_pose.contracts.pose import Contract, save_keras_model
 from keras_pose.normalization import IMAGENET
 from keras_pose.runs import RECIPE_NAME, new_run_dir
 from keras_pose.skeleton import SKELETONS, Skeleton

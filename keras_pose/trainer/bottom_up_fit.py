@@ -6,8 +6,8 @@ from pathlib import Path
 
 import keras
 
-from keras_pose.bottomup_contract import BottomUpContract
 from keras_pose.codecs.part_affinity import PartAffinityCodec
+from keras_pose.contracts.bottom_up import BottomUpContract
 from keras_pose.data.crowd_pipeline import training_crowds
 from keras_pose.data.crowds import (
     CrowdSource,

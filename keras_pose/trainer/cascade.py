@@ -32,7 +32,7 @@ from keras_pose.cascade import (
     refine,
     stack_samples,
 )
-from keras_pose.contract import keras_contract, save_keras_model
+from keras_pose.contracts.pose import keras_contract, save_keras_model
 from keras_pose.data.sources import PersonSource
 from keras_pose.files import atomic_path, check_writable, write_json
 from keras_pose.losses import LOSSES

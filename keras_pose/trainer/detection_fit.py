@@ -13,6 +13,10 @@ from pathlib import Path
 import keras
 from keras import layers, ops
 
+from keras_pose.contracts.detector import (
+    DetectorContract,
+    detector_contract,
+)
 from keras_pose.data.pipeline import indices_of_batch, plain_order
 from keras_pose.data.readers.coco import Reading
 from keras_pose.data.sources import synthetic_source
@@ -23,10 +27,6 @@ from keras_pose.detection.people import (
     open_boxes,
 )
 from keras_pose.detection.pipeline import training_boxes
-from keras_pose.detector_contract import (
-    DetectorContract,
-    detector_contract,
-)
 from keras_pose.measuring.boxes import BoxSplit
 from keras_pose.measuring.settings import MeasureSettings
 from keras_pose.models.fake_quantization import fake_quantized

@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_pose.codecs import CODECS
-from keras_pose.contract import keras_contract, read_contract
+from keras_pose.contracts.pose import keras_contract, read_contract
 from keras_pose.data import PoseDataset
 from keras_pose.data.mixing import (
     Mix,

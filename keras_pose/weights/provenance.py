@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from keras_pose.bottomup_contract import BottomUpContract, bottom_up_contract
 from keras_pose.codecs import CODECS, Codec
 from keras_pose.codecs.part_affinity import PartAffinityCodec
-from keras_pose.contract import AnyContract, Contract, keras_contract
-from keras_pose.detector_contract import detector_contract
+from keras_pose.contracts.bottom_up import BottomUpContract, bottom_up_contract
+from keras_pose.contracts.detector import detector_contract
+from keras_pose.contracts.pose import AnyContract, Contract, keras_contract
 from keras_pose.models.part_affinity import last_maps, skeleton_for
 from keras_pose.normalization import Normalization
 from keras_pose.skeleton import Skeleton, default_skeleton, plain_skeleton

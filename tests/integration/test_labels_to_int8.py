@@ -9,7 +9,7 @@ from xml.sax.saxutils import quoteattr
 import numpy as np
 import pytest
 
-from keras_pose.contract import read_contract
+from keras_pose.contracts.pose import read_contract
 from keras_pose.data.synthetic import write_coco_dataset
 from keras_pose.skeleton import COCO_17
 

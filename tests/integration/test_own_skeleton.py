@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from keras_pose.contract import read_contract
+from keras_pose.contracts.pose import read_contract
 from keras_pose.data.synthetic import write_coco_dataset
 from keras_pose.drawing import draw_poses
 from keras_pose.inference import PoseEstimator

@@ -10,8 +10,8 @@ import numpy as np
 
 from keras_pose.boxes import BoxSettings
 from keras_pose.codecs import DarkHeatmapCodec
-from keras_pose.contract import keras_contract
-from keras_pose.detector_contract import detector_contract
+from keras_pose.contracts.detector import detector_contract
+from keras_pose.contracts.pose import keras_contract
 from keras_pose.exporting.formats.tflite import export_tflite
 from keras_pose.normalization import Normalization
 from keras_pose.skeleton import Skeleton

@@ -76,7 +76,7 @@ def test_what_is_emulated_is_arm(arm_python):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_shipped_int8_model_gives_the_same_bits_on_arm(arm_python, kind, tmp_path):
-    from keras_pose.detector_contract import read_model_contract
+    from keras_pose.contracts.detector import read_model_contract
 
     model = shipped_file(kind, "int8")
     input_hw = read_model_contract(model).input.shape[1:3]

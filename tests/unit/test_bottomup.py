@@ -9,16 +9,16 @@ import pytest
 from says import Says
 
 from keras_pose.bottomup import find_poses
-from keras_pose.bottomup_contract import (
+from keras_pose.boxes import letterbox
+from keras_pose.codecs.part_affinity import PartAffinityCodec
+from keras_pose.contracts.bottom_up import (
     BottomUpContract,
     bottom_up_contract,
     is_bottom_up,
     read_bottom_up_contract,
 )
-from keras_pose.boxes import letterbox
-from keras_pose.codecs.part_affinity import PartAffinityCodec
-from keras_pose.contract import read_contract, save_keras_model
-from keras_pose.detector_contract import read_model_contract
+from keras_pose.contracts.detector import read_model_contract
+from keras_pose.contracts.pose import read_contract, save_keras_model
 from keras_pose.exporting.float_graph.serving import serving_function
 from keras_pose.exporting.formats.table import export_format
 from keras_pose.inference import PoseEstimator

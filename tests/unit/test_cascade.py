@@ -16,7 +16,7 @@ from keras_pose.cascade import (
     refine,
 )
 from keras_pose.codecs import GaussianHeatmapCodec, RegressionCodec
-from keras_pose.contract import Contract, TensorSpec
+from keras_pose.contracts.pose import Contract, TensorSpec
 from keras_pose.skeleton import Skeleton
 
 TORSO = Skeleton(

@@ -5,7 +5,7 @@ import zipfile
 import pytest
 
 from keras_pose.codecs import GaussianHeatmapCodec
-from keras_pose.contract import (
+from keras_pose.contracts.pose import (
     CONTRACT_NAME,
     Contract,
     TensorSpec,

@@ -7,12 +7,12 @@ import jsonschema
 import pytest
 
 import keras_pose
-from keras_pose.bottomup_contract import BottomUpContract
 from keras_pose.boxes import BoxSettings
 from keras_pose.codecs import CODECS, DecodedCodec
 from keras_pose.codecs.part_affinity import PartAffinityCodec
-from keras_pose.contract import VERSION_FIELDS, Contract, TensorSpec, contracts_beside
-from keras_pose.detector_contract import DetectorContract
+from keras_pose.contracts.bottom_up import BottomUpContract
+from keras_pose.contracts.detector import DetectorContract
+from keras_pose.contracts.pose import VERSION_FIELDS, Contract, TensorSpec, contracts_beside
 from keras_pose.embedded import extract
 from keras_pose.normalization import IMAGENET
 from keras_pose.skeleton import COCO_17
@@ -20,7 +20,7 @@ from keras_pose.zoo import ZOO
 
 PACKAGE = Path(keras_pose.__file__).parent
 ROOT = PACKAGE.parent
-SCHEMA = json.loads((PACKAGE / "pose_model.schema.json").read_text())
+SCHEMA = json.loads((PACKAGE / "contracts" / "pose_model.schema.json").read_text())
 FILE = {"bytes": 3, "sha256": "0" * 64}
 GAUSSIAN = CODECS["gaussian"].for_input((64, 48))
 

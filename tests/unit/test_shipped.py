@@ -60,8 +60,8 @@ def ours():
 
 
 def test_what_is_shipped_is_small_whole_and_explained(ours):
-    from keras_pose.contract import read_contract
-    from keras_pose.detector_contract import read_detector_contract
+    from keras_pose.contracts.detector import read_detector_contract
+    from keras_pose.contracts.pose import read_contract
 
     index = json.loads((ours / INDEX_NAME).read_text())
     for kind, read in (("pose", read_contract), ("detector", read_detector_contract)):

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from keras_pose.contracts.detector import ModelContract
 from keras_pose.data.mixing import parse_mix, validating_set
 from keras_pose.data.readers.coco import AS_WRITTEN, Reading
-from keras_pose.detector_contract import ModelContract
 from keras_pose.measuring import MeasureSettings, open_split
 from keras_pose.metrics.drop import POINTS, drop
 

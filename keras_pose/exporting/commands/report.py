@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from keras_pose.contract import CONTRACT_NAME, TensorSpec
+from keras_pose.contracts.pose import CONTRACT_NAME, TensorSpec
 from keras_pose.exporting.formats.writing import Export
 from keras_pose.exporting.graphs.batch_norms import batch_norm_names, unfolded_batch_norms
 from keras_pose.exporting.graphs.graph import read_graph

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from keras_pose.detector_contract import read_model_contract
+from keras_pose.contracts.detector import read_model_contract
 from keras_pose.files import file_sha256
 from keras_pose.runs import BEST_NAME
 from keras_pose.zoo import ZOO, ModelSpec, get_spec

@@ -6,7 +6,7 @@ import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 
-from keras_pose.detector_contract import read_model_contract
+from keras_pose.contracts.detector import read_model_contract
 from keras_pose.exporting.cache import cached
 from keras_pose.exporting.families import jobs
 from keras_pose.exporting.families.cases import Case

@@ -16,7 +16,6 @@ from dataclasses import replace
 import numpy as np
 import tensorflow as tf
 
-from keras_pose.bottomup_contract import BottomUpContract
 from keras_pose.codecs import (
     Codec,
     DarkHeatmapCodec,
@@ -30,8 +29,9 @@ from keras_pose.codecs import (
 from keras_pose.codecs.dark import LOG_FLOOR
 from keras_pose.codecs.peaks import gaussian_kernel
 from keras_pose.codecs.udp import LOG_LIMITS
-from keras_pose.contract import Contract, TensorSpec
-from keras_pose.detector_contract import ModelContract
+from keras_pose.contracts.bottom_up import BottomUpContract
+from keras_pose.contracts.detector import ModelContract
+from keras_pose.contracts.pose import Contract, TensorSpec
 
 
 def decoded_contract(contract: ModelContract) -> Contract:

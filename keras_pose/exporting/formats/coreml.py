@@ -15,14 +15,14 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from keras_pose.contract import (
+from keras_pose.contracts.detector import ModelContract
+from keras_pose.contracts.pose import (
     INPUT_NAME,
     VERSION_FIELDS,
     TensorSpec,
     contracts_beside,
     write_contract,
 )
-from keras_pose.detector_contract import ModelContract
 from keras_pose.exporting.errors import ExportError
 from keras_pose.exporting.float_graph.layer_rewrites import onnx_replacement
 from keras_pose.exporting.float_graph.serving import in_float32, normalization_kernel

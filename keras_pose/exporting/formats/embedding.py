@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import keras_pose
-from keras_pose.bottomup_contract import BottomUpContract
-from keras_pose.contract import VERSION_FIELDS, Contract, TensorSpec
-from keras_pose.detector_contract import ModelContract
+from keras_pose.contracts.bottom_up import BottomUpContract
+from keras_pose.contracts.detector import ModelContract
+from keras_pose.contracts.pose import VERSION_FIELDS, Contract, TensorSpec
 from keras_pose.embedded import embed
 from keras_pose.embedded.tflite import Description, TensorNote
 from keras_pose.normalization import Normalization

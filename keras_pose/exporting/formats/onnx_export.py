@@ -15,8 +15,8 @@ from typing import Any
 
 import onnx
 
-from keras_pose.contract import TensorSpec
-from keras_pose.detector_contract import ModelContract
+from keras_pose.contracts.detector import ModelContract
+from keras_pose.contracts.pose import TensorSpec
 from keras_pose.exporting.errors import ExportError, layer_of_scope
 from keras_pose.exporting.float_graph.decoding import decoded_contract
 from keras_pose.exporting.float_graph.layer_rewrites import onnx_replacement

@@ -15,7 +15,7 @@ import keras
 import numpy as np
 from keras import layers
 
-from keras_pose.contract import Contract
+from keras_pose.contracts.pose import Contract
 from keras_pose.exporting.comparison import relative_error
 from keras_pose.exporting.errors import ExportError
 from keras_pose.exporting.float_graph.serving import in_float32

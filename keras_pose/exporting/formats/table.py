@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from keras_pose.detector_contract import ModelContract
+    from keras_pose.contracts.detector import ModelContract
     from keras_pose.exporting.formats.writing import Export
 
 

@@ -16,10 +16,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from keras_pose.activation_ranges import ranges_of
 from keras_pose.codecs.heatmaps import HeatmapCodec
-from keras_pose.contract import Contract, TensorSpec
-from keras_pose.detector_contract import ModelContract
+from keras_pose.contracts.activation_ranges import ranges_of
+from keras_pose.contracts.detector import ModelContract
+from keras_pose.contracts.pose import Contract, TensorSpec
 from keras_pose.exporting.errors import ExportError, layer_of_scope
 from keras_pose.exporting.float_graph.decoding import decoded_contract
 from keras_pose.exporting.float_graph.layer_rewrites import tflite_replacement

@@ -17,9 +17,9 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_pose.bottomup_contract import BottomUpContract
-from keras_pose.contract import Contract, contracts_beside, write_contract
-from keras_pose.detector_contract import DetectorContract, ModelContract
+from keras_pose.contracts.bottom_up import BottomUpContract
+from keras_pose.contracts.detector import DetectorContract, ModelContract
+from keras_pose.contracts.pose import Contract, contracts_beside, write_contract
 from keras_pose.exporting.comparison import boxes_error, relative_error
 from keras_pose.exporting.errors import ExportError
 from keras_pose.exporting.float_graph.serving import in_float32

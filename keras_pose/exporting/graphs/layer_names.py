@@ -6,7 +6,7 @@ import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
-from keras_pose.detector_contract import ModelContract
+from keras_pose.contracts.detector import ModelContract
 
 _SEPARATORS = re.compile("[;/]")
 # Scopes that are entered again get a number, as in "stem-relu_1".

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_pose.contract import Contract
-from keras_pose.detector_contract import read_model_contract
+from keras_pose.contracts.detector import read_model_contract
+from keras_pose.contracts.pose import Contract
 from keras_pose.runtime.loading import KERAS_TYPES, file_type, load_keras, open_backend
 
 NUM_WARMUP_RUNS = 3

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from keras_pose.activation_ranges import read_ranges, set_ranges
-from keras_pose.detector_contract import read_model_contract
+from keras_pose.contracts.activation_ranges import read_ranges, set_ranges
+from keras_pose.contracts.detector import read_model_contract
 from keras_pose.files import atomic_path, write_json
 
 SEED = 0
@@ -42,7 +42,7 @@ def prepare(
     from keras_pose.quiet import import_tensorflow
 
     import_tensorflow()
-    from keras_pose.contract import save_keras_model
+    from keras_pose.contracts.pose import save_keras_model
     from keras_pose.data.mixing import load_skeleton
     from keras_pose.exporting.inputs import open_source
 

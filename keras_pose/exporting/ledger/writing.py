@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import keras_pose
-from keras_pose.contract import CONTRACT_NAME, read_entry
+from keras_pose.contracts.pose import CONTRACT_NAME, read_entry
 from keras_pose.exporting.cache import key_of, stored
 from keras_pose.exporting.formats.table import FORMATS
 from keras_pose.exporting.ledger import jobs

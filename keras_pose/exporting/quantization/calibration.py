@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 
 from keras_pose.boxes import letterbox
-from keras_pose.contract import Contract
+from keras_pose.contracts.detector import ModelContract
+from keras_pose.contracts.pose import Contract
 from keras_pose.data.sources import PersonSource, synthetic_source
-from keras_pose.detector_contract import ModelContract
 from keras_pose.images import PICTURE_SUFFIXES, ImageError, read_image
 from keras_pose.topdown import crop_people
 

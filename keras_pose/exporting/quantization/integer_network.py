@@ -7,8 +7,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_pose.activation_ranges import ranges_of
-from keras_pose.detector_contract import ModelContract
+from keras_pose.contracts.activation_ranges import ranges_of
+from keras_pose.contracts.detector import ModelContract
 from keras_pose.exporting.float_graph.serving import in_float32
 from keras_pose.exporting.quantization.calibration import check_calibration
 from keras_pose.models.equalization import NUM_CROPS, equalize_channels

@@ -11,7 +11,7 @@ from collections.abc import Collection, Hashable, Iterable, Mapping
 import numpy as np
 import onnx
 
-from keras_pose.contract import INPUT_NAME
+from keras_pose.contracts.pose import INPUT_NAME
 from keras_pose.exporting.quantization.calibration import check_calibration
 from keras_pose.exporting.quantization.measured_ranges import Range, RangeCollector
 from keras_pose.exporting.quantization.onnx_sums import summed_kernels

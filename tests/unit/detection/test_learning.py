@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from keras_pose.boxes import box_iou, letterbox
+from keras_pose.contracts.detector import detector_contract
 from keras_pose.data.sources import synthetic_source
 from keras_pose.detection.losses import BoxLoss
 from keras_pose.detection.people import boxes_of_people
-from keras_pose.detector_contract import detector_contract
 from keras_pose.images import read_image
 from keras_pose.runtime.detector import Detector
 from keras_pose.trainer.detection_fit import start_boxes, training_model

@@ -7,7 +7,7 @@ from PIL import Image
 from says import Says
 
 from keras_pose.codecs import GaussianHeatmapCodec
-from keras_pose.contract import Contract, TensorSpec
+from keras_pose.contracts.pose import Contract, TensorSpec
 from keras_pose.data.records import PersonRecord
 from keras_pose.geometry import box_to_crop, crop_matrix, transform_points
 from keras_pose.images import ImageError

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from keras_pose.contract import Contract
+from keras_pose.contracts.pose import Contract
 from keras_pose.parity import read_pack, replay
 from keras_pose.parity.clips import ColourNetwork, ShakenNetwork, run_frames
 from keras_pose.parity.kinds import KINDS

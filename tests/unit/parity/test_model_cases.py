@@ -12,8 +12,8 @@ from keras import layers
 from PIL import Image
 
 from keras_pose.boxes import BoxSettings
-from keras_pose.contract import read_contract
-from keras_pose.detector_contract import detector_contract
+from keras_pose.contracts.detector import detector_contract
+from keras_pose.contracts.pose import read_contract
 from keras_pose.exporting.formats.tflite import export_tflite
 from keras_pose.normalization import IMAGENET
 from keras_pose.parity import read_pack, replay, write_pack

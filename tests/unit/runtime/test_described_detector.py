@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from keras_pose.boxes import PAD_VALUE
-from keras_pose.contract import TensorSpec
-from keras_pose.detector_description import (
+from keras_pose.contracts.detector_description import (
     DetectorDescription,
     is_description,
     read_description,
 )
+from keras_pose.contracts.pose import TensorSpec
 from keras_pose.runtime.described_detector import DescribedDetector
 from keras_pose.runtime.detector import load_detector
 

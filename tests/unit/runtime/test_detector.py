@@ -10,13 +10,13 @@ from keras import layers
 from says import Says
 
 from keras_pose.boxes import BoxSettings
-from keras_pose.contract import read_contract, save_keras_model
-from keras_pose.detector_contract import (
+from keras_pose.contracts.detector import (
     DetectorContract,
     detector_contract,
     is_detector,
     read_detector_contract,
 )
+from keras_pose.contracts.pose import read_contract, save_keras_model
 from keras_pose.exporting.formats.onnx_export import export_onnx
 from keras_pose.exporting.formats.tflite import TFLiteConversion, export_tflite
 from keras_pose.normalization import IMAGENET

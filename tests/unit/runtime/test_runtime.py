@@ -10,7 +10,7 @@ import pytest
 from exported_files import INPUT_HW, SKELETON, smooth_crops, tiny_model
 from says import Says
 
-from keras_pose.contract import (
+from keras_pose.contracts.pose import (
     keras_contract,
     read_contract,
     save_keras_model,
@@ -234,7 +234,7 @@ def test_truncated_files_are_named(copy_of, kind, part):
 
 def read_contract_of(path):
     """Reads a contract though the file was changed."""
-    from keras_pose.contract import Contract, contracts_beside
+    from keras_pose.contracts.pose import Contract, contracts_beside
 
     return Contract.from_dict(contracts_beside(path)[path.name])
 

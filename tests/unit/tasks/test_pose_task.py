@@ -14,9 +14,9 @@ from says import Says
 
 import keras_pose
 from keras_pose import PoseTask
-from keras_pose.contract import keras_contract, read_contract, save_keras_model
+from keras_pose.contracts.detector import read_detector_contract
+from keras_pose.contracts.pose import keras_contract, read_contract, save_keras_model
 from keras_pose.data.synthetic import write_coco_dataset
-from keras_pose.detector_contract import read_detector_contract
 from keras_pose.normalization import Normalization
 from keras_pose.runs import RECIPE_NAME
 from keras_pose.shipped import DETECTOR, POSE, shipped_file

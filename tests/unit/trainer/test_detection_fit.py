@@ -6,10 +6,10 @@ import keras
 import numpy as np
 import pytest
 
-from keras_pose.contract import save_keras_model
+from keras_pose.contracts.detector import read_detector_contract
+from keras_pose.contracts.pose import save_keras_model
 from keras_pose.data.synthetic import write_coco_dataset
 from keras_pose.detection.pipeline import BoxAugmentation
-from keras_pose.detector_contract import read_detector_contract
 from keras_pose.exporting.formats.tflite import TFLiteConversion
 from keras_pose.exporting.inputs import open_source
 from keras_pose.runs import read_progress

@@ -14,8 +14,8 @@ import pytest
 from PIL import Image
 from scipy.io import savemat
 
-from keras_pose.activation_ranges import read_ranges
-from keras_pose.contract import read_contract, save_keras_model
+from keras_pose.contracts.activation_ranges import read_ranges
+from keras_pose.contracts.pose import read_contract, save_keras_model
 from keras_pose.data.mixing import open_val, parse_mix
 from keras_pose.normalization import IMAGENET, Normalization
 from keras_pose.runs import read_progress

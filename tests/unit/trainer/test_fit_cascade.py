@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from keras_pose.cascade import load_cascade
-from keras_pose.contract import keras_contract, save_keras_model
+from keras_pose.contracts.pose import keras_contract, save_keras_model
 from keras_pose.data.pipeline import training_dataset
 from keras_pose.data.sources import synthetic_source
 from keras_pose.data.transforms import Augmentation

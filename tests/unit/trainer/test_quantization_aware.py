@@ -11,8 +11,8 @@ import pytest
 from exported_files import CODEC, INPUT_HW, SKELETON
 from imbalanced_model import BAD_LAYER, imbalanced_model, scale_channels
 
-from keras_pose.activation_ranges import set_ranges
-from keras_pose.contract import keras_contract
+from keras_pose.contracts.activation_ranges import set_ranges
+from keras_pose.contracts.pose import keras_contract
 from keras_pose.exporting.formats.tflite import TFLiteConversion, check_file
 from keras_pose.models.fake_quantization import fake_quantized, trained_ranges
 from keras_pose.normalization import Normalization

@@ -13,7 +13,7 @@ from says import Says
 from torch_files import write_torch_zip
 from weights_check import assert_same_weights, reference_tensors
 
-from keras_pose.contract import read_contract
+from keras_pose.contracts.pose import read_contract
 from keras_pose.data.synthetic import write_coco_dataset
 from keras_pose.inference import PoseEstimator
 from keras_pose.normalization import IMAGENET

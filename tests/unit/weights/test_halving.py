@@ -10,7 +10,7 @@ import tensorflow as tf
 from says import Says
 
 from keras_pose import PoseTask, shipped
-from keras_pose.contract import read_contract, save_keras_model
+from keras_pose.contracts.pose import read_contract, save_keras_model
 from keras_pose.runtime.detector import load_detector
 from keras_pose.runtime.keras_backend import load_network
 from keras_pose.runtime.loading import load_model

@@ -9,7 +9,7 @@ from exported_files import BGR, CODEC, INPUT_HW, SKELETON, smooth_crops
 from imbalanced_model import BAD_LAYER, READER, imbalanced_model
 from keras import layers
 
-from keras_pose.contract import keras_contract
+from keras_pose.contracts.pose import keras_contract
 from keras_pose.exporting.accuracy.error_report import (
     error_table,
     errors_of,

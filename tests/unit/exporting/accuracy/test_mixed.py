@@ -5,8 +5,8 @@ import pytest
 from exported_files import BGR, CODEC, SKELETON, smooth_crops, tiny_model
 from imbalanced_model import BAD_LAYER, READER, imbalanced_model
 
-from keras_pose.activation_ranges import set_ranges
-from keras_pose.contract import keras_contract, read_contract
+from keras_pose.contracts.activation_ranges import set_ranges
+from keras_pose.contracts.pose import keras_contract, read_contract
 from keras_pose.exporting.accuracy.error_report import errors_of
 from keras_pose.exporting.accuracy.mixed import MixedExport
 from keras_pose.exporting.accuracy.validation import Validation

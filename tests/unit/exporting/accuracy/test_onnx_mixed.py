@@ -6,7 +6,7 @@ import pytest
 from exported_files import BGR, CODEC, SKELETON, smooth_crops
 from imbalanced_model import BAD_LAYER, READER, imbalanced_model
 
-from keras_pose.contract import keras_contract, read_contract
+from keras_pose.contracts.pose import keras_contract, read_contract
 from keras_pose.exporting.accuracy.error_report import errors_of
 from keras_pose.exporting.accuracy.mixed import MixedExport
 from keras_pose.exporting.accuracy.validation import Validation

@@ -9,7 +9,7 @@ from exported_files import BGR, CODEC, SKELETON, smooth_crops
 from imbalanced_model import imbalanced_model
 from light_model import make_model
 
-from keras_pose.contract import (
+from keras_pose.contracts.pose import (
     keras_contract,
     read_contract,
     save_keras_model,

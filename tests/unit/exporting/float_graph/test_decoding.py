@@ -13,7 +13,7 @@ from keras_pose.codecs import (
     UdpOffsetCodec,
     codec_from_dict,
 )
-from keras_pose.contract import keras_contract, read_contract
+from keras_pose.contracts.pose import keras_contract, read_contract
 from keras_pose.exporting.float_graph.decoding import decode_in_graph
 from keras_pose.exporting.formats.table import FORMATS, export_formats
 from keras_pose.exporting.formats.writing import MAX_DECODING_SHIFT

@@ -4,7 +4,7 @@ import pytest
 from exported_files import BGR, CODEC, INPUT_HW, SKELETON, smooth_crops
 from keras import layers
 
-from keras_pose.contract import keras_contract
+from keras_pose.contracts.pose import keras_contract
 from keras_pose.exporting.float_graph.layer_rewrites import (
     BlockMean,
     BlockUpsampling,

@@ -6,7 +6,7 @@ from exported_files import INPUT_HW, SKELETON
 from keras import layers
 from says import Says
 
-from keras_pose.contract import read_contract
+from keras_pose.contracts.pose import read_contract
 from keras_pose.exporting.errors import ExportError
 from keras_pose.exporting.formats import onnx_export
 from keras_pose.exporting.formats.onnx_export import export_onnx

@@ -10,7 +10,7 @@ from keras import layers
 from says import Says
 
 from keras_pose.codecs import GaussianHeatmapCodec
-from keras_pose.contract import keras_contract
+from keras_pose.contracts.pose import keras_contract
 from keras_pose.exporting.errors import ExportError
 from keras_pose.exporting.formats.rehearsal import check_settled, rehearsed_error
 from keras_pose.exporting.formats.table import export_format

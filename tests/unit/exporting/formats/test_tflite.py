@@ -12,7 +12,7 @@ from keras import layers
 from says import Says
 
 from keras_pose.codecs import GaussianHeatmapCodec
-from keras_pose.contract import CONTRACT_NAME, keras_contract, read_contract
+from keras_pose.contracts.pose import CONTRACT_NAME, keras_contract, read_contract
 from keras_pose.exporting.errors import ExportError
 from keras_pose.exporting.formats import tflite, writing
 from keras_pose.exporting.formats.tflite import QUANTIZATIONS, export_tflite

@@ -6,8 +6,8 @@ from exported_files import BGR, CODEC, SKELETON, smooth_crops
 from imbalanced_model import imbalanced_model
 from own_keypoints import ToyModel, write_toys
 
-from keras_pose.activation_ranges import save_with_ranges
-from keras_pose.contract import keras_contract
+from keras_pose.contracts.activation_ranges import save_with_ranges
+from keras_pose.contracts.pose import keras_contract
 from keras_pose.data.readers.coco import Reading
 from keras_pose.data.synthetic import write_coco_dataset
 from keras_pose.exporting.graphs.flatbuffer import tflite_graph

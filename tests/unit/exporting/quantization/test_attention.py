@@ -2,7 +2,7 @@ import keras
 import pytest
 from exported_files import BGR, CODEC, INPUT_HW, SKELETON, smooth_crops
 
-from keras_pose.contract import keras_contract, read_contract
+from keras_pose.contracts.pose import keras_contract, read_contract
 from keras_pose.exporting.formats.table import export_formats
 from keras_pose.exporting.formats.tflite import float_tflite_bytes
 from keras_pose.exporting.graphs.flatbuffer import float_ops, op_counts

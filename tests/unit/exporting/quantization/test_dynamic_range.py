@@ -8,7 +8,7 @@ from exported_files import BGR, CODEC, INPUT_HW, SKELETON, smooth_crops
 from keras import layers
 from says import Says
 
-from keras_pose.contract import keras_contract
+from keras_pose.contracts.pose import keras_contract
 from keras_pose.exporting.formats.tflite import TFLiteConversion
 from keras_pose.exporting.quantization.dynamic_range import warn_of_coarse_layers
 

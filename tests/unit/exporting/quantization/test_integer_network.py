@@ -5,8 +5,8 @@ import pytest
 from exported_files import BGR, CODEC, SKELETON, smooth_crops
 from imbalanced_model import BAD_LAYER, imbalanced_model
 
-from keras_pose.activation_ranges import set_ranges
-from keras_pose.contract import keras_contract
+from keras_pose.contracts.activation_ranges import set_ranges
+from keras_pose.contracts.pose import keras_contract
 from keras_pose.exporting.comparison import relative_error
 from keras_pose.exporting.formats.onnx_export import OnnxConversion
 from keras_pose.exporting.formats.tflite import TFLiteConversion

@@ -13,7 +13,7 @@ from exported_files import smooth_crops
 from onnx import helper, numpy_helper
 from saturating_products import run_in_numpy, saturating_sums
 
-from keras_pose.contract import read_contract
+from keras_pose.contracts.pose import read_contract
 from keras_pose.exporting.comparison import relative_error
 from keras_pose.exporting.formats.onnx_export import OnnxConversion
 from keras_pose.exporting.quantization import onnx_quantizing

@@ -6,7 +6,7 @@ import pytest
 from exported_files import BGR, CODEC, INPUT_HW, SKELETON, smooth_crops
 from keras import layers
 
-from keras_pose.contract import keras_contract
+from keras_pose.contracts.pose import keras_contract
 from keras_pose.exporting.accuracy.layer_errors import measure_layer_errors
 from keras_pose.exporting.formats.tflite import float_tflite_bytes
 from keras_pose.exporting.graphs.flatbuffer import op_counts, tflite_graph

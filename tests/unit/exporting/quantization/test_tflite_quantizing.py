@@ -12,7 +12,7 @@ from exported_files import (
     tiny_model,
 )
 
-from keras_pose.contract import keras_contract
+from keras_pose.contracts.pose import keras_contract
 from keras_pose.exporting.errors import ExportError
 from keras_pose.exporting.formats.tflite import float_tflite_bytes
 from keras_pose.exporting.graphs.flatbuffer import float_ops, op_counts, pack

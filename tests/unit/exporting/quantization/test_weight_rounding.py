@@ -6,7 +6,7 @@ from ai_edge_litert.interpreter import Interpreter
 from exported_files import BGR, CODEC, SKELETON, smooth_crops
 from imbalanced_model import imbalanced_model
 
-from keras_pose.contract import keras_contract
+from keras_pose.contracts.pose import keras_contract
 from keras_pose.exporting.errors import ExportError
 from keras_pose.exporting.formats.tflite import TFLiteConversion
 from keras_pose.exporting.formats.writing import MAX_ERROR, WORST_LIMIT, error_limit

@@ -1,5 +1,5 @@
 """The contract of detectors: an entry of `pose_model.json` like any other, of the task
-"detection". See `keras_pose.contract`, which reads and writes the files.
+"detection". See `keras_pose.contracts.pose`, which reads and writes the files.
 """
 
 from __future__ import annotations
@@ -8,13 +8,13 @@ import dataclasses
 from dataclasses import dataclass, field
 from typing import Any
 
-from keras_pose.bottomup_contract import (
+from keras_pose.boxes import PAD_VALUE, BoxSettings
+from keras_pose.contracts.bottom_up import (
     BottomUpContract,
     is_bottom_up,
     read_bottom_up_contract,
 )
-from keras_pose.boxes import PAD_VALUE, BoxSettings
-from keras_pose.contract import (
+from keras_pose.contracts.pose import (
     INPUT_NAME,
     Contract,
     TensorSpec,

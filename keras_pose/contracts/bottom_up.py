@@ -1,5 +1,5 @@
 """The contract of bottom-up networks: an entry of `pose_model.json` like any other, of the
-task "bottom_up". See `keras_pose.contract`, which reads and writes the files.
+task "bottom_up". See `keras_pose.contracts.pose`, which reads and writes the files.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import Any
 
 from keras_pose.boxes import PAD_VALUE
 from keras_pose.codecs.part_affinity import PartAffinityCodec
-from keras_pose.contract import (
+from keras_pose.contracts.pose import (
     INPUT_NAME,
     TensorSpec,
     input_to_dict,

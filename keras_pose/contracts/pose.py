@@ -499,7 +499,7 @@ def _read_archived(path: Path) -> dict[str, Any]:
     except KeyError as error:
         raise FileNotFoundError(
             f"{path} holds no contract ({CONTRACT_NAME}): it was not saved by keras_pose. "
-            "Save it with keras_pose.contract.save_keras_model."
+            "Save it with keras_pose.contracts.pose.save_keras_model."
         ) from error
     except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ValueError(f"The contract in {path} is not valid JSON: {error}.") from error
