@@ -3,15 +3,22 @@
     python export/benchmark.py runs/NAME/export/*/pose_model.tflite
     python export/benchmark.py int8.tflite pose.onnx best.keras --threads 1,2 --runs 50
     python export/benchmark.py int8.tflite --profile --output benchmark.json
+    python export/benchmark.py a.tflite b.tflite --dataset coco --plot tradeoff.png
     python export/benchmark.py anybodys.tflite --audit
 
 Milliseconds here are ratios to each other, not phone figures; the last columns say which
 share of this machine's peak a file reaches (large products of matrices, timed in the same
 run), how long it takes to load, and how much memory it adds. `.keras` files are timed at
 TensorFlow's own number of threads.
+
+With --dataset, all are measured on its val split, too (AP in ground-truth boxes, or box
+AP), and --plot draws accuracy against time: which files no other one beats in both. A file
+without a contract can be timed only; its figure from elsewhere is given by --known.
 """
 
 import argparse
+import dataclasses
+import math
 import sys
 from pathlib import Path
 
@@ -33,8 +40,31 @@ def parse_args(argv=None):
     add("--audit", action="store_true",
         help="say instead what is in the files, and what phones' accelerators take of it; "
         "runs nothing, and is safe for files from anywhere")  # fmt: skip
+    add("--dataset", metavar="NAME", help="measure the files on this data set, too; "
+        "mine=FOLDER for a set of your own in COCO's format")  # fmt: skip
+    add("--data-dir", help="its folder (default: data/<data set>)")
+    add("--split", default="val", help="default: val")
+    add("--limit", type=positive_int, metavar="N", help="the first N images of it")
+    add("--known", type=known_figure, action="append", default=[], metavar="FILE=FIGURE",
+        help="figure of a file that another program measured; repeat for more")  # fmt: skip
+    add("--plot", type=Path, metavar="FILE", help="picture of accuracy against time")
     add("--output", type=Path, metavar="FILE", help="also write .json or .csv")
-    return parser.parse_args(argv)
+    args = parser.parse_args(argv)
+    for option in ("known", "plot"):
+        if getattr(args, option) and not args.dataset:
+            parser.error(f"--{option} needs a data set to compare files on: add --dataset")
+    return args
+
+
+def known_figure(text):
+    name, _, figure = text.rpartition("=")
+    try:
+        value = float(figure)
+    except ValueError:
+        value = float("nan")
+    if not name or not math.isfinite(value):
+        raise argparse.ArgumentTypeError(f"must be FILE=FIGURE, got {text!r}")
+    return name, value
 
 
 def counts(text):
@@ -51,6 +81,29 @@ def audit(files):
         print(f"{file}\n{describe_audit(audit_file(file))}")
 
 
+def measure_files(args):
+    from keras_pose.exporting.inspection.tradeoff import measure_accuracy
+    from keras_pose.measuring import MeasureSettings
+
+    settings = MeasureSettings(
+        args.dataset, args.data_dir, args.split, args.limit, only_main=True
+    )
+    return measure_accuracy(args.files, settings, dict(args.known))
+
+
+def draw(path, benchmark):
+    from keras_pose.exporting.inspection.benchmark import milliseconds_of
+    from keras_pose.exporting.inspection.tradeoff import best_files
+    from keras_pose.images import write_image
+    from keras_pose.plots import plot_tradeoff
+
+    accuracy, times = benchmark.accuracy, milliseconds_of(benchmark)
+    title = f"{benchmark.num_runs} runs each; {benchmark.instructions}"
+    best = best_files(times, accuracy)
+    picture = plot_tradeoff(times, accuracy.values, best, accuracy.name, title)
+    print(f"written     {write_image(path, picture)}")
+
+
 @plain_errors()
 def main(argv=None):
     args = parse_args(argv)
@@ -62,14 +115,21 @@ def main(argv=None):
         check_output,
         write_benchmark,
     )
+    from keras_pose.files import check_writable
 
     if args.output:
         check_output(args.output)
+    if args.plot:
+        check_writable(args.plot.parent)
+    accuracy = measure_files(args) if args.dataset else None
     benchmark = benchmark_files(args.files, args.threads, args.runs, args.profile)
+    benchmark = dataclasses.replace(benchmark, accuracy=accuracy)
     print(f"Median and quartile spread of {args.runs} interleaved runs, one batch each.")
     print(benchmark_table(benchmark))
     if args.output:
         print(f"written     {write_benchmark(args.output, benchmark)}")
+    if args.plot:
+        draw(args.plot, benchmark)
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -207,6 +208,59 @@ def plot_layer_errors(errors, title: str = "", count: int = 20) -> np.ndarray:
     below.set(xlabel="% of std, worst first")
     below.grid(axis="x", alpha=0.3)
     below.legend()
+    figure.suptitle(title, fontsize=9)
+    return _to_image(figure)
+
+
+def plot_tradeoff(
+    milliseconds: Mapping[str, float],
+    figures: Mapping[str, float],
+    best: Sequence[str],
+    figure_name: str,
+    title: str = "",
+) -> np.ndarray:
+    """Draws accuracy against time, a point for each file, the best ones joined.
+
+    Args:
+        milliseconds: file -> time of one batch.
+        figures: file -> its figure.
+        best: files that no other one beats in both, fastest first.
+        figure_name: name of the figure, for the axis.
+        title: stands above the chart.
+
+    Returns:
+        (H, W, 3) uint8 RGB picture.
+    """
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import NullFormatter, ScalarFormatter
+
+    figure = Figure(figsize=(8, 5), layout="constrained")
+    axes = figure.add_subplot()
+    for name, time in milliseconds.items():
+        color = _COLORS["val"] if name in best else _COLORS["train"]
+        axes.plot(time, figures[name], "o", color=color)
+        axes.annotate(
+            Path(name).stem,
+            (time, figures[name]),
+            xytext=(5, 5),
+            textcoords="offset points",
+            fontsize=8,
+        )
+    axes.plot(
+        [milliseconds[name] for name in best],
+        [figures[name] for name in best],
+        "-",
+        color=_COLORS["val"],
+        alpha=0.5,
+    )
+    axes.set_xscale("log")
+    axes.xaxis.set_major_formatter(ScalarFormatter())
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.margins(x=0.25, y=0.15)
+    ticks = sorted({round(time, 1) for time in milliseconds.values()})
+    axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+    axes.set(xlabel="ms, one batch, interleaved", ylabel=figure_name)
+    axes.grid(alpha=0.3)
     figure.suptitle(title, fontsize=9)
     return _to_image(figure)
 

@@ -1,4 +1,4 @@
-"""Draws contact sheets: predictions, the worst and the best of them, or training data.
+"""Draws contact sheets: predictions, the worst, median or best, or training data.
 
     python training/browse.py --weights runs/NAME/best.keras --dataset coco
     python training/browse.py --weights pose_model.tflite --dataset synthetic --images 24
@@ -6,9 +6,9 @@
     python training/browse.py --training --model hrnet_w32 --dataset coco --images 12
 
 People are found by their ground-truth boxes; what is drawn is the model's own. With
---worst or --best, labels stand on the left, the prediction on the right, and people are
-ranked by OKS (by PCK where the skeleton has no OKS sigmas). --training shows what the
-recipe of a model trains on: crops after augmentation, with the targets' keypoints.
+--worst, --median or --best, labels stand on the left, the prediction on the right, and
+people are ranked by OKS (by PCK where the skeleton has no OKS sigmas). --training shows
+what the recipe of a model trains on: crops after augmentation, with the targets' keypoints.
 """
 
 import argparse
@@ -46,9 +46,11 @@ def parse_args(argv=None):
     what.add_argument("--training", action="store_true", help="draw what training sees")
     what.add_argument("--worst", type=positive_int, metavar="N",
         help="draw the N people that are predicted worst")  # fmt: skip
+    what.add_argument("--median", type=positive_int, metavar="N",
+        help="draw the N people in the middle of the ranking")  # fmt: skip
     what.add_argument("--best", type=positive_int, metavar="N",
         help="draw the N people that are predicted best")  # fmt: skip
-    add("--flip-test", action="store_true", help="of --worst and --best: average with "
+    add("--flip-test", action="store_true", help="of ranked people: average with "
         "mirrored crops")  # fmt: skip
     add("--input-hw", type=positive_int, nargs=2, metavar=("H", "W"),
         help="of --training, if not the recipe's")  # fmt: skip
@@ -151,7 +153,7 @@ def draw_training(args):
 
 
 def draw_ranked(args):
-    """Returns pictures and captions of the people at one end of the ranking."""
+    """Returns pictures and captions of the people at one place of the ranking."""
     from keras_pose.data.mixing import for_model
     from keras_pose.measuring import MeasureSettings
     from keras_pose.measuring.people import PeopleSplit
@@ -165,9 +167,14 @@ def draw_ranked(args):
         dataset.name, split=args.split, metrics=(metric,), flip_test=args.flip_test
     )
     result = PeopleSplit(dataset, settings, skeleton).evaluate(model)
-    return ranked_pictures(
-        result, args.worst or args.best, bool(args.worst), args.threshold
-    )
+    place, count = chosen_place(args)
+    return ranked_pictures(result, count, place, args.threshold)
+
+
+def chosen_place(args):
+    """Returns the place of the ranking that is drawn, and how many people; or None."""
+    counts = {place: getattr(args, place) for place in ("worst", "median", "best")}
+    return next(((place, count) for place, count in counts.items() if count), None)
 
 
 @plain_errors()
@@ -182,7 +189,7 @@ def main(argv=None):
     draw = draw_predictions
     if args.training:
         draw = draw_training
-    elif args.worst or args.best:
+    elif chosen_place(args):
         draw = draw_ranked
     pictures, captions = draw(args)
     sheet = contact_sheet(pictures, args.columns, captions)

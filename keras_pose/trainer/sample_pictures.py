@@ -19,6 +19,8 @@ from keras_pose.zoo import get_spec
 
 # Leaves pixels as they are.
 _NO_NORMALIZATION = Normalization((0.0, 0.0, 0.0), (1 / 255, 1 / 255, 1 / 255))
+# Places of a ranking of people.
+PLACES = ("worst", "median", "best")
 _MARGIN = 0.25  # of a person's box, on every side
 _HEAT_COLOR = np.array([255, 80, 0], np.float32)
 
@@ -77,14 +79,15 @@ def overlay_heatmaps(crop, heatmaps) -> np.ndarray:
 
 
 def ranked_pictures(
-    result: EvaluationResult, count: int, worst: bool, threshold: float = 0.2
+    result: EvaluationResult, count: int, place: str, threshold: float = 0.2
 ) -> tuple[list[np.ndarray], list[str]]:
-    """Draws the people that were predicted best or worst, labels beside predictions.
+    """Draws people by how well they were predicted, labels beside predictions.
 
     Args:
         result: evaluation in ground-truth boxes.
         count: number of people; fewer where there are fewer with labels.
-        worst: True to draw the worst people, worst first; False for the best.
+        place: key of `PLACES`: "worst" first, "best" first, or those in the middle of the
+            ranking ("median"), worse ones first.
         threshold: predicted keypoints whose score is not above it are not drawn.
 
     Returns:
@@ -92,12 +95,16 @@ def ranked_pictures(
         captions: OKS (PCK for skeletons without sigmas) and the image's id.
 
     Raises:
-        ValueError: for an evaluation in a detector's boxes.
+        ValueError: for an evaluation in a detector's boxes, or an unknown place.
     """
+    if place not in PLACES:
+        raise ValueError(f"place must be one of {', '.join(PLACES)}, got {place!r}.")
     measured = result.measured
     rated = person_similarities(measured)
-    order = np.argsort(rated if worst else -rated, kind="stable")
-    chosen = [i for i in order if not np.isnan(rated[i])][:count]
+    order = np.argsort(-rated if place == "best" else rated, kind="stable")
+    ranked = [i for i in order if not np.isnan(rated[i])]
+    start = max(0, (len(ranked) - count) // 2) if place == "median" else 0
+    chosen = ranked[start : start + count]
     kind = "OKS" if measured.skeleton.oks_sigmas else "PCK"
     captions = [
         f"label | model: {kind} {rated[i]:.2f}, image {measured.records[i].image_id}"

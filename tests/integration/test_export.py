@@ -13,6 +13,7 @@ from keras_pose.contracts.pose import keras_contract, save_keras_model
 from keras_pose.data.synthetic import write_coco_dataset
 from keras_pose.exporting.comparison import relative_error
 from keras_pose.exporting.inspection.instructions import instructions
+from keras_pose.images import read_image
 from keras_pose.runtime import load_model
 from keras_pose.weights.creation import create_model
 from keras_pose.weights.provenance import contract_of
@@ -115,6 +116,37 @@ def test_benchmark_prints_a_row_per_file_and_thread_count(exported, capsys):
     *rows, peak = capsys.readouterr().out.splitlines()[2:]
     assert [row.split()[0] for row in rows] == files
     assert peak.startswith(f"Peak of this machine ({instructions()}), GMAC/s: ")
+
+
+def test_benchmark_draws_accuracy_against_time(exported, tmp_path, capsys):
+    ours, other = (str(exported.paths[kind]) for kind in ("int8", "onnx"))
+    write_coco_dataset(tmp_path, 2, split="val")
+    words = ["--dataset", "coco", "--data-dir", str(tmp_path)]
+    words += ["--known", f"{other}=0.9", "--plot", str(tmp_path / "a.png")]
+    BENCHMARK.main([ours, other, "--threads", "1", "--runs", "2", *words])
+    rows = [line.split() for line in capsys.readouterr().out.splitlines()]
+    (known,) = (row for row in rows if row[:2] == [other, "0.900"])
+    (measured,) = (
+        row for row in rows if row[0:1] == [ours] and row[-2:] == ["this", "one"]
+    )
+    assert known[3:] == ["yes", "another", "program"]
+    assert 0 <= float(measured[1]) <= 1
+    assert read_image(tmp_path / "a.png").std() > 10
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--known", "b.tflite=0.9", "--dataset", "coco"], "not among the files: a.tflite"),
+        (["--known", "a.tflite=0.9", "--dataset", "coco"], "Nothing to measure"),
+        (["--known", "a.tflite=high"], "must be FILE=FIGURE, got 'a.tflite=high'"),
+        (["--plot", "a.png"], "--plot needs a data set"),
+    ],
+)
+def test_wrong_figures_are_refused(words, message, capsys):
+    with pytest.raises(SystemExit) as error:
+        BENCHMARK.main(["a.tflite", *words])
+    assert message in f"{error.value}{capsys.readouterr().err}"
 
 
 @pytest.mark.parametrize("script", [TO_TFLITE, TO_ONNX], ids=["tflite", "onnx"])

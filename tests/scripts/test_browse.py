@@ -66,10 +66,10 @@ def test_training_samples_are_drawn_with_their_heatmaps(script, data_dir, tmp_pa
     np.testing.assert_array_equal(sheet, again)
 
 
-@pytest.mark.parametrize("end", ["--worst", "--best"])
-def test_one_end_of_the_ranking(script, data_dir, tmp_path, monkeypatch, end):
+@pytest.mark.parametrize("place", ["--worst", "--median", "--best"])
+def test_one_place_of_the_ranking(script, data_dir, tmp_path, monkeypatch, place):
     monkeypatch.setattr(runtime, "load_model", lambda *_, **__: CenterModel())
-    sheet = draw(script, data_dir, tmp_path / "a.png", "--weights", "a.keras", end, "1")
+    sheet = draw(script, data_dir, tmp_path / "a.png", "--weights", "a.keras", place, "1")
     assert sheet.shape[1] == 360 + 20
     assert sheet.std() > 10
 

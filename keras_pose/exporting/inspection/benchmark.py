@@ -36,6 +36,7 @@ from keras_pose.exporting.inspection.timing import (
     time_interleaved,
     timings_of,
 )
+from keras_pose.exporting.inspection.tradeoff import Accuracy, best_files
 from keras_pose.files import atomic_path, write_json
 from keras_pose.quiet import quiet_stderr
 from keras_pose.runtime.loading import KERAS_TYPES, file_type
@@ -82,6 +83,7 @@ class Benchmark:
         rows: a row for each file and number of threads.
         peaks: "float32 x 2 threads" and the like -> multiply-accumulates a second.
         profiles: file -> its operators, where that was asked for.
+        accuracy: figures of the files on a data set, where that was asked for.
         instructions: instruction sets of the processor, from `instructions.instructions`.
     """
 
@@ -89,6 +91,7 @@ class Benchmark:
     rows: list[BenchmarkRow]
     peaks: dict[str, float]
     profiles: dict[str, list[OperatorTime]] = field(default_factory=dict)
+    accuracy: Accuracy | None = None
     instructions: str = field(default_factory=instructions)
 
     def to_dict(self) -> dict[str, Any]:
@@ -175,6 +178,8 @@ def benchmark_table(benchmark: Benchmark) -> str:
     peaks = ", ".join(f"{k} {rate / 1e9:.0f}" for k, rate in benchmark.peaks.items())
     machine = f"this machine ({benchmark.instructions})"
     parts = [align(rows), f"Peak of {machine}, GMAC/s: {peaks}."]
+    if benchmark.accuracy:
+        parts.append(f"\n{_accuracy_table(milliseconds_of(benchmark), benchmark.accuracy)}")
     for path, times in benchmark.profiles.items():
         row = next(row for row in benchmark.rows if row.file == path)
         peak = row.rate / row.peak_share if row.rate and row.peak_share else None
@@ -184,6 +189,26 @@ def benchmark_table(benchmark: Benchmark) -> str:
             f"{row.milliseconds:.2f} ms as a whole\n{profile_table(times, peak)}"
         )
     return "\n".join(parts)
+
+
+def milliseconds_of(benchmark: Benchmark) -> dict[str, float]:
+    """Returns each file's time at the first of its numbers of threads."""
+    times: dict[str, float] = {}
+    for row in benchmark.rows:
+        times.setdefault(row.file, row.milliseconds)
+    return times
+
+
+def _accuracy_table(times: dict[str, float], accuracy: Accuracy) -> str:
+    """Lays out figure and time of each file, and which no other file beats in both."""
+    best = best_files(times, accuracy)
+    rows = [("file", accuracy.name, "ms", "best", "measured by")]
+    for name, milliseconds in times.items():
+        figure = f"{accuracy.values[name]:.3f}"
+        source = "another program" if name in accuracy.known else "this one"
+        mark = "yes" if name in best else "-"
+        rows.append((name, figure, f"{milliseconds:.2f}", mark, source))
+    return "\n".join([align(rows), *accuracy.remarks])
 
 
 def _cells(row: BenchmarkRow) -> tuple[str, ...]:

@@ -46,18 +46,28 @@ def make_result(folder, skeleton=COCO_17, shifts=(50.0, 0.0, 4.0, 0.0)):
 
 
 @pytest.mark.parametrize(
-    ("worst", "order"), [pytest.param(True, [0, 2, 1]), pytest.param(False, [1, 2, 0])]
+    ("place", "order"), [("worst", [0, 2, 1]), ("best", [1, 2, 0]), ("median", [0, 2, 1])]
 )
 @pytest.mark.parametrize("skeleton", [COCO_17, MPII_16])
 def test_people_are_ranked_and_those_without_labels_left_out(
-    tmp_path, skeleton, worst, order
+    tmp_path, skeleton, place, order
 ):
     result = make_result(tmp_path, skeleton)
     if skeleton is MPII_16:  # no OKS sigmas: PCK takes 4 x 1.41 of 60 pixels as right
-        order = [0, 1, 2] if worst else [1, 2, 0]
-    pictures, captions = ranked_pictures(result, 9, worst)
+        order = [1, 2, 0] if place == "best" else [0, 1, 2]
+    pictures, captions = ranked_pictures(result, 9, place)
     assert [int(caption.split()[-1]) for caption in captions] == order
     assert len(pictures) == 3
+
+
+def test_the_middle_of_a_ranking_has_as_many_before_as_behind(tmp_path):
+    _, captions = ranked_pictures(make_result(tmp_path), 1, "median")
+    assert [int(caption.split()[-1]) for caption in captions] == [2]
+
+
+def test_unknown_places_are_refused(tmp_path):
+    with pytest.raises(ValueError, match="worst, median, best, got 'middle'"):
+        ranked_pictures(make_result(tmp_path), 1, "middle")
 
 
 def test_similarity_is_nan_without_labels(tmp_path):
