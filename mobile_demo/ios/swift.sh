@@ -5,10 +5,11 @@
 #   KERAS_POSE_PACK=DIR mobile_demo/ios/swift.sh test    # replays another parity pack as well
 #   mobile_demo/ios/swift.sh --version
 #   mobile_demo/ios/swift.sh parse App/Sources/*.swift   # syntax alone, of files for iOS
+#   mobile_demo/ios/swift.sh example DIR                 # builds the package in DIR and runs it there
 #   mobile_demo/ios/swift.sh typecheck                   # of the app what needs no screen, against Stubs/
 #
 # Paths are counted from this folder. The fetched one runs in a file system of its own, which
-# holds this folder's parent and the pack; all it writes stays in its folder.
+# holds this folder's parent, and the pack as /pack; all it writes stays in its folder.
 set -euo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -23,6 +24,7 @@ case "${1:-}" in
   parse) shift; command=(swiftc -frontend -parse -target arm64-apple-ios17 "$@") ;;
   typecheck) command=(bash Stubs/check.sh) ;;
   test | build) command=(swift "$1" --package-path KerasPoseCore "${scratch[@]}" -j "${KERAS_POSE_JOBS:-1}" "${@:2}") ;;
+  example) command=(bash -c 'cd "$1" && exec swift run "${@:2}"' example "$2" "${scratch[@]/%build/example}" -j "${KERAS_POSE_JOBS:-1}") ;;
   *) command=(swift "$@") ;;
 esac
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Fetches Swift 6.0 for Linux, with which the core is tested where there is no Xcode.
 #
-#   mobile_demo/ios/toolchain.sh                          # 543 MB to fetch, 2 GB unpacked
+#   mobile_demo/ios/toolchain.sh                          # 573 MB to fetch, 2.6 GB unpacked
 #   KERAS_POSE_SWIFT=DIR mobile_demo/ios/toolchain.sh     # elsewhere than in .toolchain
 #
 # Debian 13's packages are unpacked into a folder of their own, by a private configuration
@@ -13,7 +13,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 folder=${KERAS_POSE_SWIFT:-$here/.toolchain}
 mirror=${KERAS_POSE_DEBIAN:-http://deb.debian.org/debian}
 suite=trixie
-packages=(swiftlang libc6-dev libstdc++-14-dev base-files bash coreutils)
+packages=(swiftlang git libc6-dev libstdc++-14-dev base-files bash coreutils)
 keyring=/usr/share/keyrings/debian-archive-keyring.gpg
 
 fail() {
@@ -67,6 +67,8 @@ unpack() {
     nice -n 10 dpkg-deb --extract "$archive" "$folder/root.part" || fail "$archive cannot be unpacked."
   done
   mkdir -p "$folder"/root.part/{proc,dev,tmp,mobile_demo,pack}
+  # By which git, and with it packages by tag, starts its helpers.
+  ln -sf bash "$folder/root.part/usr/bin/sh"
   mv "$folder/root.part" "$folder/root"
   rm -rf "$folder/apt"
 }

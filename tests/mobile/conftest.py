@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from mobile.kotlin_tools import compile_all
 from mobile.replays import OPTION, replay_of
+from mobile.swift_tools import require_swift
 from shared_work import shared_folder
 
 WEB = Path(__file__).resolve().parents[2] / "mobile_demo" / "web"
@@ -39,6 +40,12 @@ def kotlin_classes(tmp_path_factory):
     """The class path of all that runs on a plain JVM; compiling takes a minute or two."""
     with shared_folder(tmp_path_factory, "kotlin") as (folder, is_new):
         return compile_all(folder, is_new)
+
+
+@pytest.fixture(scope="session")
+def swift():
+    """Runs Swift; tests are skipped where there is none, or where it may not be run."""
+    return require_swift()
 
 
 @pytest.fixture(scope="session")

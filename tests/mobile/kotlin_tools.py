@@ -1,5 +1,6 @@
 """Kotlin's compiler and Android's tools: installed, or fetched by toolchain.sh."""
 
+import importlib.util
 import os
 import re
 import shutil
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 ANDROID = Path(__file__).resolve().parents[2] / "mobile_demo" / "android"
+KOTLIN = ANDROID.parent / "kotlin"
 APP = ANDROID / "app" / "src" / "main"
 # Path that the unpacked compiler is given, and where Debian's installed one keeps it.
 INSTALLED = "/usr/share/java/kotlin-stdlib.jar"
@@ -32,13 +34,14 @@ def require_toolchain() -> Path:
     return toolchain()
 
 
-def compile_jar(jar: Path, *sources: Path, is_new: bool = True) -> str:
+def compile_jar(jar: Path, *sources: Path, is_new: bool = True, core=None) -> str:
     """Compiles Kotlin for the JVM, or skips; returns the class path to run it.
 
     Args:
         jar: file to write.
         sources: files and folders.
         is_new: whether to compile; if not, the file is there.
+        core: function that returns a .jar to compile against, called if Kotlin is there.
     """
     if shutil.which("java") is None:
         pytest.skip("needs Java 17: the program `java`")
@@ -55,36 +58,62 @@ def compile_jar(jar: Path, *sources: Path, is_new: bool = True) -> str:
                 "mobile_demo/android/toolchain.sh"
             )
         compiler = Path(found)
+    # Debian's compiler includes no library in a .jar; others do, and have none there.
+    classpath = [library] if core is None else [core(), library]
     if is_new:
-        command = [compiler, *sources, "-include-runtime", "-d", jar]
+        against = [] if core is None else ["-cp", classpath[0]]
+        command = [compiler, *sources, *against, "-include-runtime", "-d", jar]
         result = subprocess.run(list(map(str, command)), capture_output=True, text=True)
         assert result.returncode == 0, result.stderr
         assert "warning:" not in result.stderr.replace("VM warning:", ""), result.stderr
-    # Debian's compiler includes no library in a .jar; others do, and have none there.
-    return f"{jar}:{library}"
+    return ":".join(map(str, [jar, *classpath]))
 
 
-def run_java(classpath: str, main: str, *arguments, timeout: float = 600):
+def run_java(classpath: str, main: str, *arguments, timeout: float = 600, cwd=None):
     """Runs a class; returns what `subprocess.run` does."""
     command = ["java", "-cp", classpath, main, *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=timeout)
+    return subprocess.run(command, capture_output=True, text=True, timeout=timeout, cwd=cwd)
+
+
+def load_build_library():
+    """Returns the module mobile_demo/kotlin/build_library.py."""
+    path = KOTLIN / "build_library.py"
+    spec = importlib.util.spec_from_file_location("build_library", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def library_jar(folder: Path, is_new: bool) -> Path:
+    """Builds the core as a library, if it is to be new; returns the .jar."""
+    build_library = load_build_library()
+    if is_new:
+        return build_library.build(folder)
+    group, name, version = build_library.coordinates()
+    return folder / group / name / version / f"{name}-{version}.jar"
 
 
 def compile_all(folder: Path, is_new: bool) -> str:
-    """Compiles the core, the app's logic and the tests of both; returns the class path."""
-    core = ANDROID.parent / "kotlin"
-    sources = [core / part for part in ("src", "parity", "test")]
+    """Compiles the core as a library, and against it the app's logic, the tests of both
+    and what the READMEs advise; returns the class path.
+    """
+    sources = [KOTLIN / part for part in ("parity", "test")]
     sources += [ANDROID / "logic" / part for part in ("src", "test")]
     # The advice to those who build apps of their own must compile, too.
     sources += [APP / "kotlin" / "LiteRtNetwork.kt", ANDROID / "stub"]
-    guide = embedding_guide(folder)
-    return compile_jar(folder / "all.jar", *sources, guide, is_new=is_new)
+    sources.append(program_of(ANDROID.parent / "README.md", folder / "Guide.kt"))
+    sources.append(program_of(KOTLIN / "README.md", folder / "Example.kt"))
+    return compile_jar(
+        folder / "all.jar",
+        *sources,
+        is_new=is_new,
+        core=lambda: library_jar(folder / "library", is_new),
+    )
 
 
-def embedding_guide(folder: Path) -> Path:
-    """Returns a file with the Kotlin of mobile_demo/README.md."""
-    text = (ANDROID.parent / "README.md").read_text()
+def program_of(readme: Path, path: Path) -> Path:
+    """Writes the Kotlin of a README to a file, which it returns."""
+    text = readme.read_text()
     (block,) = re.findall(r"^```kotlin\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
-    path = folder / "Guide.kt"
     path.write_text(block)
     return path

@@ -1,37 +1,15 @@
 """The Swift core: it must answer the parity packs as Python does. No Mac is needed."""
 
-import os
 import re
-import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
+from mobile.swift_tools import IOS, TOOLCHAIN
 
 from keras_pose.shipped import shipped_file
 
-ROOT = Path(__file__).resolve().parents[2]
-IOS = ROOT / "mobile_demo" / "ios"
-TOOLCHAIN = Path(os.environ.get("KERAS_POSE_SWIFT", IOS / ".toolchain"))
-
-
-def run(*arguments, **variables):
-    command = ["bash", str(IOS / "swift.sh"), *map(str, arguments)]
-    return subprocess.run(
-        command, env=os.environ | variables, capture_output=True, text=True, timeout=3000
-    )
-
-
-@pytest.fixture(scope="module")
-def swift():
-    """Runs Swift; tests are skipped where there is none, or where it may not be run."""
-    if not (TOOLCHAIN / "root").is_dir() and shutil.which("swift") is None:
-        pytest.skip("needs Swift 5.9 or later: run mobile_demo/ios/toolchain.sh")
-    result = run("--version")
-    if result.returncode:
-        pytest.skip(f"needs a Swift that runs here: {result.stderr.strip()[-300:]}")
-    return run
+ROOT = IOS.parents[1]
 
 
 @pytest.fixture(scope="module")

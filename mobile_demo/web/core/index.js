@@ -1,5 +1,21 @@
 /** The core of the pose apps: no DOM, no dependencies. Written down in mobile_demo/SPEC.md. */
 
+/**
+ * @typedef {import("./types.js").Box} Box
+ * @typedef {import("./types.js").Detection} Detection
+ * @typedef {import("./types.js").Person} Person
+ * @typedef {import("./types.js").Picture} Picture
+ * @typedef {import("./types.js").Size} Size
+ * @typedef {import("./types.js").Skeleton} Skeleton
+ * @typedef {import("./contract.js").DetectorContract} DetectorContract
+ * @typedef {import("./contract.js").PoseContract} PoseContract
+ * @typedef {import("./estimator.js").Run} Run
+ * @typedef {import("./estimator.js").Stopwatch} Stopwatch
+ * @typedef {import("./estimator.js").Values} Values
+ * @typedef {import("./tensors.js").Normalization} Normalization
+ * @typedef {import("./tensors.js").TensorSpec} TensorSpec
+ */
+
 export { BUNDLE_VERSION, BundleError, checkBundled, readManifest } from "./bundle.js";
 export { CODEC_KINDS, decode, outputShape, readCodec } from "./codecs.js";
 export { ContractError, SCHEMA_VERSION, fromEntry, readContract } from "./contract.js";
