@@ -17,11 +17,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from keras_pose.contract import read_contract
 from mobile.kotlin_tools import ANDROID, KOTLIN, load_build_library, run_java
 from mobile.swift_tools import seen_as
 
 import keras_pose
-from keras_pose.contract import read_contract
 from keras_pose.geometry import whole_image_box, xyxy_to_xywh
 from keras_pose.shipped import shipped_file
 from keras_pose.topdown import crop_people, decode_people
