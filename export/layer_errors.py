@@ -23,8 +23,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run from a clone
 
 from keras_pose.commandline import plain_errors, positive_int
+from keras_pose.commandline.quiet import import_tensorflow
 from keras_pose.exporting.commands import options
-from keras_pose.quiet import import_tensorflow
 
 
 def parse_args(argv=None):

@@ -30,7 +30,7 @@ def parse_args(argv=None):
 
 def measure_here(name):
     """Prints a network's size; the other end is `measure`."""
-    from keras_pose.quiet import import_tensorflow
+    from keras_pose.commandline.quiet import import_tensorflow
 
     import_tensorflow()
     from keras_pose.exporting.inspection.sizes import float16_bytes

@@ -129,7 +129,7 @@ def prepare(kind, entry, plan, args, work):
     import dataclasses
 
     from keras_pose.exporting.shipping import Shipment, kept_shipment
-    from keras_pose.runs import training_history
+    from keras_pose.files.runs import training_history
     from keras_pose.weights.halving import write_halved
 
     if entry is None:

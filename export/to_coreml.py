@@ -17,9 +17,9 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run from a clone
 
 from keras_pose.commandline import plain_errors
+from keras_pose.commandline.quiet import import_tensorflow
 from keras_pose.exporting.commands import options
 from keras_pose.exporting.formats.table import COREML_FORMATS
-from keras_pose.quiet import import_tensorflow
 from keras_pose.runtime.loading import COREML_TYPE
 
 

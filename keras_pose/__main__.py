@@ -29,7 +29,7 @@ import sys
 from pathlib import Path
 
 from keras_pose.commandline import plain_errors, positive_int
-from keras_pose.subcommands import SUBCOMMANDS, list_subcommands, run
+from keras_pose.commandline.subcommands import SUBCOMMANDS, list_subcommands, run
 
 
 def parse_args(argv=None):
@@ -251,7 +251,7 @@ def open_estimator(args, num_threads=None):
 
     weights = args.weights
     if weights is None and args.runs_dir is not None:
-        from keras_pose.runs import newest_checkpoint
+        from keras_pose.files.runs import newest_checkpoint
 
         weights = newest_checkpoint(args.runs_dir)
         print(f"using       {weights}, of the newest run in {args.runs_dir}")

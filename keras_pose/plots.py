@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from keras_pose.runs import LOG_NAME
+from keras_pose.files.runs import LOG_NAME
 
 # (columns of log.csv, axis label), one panel each; panels without values are left out.
 _PANELS = (

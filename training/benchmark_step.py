@@ -48,7 +48,7 @@ def parse_args(argv=None):
 
 def serve_turns(connection, args, is_fused):
     """Builds the step, then times it once for each message."""
-    from keras_pose.quiet import import_tensorflow
+    from keras_pose.commandline.quiet import import_tensorflow
 
     import_tensorflow()
     import keras

@@ -95,7 +95,7 @@ def metrics_path(weights, args):
     network are all called pose_model.tflite.
     """
     from keras_pose.files import file_sha256
-    from keras_pose.runs import lies_in_run, results_folder
+    from keras_pose.files.runs import lies_in_run, results_folder
     from keras_pose.weights.file_kinds import split_table
 
     if is_file_name(args.output):

@@ -22,7 +22,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run from a clone
 
 from keras_pose.commandline import plain_errors
-from keras_pose.quiet import import_tensorflow
+from keras_pose.commandline.quiet import import_tensorflow
 from keras_pose.zoo import list_models
 
 

@@ -27,7 +27,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run from a clone
 
 from keras_pose.commandline import plain_errors, positive_int
-from keras_pose.quiet import import_tensorflow
+from keras_pose.commandline.quiet import import_tensorflow
 
 
 def parse_args(argv=None):
@@ -211,7 +211,7 @@ def main(argv=None):
     args = parse_args(argv)
     # Imported after parsing: TensorFlow takes seconds, `--help` must not.
     import_tensorflow(for_training=True)
-    from keras_pose.runs import new_run_dir
+    from keras_pose.files.runs import new_run_dir
 
     if args.resume:
         return train(resumed(args), args.resume, args)

@@ -2,8 +2,8 @@
 
 Exported files (`.tflite`, `.onnx`) have theirs in `pose_model.json` in the same
 folder, one entry per file name, with the file's hash, and a copy inside, so that one file
-can travel alone (see `keras_pose.embedded`). A `.keras` file carries its own inside (a
-`.keras` file is a zip archive; Keras ignores further members).
+can travel alone (`modelfiles.embedded`). A `.keras` file carries its own inside (a `.keras`
+file is a zip archive; Keras ignores further members).
 
 docs/contract.md explains every field, `pose_model.schema.json` is the JSON Schema. Within
 a version, fields are only added, and those that a reader does not know it may ignore.
@@ -22,7 +22,6 @@ from typing import Any, Protocol
 import numpy as np
 
 from keras_pose.codecs import Codec, codec_class, codec_from_dict
-from keras_pose.embedded import MAX_BYTES, extract
 from keras_pose.files import (
     atomic_path,
     file_sha256,
@@ -31,6 +30,7 @@ from keras_pose.files import (
     write_json,
 )
 from keras_pose.geometry import BOX_PADDING
+from keras_pose.modelfiles.embedded import MAX_BYTES, extract
 from keras_pose.normalization import Normalization
 from keras_pose.skeleton import Skeleton
 

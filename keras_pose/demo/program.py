@@ -70,7 +70,7 @@ def learn(args, steps: Steps) -> list[str]:
     """Runs the steps that need TensorFlow; returns what to look at."""
     import dataclasses
 
-    from keras_pose.quiet import import_tensorflow
+    from keras_pose.commandline.quiet import import_tensorflow
 
     import_tensorflow(for_training=True)
     from keras_pose.demo import learning

@@ -5,7 +5,7 @@ before it gets its own name; its contract (`pose_model.json`) is written beside 
 
 The rooms, in the order that a model goes through them:
 
-    sources -> float_graph -> quantization -> formats -> accuracy -> ledger, shipping
+    inputs -> float_graph -> quantization -> formats -> accuracy -> ledger, shipping
 
-`graphs` reads files and `inspection` measures them; `commands` is for the programs.
+`inspection` looks at files; `commands` is for the programs.
 """

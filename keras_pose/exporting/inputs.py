@@ -23,7 +23,7 @@ from keras_pose.data.sources import (
     synthetic_source,
 )
 from keras_pose.files import read_json
-from keras_pose.runs import RECIPE_NAME, newest_checkpoint
+from keras_pose.files.runs import RECIPE_NAME, newest_checkpoint
 from keras_pose.runtime.bottom_up import is_of_bottom_up, load_keras_bottom_up
 from keras_pose.runtime.detector import is_detector_name, read_bare_detector
 from keras_pose.runtime.keras_backend import load_network

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import importlib
 import os
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 
 from keras_pose.contracts.pose import TensorSpec
-from keras_pose.quiet import import_tensorflow
 
 
 class Backend(Protocol):
@@ -47,23 +45,6 @@ class OutputsBackend(Protocol):
 
 class FileBackend(Backend, OutputsBackend, Protocol):
     """A file, of which one output counts or all of them."""
-
-
-def import_runtime(module: str, package: str, file_type: str) -> Any:
-    """Imports what runs files of one type.
-
-    Raises:
-        ImportError: names the package to install.
-    """
-    try:
-        if module in ("tensorflow", "keras"):
-            import_tensorflow()
-        return importlib.import_module(module)
-    except ImportError as error:
-        raise ImportError(
-            f"Running a {file_type} file needs the package {package}, which cannot be "
-            f"imported ({error}). Install it: pip install {package}"
-        ) from error
 
 
 def resolve_num_threads(num_threads: int | None) -> int:

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
+from keras_pose.commandline.packages import import_runtime
+from keras_pose.commandline.quiet import quiet_stderr
 from keras_pose.contracts.pose import TensorSpec
-from keras_pose.quiet import quiet_stderr
-from keras_pose.runtime.backend import import_runtime
 
 PACKAGE = "coremltools"
 WEIGHTS = Path("Data") / "com.apple.CoreML" / "weights"

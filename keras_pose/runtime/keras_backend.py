@@ -8,12 +8,12 @@ import zipfile
 
 import numpy as np
 
+from keras_pose.commandline.packages import import_runtime
 from keras_pose.contracts.pose import (
     INPUT_NAME,
     TensorSpec,
     read_contract,
 )
-from keras_pose.runtime.backend import import_runtime
 from keras_pose.skeleton import plain_skeleton
 from keras_pose.zoo import build_model, get_spec
 

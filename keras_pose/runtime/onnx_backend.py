@@ -6,8 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
+from keras_pose.commandline.packages import import_runtime
 from keras_pose.contracts.pose import TensorSpec, says_sums_fit
-from keras_pose.runtime.backend import import_runtime, resolve_num_threads
+from keras_pose.runtime.backend import resolve_num_threads
 
 ERRORS_ONLY = 3
 # ONNX names of types that are not NumPy's.

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from keras_pose.contracts.bottom_up import BottomUpContract
+from keras_pose.files.runs import BEST_NAME
 from keras_pose.normalization import Normalization
-from keras_pose.runs import BEST_NAME
 from keras_pose.skeleton import Skeleton
 from keras_pose.tasks import folders, hub
 from keras_pose.tasks.opening import (

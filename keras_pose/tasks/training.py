@@ -8,8 +8,8 @@ from typing import Any
 import tensorflow as tf
 
 from keras_pose.contracts.pose import Contract, save_keras_model
+from keras_pose.files.runs import RECIPE_NAME, new_run_dir
 from keras_pose.normalization import IMAGENET
-from keras_pose.runs import RECIPE_NAME, new_run_dir
 from keras_pose.skeleton import SKELETONS, Skeleton
 from keras_pose.skeleton.files import skeleton_to_dict
 from keras_pose.tasks.sets import NamedSet

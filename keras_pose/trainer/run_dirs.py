@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from keras_pose.files import check_writable, read_json, write_json
-from keras_pose.runs import BEST_NAME, RECIPE_NAME
+from keras_pose.files.runs import BEST_NAME, RECIPE_NAME
 from keras_pose.skeleton import SKELETONS
 from keras_pose.skeleton.files import read_skeleton, skeleton_to_dict
 from keras_pose.trainer.bottom_up_recipes import (

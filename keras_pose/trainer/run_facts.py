@@ -6,8 +6,8 @@ from pathlib import Path
 
 import keras
 
+from keras_pose.files.runs import BEST_NAME, LOG_NAME, TENSORBOARD_NAME
 from keras_pose.models.complexity import count_params
-from keras_pose.runs import BEST_NAME, LOG_NAME, TENSORBOARD_NAME
 from keras_pose.trainer.plan import Plan
 from keras_pose.trainer.run_recipe import RunRecipe
 from keras_pose.trainer.run_state import Progress

@@ -20,7 +20,7 @@ import numpy as np
 
 from keras_pose.contracts.pose import CONTRACT_NAME, VERSION_FIELDS, AnyContract
 from keras_pose.files import atomic_path, write_json
-from keras_pose.runs import (
+from keras_pose.files.runs import (
     BEFORE_LAST_NAME,
     LAST_NAME,
     LOG_NAME,

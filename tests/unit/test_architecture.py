@@ -11,9 +11,9 @@ ROOT = Path(__file__).resolve().parents[2]
 
 # A part imports only parts of lower floors, or itself. CONTRIBUTING.md explains each.
 FLOORS = (
-    "commandline embedded files geometry losses normalization quiet subcommands",
-    "images runs shipped skeleton",
-    "codecs models oks plots structures",
+    "commandline files geometry losses normalization",
+    "images modelfiles plots shipped skeleton",
+    "codecs models oks structures",
     "boxes drawing zoo",
     "contracts data",
     "bottomup detection topdown weights",
@@ -28,7 +28,7 @@ FLOORS = (
 )
 # The same inside `exporting`: from the model, through its files, to reports on them.
 EXPORTING_FLOORS = (
-    "cache comparison errors graphs inputs subprocesses",
+    "cache comparison errors inputs subprocesses",
     "float_graph",
     "inspection quantization",
     "formats",

@@ -13,8 +13,8 @@ from keras_pose.contracts.pose import (
     read_contract,
     write_contract,
 )
-from keras_pose.embedded import embed
 from keras_pose.exporting.formats.embedding import embed_contract
+from keras_pose.modelfiles.embedded import embed
 from keras_pose.normalization import IMAGENET
 from keras_pose.skeleton import COCO_17
 

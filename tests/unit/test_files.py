@@ -2,8 +2,8 @@
 
 import pytest
 
-from keras_pose import files
 from keras_pose.files import (
+    atomic,
     atomic_folder,
     atomic_path,
     file_sha256,
@@ -23,7 +23,7 @@ def test_a_folder_is_probed_only_after_json_could_not_be_written(tmp_path, monke
     def probe(folder):
         raise PermissionError(f"probed {folder}")
 
-    monkeypatch.setattr(files, "check_writable", probe)
+    monkeypatch.setattr(atomic, "check_writable", probe)
     write_json(tmp_path / "a.json", 1)
     with pytest.raises(PermissionError, match="probed"), atomic_path(tmp_path / "b.pt"):
         pass

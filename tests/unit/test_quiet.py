@@ -2,7 +2,7 @@ import os
 
 import pytest
 
-from keras_pose.quiet import quiet_stderr
+from keras_pose.commandline.quiet import quiet_stderr
 
 
 def test_stderr_is_withheld_also_below_python(capfd):

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import keras_pose
 from keras_pose.files import write_json
-from keras_pose.runs import lies_in_run, results_folder, training_history
+from keras_pose.files.runs import lies_in_run, results_folder, training_history
 
 
 def write_run(folder, weights=None):

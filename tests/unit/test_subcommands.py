@@ -5,8 +5,8 @@ import sys
 
 import pytest
 
-from keras_pose import subcommands
 from keras_pose.__main__ import main
+from keras_pose.commandline import subcommands
 
 
 @pytest.mark.parametrize("name", subcommands.SUBCOMMANDS)

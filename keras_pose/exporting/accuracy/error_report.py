@@ -19,10 +19,10 @@ from keras_pose.exporting.accuracy.layer_errors import (
 )
 from keras_pose.exporting.formats.onnx_export import OnnxConversion
 from keras_pose.exporting.formats.tflite import TFLiteConversion
-from keras_pose.exporting.graphs.layer_names import LayerNames
 from keras_pose.exporting.inspection.benchmark import write_csv
 from keras_pose.exporting.inspection.timing import align
 from keras_pose.images import write_image
+from keras_pose.modelfiles.layer_names import LayerNames
 from keras_pose.plots import plot_layer_errors
 
 NAME = "layer_errors"
@@ -41,7 +41,9 @@ def errors_of(
     Returns:
         A list of `LayerError`, in the order the operators run in.
     """
-    names = LayerNames.of(conversion.model, conversion.contract)
+    names = LayerNames.of(
+        conversion.model, [each.name for each in conversion.contract.outputs]
+    )
     with tempfile.TemporaryDirectory() as folder:
         suffix = conversion.suffix
         paths = Path(folder) / f"float32{suffix}", Path(folder) / f"int8{suffix}"

@@ -27,7 +27,7 @@ from keras_pose.exporting.accuracy.onnx_pairs import (
 )
 from keras_pose.exporting.accuracy.tflite_pairs import OperatorPair, OperatorPairs, Tracer
 from keras_pose.exporting.comparison import unit_of
-from keras_pose.exporting.graphs.layer_names import LayerFinder, LayerNames
+from keras_pose.modelfiles.layer_names import LayerFinder, LayerNames
 
 PARTS = ("inputs", "weights", "result")
 _ISOLATED = ("isolated", "inputs", "result")

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_pose.exporting.graphs.flatbuffer import cut_out, tflite_graph
-from keras_pose.exporting.graphs.graph import Graph, Operator, Tensor
-from keras_pose.quiet import quiet_stderr
+from keras_pose.commandline.quiet import quiet_stderr
+from keras_pose.modelfiles.flatbuffer import cut_out, tflite_graph
+from keras_pose.modelfiles.graph import Graph, Operator, Tensor
 
 # Operators that convert between numbers, and compute nothing.
 _CONVERSIONS = ("QUANTIZE", "DEQUANTIZE", "CAST")

@@ -10,9 +10,9 @@ from functools import partial
 from pathlib import Path
 
 from keras_pose.commandline import positive_int
+from keras_pose.commandline.quiet import import_tensorflow
 from keras_pose.exporting.commands import options
 from keras_pose.exporting.formats.table import FORMATS
-from keras_pose.quiet import import_tensorflow
 
 DROP_FORMATS = ("int8", "int8_per_tensor", "onnx_int8")
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from keras_pose.contracts.pose import CONTRACT_NAME, TensorSpec
 from keras_pose.exporting.formats.writing import Export
-from keras_pose.exporting.graphs.batch_norms import batch_norm_names, unfolded_batch_norms
-from keras_pose.exporting.graphs.graph import read_graph
 from keras_pose.files import num_bytes
+from keras_pose.modelfiles.batch_norms import batch_norm_names, unfolded_batch_norms
+from keras_pose.modelfiles.reading import read_graph
 
 MEGABYTE = 1e6
 BYTES_PER_FLOAT = 4

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from keras_pose.contracts.detector import read_model_contract
 from keras_pose.files import file_sha256
-from keras_pose.runs import BEST_NAME
+from keras_pose.files.runs import BEST_NAME
 from keras_pose.zoo import ZOO, ModelSpec, get_spec
 
 # Networks that take more multiply-accumulates are timed at half their height and width:

@@ -35,7 +35,7 @@ def write_timing_files(
         input_hw: (height, width), pixels.
         float_path, int8_path: paths of the `.tflite` files to write.
     """
-    from keras_pose.quiet import import_tensorflow
+    from keras_pose.commandline.quiet import import_tensorflow
 
     import_tensorflow()
     from keras_pose.exporting.quantization.attention import attention_ops
@@ -96,7 +96,7 @@ def write_mixed(
         "num_float_ops", "rule" (that of the ranges, in words), and "said": what the
         search reported, a line each.
     """
-    from keras_pose.quiet import import_tensorflow
+    from keras_pose.commandline.quiet import import_tensorflow
 
     import_tensorflow()
     from keras_pose.exporting.accuracy.mixed import MixedExport

@@ -15,6 +15,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from keras_pose.commandline.packages import import_runtime
+from keras_pose.commandline.quiet import quiet_stderr
 from keras_pose.contracts.detector import ModelContract
 from keras_pose.contracts.pose import (
     INPUT_NAME,
@@ -30,8 +32,6 @@ from keras_pose.exporting.formats.embedding import describe
 from keras_pose.exporting.formats.table import COREML_FORMATS
 from keras_pose.exporting.formats.writing import Draft, Export, check_written, runnable
 from keras_pose.files import atomic_folder
-from keras_pose.quiet import quiet_stderr
-from keras_pose.runtime.backend import import_runtime
 from keras_pose.runtime.coreml_backend import PACKAGE, CoreMLBackend
 from keras_pose.runtime.keras_backend import last_output
 from keras_pose.runtime.loading import COREML_TYPE

@@ -6,8 +6,8 @@ import keras_pose
 from keras_pose.contracts.bottom_up import BottomUpContract
 from keras_pose.contracts.detector import ModelContract
 from keras_pose.contracts.pose import VERSION_FIELDS, Contract, TensorSpec
-from keras_pose.embedded import embed
-from keras_pose.embedded.tflite import Description, TensorNote
+from keras_pose.modelfiles.embedded import embed
+from keras_pose.modelfiles.embedded.tflite import Description, TensorNote
 from keras_pose.normalization import Normalization
 
 _PIXELS = "RGB pixels from 0 to 255"

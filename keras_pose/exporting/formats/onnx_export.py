@@ -15,6 +15,7 @@ from typing import Any
 
 import onnx
 
+from keras_pose.commandline.quiet import quiet_stderr
 from keras_pose.contracts.detector import ModelContract
 from keras_pose.contracts.pose import TensorSpec
 from keras_pose.exporting.errors import ExportError, layer_of_scope
@@ -36,7 +37,6 @@ from keras_pose.exporting.quantization.onnx_quantizing import (
     without_onnx_outputs,
 )
 from keras_pose.exporting.quantization.onnx_sums import sums_fit
-from keras_pose.quiet import quiet_stderr
 from keras_pose.runtime.onnx_backend import OnnxBackend
 
 DEFAULT_OPSET = 17

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from keras_pose.codecs.heatmaps import HeatmapCodec
+from keras_pose.commandline.quiet import quiet_stderr
 from keras_pose.contracts.activation_ranges import ranges_of
 from keras_pose.contracts.detector import ModelContract
 from keras_pose.contracts.pose import Contract, TensorSpec
@@ -26,7 +27,6 @@ from keras_pose.exporting.float_graph.layer_rewrites import tflite_replacement
 from keras_pose.exporting.float_graph.saved import builtin_converter
 from keras_pose.exporting.float_graph.serving import SIGNATURE, in_float32, serving_function
 from keras_pose.exporting.formats.writing import Draft, Export, runnable, write_export
-from keras_pose.exporting.graphs.flatbuffer import custom_ops, float_ops
 from keras_pose.exporting.quantization import tflite_edit as edit
 from keras_pose.exporting.quantization.attention import attention_ops
 from keras_pose.exporting.quantization.calibration import NUM_CHECK_CROPS
@@ -47,7 +47,7 @@ from keras_pose.exporting.quantization.tflite_quantizing import (
 )
 from keras_pose.exporting.quantization.trained_ranges import ranges_by_tensor
 from keras_pose.exporting.quantization.weight_rounding import weight_error
-from keras_pose.quiet import quiet_stderr
+from keras_pose.modelfiles.flatbuffer import custom_ops, float_ops
 from keras_pose.runtime.litert_backend import LiteRTBackend
 
 INT8 = ("int8", "int8_per_tensor")

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
+from keras_pose.commandline.quiet import quiet_stderr
 from keras_pose.contracts.bottom_up import BottomUpContract
 from keras_pose.contracts.detector import DetectorContract, ModelContract
 from keras_pose.contracts.pose import Contract, contracts_beside, write_contract
@@ -26,7 +27,6 @@ from keras_pose.exporting.float_graph.serving import in_float32
 from keras_pose.exporting.formats.embedding import embed_contract
 from keras_pose.exporting.quantization.calibration import NUM_CHECK_CROPS
 from keras_pose.files import atomic_path
-from keras_pose.quiet import quiet_stderr
 from keras_pose.runtime import PoseModel
 from keras_pose.runtime.bottom_up import BottomUpModel, open_bottom_up
 from keras_pose.runtime.detector import Detector, open_detector

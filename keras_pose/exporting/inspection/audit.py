@@ -16,12 +16,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from keras_pose.exporting.graphs.graph import (
-    Graph,
-    count_graph_macs,
-    read_graph,
-    weight_type,
-)
 from keras_pose.exporting.inspection.delegates import (
     DELEGATES,
     fallen_operators,
@@ -29,6 +23,8 @@ from keras_pose.exporting.inspection.delegates import (
     partitions,
 )
 from keras_pose.exporting.subprocesses import call_in_child
+from keras_pose.modelfiles.graph import Graph, count_graph_macs, weight_type
+from keras_pose.modelfiles.reading import read_graph
 
 XNNPACK = "XNNPACK"
 TIMEOUT_SECONDS = 120.0

@@ -14,12 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from keras_pose.exporting.graphs.graph import (
-    Graph,
-    count_graph_macs,
-    read_graph,
-    weight_type,
-)
+from keras_pose.commandline.quiet import quiet_stderr
 from keras_pose.exporting.inspection.costs import Costs, measure_costs
 from keras_pose.exporting.inspection.instructions import instructions
 from keras_pose.exporting.inspection.peak_rates import PEAK_TYPE, peak_calls, peak_rates
@@ -38,7 +33,8 @@ from keras_pose.exporting.inspection.timing import (
 )
 from keras_pose.exporting.inspection.tradeoff import Accuracy, best_files
 from keras_pose.files import atomic_path, write_json
-from keras_pose.quiet import quiet_stderr
+from keras_pose.modelfiles.graph import Graph, count_graph_macs, weight_type
+from keras_pose.modelfiles.reading import read_graph
 from keras_pose.runtime.loading import KERAS_TYPES, file_type
 
 

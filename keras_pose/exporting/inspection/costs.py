@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
+from keras_pose.commandline.packages import import_runtime
 from keras_pose.exporting.subprocesses import call_in_child, current_memory, peak_memory
-from keras_pose.runtime.backend import import_runtime
 from keras_pose.runtime.loading import KERAS_TYPES, file_type
 
 NUM_LOADS = 3

@@ -22,7 +22,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Hashable, Sequence
 
-from keras_pose.exporting.graphs.graph import Graph, Operator
+from keras_pose.modelfiles.graph import Graph, Operator
 
 # Why a delegate leaves an operator to the CPU; None where it takes it.
 Rule = Callable[[Graph, Operator], str | None]

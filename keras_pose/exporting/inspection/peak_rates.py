@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from keras_pose.exporting.graphs.flatbuffer import pack
-from keras_pose.runtime.backend import import_runtime
+from keras_pose.commandline.packages import import_runtime
+from keras_pose.modelfiles.flatbuffer import pack
 
 # Rows, inner size, columns: 268 million multiply-accumulates, in the second-level cache
 # of no core, but read often enough for memory not to matter.

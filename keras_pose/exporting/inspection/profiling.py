@@ -18,12 +18,13 @@ from typing import Any
 
 import numpy as np
 
-from keras_pose.exporting.graphs.flatbuffer import cut_out
-from keras_pose.exporting.graphs.graph import Graph, operator_macs, read_graph
+from keras_pose.commandline.packages import import_runtime
+from keras_pose.commandline.quiet import quiet_stderr
 from keras_pose.exporting.inspection.delegates import is_unpacking
 from keras_pose.exporting.inspection.timing import align, time_interleaved
-from keras_pose.quiet import quiet_stderr
-from keras_pose.runtime.backend import import_runtime
+from keras_pose.modelfiles.flatbuffer import cut_out
+from keras_pose.modelfiles.graph import Graph, operator_macs
+from keras_pose.modelfiles.reading import read_graph
 
 # Operators that XNNPACK folds into the one that follows.
 _FOLDED = ("PAD",)

@@ -39,7 +39,7 @@ def prepare(
     Returns:
         The zoo's name of the model.
     """
-    from keras_pose.quiet import import_tensorflow
+    from keras_pose.commandline.quiet import import_tensorflow
 
     import_tensorflow()
     from keras_pose.contracts.pose import save_keras_model
@@ -138,7 +138,7 @@ def write_formats(
         range_rule: entries of a `RangeRule`, of integer files.
         results: format -> {"error": of the outputs, "seconds"} or {"failure": reason}.
     """
-    from keras_pose.quiet import import_tensorflow
+    from keras_pose.commandline.quiet import import_tensorflow
 
     import_tensorflow()
     from keras_pose.exporting.formats.onnx_export import OnnxConversion

@@ -16,7 +16,7 @@ from keras_pose.exporting.ledger.settings import LedgerSettings, Say
 from keras_pose.exporting.quantization.calibration import USUAL_CHOICE
 from keras_pose.exporting.subprocesses import call_in_child
 from keras_pose.files import file_sha256, read_json, write_json
-from keras_pose.runs import RECIPE_NAME
+from keras_pose.files.runs import RECIPE_NAME
 from keras_pose.weights.file_kinds import split_table
 
 JOBS = jobs.__name__

@@ -11,12 +11,12 @@ from collections.abc import Collection, Hashable, Iterable, Mapping
 import numpy as np
 import onnx
 
+from keras_pose.commandline.quiet import quiet_stderr
 from keras_pose.contracts.pose import INPUT_NAME
 from keras_pose.exporting.quantization.calibration import check_calibration
 from keras_pose.exporting.quantization.measured_ranges import Range, RangeCollector
 from keras_pose.exporting.quantization.onnx_sums import summed_kernels
 from keras_pose.exporting.quantization.onnx_units import nodes_behind, nodes_of
-from keras_pose.quiet import quiet_stderr
 from keras_pose.runtime.backend import resolve_num_threads
 from keras_pose.runtime.onnx_backend import ERRORS_ONLY
 

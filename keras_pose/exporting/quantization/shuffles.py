@@ -11,7 +11,6 @@ from __future__ import annotations
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from keras_pose.exporting.graphs.flatbuffer import pack
 from keras_pose.exporting.quantization.tflite_edit import (
     add_opcode,
     integers_of,
@@ -19,6 +18,7 @@ from keras_pose.exporting.quantization.tflite_edit import (
     parse,
     readers_of,
 )
+from keras_pose.modelfiles.flatbuffer import pack
 
 _OPERATORS = schema.BuiltinOperator
 # Of (batch, pixels, groups, channels of a group).

@@ -11,8 +11,8 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from keras_pose.exporting.float_graph.serving import DECODED_NAME
-from keras_pose.exporting.graphs.flatbuffer import builtin_of, pack
 from keras_pose.exporting.quantization.tflite_edit import add_opcode, output_indices, parse
+from keras_pose.modelfiles.flatbuffer import builtin_of, pack
 
 
 def decodes(content: bytes) -> bool:

@@ -12,8 +12,8 @@ from collections.abc import Collection, Mapping
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from keras_pose.exporting.graphs.flatbuffer import builtin_of, pack
 from keras_pose.exporting.quantization.measured_ranges import Range
+from keras_pose.modelfiles.flatbuffer import builtin_of, pack
 
 # Of uint8 pixels, of int8 pixels.
 _PIXEL_ZERO_POINTS = (0, -128)

@@ -21,8 +21,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from keras_pose.commandline.quiet import quiet_stderr
 from keras_pose.exporting.errors import ExportError
-from keras_pose.exporting.graphs.flatbuffer import pack
 from keras_pose.exporting.quantization import tflite_edit as edit
 from keras_pose.exporting.quantization.calibration import check_calibration
 from keras_pose.exporting.quantization.forced_ranges import with_int8_ranges
@@ -38,7 +38,7 @@ from keras_pose.exporting.quantization.tflite_decoding import (
     with_decoding,
     without_decoding,
 )
-from keras_pose.quiet import quiet_stderr
+from keras_pose.modelfiles.flatbuffer import pack
 
 # Ranges of symmetric 16-bit activations need no care: 65536 steps are enough for any.
 INTEGER_FORMATS = ("int8", "int8_per_tensor", "int16x8")

@@ -6,9 +6,9 @@ Training names layers, files name tensors: `ranges_by_tensor` leads from one to 
 from __future__ import annotations
 
 from keras_pose.contracts.activation_ranges import Ranges
-from keras_pose.exporting.graphs.layer_names import find_layers
 from keras_pose.exporting.quantization.measured_ranges import Range
 from keras_pose.exporting.quantization.tflite_quantizing import quantizable_ops
+from keras_pose.modelfiles.layer_names import find_layers
 
 
 def ranges_by_tensor(float_bytes: bytes, ranges: Ranges) -> dict[str, Range]:

@@ -11,11 +11,11 @@ from __future__ import annotations
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
+from keras_pose.commandline.quiet import quiet_stderr
 from keras_pose.exporting.comparison import relative_error
-from keras_pose.exporting.graphs.flatbuffer import pack
 from keras_pose.exporting.quantization import tflite_edit as edit
 from keras_pose.exporting.quantization.tflite_quantizing import MIN_WEIGHTS, network_of
-from keras_pose.quiet import quiet_stderr
+from keras_pose.modelfiles.flatbuffer import pack
 
 # Operators with a kernel as their second input -> its axis of output channels.
 _CHANNEL_AXES = {

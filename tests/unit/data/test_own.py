@@ -19,7 +19,7 @@ from keras_pose.data.own import mirror_pairs_of, other_side, side_of
 from keras_pose.data.readers.coco import Reading
 from keras_pose.data.remarks import label_remarks
 from keras_pose.data.sources import mix_sources, records_source
-from keras_pose.runs import new_run_dir
+from keras_pose.files.runs import new_run_dir
 from keras_pose.skeleton import COCO_17, SKELETONS, Skeleton
 
 NAMES = ("tail", "left_knee", "right_knee", "nose")

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_pose.exporting.graphs.flatbuffer import float_ops
+from keras_pose.modelfiles.flatbuffer import float_ops
 from keras_pose.models.own_layers import (
     GatedAttention,
     LayerNorm,

@@ -7,7 +7,7 @@ import shutil
 import onnxruntime
 import pytest
 
-from keras_pose.embedded import embed, extract
+from keras_pose.modelfiles.embedded import embed, extract
 from keras_pose.runtime.onnx_backend import EXACT_SUMS, OnnxBackend
 
 

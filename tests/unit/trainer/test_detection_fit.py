@@ -12,7 +12,7 @@ from keras_pose.data.synthetic import write_coco_dataset
 from keras_pose.detection.pipeline import BoxAugmentation
 from keras_pose.exporting.formats.tflite import TFLiteConversion
 from keras_pose.exporting.inputs import open_source
-from keras_pose.runs import read_progress
+from keras_pose.files.runs import read_progress
 from keras_pose.runtime.detector import load_detector
 from keras_pose.trainer import callbacks
 from keras_pose.trainer.detection_fit import fit_detector

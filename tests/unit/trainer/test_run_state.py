@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras_pose.runs import BEFORE_LAST_NAME, LAST_NAME, read_progress
+from keras_pose.files.runs import BEFORE_LAST_NAME, LAST_NAME, read_progress
 from keras_pose.trainer.run_state import (
     NETWORK_CONTRACT_NAME,
     Progress,

@@ -20,10 +20,10 @@ from keras_pose.exporting.accuracy.layer_errors import (
     worst_first,
 )
 from keras_pose.exporting.formats.tflite import TFLiteConversion
-from keras_pose.exporting.graphs.flatbuffer import tflite_graph
-from keras_pose.exporting.graphs.layer_names import find_layers
 from keras_pose.exporting.quantization.tflite_edit import tensor_names
 from keras_pose.images import read_image
+from keras_pose.modelfiles.flatbuffer import tflite_graph
+from keras_pose.modelfiles.layer_names import find_layers
 
 
 class SplitInThree(layers.Layer):

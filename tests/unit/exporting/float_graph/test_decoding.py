@@ -17,7 +17,7 @@ from keras_pose.contracts.pose import keras_contract, read_contract
 from keras_pose.exporting.float_graph.decoding import decode_in_graph
 from keras_pose.exporting.formats.table import FORMATS, export_formats
 from keras_pose.exporting.formats.writing import MAX_DECODING_SHIFT
-from keras_pose.exporting.graphs.flatbuffer import custom_ops
+from keras_pose.modelfiles.flatbuffer import custom_ops
 from keras_pose.runtime import load_model
 from keras_pose.topdown import predict_outputs
 

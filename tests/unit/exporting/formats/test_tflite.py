@@ -16,8 +16,8 @@ from keras_pose.contracts.pose import CONTRACT_NAME, keras_contract, read_contra
 from keras_pose.exporting.errors import ExportError
 from keras_pose.exporting.formats import tflite, writing
 from keras_pose.exporting.formats.tflite import QUANTIZATIONS, export_tflite
-from keras_pose.exporting.graphs.flatbuffer import custom_ops, float_ops, op_counts
 from keras_pose.exporting.quantization import tflite_quantizing
+from keras_pose.modelfiles.flatbuffer import custom_ops, float_ops, op_counts
 from keras_pose.normalization import IMAGENET
 from keras_pose.runtime.litert_backend import LiteRTBackend
 from keras_pose.runtime.pose_model import PoseModel

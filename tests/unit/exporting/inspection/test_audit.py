@@ -5,7 +5,6 @@ import numpy as np
 import pytest
 from ai_edge_litert.interpreter import Interpreter
 
-from keras_pose.exporting.graphs.graph import Graph, Operator, Tensor, read_graph
 from keras_pose.exporting.inspection.audit import (
     Audit,
     audit_file,
@@ -19,6 +18,8 @@ from keras_pose.exporting.inspection.delegates import (
     nnapi_rule,
     partitions,
 )
+from keras_pose.modelfiles.graph import Graph, Operator, Tensor
+from keras_pose.modelfiles.reading import read_graph
 
 
 def test_the_interpreter_tells_what_xnnpack_takes(exported):

@@ -4,7 +4,6 @@ import json
 import numpy as np
 import pytest
 
-from keras_pose.exporting.graphs.graph import count_graph_macs, read_graph
 from keras_pose.exporting.inspection.benchmark import (
     benchmark_files,
     benchmark_table,
@@ -14,6 +13,8 @@ from keras_pose.exporting.inspection.benchmark import (
 from keras_pose.exporting.inspection.costs import measure_costs
 from keras_pose.exporting.inspection.peak_rates import MACS, PeakCall, peak_rates
 from keras_pose.exporting.inspection.profiling import groups_to_time, profile_file
+from keras_pose.modelfiles.graph import count_graph_macs
+from keras_pose.modelfiles.reading import read_graph
 
 
 @pytest.fixture(scope="module")

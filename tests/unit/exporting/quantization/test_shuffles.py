@@ -9,13 +9,13 @@ from keras import layers
 from keras_pose.contracts.pose import keras_contract
 from keras_pose.exporting.accuracy.layer_errors import measure_layer_errors
 from keras_pose.exporting.formats.tflite import float_tflite_bytes
-from keras_pose.exporting.graphs.flatbuffer import op_counts, tflite_graph
 from keras_pose.exporting.quantization import tflite_quantizing
 from keras_pose.exporting.quantization.shuffles import with_shuffles_as_convolutions
 from keras_pose.exporting.quantization.tflite_quantizing import (
     QuantizationSettings,
     quantize,
 )
+from keras_pose.modelfiles.flatbuffer import op_counts, tflite_graph
 from keras_pose.models.own_layers import ChannelSlice
 from keras_pose.runtime.litert_backend import LiteRTBackend
 

@@ -15,7 +15,6 @@ from exported_files import (
 from keras_pose.contracts.pose import keras_contract
 from keras_pose.exporting.errors import ExportError
 from keras_pose.exporting.formats.tflite import float_tflite_bytes
-from keras_pose.exporting.graphs.flatbuffer import float_ops, op_counts, pack
 from keras_pose.exporting.quantization.forced_ranges import with_int8_ranges
 from keras_pose.exporting.quantization.measured_ranges import RangeRule
 from keras_pose.exporting.quantization.tflite_edit import (
@@ -31,6 +30,7 @@ from keras_pose.exporting.quantization.tflite_quantizing import (
     quantizable_ops,
     quantize,
 )
+from keras_pose.modelfiles.flatbuffer import float_ops, op_counts, pack
 from keras_pose.models.own_layers import ChannelSlice
 from keras_pose.runtime.litert_backend import LiteRTBackend
 

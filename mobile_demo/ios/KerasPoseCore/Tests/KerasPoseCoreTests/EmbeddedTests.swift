@@ -5,7 +5,7 @@ import XCTest
 
 /// A contract inside a file is found, and believed only of its own file.
 final class EmbeddedTests: XCTestCase {
-    /// A `.tflite` file of one empty buffer, into which `keras_pose.embedded.embed` has written the contract of
+    /// A `.tflite` file of one empty buffer, into which `keras_pose.modelfiles.embedded.embed` has written the contract of
     /// `Fixtures.swift`, in base 64.
     private let file = Data(base64Encoded: """
         HAAAAFRGTDMSACAABAAAAAAAEAAUAAAAHAAAABQAAAADAAAAAAAAAAAAAACEAwAADAAAAAAAAAAQAAAAAgAAAIgDAAAUAAAAAQAAABwAAAAGAA\

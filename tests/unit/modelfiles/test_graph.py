@@ -3,8 +3,9 @@ import pytest
 from ai_edge_litert.interpreter import Interpreter
 from exported_files import INPUT_HW
 
-from keras_pose.exporting.graphs.flatbuffer import cut_out
-from keras_pose.exporting.graphs.graph import count_graph_macs, read_graph, weight_type
+from keras_pose.modelfiles.flatbuffer import cut_out
+from keras_pose.modelfiles.graph import count_graph_macs, weight_type
+from keras_pose.modelfiles.reading import read_graph
 from keras_pose.models.complexity import count_macs
 
 # The 1x1 convolution that normalises, of 3 to 3 channels.

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Hashable
 
-from keras_pose.exporting.graphs.graph import Graph
-from keras_pose.exporting.graphs.layer_names import find_layers
+from keras_pose.modelfiles.graph import Graph
+from keras_pose.modelfiles.layer_names import find_layers
 
 # Operators of a norm that is not folded, in TFLite and in ONNX.
 _ARITHMETIC = {"MUL", "ADD", "SUB", "DIV", "Mul", "Add", "Sub", "Div"}

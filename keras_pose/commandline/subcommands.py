@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-PACKAGE = Path(__file__).parent
+PACKAGE = Path(__file__).parents[1]
 # Where the scripts lie: in an installed package, or beside the package in a clone.
 ROOTS = (PACKAGE / "scripts", PACKAGE.parent)
 PROGRAM = "keras-pose"

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-
-from keras_pose.contracts.detector import ModelContract
 
 _SEPARATORS = re.compile("[;/]")
 # Scopes that are entered again get a number, as in "stem-relu_1".
@@ -27,14 +25,17 @@ class LayerNames:
     of_outputs: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, model, contract: ModelContract) -> LayerNames:
-        """Reads them off the model that files were made of."""
+    def of(cls, model, output_names: Sequence[str]) -> LayerNames:
+        """Reads them off the model that files were made of.
+
+        Args:
+            output_names: names of the file's outputs, in the order of the model's.
+        """
         makers = [output._keras_history.operation.name for output in model.outputs]
-        specs = contract.outputs
         # Of several stacks the last one is exported.
-        pairs = zip(specs, makers[-len(specs) :], strict=True)
+        pairs = zip(output_names, makers[-len(output_names) :], strict=True)
         known = frozenset(layer.name for layer in model.layers)
-        return cls(known, {spec.name: maker for spec, maker in pairs})
+        return cls(known, dict(pairs))
 
 
 def find_layers(tensor: str, layer_names: Collection[str]) -> tuple[str, ...]:

@@ -8,7 +8,6 @@ import math
 from collections import Counter
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 
@@ -84,27 +83,6 @@ class Graph:
     def counts(self) -> Counter:
         """Counts the operators by kind."""
         return Counter(operator.kind for operator in self.operators)
-
-
-def read_graph(path) -> Graph:
-    """Reads the graph of a `.tflite` or `.onnx` file.
-
-    Raises:
-        ValueError: for another type of file, or a damaged one.
-        FileNotFoundError: for a file that is not there.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"Model file {path} does not exist.")
-    if path.suffix == ".tflite":
-        from keras_pose.exporting.graphs.flatbuffer import tflite_graph
-
-        return tflite_graph(path)
-    if path.suffix == ".onnx":
-        from keras_pose.exporting.graphs.onnx_graph import onnx_graph
-
-        return onnx_graph(path)
-    raise ValueError(f"Graphs are read from .tflite and .onnx files, got {path}.")
 
 
 def count_graph_macs(graph: Graph) -> int:

@@ -1,7 +1,7 @@
 import flatbuffers
 from ai_edge_litert import schema_py_generated as schema
 
-from keras_pose.exporting.graphs.flatbuffer import custom_ops, float_ops, op_counts
+from keras_pose.modelfiles.flatbuffer import custom_ops, float_ops, op_counts
 
 
 def test_ops_of_a_float_file_are_counted(exported):

@@ -15,8 +15,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from keras_pose.embedded import onnx, tflite
-from keras_pose.embedded.flat import DamagedError
+from keras_pose.modelfiles.embedded import onnx, tflite
+from keras_pose.modelfiles.embedded.flat import DamagedError
 
 # Contracts have some thousand bytes.
 MAX_BYTES = 1 << 20

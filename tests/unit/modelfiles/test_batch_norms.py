@@ -11,9 +11,9 @@ from shallow import shallow
 
 from keras_pose.exporting.formats.onnx_export import export_onnx
 from keras_pose.exporting.formats.tflite import TFLiteConversion
-from keras_pose.exporting.graphs.batch_norms import batch_norm_names, unfolded_batch_norms
-from keras_pose.exporting.graphs.graph import read_graph
-from keras_pose.exporting.graphs.layer_names import find_layers
+from keras_pose.modelfiles.batch_norms import batch_norm_names, unfolded_batch_norms
+from keras_pose.modelfiles.layer_names import find_layers
+from keras_pose.modelfiles.reading import read_graph
 from keras_pose.weights.provenance import contract_of, file_contract_of
 from keras_pose.zoo import ZOO, build_model
 

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
-from keras_pose.embedded import BINDING, HASH, embed, extract, onnx, tflite
-from keras_pose.embedded.flat import ALIGNMENT, Floats, Number, Reader, write
-from keras_pose.embedded.tflite import Description, TensorNote
+from keras_pose.modelfiles.embedded import BINDING, HASH, embed, extract, onnx, tflite
+from keras_pose.modelfiles.embedded.flat import ALIGNMENT, Floats, Number, Reader, write
+from keras_pose.modelfiles.embedded.tflite import Description, TensorNote
 
 DOCUMENT = {"model": "tiny", "names": ["nose", "œil"]}
 NOTE = Description(

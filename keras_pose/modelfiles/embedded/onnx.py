@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from keras_pose.embedded.flat import DamagedError
+from keras_pose.modelfiles.embedded.flat import DamagedError
 
 KEY = "keras_pose_contract"
 _METADATA_PROPS = 14

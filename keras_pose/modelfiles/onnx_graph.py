@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_pose.exporting.graphs.graph import Graph, Operator, Tensor
-from keras_pose.runtime.backend import import_runtime
+from keras_pose.commandline.packages import import_runtime
+from keras_pose.modelfiles.graph import Graph, Operator, Tensor
 
 
 def onnx_graph(path) -> Graph:

@@ -11,7 +11,7 @@ import flatbuffers
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from keras_pose.exporting.graphs.graph import Graph, Operator, Tensor
+from keras_pose.modelfiles.graph import Graph, Operator, Tensor
 
 _OP_NAMES = {
     code: name for name, code in vars(schema.BuiltinOperator).items() if name.isupper()

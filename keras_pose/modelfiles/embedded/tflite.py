@@ -14,7 +14,7 @@ import zipfile
 from dataclasses import dataclass, field
 from typing import Any
 
-from keras_pose.embedded.flat import (
+from keras_pose.modelfiles.embedded.flat import (
     DamagedError,
     Floats,
     Kept,

@@ -1,1 +1,0 @@
-"""Operators, tensors and layers of model files, read without running them."""
