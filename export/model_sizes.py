@@ -54,7 +54,7 @@ def main(argv=None):
     args = parse_args(argv)
     if args.one:
         return measure_here(args.one)
-    from keras_pose.model_table import read_sizes, write_size
+    from keras_pose.weights.model_table import read_sizes, write_size
     from keras_pose.zoo import get_spec, list_models
 
     sizes = read_sizes()

@@ -106,7 +106,12 @@ def parse_models_args(argv):
 
 
 def list_networks(args):
-    from keras_pose.model_table import as_markdown, as_text, table_rows, update_readme
+    from keras_pose.weights.model_table import (
+        as_markdown,
+        as_text,
+        table_rows,
+        update_readme,
+    )
 
     if args.update_readme:
         print(f"written     {update_readme(args.update_readme)}")
@@ -245,7 +250,7 @@ def drawing_names(photos):
 def open_estimator(args, num_threads=None):
     from keras_pose.inference import PoseEstimator
     from keras_pose.inference.detectors import WHOLE_IMAGE
-    from keras_pose.runtime.bottom_up import load_pose
+    from keras_pose.runtime.bottom_up_model import load_pose
     from keras_pose.runtime.loading import check_keypoints
     from keras_pose.shipped import POSE, shipped_file
 

@@ -28,7 +28,6 @@ SECTIONS = {
     "tests/unit/data": "Annotations and pictures",
     "tests/unit/test_images.py": "Annotations and pictures",
     "tests/scripts/test_prepare_data.py": "Annotations and pictures",
-    "tests/unit/detection": "Annotations and pictures",
     "tests/unit/metrics": "Measuring",
     "tests/scripts/test_evaluate": "Measuring",
     "tests/unit/trainer": "Training",

@@ -61,7 +61,7 @@ def open_sources(args):
 
 def make_recipe(args):
     """Returns the recipe with what the command line says otherwise."""
-    from keras_pose.trainer.cascade import CascadeRecipe
+    from keras_pose.trainer.cascade_fit import CascadeRecipe
 
     names = "model num_stages crop_scale steps people_per_batch joints_per_person"
     names += " learning_rate seed"
@@ -77,8 +77,8 @@ def main(argv=None):
     args = parse_args(argv)
     # Imported after parsing: TensorFlow takes seconds, `--help` must not.
     import_tensorflow(for_training=True)
-    from keras_pose.cascade import load_cascade
-    from keras_pose.trainer.cascade import fit_cascade, measure_cascade
+    from keras_pose.runtime.cascade import load_cascade
+    from keras_pose.trainer.cascade_fit import fit_cascade, measure_cascade
 
     recipe = make_recipe(args)
     train, val = open_sources(args)

@@ -24,8 +24,8 @@ from keras_pose.data.sources import (
 )
 from keras_pose.files import read_json
 from keras_pose.files.runs import RECIPE_NAME, newest_checkpoint
-from keras_pose.runtime.bottom_up import is_of_bottom_up, load_keras_bottom_up
-from keras_pose.runtime.detector import is_detector_name, read_bare_detector
+from keras_pose.runtime.bottom_up_model import is_of_bottom_up, load_keras_bottom_up
+from keras_pose.runtime.detector_model import is_detector_name, read_bare_detector
 from keras_pose.runtime.keras_backend import load_network
 from keras_pose.runtime.loading import check_keypoints, load_keras
 from keras_pose.skeleton import SKELETONS, Skeleton, is_numbered

@@ -163,7 +163,7 @@ def open_detector(
         return detector
     if Path(detector).suffix == ".json" and not is_description(detector):
         return DetectionFile(detector)
-    from keras_pose.runtime.detector import load_detector
+    from keras_pose.runtime.detector_model import load_detector
 
     return load_detector(detector, num_threads)
 

@@ -29,19 +29,19 @@ from keras_pose.inference.detectors import (
 )
 from keras_pose.inference.pose_nms import NMS_THRESHOLD, different_people
 from keras_pose.runtime import PoseModel
-from keras_pose.runtime.bottom_up import BottomUpModel, load_pose
-from keras_pose.runtime.detector import Detector
+from keras_pose.runtime.bottom_up_model import BottomUpModel, load_pose
+from keras_pose.runtime.detector_model import Detector
 from keras_pose.runtime.pose_model import MAX_BATCH
-from keras_pose.shipped import POSE, shipped_box_threshold, shipped_file
-from keras_pose.skeleton import Skeleton
-from keras_pose.structures import Detections, Poses
-from keras_pose.topdown import (
+from keras_pose.runtime.top_down_steps import (
     check_flip_test,
     crop_people,
     decode_people,
     person_scores,
     predict_outputs,
 )
+from keras_pose.shipped import POSE, shipped_box_threshold, shipped_file
+from keras_pose.skeleton import Skeleton
+from keras_pose.structures import Detections, Poses
 from keras_pose.zoo import ZOO
 
 # Detectors also propose unlikely boxes, for metrics that rank by score. An app shows all

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from keras_pose.detection.people import open_boxes, read_box_truth
+from keras_pose.data.person_boxes import open_boxes, read_box_truth
 from keras_pose.measuring.settings import MeasureSettings
 from keras_pose.measuring.split import Measured, PictureSplit
 from keras_pose.metrics.box_ap import BoxEvaluation, evaluate_detector
 from keras_pose.metrics.box_protocol import BoxMeasurement, build_box_protocol
-from keras_pose.runtime.detector import open_detector
+from keras_pose.runtime.detector_model import open_detector
 from keras_pose.weights.file_kinds import split_table
 
 

@@ -17,8 +17,8 @@ from keras_pose.measuring.finding import Finder
 from keras_pose.measuring.people import open_people
 from keras_pose.measuring.settings import MeasureSettings
 from keras_pose.measuring.split import Measured, Split
-from keras_pose.runtime.bottom_up import is_of_bottom_up, load_bottom_up
-from keras_pose.runtime.detector import is_bare, is_detector_name, load_detector
+from keras_pose.runtime.bottom_up_model import is_of_bottom_up, load_bottom_up
+from keras_pose.runtime.detector_model import is_bare, is_detector_name, load_detector
 from keras_pose.runtime.loading import file_type, load_model
 from keras_pose.skeleton import Skeleton
 from keras_pose.weights.catalog import is_word

@@ -29,8 +29,7 @@ from keras_pose.metrics.official import (
     compute_metrics,
 )
 from keras_pose.oks import oks_nms, soft_oks_nms
-from keras_pose.skeleton import Skeleton
-from keras_pose.topdown import (
+from keras_pose.runtime.top_down_steps import (
     Predict,
     check_flip_test,
     crop_areas,
@@ -39,6 +38,7 @@ from keras_pose.topdown import (
     person_scores,
     predict_outputs,
 )
+from keras_pose.skeleton import Skeleton
 
 NMS = {"hard": oks_nms, "soft": soft_oks_nms, "off": None}
 

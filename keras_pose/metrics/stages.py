@@ -8,7 +8,12 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from keras_pose.contracts.pose import Contract
-from keras_pose.topdown import Predict, crop_people, decode_people, predict_outputs
+from keras_pose.runtime.top_down_steps import (
+    Predict,
+    crop_people,
+    decode_people,
+    predict_outputs,
+)
 
 STAGES = ("detector", "crop", "pose", "decode")
 PEOPLE_PER_IMAGE = (1, 5, 20)

@@ -7,7 +7,7 @@ Source: Toshev and Szegedy 2014 (arXiv:1312.4659), in two forms:
   open-mmlab/mmpose's `RegressionHead` (`fc`) has it.
 
 Both give plain x / width and y / height of the crop, so an untrained one that answers 0.5
-means the middle. One such network is also a stage of the cascade, see `keras_pose.cascade`.
+means the middle. One such network is also a stage of the cascade (`runtime.cascade`).
 """
 
 from __future__ import annotations

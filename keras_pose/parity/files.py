@@ -17,7 +17,7 @@ from keras_pose.contracts.pose import read_contract
 from keras_pose.files import file_sha256
 from keras_pose.runtime import PoseModel
 from keras_pose.runtime.backend import FileBackend
-from keras_pose.runtime.detector import Detector, open_detector
+from keras_pose.runtime.detector_model import Detector, open_detector
 from keras_pose.runtime.loading import open_backend, open_model
 
 

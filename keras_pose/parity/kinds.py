@@ -32,9 +32,9 @@ from keras_pose.normalization import Normalization
 from keras_pose.oks import object_keypoint_similarity, oks_nms
 from keras_pose.parity.clips import run_clip
 from keras_pose.parity.files import ModelFile
+from keras_pose.runtime.top_down_steps import crop_people, decode_people, person_scores
 from keras_pose.skeleton import Skeleton
 from keras_pose.structures import Detections, Poses
-from keras_pose.topdown import crop_people, decode_people, person_scores
 
 Fields = dict[str, Any]
 Models = dict[str, ModelFile]

@@ -26,7 +26,7 @@ from keras_pose.parity.tolerances import (
     WHOLE_WAY_KEYPOINTS,
     WHOLE_WAY_SCORES,
 )
-from keras_pose.topdown import crop_people, decode_people
+from keras_pose.runtime.top_down_steps import crop_people, decode_people
 
 NUM_TRIALS = 6
 # Fields of a frame that move with the keypoints, and those that rate them.

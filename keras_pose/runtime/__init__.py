@@ -1,4 +1,4 @@
-"""Running model files: one `predict` over all kinds of model files.
+"""Running model files: one `predict` over all kinds of them, and the steps around it.
 
 What a file does not need is not imported: a `.tflite` runs where TensorFlow is not
 installed, a `.keras` file where ONNX Runtime is not.

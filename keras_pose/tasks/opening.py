@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from keras_pose.contracts.bottom_up import BottomUpContract
 from keras_pose.normalization import Normalization
-from keras_pose.runtime.bottom_up import BottomUpModel, load_pose
+from keras_pose.runtime.bottom_up_model import BottomUpModel, load_pose
 from keras_pose.runtime.loading import KERAS_TYPES, file_type
 from keras_pose.runtime.pose_model import PoseModel
 from keras_pose.shipped import POSE, SHIPPED, shipped_file, shipped_network

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from keras_pose.contracts.bottom_up import BottomUpContract
 from keras_pose.inference import PoseEstimator
-from keras_pose.runtime.bottom_up import BottomUpModel
+from keras_pose.runtime.bottom_up_model import BottomUpModel
 from keras_pose.runtime.pose_model import PoseModel
 from keras_pose.skeleton import Skeleton
 from keras_pose.structures import Poses

@@ -21,7 +21,7 @@ from keras_pose.losses import MaskedMaps
 from keras_pose.measuring.crowds import CrowdSplit
 from keras_pose.measuring.settings import MeasureSettings
 from keras_pose.models.fake_quantization import fake_quantized
-from keras_pose.runtime.bottom_up import BottomUpModel
+from keras_pose.runtime.bottom_up_model import BottomUpModel
 from keras_pose.skeleton import COCO_17, Skeleton
 from keras_pose.trainer import callbacks
 from keras_pose.trainer.bottom_up_recipes import BottomUpRecipe

@@ -17,21 +17,21 @@ from keras_pose.contracts.detector import (
     DetectorContract,
     detector_contract,
 )
-from keras_pose.data.pipeline import indices_of_batch, plain_order
-from keras_pose.data.readers.coco import Reading
-from keras_pose.data.sources import synthetic_source
-from keras_pose.detection.losses import BoxLoss
-from keras_pose.detection.people import (
+from keras_pose.data.detection_pipeline import training_boxes
+from keras_pose.data.person_boxes import (
     BoxSource,
     boxes_of_people,
     open_boxes,
 )
-from keras_pose.detection.pipeline import training_boxes
+from keras_pose.data.pipeline import indices_of_batch, plain_order
+from keras_pose.data.readers.coco import Reading
+from keras_pose.data.sources import synthetic_source
+from keras_pose.losses.detection_losses import BoxLoss
 from keras_pose.measuring.boxes import BoxSplit
 from keras_pose.measuring.settings import MeasureSettings
 from keras_pose.models.fake_quantization import fake_quantized
 from keras_pose.normalization import Normalization
-from keras_pose.runtime.detector import Detector
+from keras_pose.runtime.detector_model import Detector
 from keras_pose.trainer import callbacks
 from keras_pose.trainer.detection_recipes import DetectionRecipe
 from keras_pose.trainer.devices import recipe_strategy

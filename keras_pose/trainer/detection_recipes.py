@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from keras_pose.detection.pipeline import BoxAugmentation
+from keras_pose.data.detection_pipeline import BoxAugmentation
 from keras_pose.trainer.run_recipe import RunRecipe
 from keras_pose.zoo import get_spec
 

@@ -175,7 +175,7 @@ def by_python(setting: Setting, shots: list[Shot]) -> Seen:
     from keras_pose.inference.frame_sources import Frame
     from keras_pose.inference.video import VideoEstimator, VideoSettings
     from keras_pose.runtime import PoseModel
-    from keras_pose.runtime.detector import Detector
+    from keras_pose.runtime.detector_model import Detector
 
     seen = Seen()
     pose, detector = setting.files["pose"], setting.files["detector"]

@@ -17,14 +17,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from keras_pose.contract import read_contract
 from mobile.kotlin_tools import ANDROID, KOTLIN, load_build_library, run_java
 from mobile.swift_tools import seen_as
 
 import keras_pose
+from keras_pose.contracts.pose import read_contract
 from keras_pose.geometry import whole_image_box, xyxy_to_xywh
+from keras_pose.runtime.top_down_steps import crop_people, decode_people
 from keras_pose.shipped import shipped_file
-from keras_pose.topdown import crop_people, decode_people
 
 ROOT = Path(__file__).resolve().parents[2]
 MOBILE = ROOT / "mobile_demo"

@@ -15,8 +15,8 @@ from keras_pose.metrics import (
 from keras_pose.metrics.pck import normalized_distances, pck
 from keras_pose.metrics.pckh import head_sizes, pckh_stats
 from keras_pose.oks import soft_oks_nms
+from keras_pose.runtime.top_down_steps import person_scores
 from keras_pose.skeleton import COCO_17, MPII_16
-from keras_pose.topdown import person_scores
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden"
 TRUTH = GOLDEN / "coco_toy_gt.json"

@@ -20,8 +20,8 @@ from keras_pose.data.sources import PersonSource
 from keras_pose.geometry import invert_matrix
 from keras_pose.normalization import Normalization
 from keras_pose.runtime import PoseModel
+from keras_pose.runtime.top_down_steps import crop_people, decode_people
 from keras_pose.skeleton import COCO_17
-from keras_pose.topdown import crop_people, decode_people
 
 INPUT_HW = (128, 96)
 PLAIN = Normalization(mean=(0, 0, 0), std=(1 / 255,) * 3)  # pixels stay what they are

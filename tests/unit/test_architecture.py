@@ -16,9 +16,9 @@ FLOORS = (
     "codecs models oks structures",
     "boxes drawing zoo",
     "contracts data",
-    "bottomup detection topdown weights",
-    "model_table runtime",
-    "cascade metrics",
+    "weights",
+    "runtime",
+    "metrics",
     "inference",
     "measuring",
     "exporting trainer",
@@ -36,7 +36,7 @@ EXPORTING_FLOORS = (
     "commands ledger",
     "families",
 )
-KERAS_ONLY = ("models", "losses.py", "detection/losses.py")
+KERAS_ONLY = ("models", "losses")
 
 
 def _ranks(floors):
@@ -108,13 +108,13 @@ def test_figures_come_from_one_room():
 @pytest.mark.parametrize("part", KERAS_ONLY)
 def test_models_and_losses_load_under_any_keras_backend(part):
     folder = ROOT / "keras_pose" / part
-    for path in [folder] if folder.is_file() else folder.rglob("*.py"):
+    for path in folder.rglob("*.py"):
         packages = {name.split(".")[0] for name in _imports(path)}
         assert not packages & {"tensorflow", "torch", "jax"}, path
 
 
 def test_running_a_model_file_needs_no_tensorflow():
-    parts = "skeleton structures geometry codecs contracts topdown drawing runtime"
+    parts = "skeleton structures geometry codecs contracts drawing runtime"
     parts += " inference tasks inference.video demo.program demo.seeing"
     # Neither what else only the extra "train" installs.
     extra = "tensorflow keras h5py scipy pycocotools matplotlib motmetrics onnx tf2onnx"
@@ -150,7 +150,7 @@ def test_help_is_there_and_loads_no_tensorflow(script):
 
 def test_the_table_of_networks_is_that_of_the_zoo():
     # After a change: python -m keras_pose models --update-readme docs/models.md
-    from keras_pose.model_table import BEGIN, END, as_markdown, table_rows
+    from keras_pose.weights.model_table import BEGIN, END, as_markdown, table_rows
 
     page = (ROOT / "docs" / "models.md").read_text(encoding="utf-8")
     table = page.partition(BEGIN)[2].partition(END)[0]

@@ -28,8 +28,8 @@ from keras_pose.exporting.formats.embedding import embed_contract
 from keras_pose.exporting.quantization.calibration import NUM_CHECK_CROPS
 from keras_pose.files import atomic_path
 from keras_pose.runtime import PoseModel
-from keras_pose.runtime.bottom_up import BottomUpModel, open_bottom_up
-from keras_pose.runtime.detector import Detector, open_detector
+from keras_pose.runtime.bottom_up_model import BottomUpModel, open_bottom_up
+from keras_pose.runtime.detector_model import Detector, open_detector
 from keras_pose.runtime.loading import open_backend, open_model
 
 # Largest error that still is rounding: several times what was measured on all families

@@ -17,7 +17,7 @@ from keras_pose.contracts.detector import ModelContract
 from keras_pose.contracts.pose import Contract
 from keras_pose.data.sources import PersonSource, synthetic_source
 from keras_pose.images import PICTURE_SUFFIXES, ImageError, read_image
-from keras_pose.topdown import crop_people
+from keras_pose.runtime.top_down_steps import crop_people
 
 NUM_CHECK_CROPS = 4
 CHOICES = ("spread", "random")

@@ -13,9 +13,9 @@ from PIL import Image
 from says import Says
 
 from keras_pose.data.datasets import coco_ground_truth, open_dataset
+from keras_pose.data.person_boxes import read_coco_boxes
 from keras_pose.data.readers.coco import Reading
 from keras_pose.data.sources import records_source
-from keras_pose.detection.people import read_coco_boxes
 from keras_pose.metrics.coco_ap import evaluate_coco
 from keras_pose.skeleton import COCO_17
 

@@ -13,7 +13,7 @@ from keras_pose.contracts.detector_description import (
 )
 from keras_pose.contracts.pose import TensorSpec
 from keras_pose.runtime.described_detector import DescribedDetector
-from keras_pose.runtime.detector import load_detector
+from keras_pose.runtime.detector_model import load_detector
 
 INPUT_HW = (64, 96)
 # One person, in input pixels, and the cell (row 3, column 5) of stride 8 they are at.
@@ -411,7 +411,7 @@ PEERS = {
     [("kazuhito_person_yolox.tflite", 0.28), ("mobile_object_localizer_v1.tflite", 0.18)],
 )
 def test_detectors_of_others_find_real_people(shared_data_dir, tmp_path, name, least_ap50):
-    from keras_pose.detection.people import open_boxes
+    from keras_pose.data.person_boxes import open_boxes
     from keras_pose.metrics.box_ap import evaluate_detector
 
     (tmp_path / name).write_bytes((shared_data_dir / "peers" / name).read_bytes())

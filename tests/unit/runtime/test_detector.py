@@ -20,7 +20,7 @@ from keras_pose.contracts.pose import read_contract, save_keras_model
 from keras_pose.exporting.formats.onnx_export import export_onnx
 from keras_pose.exporting.formats.tflite import TFLiteConversion, export_tflite
 from keras_pose.normalization import IMAGENET
-from keras_pose.runtime.detector import Detector, load_detector
+from keras_pose.runtime.detector_model import Detector, load_detector
 from keras_pose.weights import creation
 
 INPUT_HW, STRIDES = (64, 96), (8, 16, 32)

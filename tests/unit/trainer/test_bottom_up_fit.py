@@ -9,7 +9,7 @@ from says import Says
 
 from keras_pose.data.crowd_pipeline import CrowdAugmentation
 from keras_pose.data.synthetic import write_coco_dataset
-from keras_pose.runtime.bottom_up import load_bottom_up
+from keras_pose.runtime.bottom_up_model import load_bottom_up
 from keras_pose.skeleton import COCO_17
 from keras_pose.trainer import bottom_up_fit
 from keras_pose.trainer.bottom_up_fit import fit_bottom_up

@@ -8,12 +8,12 @@ import pytest
 
 from keras_pose.contracts.detector import read_detector_contract
 from keras_pose.contracts.pose import save_keras_model
+from keras_pose.data.detection_pipeline import BoxAugmentation
 from keras_pose.data.synthetic import write_coco_dataset
-from keras_pose.detection.pipeline import BoxAugmentation
 from keras_pose.exporting.formats.tflite import TFLiteConversion
 from keras_pose.exporting.inputs import open_source
 from keras_pose.files.runs import read_progress
-from keras_pose.runtime.detector import load_detector
+from keras_pose.runtime.detector_model import load_detector
 from keras_pose.trainer import callbacks
 from keras_pose.trainer.detection_fit import fit_detector
 from keras_pose.trainer.detection_recipes import DetectionRecipe, get_detection_recipe

@@ -4,14 +4,14 @@ import keras
 import numpy as np
 import pytest
 
-from keras_pose.cascade import load_cascade
 from keras_pose.contracts.pose import keras_contract, save_keras_model
 from keras_pose.data.pipeline import training_dataset
 from keras_pose.data.sources import synthetic_source
 from keras_pose.data.transforms import Augmentation
 from keras_pose.losses import LOSSES
+from keras_pose.runtime.cascade import load_cascade
 from keras_pose.skeleton import COCO_17, MPII_16
-from keras_pose.trainer.cascade import CascadeRecipe, fit_cascade, measure_cascade
+from keras_pose.trainer.cascade_fit import CascadeRecipe, fit_cascade, measure_cascade
 from keras_pose.weights.creation import create_model
 from keras_pose.zoo import get_spec
 

@@ -18,7 +18,7 @@ from keras_pose.data.synthetic import write_coco_dataset
 from keras_pose.inference import PoseEstimator
 from keras_pose.normalization import IMAGENET
 from keras_pose.runtime import load_model
-from keras_pose.runtime.detector import load_detector
+from keras_pose.runtime.detector_model import load_detector
 from keras_pose.skeleton import COCO_17
 from keras_pose.weights import catalog, download
 from keras_pose.weights.catalog import get_entry

@@ -11,7 +11,7 @@ from says import Says
 
 from keras_pose import PoseTask, shipped
 from keras_pose.contracts.pose import read_contract, save_keras_model
-from keras_pose.runtime.detector import load_detector
+from keras_pose.runtime.detector_model import load_detector
 from keras_pose.runtime.keras_backend import load_network
 from keras_pose.runtime.loading import load_model
 from keras_pose.shipped import shipped_file

@@ -19,7 +19,7 @@ from keras_pose.exporting.formats.table import FORMATS, export_formats
 from keras_pose.exporting.formats.writing import MAX_DECODING_SHIFT
 from keras_pose.modelfiles.flatbuffer import custom_ops
 from keras_pose.runtime import load_model
-from keras_pose.topdown import predict_outputs
+from keras_pose.runtime.top_down_steps import predict_outputs
 
 HW = (64, 48)
 CODECS = [

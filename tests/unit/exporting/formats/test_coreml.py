@@ -17,7 +17,7 @@ from keras_pose.exporting.formats import coreml
 from keras_pose.exporting.formats.coreml import METADATA_KEY, export_coreml
 from keras_pose.runtime import load_model, mil
 from keras_pose.runtime.coreml_backend import CoreMLBackend
-from keras_pose.runtime.detector import load_detector
+from keras_pose.runtime.detector_model import load_detector
 from keras_pose.weights.creation import create_model
 from keras_pose.weights.provenance import file_contract_of
 

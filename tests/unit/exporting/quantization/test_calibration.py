@@ -12,8 +12,8 @@ from keras_pose.exporting.quantization.calibration import (
     light_features,
     warn_if_few,
 )
+from keras_pose.runtime.top_down_steps import crop_people
 from keras_pose.skeleton import COCO_17
-from keras_pose.topdown import crop_people
 
 
 class Source:

@@ -8,9 +8,9 @@ import tensorflow as tf
 from PIL import Image
 
 from keras_pose.boxes import letterbox
-from keras_pose.detection.losses import IGNORED, PADDING
-from keras_pose.detection.people import BoxSource, pad_boxes
-from keras_pose.detection.pipeline import BoxAugmentation, augment, training_boxes
+from keras_pose.data.detection_pipeline import BoxAugmentation, augment, training_boxes
+from keras_pose.data.person_boxes import BoxSource, pad_boxes
+from keras_pose.losses.detection_losses import IGNORED, PADDING
 from keras_pose.normalization import Normalization
 
 INPUT_HW = (64, 96)

@@ -5,8 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from keras_pose.detection.losses import IGNORED, PADDING
-from keras_pose.detection.people import open_boxes, pad_boxes, read_coco_boxes
+from keras_pose.data.person_boxes import open_boxes, pad_boxes, read_coco_boxes
+from keras_pose.losses.detection_losses import IGNORED, PADDING
 
 
 def _annotation(number, image_id, bbox, **more):

@@ -6,7 +6,7 @@ is one for all joints and answers for all of them; of an answer for the sub-imag
 i only joint i counts.
 
 Source: Toshev and Szegedy 2014 (arXiv:1312.4659), sec. 3.2. NumPy only: networks come in
-as functions, see `topdown.Predict`.
+as functions, see `top_down_steps.Predict`.
 """
 
 from __future__ import annotations
@@ -21,8 +21,13 @@ from keras_pose.contracts.pose import Contract
 from keras_pose.files import read_json
 from keras_pose.geometry import crop_matrix, invert_matrix, transform_points, warp_image
 from keras_pose.runtime import load_model
+from keras_pose.runtime.top_down_steps import (
+    Predict,
+    crop_people,
+    decode_people,
+    predict_outputs,
+)
 from keras_pose.skeleton import Skeleton
-from keras_pose.topdown import Predict, crop_people, decode_people, predict_outputs
 
 # The file that makes a folder of networks a cascade.
 CASCADE_NAME = "cascade.json"
@@ -95,7 +100,7 @@ class Cascade:
 
 
 def load_cascade(folder) -> Cascade:
-    """Loads what `trainer.cascade.fit_cascade` wrote.
+    """Loads what `trainer.cascade_fit.fit_cascade` wrote.
 
     Raises:
         FileNotFoundError: if the folder, or a file that it should hold, is missing.

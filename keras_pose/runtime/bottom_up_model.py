@@ -6,14 +6,14 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_pose.bottomup import find_poses
 from keras_pose.contracts.bottom_up import (
     BottomUpContract,
     is_bottom_up,
     read_bottom_up_contract,
 )
 from keras_pose.runtime.backend import OutputsBackend
-from keras_pose.runtime.detector import check_tensors
+from keras_pose.runtime.bottom_up_steps import find_poses
+from keras_pose.runtime.detector_model import check_tensors
 from keras_pose.runtime.loading import (
     KERAS_TYPES,
     check_agrees,

@@ -6,9 +6,9 @@ import sys
 
 import pytest
 
-from keras_pose import model_table
 from keras_pose.__main__ import main
-from keras_pose.model_table import (
+from keras_pose.weights import model_table
+from keras_pose.weights.model_table import (
     COLUMNS,
     as_markdown,
     read_sizes,

@@ -27,8 +27,8 @@ from keras_pose.data.whole_pictures import (
     read_everybody,
     read_truth,
 )
-from keras_pose.detection.losses import IGNORED, PADDING
 from keras_pose.geometry import xywh_to_xyxy
+from keras_pose.losses.detection_losses import IGNORED, PADDING
 
 PERSON = 0
 # Static shapes: boxes are padded to a multiple of this many an image.
@@ -43,7 +43,7 @@ class BoxSource(WholePictures):
         images: N paths, or N encoded images.
         image_ids: ids of the images in the data set.
         boxes: (N, M, 5) float32: x1, y1, x2, y2 in image pixels, and a label: a class,
-            or `PADDING` or `IGNORED` of `detection.losses`.
+            or `PADDING` or `IGNORED` of `losses.detection_losses`.
         num_skipped_images: images that were left out because they are broken.
         image_hw: (N, 2) int, (height, width) that the boxes were made for, pixels; zeros
             where it is not known, or None for all: see `PersonSource`.

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 import tensorflow as tf
 
 from keras_pose.boxes import PAD_VALUE
+from keras_pose.data.person_boxes import BoxSource
 from keras_pose.data.pipeline import decode_image, plain_order
 from keras_pose.data.transforms import jitter_color
-from keras_pose.detection.losses import IGNORED, PADDING
-from keras_pose.detection.people import BoxSource
+from keras_pose.losses.detection_losses import IGNORED, PADDING
 from keras_pose.normalization import Normalization
 
 # Of a box that a crop cuts, this much must be seen to be asked for, and so many pixels
@@ -71,7 +71,7 @@ def training_boxes(
 
     Returns:
         Dataset of (images, truth): (B, *input_hw, 3) float32 normalised, and (B, M, 5)
-        float32 as `detection.losses.BoxLoss` takes it.
+        float32 as `losses.detection_losses.BoxLoss` takes it.
     """
     load, index_at = _loader(source), plain_order(len(source), seed)
 

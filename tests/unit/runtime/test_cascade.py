@@ -5,7 +5,9 @@ import dataclasses
 import numpy as np
 import pytest
 
-from keras_pose.cascade import (
+from keras_pose.codecs import GaussianHeatmapCodec, RegressionCodec
+from keras_pose.contracts.pose import Contract, TensorSpec
+from keras_pose.runtime.cascade import (
     Cascade,
     Displacements,
     Stage,
@@ -15,8 +17,6 @@ from keras_pose.cascade import (
     pose_diameters,
     refine,
 )
-from keras_pose.codecs import GaussianHeatmapCodec, RegressionCodec
-from keras_pose.contracts.pose import Contract, TensorSpec
 from keras_pose.skeleton import Skeleton
 
 TORSO = Skeleton(

@@ -17,7 +17,12 @@ import keras
 import numpy as np
 from tqdm import tqdm
 
-from keras_pose.cascade import (
+from keras_pose.contracts.pose import keras_contract, save_keras_model
+from keras_pose.data.sources import PersonSource
+from keras_pose.files import atomic_path, check_writable, write_json
+from keras_pose.losses import LOSSES
+from keras_pose.runtime import PoseModel, load_model
+from keras_pose.runtime.cascade import (
     CASCADE_NAME,
     CROP_SCALE,
     Cascade,
@@ -32,11 +37,6 @@ from keras_pose.cascade import (
     refine,
     stack_samples,
 )
-from keras_pose.contracts.pose import keras_contract, save_keras_model
-from keras_pose.data.sources import PersonSource
-from keras_pose.files import atomic_path, check_writable, write_json
-from keras_pose.losses import LOSSES
-from keras_pose.runtime import PoseModel, load_model
 from keras_pose.trainer.callbacks import without_optimizer
 from keras_pose.weights.creation import create_model
 from keras_pose.zoo import get_spec

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from keras_pose.detection.losses import (
+from keras_pose.losses.detection_losses import (
     IGNORED,
     PADDING,
     BoxLoss,

@@ -14,7 +14,7 @@ from keras_pose.files import atomic_path, read_json, write_json
 from keras_pose.weights.catalog import CatalogEntry, entries_of
 from keras_pose.zoo import TASKS, ZOO, ModelSpec
 
-SIZES_PATH = Path(__file__).parent / "zoo" / "tflite_sizes.json"
+SIZES_PATH = Path(__file__).parents[1] / "zoo" / "tflite_sizes.json"
 BEGIN, END = "<!-- zoo -->\n", "<!-- /zoo -->"
 COLUMNS = (
     "model", "family", "task", "input", "parameters", "GMACs", "float16 .tflite",

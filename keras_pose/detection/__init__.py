@@ -1,1 +1,0 @@
-"""Training person detectors: labelled boxes, their augmentation, and the loss."""
