@@ -94,8 +94,8 @@ def measure_files(args):
 def draw(path, benchmark):
     from keras_pose.exporting.inspection.benchmark import milliseconds_of
     from keras_pose.exporting.inspection.tradeoff import best_files
-    from keras_pose.images import write_image
-    from keras_pose.plots import plot_tradeoff
+    from keras_pose.pictures.images import write_image
+    from keras_pose.pictures.plots import plot_tradeoff
 
     accuracy, times = benchmark.accuracy, milliseconds_of(benchmark)
     title = f"{benchmark.num_runs} runs each; {benchmark.instructions}"

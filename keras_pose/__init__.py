@@ -11,14 +11,15 @@ __version__ = "0.1.0"
 _HOMES = {
     "COCO_17": "keras_pose.skeleton",
     "MPII_16": "keras_pose.skeleton",
-    "Poses": "keras_pose.structures",
+    "Poses": "keras_pose.pictures.structures",
     "PoseEstimator": "keras_pose.inference",
     "PoseTask": "keras_pose.tasks",
     "Skeleton": "keras_pose.skeleton",
     "ZOO": "keras_pose.zoo",
     "create_model": "keras_pose.weights.creation",
-    "draw_poses": "keras_pose.drawing",
+    "draw_poses": "keras_pose.pictures.drawing",
     "list_models": "keras_pose.zoo",
+    "read_image": "keras_pose.pictures.images",
 }
 
 __all__ = sorted(_HOMES)

@@ -172,7 +172,7 @@ def shows_animation(path, output):
     """Returns True if an animated picture is to become a video, as it is unless a picture
     is asked for.
     """
-    from keras_pose.images import PICTURE_SUFFIXES, is_animated
+    from keras_pose.pictures.images import PICTURE_SUFFIXES, is_animated
 
     wants_picture = output is not None and output.suffix.lower() in PICTURE_SUFFIXES
     return is_single_photo(path) and not wants_picture and is_animated(path)
@@ -180,7 +180,7 @@ def shows_animation(path, output):
 
 def is_single_photo(path):
     """Returns True if a path is an image file, which cannot become a video."""
-    from keras_pose.images import PICTURE_SUFFIXES
+    from keras_pose.pictures.images import PICTURE_SUFFIXES
 
     return path.is_file() and path.suffix.lower() in PICTURE_SUFFIXES
 
@@ -295,7 +295,7 @@ def open_beside(args):
 
 
 def draw_view(image, poses, estimator, args):
-    from keras_pose.drawing import draw_poses
+    from keras_pose.pictures.drawing import draw_poses
 
     seen = estimator.show_heatmaps(image, poses) if args.heatmaps else image
     return draw_poses(seen, poses, threshold=args.threshold, draw_boxes=args.draw_boxes)
@@ -305,7 +305,7 @@ def draw_beside(image, poses, estimators, args):
     """Draws two models' poses in the same boxes, and prints how far they are apart."""
     import numpy as np
 
-    from keras_pose.drawing import side_by_side
+    from keras_pose.pictures.drawing import side_by_side
 
     other = estimators[1](image, poses.boxes_xyxy)
     views = [
@@ -328,7 +328,7 @@ def draw_beside(image, poses, estimators, args):
 
 def draw_photo(photo, output, estimator, args, beside=None):
     """Estimates, draws and prints the people of one photo; returns them for --json."""
-    from keras_pose.images import read_image, write_image
+    from keras_pose.pictures.images import read_image, write_image
 
     image = read_image(photo)
     poses = estimator(image, args.boxes, image_id=photo)
@@ -401,7 +401,7 @@ def video_stem(name):
 def draw_photos(args):
     """Draws photos; returns an error if some, but not a single one, cannot be read."""
     from keras_pose.files import check_writable, write_json
-    from keras_pose.images import ImageError
+    from keras_pose.pictures.images import ImageError
 
     photos = find_photos(args.inputs)
     if args.boxes and len(photos) > 1:

@@ -26,7 +26,7 @@ ERRORS = (ValueError, OSError, ImportError, SystemExit)
 # Folders and files of tests, and what their messages are about; the first that fits.
 SECTIONS = {
     "tests/unit/data": "Annotations and pictures",
-    "tests/unit/test_images.py": "Annotations and pictures",
+    "tests/unit/pictures": "Annotations and pictures",
     "tests/scripts/test_prepare_data.py": "Annotations and pictures",
     "tests/unit/metrics": "Measuring",
     "tests/scripts/test_evaluate": "Measuring",

@@ -83,9 +83,9 @@ def choose_images(records, count, seed):
 def draw_people(records, estimator, threshold):
     """Returns one image with the predicted poses of its people."""
 
-    from keras_pose.drawing import draw_poses
-    from keras_pose.geometry import xywh_to_xyxy
-    from keras_pose.images import read_labelled
+    from keras_pose.pictures.drawing import draw_poses
+    from keras_pose.pictures.geometry import xywh_to_xyxy
+    from keras_pose.pictures.images import read_labelled
 
     image = read_labelled(records[0].image_path, records[0].image_hw)
     boxes_xyxy = xywh_to_xyxy([record.box_xywh for record in records])
@@ -116,8 +116,8 @@ def open_model(args):
 
 def draw_predictions(args):
     """Returns pictures of whole images, and no captions."""
-    from keras_pose.images import ImageError
     from keras_pose.inference import PoseEstimator
+    from keras_pose.pictures.images import ImageError
 
     model = open_model(args)
     dataset = open_people(args, model.contract.skeleton)
@@ -181,9 +181,9 @@ def chosen_place(args):
 def main(argv=None):
     args = parse_args(argv)
     # Imported after parsing: TensorFlow takes seconds, `--help` must not.
-    from keras_pose.drawing import contact_sheet
     from keras_pose.files import check_writable
-    from keras_pose.images import write_image
+    from keras_pose.pictures.drawing import contact_sheet
+    from keras_pose.pictures.images import write_image
 
     check_writable(args.output.parent)
     draw = draw_predictions

@@ -54,7 +54,7 @@ class LabelModel:
         return np.concatenate([self._targets(record) for record in chosen])
 
     def _targets(self, record):
-        from keras_pose import geometry
+        from keras_pose.pictures import geometry
 
         codec = self.contract.codec
         center_xy, size_wh = geometry.box_to_crop(record.box_xywh, codec.input_hw)
@@ -84,7 +84,7 @@ def decoded_people(codec, skeleton, source):
     """Yields image id, labels and people, both in input pixels, and the scale of each."""
     import numpy as np
 
-    from keras_pose.boxes import letterbox_hw
+    from keras_pose.pictures.boxes import letterbox_hw
 
     for i, image_id in enumerate(source.image_ids):
         people = slice(source.starts[i], source.starts[i + 1])
@@ -155,7 +155,7 @@ def losses(codec, skeleton, columns, labels, found):
     """
     import numpy as np
 
-    from keras_pose.oks import object_keypoint_similarity
+    from keras_pose.pictures.oks import object_keypoint_similarity
     from keras_pose.skeleton import COCO_17
 
     points_xy, visibility, areas = labels

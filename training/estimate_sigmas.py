@@ -54,9 +54,9 @@ def pairs_of_models(args):
     from keras_pose.data.datasets import open_for_skeleton
     from keras_pose.data.readers.coco import Reading
     from keras_pose.data.repeated import LabelledPose, PosePairs, squared_distances
-    from keras_pose.geometry import xywh_to_xyxy
-    from keras_pose.images import read_labelled
     from keras_pose.inference import PoseEstimator
+    from keras_pose.pictures.geometry import xywh_to_xyxy
+    from keras_pose.pictures.images import read_labelled
 
     estimators = [PoseEstimator(path) for path in args.models]
     skeleton, other = (estimator.skeleton for estimator in estimators)

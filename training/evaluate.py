@@ -187,9 +187,9 @@ def report(measured, weights, args, finder):
 
 def draw_charts(measurements, folder):
     """Writes one picture per kind of chart, with all measurements in each."""
-    from keras_pose.images import write_image
     from keras_pose.metrics.protocol import describe_data, labels
-    from keras_pose.plots import plot_tables
+    from keras_pose.pictures.images import write_image
+    from keras_pose.pictures.plots import plot_tables
 
     names = labels([measurement.protocol for measurement in measurements])
     tables = [measurement.tables for measurement in measurements]

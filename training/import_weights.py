@@ -64,7 +64,7 @@ def say_meaning(model, args):
     from keras_pose.codecs import codec_class
     from keras_pose.data.mixing import load_skeleton
     from keras_pose.files import read_json
-    from keras_pose.normalization import Normalization
+    from keras_pose.pictures.normalization import Normalization
     from keras_pose.skeleton import plain_skeleton
     from keras_pose.weights.heads import num_predicted
     from keras_pose.weights.provenance import contract_of, provenance_of, set_provenance

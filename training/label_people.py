@@ -81,7 +81,7 @@ def read_people(path, keypoint_names):
 
 def found_contents(images):
     """Returns the contents of a file in COCO's format, of pictures without people."""
-    from keras_pose.images import PICTURE_SUFFIXES
+    from keras_pose.pictures.images import PICTURE_SUFFIXES
 
     paths = sorted(
         path for path in images.rglob("*") if path.suffix.lower() in PICTURE_SUFFIXES
@@ -130,8 +130,8 @@ def label(estimator, contents, category_id, args):
     import numpy as np
     from tqdm import tqdm
 
-    from keras_pose.geometry import xywh_to_xyxy, xyxy_to_xywh
     from keras_pose.metrics.broken_images import BrokenImages
+    from keras_pose.pictures.geometry import xywh_to_xyxy, xyxy_to_xywh
 
     name = estimator.pose_model.contract.model
     people: dict = {}

@@ -19,9 +19,9 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run from a clone
 
-from keras_pose import boxes, drawing
 from keras_pose.commandline import plain_errors, positive_int
-from keras_pose.structures import Detections
+from keras_pose.pictures import boxes, drawing
+from keras_pose.pictures.structures import Detections
 
 PICTURES = Path(__file__).resolve().parents[1] / "keras_pose" / "demo" / "pictures"
 
@@ -223,8 +223,8 @@ def report(what, samples):
 @plain_errors()
 def main(argv=None):
     args = parse_args(argv)
-    from keras_pose.images import read_image
     from keras_pose.inference import PoseEstimator
+    from keras_pose.pictures.images import read_image
 
     cv2.setNumThreads(1)
     estimator = PoseEstimator(num_threads=1)

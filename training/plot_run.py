@@ -26,8 +26,8 @@ def parse_args(argv=None):
 def main(argv=None):
     args = parse_args(argv)
     # Imported after parsing: `--help` must not wait for NumPy.
-    from keras_pose.images import write_image
-    from keras_pose.plots import plot_run
+    from keras_pose.pictures.images import write_image
+    from keras_pose.pictures.plots import plot_run
 
     picture = plot_run(args.run, args.title)
     print(f"written     {write_image(args.output or args.run / 'curves.png', picture)}")

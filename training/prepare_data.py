@@ -106,7 +106,7 @@ def check_own(folder, category, output):
     from keras_pose.data.check import check_folder
     from keras_pose.data.readers.coco import Reading
     from keras_pose.files import write_json
-    from keras_pose.images import write_image
+    from keras_pose.pictures.images import write_image
 
     report = check_folder(folder, Reading(category))
     output = output or Path("results") / f"check_{folder.resolve().name}"
@@ -131,8 +131,8 @@ def check_own(folder, category, output):
 
 def draw_sheet(report, finding, most=12):
     """Returns pictures of the first places of a finding; None if none can be drawn."""
-    from keras_pose.drawing import contact_sheet
-    from keras_pose.images import ImageError
+    from keras_pose.pictures.drawing import contact_sheet
+    from keras_pose.pictures.images import ImageError
 
     splits = {split.name: split for split in report.splits}
     drawn = {}
@@ -157,9 +157,9 @@ def draw_spot(split, spot):
     """Returns the picture of a place, around its person where it has one."""
     import numpy as np
 
-    from keras_pose.drawing import draw_poses
-    from keras_pose.images import read_image, read_labelled
-    from keras_pose.structures import Poses
+    from keras_pose.pictures.drawing import draw_poses
+    from keras_pose.pictures.images import read_image, read_labelled
+    from keras_pose.pictures.structures import Poses
 
     if spot.person is None:
         return read_image(spot.path)

@@ -55,8 +55,8 @@ def pan(image, num_frames, output_hw):
 
 def make_clip(path, photos, frames_per_photo, output_hw=(360, 480), fps=25):
     """Writes the clip; each photo begins with a cut."""
-    from keras_pose.images import read_image
     from keras_pose.inference.writers import open_video
+    from keras_pose.pictures.images import read_image
 
     with open_video(path, fps) as writer:
         for photo in photos:
@@ -84,7 +84,7 @@ def mean_oks(references, others):
     """Returns the mean over people of their best OKS in the same frame, and how many."""
     import numpy as np
 
-    from keras_pose.oks import object_keypoint_similarity, sigmas_of
+    from keras_pose.pictures.oks import object_keypoint_similarity, sigmas_of
 
     best = []
     for reference, other in zip(references, others, strict=True):

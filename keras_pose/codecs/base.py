@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Self
 class Codec(ABC):
     """Turns keypoints into the targets of a network, and its outputs into keypoints.
 
-    Coordinates are those of `keras_pose.geometry`: input pixels, (x, y), the first
+    Coordinates are those of `keras_pose.pictures.geometry`: input pixels, (x, y), the first
     pixel's centre at (0, 0). `encode` (NumPy) and `encode_tf` (TensorFlow ops, for
     `tf.data`) are twins.
 

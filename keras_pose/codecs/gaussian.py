@@ -1,6 +1,6 @@
 """Gaussian heatmaps: the target of HRNet, Simple Baselines and Hourglass.
 
-Coordinates are those of `keras_pose.geometry`. `encode` (NumPy) and `encode_tf`
+Coordinates are those of `keras_pose.pictures.geometry`. `encode` (NumPy) and `encode_tf`
 (TensorFlow ops, for `tf.data`) are twins; a test compares them.
 """
 

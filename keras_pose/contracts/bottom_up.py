@@ -8,7 +8,6 @@ import dataclasses
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from keras_pose.boxes import PAD_VALUE
 from keras_pose.codecs.part_affinity import PartAffinityCodec
 from keras_pose.contracts.pose import (
     INPUT_NAME,
@@ -26,7 +25,8 @@ from keras_pose.contracts.pose import (
     task_of,
     tensor_spec,
 )
-from keras_pose.normalization import Normalization
+from keras_pose.pictures.boxes import PAD_VALUE
+from keras_pose.pictures.normalization import Normalization
 from keras_pose.skeleton import Skeleton
 
 BOTTOM_UP = "bottom_up"

@@ -8,7 +8,6 @@ import dataclasses
 from dataclasses import dataclass, field
 from typing import Any
 
-from keras_pose.boxes import PAD_VALUE, BoxSettings
 from keras_pose.contracts.bottom_up import (
     BottomUpContract,
     is_bottom_up,
@@ -31,7 +30,8 @@ from keras_pose.contracts.pose import (
     task_of,
     tensor_spec,
 )
-from keras_pose.normalization import Normalization
+from keras_pose.pictures.boxes import PAD_VALUE, BoxSettings
+from keras_pose.pictures.normalization import Normalization
 
 DETECTION = "detection"
 PERSON_CLASSES = ("person",)

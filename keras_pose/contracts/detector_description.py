@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from keras_pose.boxes import PAD_VALUE, BoxSettings
 from keras_pose.files import read_json
+from keras_pose.pictures.boxes import PAD_VALUE, BoxSettings
 
 # The key by which such a file is known, and the version of its fields.
 MARK, VERSION = "keras_pose_detector", 1

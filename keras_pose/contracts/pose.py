@@ -29,9 +29,9 @@ from keras_pose.files import (
     read_json,
     write_json,
 )
-from keras_pose.geometry import BOX_PADDING
 from keras_pose.modelfiles.embedded import MAX_BYTES, extract
-from keras_pose.normalization import Normalization
+from keras_pose.pictures.geometry import BOX_PADDING
+from keras_pose.pictures.normalization import Normalization
 from keras_pose.skeleton import Skeleton
 
 CONTRACT_NAME = "pose_model.json"

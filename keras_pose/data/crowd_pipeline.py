@@ -11,12 +11,12 @@ from dataclasses import dataclass
 
 import tensorflow as tf
 
-from keras_pose.boxes import PAD_VALUE
 from keras_pose.codecs.part_affinity import PartAffinityCodec
 from keras_pose.data.crowds import CrowdSource
 from keras_pose.data.pipeline import decode_image, plain_order
 from keras_pose.data.transforms import crop_matrix_tf, jitter_color, warp_crop
-from keras_pose.normalization import Normalization
+from keras_pose.pictures.boxes import PAD_VALUE
+from keras_pose.pictures.normalization import Normalization
 from keras_pose.skeleton import Skeleton
 
 

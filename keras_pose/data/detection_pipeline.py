@@ -11,12 +11,12 @@ from dataclasses import dataclass
 
 import tensorflow as tf
 
-from keras_pose.boxes import PAD_VALUE
 from keras_pose.data.person_boxes import BoxSource
 from keras_pose.data.pipeline import decode_image, plain_order
 from keras_pose.data.transforms import jitter_color
 from keras_pose.losses.detection_losses import IGNORED, PADDING
-from keras_pose.normalization import Normalization
+from keras_pose.pictures.boxes import PAD_VALUE
+from keras_pose.pictures.normalization import Normalization
 
 # Of a box that a crop cuts, this much must be seen to be asked for, and so many pixels
 # of either side; less is no reproach to the network, whatever it says.

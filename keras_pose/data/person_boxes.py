@@ -27,8 +27,8 @@ from keras_pose.data.whole_pictures import (
     read_everybody,
     read_truth,
 )
-from keras_pose.geometry import xywh_to_xyxy
 from keras_pose.losses.detection_losses import IGNORED, PADDING
+from keras_pose.pictures.geometry import xywh_to_xyxy
 
 PERSON = 0
 # Static shapes: boxes are padded to a multiple of this many an image.

@@ -33,7 +33,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from keras_pose.files import atomic_path, cache_dir, write_json
-from keras_pose.images import (
+from keras_pose.pictures.images import (
     ImageError,
     labels_are_upright,
     picture_size,

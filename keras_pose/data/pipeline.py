@@ -13,8 +13,8 @@ import tensorflow as tf
 from keras_pose.codecs import Codec
 from keras_pose.data import transforms
 from keras_pose.data.sources import PersonSource
-from keras_pose.geometry import BOX_PADDING
-from keras_pose.normalization import Normalization
+from keras_pose.pictures.geometry import BOX_PADDING
+from keras_pose.pictures.normalization import Normalization
 
 
 def training_dataset(

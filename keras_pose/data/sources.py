@@ -25,7 +25,7 @@ from keras_pose.data.pictures import (
 )
 from keras_pose.data.records import PersonRecord, PersonTable
 from keras_pose.data.synthetic import draw_scenes, scene_seed
-from keras_pose.images import read_labelled
+from keras_pose.pictures.images import read_labelled
 from keras_pose.skeleton import COCO_17, Skeleton
 
 SYNTHETIC_HW = (256, 256)

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 
 import tensorflow as tf
 
-from keras_pose.geometry import BOX_PADDING
+from keras_pose.pictures.geometry import BOX_PADDING
 from keras_pose.skeleton import Skeleton
 
 # Half-body crops get more room than whole ones (`half_body_transform`).

@@ -14,11 +14,11 @@ from keras_pose.demo.stills import (
     compose_row,
     read_photographs,
 )
-from keras_pose.drawing import contact_sheet, draw_poses
 from keras_pose.files import check_writable
-from keras_pose.images import read_image, write_image
 from keras_pose.inference import PoseEstimator
 from keras_pose.inference.video import VideoSettings, annotate
+from keras_pose.pictures.drawing import contact_sheet, draw_poses
+from keras_pose.pictures.images import read_image, write_image
 
 THRESHOLD = 0.2
 # Frames of the film that the contact sheet shows, as shares of its length.

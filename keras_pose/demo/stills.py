@@ -12,8 +12,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from keras_pose.images import read_image
 from keras_pose.inference.frame_sources import Frame, FrameSource
+from keras_pose.pictures.images import read_image
 
 FOLDER = Path(__file__).parent / "pictures"
 CREDITS = {

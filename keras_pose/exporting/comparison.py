@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from keras_pose.boxes import sigmoid
+from keras_pose.pictures.boxes import sigmoid
 
 SHARE_OF_SIZE = 0.1
 # Keeps a tensor of zeros from a division by 0; nothing else is as small.

@@ -15,9 +15,9 @@ import numpy as np
 
 from keras_pose.contracts.detector_description import is_description
 from keras_pose.files import read_json
-from keras_pose.geometry import xywh_to_xyxy
+from keras_pose.pictures.geometry import xywh_to_xyxy
+from keras_pose.pictures.structures import Detections
 from keras_pose.shipped import DETECTOR, shipped_file
-from keras_pose.structures import Detections
 
 # (H, W, 3) uint8 RGB -> boxes in image pixels.
 Detect = Callable[[np.ndarray], Detections]

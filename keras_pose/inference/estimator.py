@@ -12,10 +12,6 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_pose.boxes import letterbox
-from keras_pose.drawing import draw_heatmaps
-from keras_pose.geometry import whole_image_box, xyxy_to_xywh
-from keras_pose.images import as_image
 from keras_pose.inference.detectors import (
     MAX_SIDE,
     MIN_SIDE,
@@ -28,6 +24,11 @@ from keras_pose.inference.detectors import (
     people_among,
 )
 from keras_pose.inference.pose_nms import NMS_THRESHOLD, different_people
+from keras_pose.pictures.boxes import letterbox
+from keras_pose.pictures.drawing import draw_heatmaps
+from keras_pose.pictures.geometry import whole_image_box, xyxy_to_xywh
+from keras_pose.pictures.images import as_image
+from keras_pose.pictures.structures import Detections, Poses
 from keras_pose.runtime import PoseModel
 from keras_pose.runtime.bottom_up_model import BottomUpModel, load_pose
 from keras_pose.runtime.detector_model import Detector
@@ -41,7 +42,6 @@ from keras_pose.runtime.top_down_steps import (
 )
 from keras_pose.shipped import POSE, shipped_box_threshold, shipped_file
 from keras_pose.skeleton import Skeleton
-from keras_pose.structures import Detections, Poses
 from keras_pose.zoo import ZOO
 
 # Detectors also propose unlikely boxes, for metrics that rank by score. An app shows all

@@ -17,7 +17,8 @@ from time import monotonic, sleep
 
 import numpy as np
 
-from keras_pose.images import (
+from keras_pose.inference.avi import found_places
+from keras_pose.pictures.images import (
     PICTURE_SUFFIXES,
     ImageError,
     animation_times,
@@ -25,7 +26,6 @@ from keras_pose.images import (
     read_animation,
     read_image,
 )
-from keras_pose.inference.avi import found_places
 
 # FFmpeg's own complaints would stand between ours; it reads this when first used.
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from keras_pose.oks import oks_nms, sigmas_of
-from keras_pose.structures import Poses
+from keras_pose.pictures.oks import oks_nms, sigmas_of
+from keras_pose.pictures.structures import Poses
 
 # Several of a detector's boxes may hold one person. training/shown_people.py counted, with
 # the models of the package, COCO pictures and boxes from score 0.3: 432 people found and

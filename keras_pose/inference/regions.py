@@ -10,11 +10,11 @@ import time
 
 import numpy as np
 
-from keras_pose.images import as_image
 from keras_pose.inference.detectors import is_usable
 from keras_pose.inference.estimator import PoseEstimator
 from keras_pose.inference.pose_nms import different_people
-from keras_pose.structures import Poses
+from keras_pose.pictures.images import as_image
+from keras_pose.pictures.structures import Poses
 
 # How far a person's box reaches beyond their keypoints (left, top, right, bottom), as
 # shares of the longer side of what the keypoints span: hair and shoes are no keypoints.

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from keras_pose.structures import NO_TRACK, Poses
+from keras_pose.pictures.structures import NO_TRACK, Poses
 
 
 class OneEuroSmoother:

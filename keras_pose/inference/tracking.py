@@ -18,8 +18,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from keras_pose.metrics.posetrack import PoseTrackFrame
-from keras_pose.oks import object_keypoint_similarity, sigmas_of
-from keras_pose.structures import NO_TRACK, Poses
+from keras_pose.pictures.oks import object_keypoint_similarity, sigmas_of
+from keras_pose.pictures.structures import NO_TRACK, Poses
 
 # (T, N) likeness of tracks and people, and the least that will do -> (M, 2) pairs.
 Match = Callable[[np.ndarray, float], np.ndarray]

@@ -18,7 +18,6 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from keras_pose.drawing import draw_poses
 from keras_pose.inference.estimator import PoseEstimator
 from keras_pose.inference.frame_sources import Frame, FrameSource
 from keras_pose.inference.overlap import one_by_one, overlapped, timed
@@ -26,7 +25,8 @@ from keras_pose.inference.regions import DETECT_EVERY, RegionFollower
 from keras_pose.inference.smoothing import OneEuroSmoother
 from keras_pose.inference.tracking import MATCHES, OksTracker
 from keras_pose.inference.writers import VideoWriter, open_json_list, open_video
-from keras_pose.structures import NO_TRACK, Poses
+from keras_pose.pictures.drawing import draw_poses
+from keras_pose.pictures.structures import NO_TRACK, Poses
 
 
 @dataclass(frozen=True)

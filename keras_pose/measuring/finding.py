@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from keras_pose.boxes import BoxSettings
 from keras_pose.data import PoseDataset
 from keras_pose.data.own import is_own
 from keras_pose.data.records import PersonRecord
@@ -18,7 +17,8 @@ from keras_pose.inference import detectors
 from keras_pose.metrics.box_ap import BoxEvaluation, evaluate_detector
 from keras_pose.metrics.broken_images import BrokenImages
 from keras_pose.metrics.stages import NUM_IMAGES, describe_stages, time_stages
-from keras_pose.structures import Detections
+from keras_pose.pictures.boxes import BoxSettings
+from keras_pose.pictures.structures import Detections
 
 
 @dataclass(frozen=True)

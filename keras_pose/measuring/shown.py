@@ -17,7 +17,7 @@ from keras_pose.inference.pose_nms import different_people
 from keras_pose.measuring.settings import MeasureSettings
 from keras_pose.metrics.broken_images import BrokenImages
 from keras_pose.metrics.person_counts import PersonCounts, count_all
-from keras_pose.structures import Poses
+from keras_pose.pictures.structures import Poses
 
 # Share of the skeletons drawn that should be of somebody.
 RIGHT_SHARE = 0.7

@@ -3,7 +3,7 @@
 from keras_pose.metrics.coco_ap import COCO_STATS, evaluate_coco
 from keras_pose.metrics.evaluator import NMS, EvaluationResult, evaluate
 from keras_pose.metrics.official import METRICS, default_metrics, measurable_metrics
-from keras_pose.oks import object_keypoint_similarity, oks_nms, soft_oks_nms
+from keras_pose.pictures.oks import object_keypoint_similarity, oks_nms, soft_oks_nms
 
 __all__ = [
     "COCO_STATS",

@@ -11,15 +11,15 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from keras_pose.boxes import box_iou
 from keras_pose.data.records import Id
 from keras_pose.files import read_json
-from keras_pose.geometry import xywh_to_xyxy, xyxy_to_xywh
 from keras_pose.metrics.broken_images import BrokenImages
 from keras_pose.metrics.coco_ap import person_category_id
 from keras_pose.metrics.coco_truth import CocoTruth, run_silently
 from keras_pose.metrics.numbering import check_known_images
-from keras_pose.structures import Detections
+from keras_pose.pictures.boxes import box_iou
+from keras_pose.pictures.geometry import xywh_to_xyxy, xyxy_to_xywh
+from keras_pose.pictures.structures import Detections
 
 # In the order of `COCOeval.stats` for boxes.
 BOX_STATS = (

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import keras_pose
-from keras_pose.boxes import BoxSettings
 from keras_pose.contracts.detector import DetectorFacts
 from keras_pose.contracts.detector_description import is_description, read_description
 from keras_pose.files import file_sha256
 from keras_pose.metrics.box_ap import BoxEvaluation
 from keras_pose.metrics.drop import drop
 from keras_pose.metrics.protocol import count_images
+from keras_pose.pictures.boxes import BoxSettings
 
 
 @dataclass(frozen=True)

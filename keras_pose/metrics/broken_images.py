@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from keras_pose.data.records import PersonRecord
-from keras_pose.images import ImageError, read_labelled
+from keras_pose.pictures.images import ImageError, read_labelled
 
 
 class BrokenImages:

@@ -28,7 +28,7 @@ from keras_pose.metrics.official import (
     check_needs,
     compute_metrics,
 )
-from keras_pose.oks import oks_nms, soft_oks_nms
+from keras_pose.pictures.oks import oks_nms, soft_oks_nms
 from keras_pose.runtime.top_down_steps import (
     Predict,
     check_flip_test,

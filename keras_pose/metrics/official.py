@@ -41,7 +41,7 @@ from keras_pose.metrics.pixel_error import pixel_errors
 from keras_pose.metrics.posetrack import PoseTrackFrame, posetrack_ap
 from keras_pose.metrics.single_ap import apk, oks_share
 from keras_pose.metrics.wholebody import PARTS, evaluate_wholebody
-from keras_pose.oks import keypoint_similarities
+from keras_pose.pictures.oks import keypoint_similarities
 from keras_pose.skeleton import COCO_WHOLEBODY_133, Skeleton
 
 Stats = dict[str, float]

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from keras_pose.oks import object_keypoint_similarity, sigmas_of
-from keras_pose.structures import Poses
+from keras_pose.pictures.oks import object_keypoint_similarity, sigmas_of
+from keras_pose.pictures.structures import Poses
 
 # A pose with a smaller OKS is not of that person.
 MATCH_OKS = 0.5

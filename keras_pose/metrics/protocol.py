@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import keras_pose
-from keras_pose.boxes import BoxSettings
 from keras_pose.contracts.bottom_up import BottomUpContract
 from keras_pose.contracts.detector_description import is_description, read_description
 from keras_pose.contracts.pose import Contract
@@ -23,6 +22,7 @@ from keras_pose.files import file_sha256, read_json
 from keras_pose.metrics.drop import drop
 from keras_pose.metrics.evaluator import EvaluationResult
 from keras_pose.metrics.official import METRICS
+from keras_pose.pictures.boxes import BoxSettings
 
 GROUND_TRUTH = "ground truth"
 _NAMED = 3  # images that a line of figures names

@@ -16,8 +16,8 @@ from keras_pose.metrics.broken_images import BrokenImages
 from keras_pose.metrics.coco_ap import coco_result, person_category_id
 from keras_pose.metrics.evaluator import EvaluationResult
 from keras_pose.metrics.official import Measured
+from keras_pose.pictures.structures import Poses
 from keras_pose.skeleton import COCO_17, Skeleton
-from keras_pose.structures import Poses
 
 METRIC = "coco_ap"
 

@@ -18,9 +18,9 @@ from keras_pose.inference.regions import RegionFollower
 from keras_pose.inference.smoothing import OneEuroSmoother
 from keras_pose.inference.tracking import OksTracker
 from keras_pose.parity.shaking import CHANGED_SHARE, shake
+from keras_pose.pictures.structures import Detections
 from keras_pose.runtime import PoseModel
 from keras_pose.runtime.backend import Backend
-from keras_pose.structures import Detections
 
 _FOLLOWER = ("detect_every", "keypoint_threshold", "least_share")
 _TRACKER = ("oks_threshold", "patience", "keypoint_threshold", "min_keypoints")

@@ -12,29 +12,29 @@ from typing import Any
 
 import numpy as np
 
-from keras_pose import boxes
-from keras_pose.boxes import BoxSettings
 from keras_pose.codecs import codec_from_dict
 from keras_pose.contracts.pose import tensor_spec
-from keras_pose.geometry import (
+from keras_pose.inference.detectors import is_usable
+from keras_pose.inference.estimator import BOX_THRESHOLD, PoseEstimator
+from keras_pose.inference.regions import RegionFollower, next_boxes
+from keras_pose.inference.smoothing import OneEuroSmoother
+from keras_pose.inference.tracking import OksTracker
+from keras_pose.parity.clips import run_clip
+from keras_pose.parity.files import ModelFile
+from keras_pose.pictures import boxes
+from keras_pose.pictures.boxes import BoxSettings
+from keras_pose.pictures.geometry import (
     box_to_crop,
     crop_matrix,
     invert_matrix,
     transform_points,
     warp_image,
 )
-from keras_pose.inference.detectors import is_usable
-from keras_pose.inference.estimator import BOX_THRESHOLD, PoseEstimator
-from keras_pose.inference.regions import RegionFollower, next_boxes
-from keras_pose.inference.smoothing import OneEuroSmoother
-from keras_pose.inference.tracking import OksTracker
-from keras_pose.normalization import Normalization
-from keras_pose.oks import object_keypoint_similarity, oks_nms
-from keras_pose.parity.clips import run_clip
-from keras_pose.parity.files import ModelFile
+from keras_pose.pictures.normalization import Normalization
+from keras_pose.pictures.oks import object_keypoint_similarity, oks_nms
+from keras_pose.pictures.structures import Detections, Poses
 from keras_pose.runtime.top_down_steps import crop_people, decode_people, person_scores
 from keras_pose.skeleton import Skeleton
-from keras_pose.structures import Detections, Poses
 
 Fields = dict[str, Any]
 Models = dict[str, ModelFile]

@@ -10,7 +10,6 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from keras_pose.boxes import BoxSettings
 from keras_pose.codecs import (
     Codec,
     DarkHeatmapCodec,
@@ -22,10 +21,11 @@ from keras_pose.codecs import (
     UdpOffsetCodec,
 )
 from keras_pose.contracts.pose import TensorSpec, input_to_dict, output_to_dict
-from keras_pose.normalization import IMAGENET, OPENPOSE
 from keras_pose.parity.kinds import KINDS
 from keras_pose.parity.packs import Case
 from keras_pose.parity.scenes import colour_clip, colours_contract, patches
+from keras_pose.pictures.boxes import BoxSettings
+from keras_pose.pictures.normalization import IMAGENET, OPENPOSE
 from keras_pose.skeleton import COCO_17
 
 INPUT_HW = (64, 48)

@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 
 from keras_pose.contracts.pose import Contract, input_to_dict, output_to_dict
-from keras_pose.geometry import box_to_crop, xywh_to_xyxy
 from keras_pose.parity.clips import Recorder, ShakenNetwork, run_frames
 from keras_pose.parity.files import ModelFile
 from keras_pose.parity.maths import make_case
@@ -26,6 +25,7 @@ from keras_pose.parity.tolerances import (
     WHOLE_WAY_KEYPOINTS,
     WHOLE_WAY_SCORES,
 )
+from keras_pose.pictures.geometry import box_to_crop, xywh_to_xyxy
 from keras_pose.runtime.top_down_steps import crop_people, decode_people
 
 NUM_TRIALS = 6

@@ -7,11 +7,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from keras_pose.geometry import whole_image_box, xyxy_to_xywh
-from keras_pose.images import read_image
 from keras_pose.inference.frame_sources import pictures_in
 from keras_pose.parity.files import ModelFile
 from keras_pose.parity.model_cases import Person
+from keras_pose.pictures.geometry import whole_image_box, xyxy_to_xywh
+from keras_pose.pictures.images import read_image
 
 # Longest side of a picture, pixels: a pack is to be small.
 MAX_SIDE = 200

@@ -11,6 +11,7 @@ from keras_pose.contracts.bottom_up import (
     is_bottom_up,
     read_bottom_up_contract,
 )
+from keras_pose.pictures.structures import Poses
 from keras_pose.runtime.backend import OutputsBackend
 from keras_pose.runtime.bottom_up_steps import find_poses
 from keras_pose.runtime.detector_model import check_tensors
@@ -24,7 +25,6 @@ from keras_pose.runtime.loading import (
 )
 from keras_pose.runtime.pose_model import PoseModel
 from keras_pose.skeleton import Skeleton
-from keras_pose.structures import Poses
 from keras_pose.zoo import ZOO
 
 

@@ -9,9 +9,9 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from keras_pose.boxes import letterbox
 from keras_pose.contracts.bottom_up import BottomUpContract
-from keras_pose.structures import Poses
+from keras_pose.pictures.boxes import letterbox
+from keras_pose.pictures.structures import Poses
 
 # A letterboxed picture, (H, W, 3) uint8 RGB -> heatmaps and fields, float32.
 PredictMaps = Callable[[np.ndarray], Sequence[np.ndarray]]

@@ -19,7 +19,12 @@ import numpy as np
 
 from keras_pose.contracts.pose import Contract
 from keras_pose.files import read_json
-from keras_pose.geometry import crop_matrix, invert_matrix, transform_points, warp_image
+from keras_pose.pictures.geometry import (
+    crop_matrix,
+    invert_matrix,
+    transform_points,
+    warp_image,
+)
 from keras_pose.runtime import load_model
 from keras_pose.runtime.top_down_steps import (
     Predict,

@@ -7,7 +7,6 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from keras_pose import boxes
 from keras_pose.contracts.detector import DetectorFacts
 from keras_pose.contracts.detector_description import (
     CENTER_SIZE,
@@ -16,8 +15,9 @@ from keras_pose.contracts.detector_description import (
     POSTPROCESSED,
     DetectorDescription,
 )
+from keras_pose.pictures import boxes
+from keras_pose.pictures.structures import Detections
 from keras_pose.runtime.backend import OutputsBackend
-from keras_pose.structures import Detections
 
 
 class _Placement(NamedTuple):

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_pose import boxes
 from keras_pose.contracts.detector import (
     DetectorContract,
     DetectorFacts,
@@ -15,10 +14,11 @@ from keras_pose.contracts.detector import (
 )
 from keras_pose.contracts.detector_description import read_description
 from keras_pose.contracts.pose import TensorSpec
+from keras_pose.pictures import boxes
+from keras_pose.pictures.structures import Detections
 from keras_pose.runtime.backend import OutputsBackend
 from keras_pose.runtime.described_detector import DescribedDetector
 from keras_pose.runtime.loading import file_type, open_backend
-from keras_pose.structures import Detections
 from keras_pose.weights.catalog import is_word
 from keras_pose.weights.file_kinds import is_checkpoint
 from keras_pose.zoo import ZOO, get_spec

@@ -11,7 +11,7 @@ from collections.abc import Callable
 import numpy as np
 
 from keras_pose.contracts.pose import Contract
-from keras_pose.geometry import (
+from keras_pose.pictures.geometry import (
     box_to_crop,
     crop_matrix,
     invert_matrix,

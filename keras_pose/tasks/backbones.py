@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_pose.normalization import IMAGENET, Normalization
+from keras_pose.pictures.normalization import IMAGENET, Normalization
 
 EXTRA = "pip install keras_pose[keras-hub]"
 PIXEL_MAX = 255

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from keras_pose.contracts.bottom_up import BottomUpContract
-from keras_pose.normalization import Normalization
+from keras_pose.pictures.normalization import Normalization
 from keras_pose.runtime.bottom_up_model import BottomUpModel, load_pose
 from keras_pose.runtime.loading import KERAS_TYPES, file_type
 from keras_pose.runtime.pose_model import PoseModel

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from keras_pose.images import as_image
+from keras_pose.pictures.images import as_image
 
 
 def as_photos(photos: Any) -> tuple[Iterable[tuple[Any, np.ndarray]], bool]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from keras_pose.contracts.bottom_up import BottomUpContract
 from keras_pose.files.runs import BEST_NAME
-from keras_pose.normalization import Normalization
+from keras_pose.pictures.normalization import Normalization
 from keras_pose.skeleton import Skeleton
 from keras_pose.tasks import folders, hub
 from keras_pose.tasks.opening import (

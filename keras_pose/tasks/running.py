@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 from keras_pose.contracts.bottom_up import BottomUpContract
 from keras_pose.inference import PoseEstimator
+from keras_pose.pictures.structures import Poses
 from keras_pose.runtime.bottom_up_model import BottomUpModel
 from keras_pose.runtime.pose_model import PoseModel
 from keras_pose.skeleton import Skeleton
-from keras_pose.structures import Poses
 from keras_pose.tasks import presets
 from keras_pose.tasks.folders import PoseContract
 from keras_pose.tasks.opening import Opened

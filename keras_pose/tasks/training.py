@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from keras_pose.contracts.pose import Contract, save_keras_model
 from keras_pose.files.runs import RECIPE_NAME, new_run_dir
-from keras_pose.normalization import IMAGENET
+from keras_pose.pictures.normalization import IMAGENET
 from keras_pose.skeleton import SKELETONS, Skeleton
 from keras_pose.skeleton.files import skeleton_to_dict
 from keras_pose.tasks.sets import NamedSet

@@ -30,7 +30,7 @@ from keras_pose.losses.detection_losses import BoxLoss
 from keras_pose.measuring.boxes import BoxSplit
 from keras_pose.measuring.settings import MeasureSettings
 from keras_pose.models.fake_quantization import fake_quantized
-from keras_pose.normalization import Normalization
+from keras_pose.pictures.normalization import Normalization
 from keras_pose.runtime.detector_model import Detector
 from keras_pose.trainer import callbacks
 from keras_pose.trainer.detection_recipes import DetectionRecipe

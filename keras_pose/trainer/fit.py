@@ -42,7 +42,7 @@ from keras_pose.measuring.settings import MeasureSettings
 from keras_pose.metrics.streaming import StreamingPCK
 from keras_pose.models.equalization import NUM_CROPS, equalize_channels
 from keras_pose.models.fake_quantization import fake_quantized
-from keras_pose.normalization import Normalization
+from keras_pose.pictures.normalization import Normalization
 from keras_pose.runtime import PoseModel
 from keras_pose.trainer import callbacks
 from keras_pose.trainer.devices import recipe_strategy

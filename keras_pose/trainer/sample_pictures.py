@@ -7,13 +7,13 @@ import numpy as np
 from keras_pose.codecs import CODECS
 from keras_pose.data.pipeline import training_dataset
 from keras_pose.data.sources import PersonSource
-from keras_pose.drawing import draw_poses, side_by_side
-from keras_pose.images import read_labelled
 from keras_pose.metrics.evaluator import EvaluationResult
 from keras_pose.metrics.official import person_similarities
-from keras_pose.normalization import Normalization
+from keras_pose.pictures.drawing import draw_poses, side_by_side
+from keras_pose.pictures.images import read_labelled
+from keras_pose.pictures.normalization import Normalization
+from keras_pose.pictures.structures import Poses
 from keras_pose.skeleton import Skeleton
-from keras_pose.structures import Poses
 from keras_pose.trainer.recipes import Recipe
 from keras_pose.zoo import get_spec
 

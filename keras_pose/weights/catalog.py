@@ -15,7 +15,7 @@ from typing import Any
 
 from keras_pose.codecs import CODECS
 from keras_pose.files import file_sha256, read_json
-from keras_pose.normalization import Normalization
+from keras_pose.pictures.normalization import Normalization
 from keras_pose.weights.file_kinds import CHECKPOINT_ENDINGS
 from keras_pose.weights.network_files import NETWORK_ENDINGS
 from keras_pose.zoo import ZOO, get_spec

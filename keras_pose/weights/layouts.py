@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from keras_pose.normalization import IMAGENET, OPENPOSE, Normalization
+from keras_pose.pictures.normalization import IMAGENET, OPENPOSE, Normalization
 from keras_pose.zoo import ModelSpec, get_spec
 
 # The layers of which PyTorch stores a counter that nothing reads.

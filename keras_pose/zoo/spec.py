@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from keras_pose.codecs import CODECS, Codec
-from keras_pose.normalization import IMAGENET, Normalization
+from keras_pose.pictures.normalization import IMAGENET, Normalization
 
 # Tasks of networks: poses of cropped people, poses of everybody in a picture,
 # boxes, classes of pictures, classes of pixels, or features for a network of one's own.

@@ -112,8 +112,8 @@ class Setting:
 def photos(args, setting: Setting) -> list[np.ndarray]:
     """Reads the first photos on which the detector finds one to three people."""
     from keras_pose.files import read_json
-    from keras_pose.images import read_image
     from keras_pose.inference.frame_sources import pictures_in
+    from keras_pose.pictures.images import read_image
 
     folder, count = Path(args.images), args.photos
     if args.annotations:

@@ -46,7 +46,7 @@ def write_clip(path: Path, picture) -> None:
     """Writes what the camera sees, as Chromium plays it: JPEGs, one after the other."""
     import cv2
 
-    from keras_pose.images import read_image
+    from keras_pose.pictures.images import read_image
 
     image = read_image(picture)
     height, width = image.shape[:2]

@@ -13,7 +13,7 @@ from keras_pose.contracts.pose import keras_contract, save_keras_model
 from keras_pose.data.synthetic import write_coco_dataset
 from keras_pose.exporting.comparison import relative_error
 from keras_pose.exporting.inspection.instructions import instructions
-from keras_pose.images import read_image
+from keras_pose.pictures.images import read_image
 from keras_pose.runtime import load_model
 from keras_pose.weights.creation import create_model
 from keras_pose.weights.provenance import contract_of

@@ -9,8 +9,8 @@ import pytest
 
 from keras_pose.contracts.pose import read_contract
 from keras_pose.data.synthetic import write_coco_dataset
-from keras_pose.drawing import draw_poses
 from keras_pose.inference import PoseEstimator
+from keras_pose.pictures.drawing import draw_poses
 from keras_pose.skeleton import COCO_17, Skeleton
 from keras_pose.skeleton.files import write_skeleton
 

@@ -7,14 +7,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from keras_pose.boxes import letterbox
 from keras_pose.data import open_dataset
 from keras_pose.data.datasets import coco_ground_truth
 from keras_pose.data.person_boxes import open_boxes
 from keras_pose.exporting.formats.table import export_format
-from keras_pose.images import read_image
 from keras_pose.metrics.box_ap import evaluate_detector
 from keras_pose.metrics.evaluator import evaluate
+from keras_pose.pictures.boxes import letterbox
+from keras_pose.pictures.images import read_image
 from keras_pose.runtime import PoseModel
 from keras_pose.runtime.detector_model import Detector, load_detector
 from keras_pose.weights.importer import import_weights

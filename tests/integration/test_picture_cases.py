@@ -15,7 +15,7 @@ from keras_pose import __main__ as command
 from keras_pose.data.datasets import open_dataset
 from keras_pose.data.pipeline import decode_image
 from keras_pose.data.sources import records_source
-from keras_pose.images import read_image
+from keras_pose.pictures.images import read_image
 
 SHARED = Path(
     os.environ.get("KERAS_POSE_SHARED", Path(__file__).resolve().parents[3] / "shared")

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from keras_pose.images import read_image
+from keras_pose.pictures.images import read_image
 
 ROOT = Path(__file__).resolve().parents[2]
 

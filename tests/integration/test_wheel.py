@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from keras_pose.demo.stills import FOLDER
-from keras_pose.images import read_image
+from keras_pose.pictures.images import read_image
 
 ROOT = Path(__file__).resolve().parents[2]
 PARTS = ("keras_pose", "training", "export")

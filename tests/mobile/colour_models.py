@@ -8,12 +8,12 @@ import cv2
 import keras
 import numpy as np
 
-from keras_pose.boxes import BoxSettings
 from keras_pose.codecs import DarkHeatmapCodec
 from keras_pose.contracts.detector import detector_contract
 from keras_pose.contracts.pose import keras_contract
 from keras_pose.exporting.formats.tflite import export_tflite
-from keras_pose.normalization import Normalization
+from keras_pose.pictures.boxes import BoxSettings
+from keras_pose.pictures.normalization import Normalization
 from keras_pose.skeleton import Skeleton
 
 POSE_HW, DETECTOR_HW = (64, 48), (96, 128)

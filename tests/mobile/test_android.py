@@ -15,7 +15,7 @@ import zipfile
 import pytest
 from mobile.kotlin_tools import ANDROID, APP, require_toolchain, run_java
 
-from keras_pose.drawing import keypoint_colors, limb_colors, track_color
+from keras_pose.pictures.drawing import keypoint_colors, limb_colors, track_color
 from keras_pose.skeleton import COCO_17
 
 ROOT = ANDROID.parents[1]

@@ -22,7 +22,7 @@ from mobile.swift_tools import seen_as
 
 import keras_pose
 from keras_pose.contracts.pose import read_contract
-from keras_pose.geometry import whole_image_box, xyxy_to_xywh
+from keras_pose.pictures.geometry import whole_image_box, xyxy_to_xywh
 from keras_pose.runtime.top_down_steps import crop_people, decode_people
 from keras_pose.shipped import shipped_file
 

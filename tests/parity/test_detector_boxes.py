@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from keras_pose.boxes import (
+from keras_pose.pictures.boxes import (
     BoxSettings,
     detect,
     letterbox,
@@ -13,7 +13,7 @@ from keras_pose.boxes import (
     rescale,
     with_area,
 )
-from keras_pose.normalization import Normalization
+from keras_pose.pictures.normalization import Normalization
 
 STRIDES = (8, 16, 32)
 INPUT_HW = (320, 320)

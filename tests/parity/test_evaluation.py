@@ -14,7 +14,7 @@ from keras_pose.metrics import (
 )
 from keras_pose.metrics.pck import normalized_distances, pck
 from keras_pose.metrics.pckh import head_sizes, pckh_stats
-from keras_pose.oks import soft_oks_nms
+from keras_pose.pictures.oks import soft_oks_nms
 from keras_pose.runtime.top_down_steps import person_scores
 from keras_pose.skeleton import COCO_17, MPII_16
 

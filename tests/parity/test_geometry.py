@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from keras_pose.codecs import GaussianHeatmapCodec
-from keras_pose.geometry import (
+from keras_pose.pictures.geometry import (
     box_to_crop,
     crop_matrix,
     invert_matrix,

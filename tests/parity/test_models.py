@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from parity_check import check_parity, load_reference
 
-from keras_pose.normalization import IMAGENET
+from keras_pose.pictures.normalization import IMAGENET
 from keras_pose.weights.creation import create_model
 from keras_pose.weights.layouts import recognize
 from keras_pose.zoo import get_spec

@@ -17,8 +17,8 @@ from keras_pose.contracts.pose import Contract, TensorSpec
 from keras_pose.data import transforms
 from keras_pose.data.pipeline import validation_dataset
 from keras_pose.data.sources import PersonSource
-from keras_pose.geometry import invert_matrix
-from keras_pose.normalization import Normalization
+from keras_pose.pictures.geometry import invert_matrix
+from keras_pose.pictures.normalization import Normalization
 from keras_pose.runtime import PoseModel
 from keras_pose.runtime.top_down_steps import crop_people, decode_people
 from keras_pose.skeleton import COCO_17

@@ -6,8 +6,8 @@ import pytest
 import tensorflow as tf
 
 from keras_pose.codecs import SimccCodec
-from keras_pose.geometry import crop_matrix
 from keras_pose.losses import SimccKL
+from keras_pose.pictures.geometry import crop_matrix
 from keras_pose.skeleton import COCO_17
 
 CODEC = SimccCodec.for_input((256, 192))

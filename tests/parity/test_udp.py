@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from keras_pose.codecs import UdpHeatmapCodec, UdpOffsetCodec
-from keras_pose.geometry import crop_matrix, invert_matrix, transform_points
+from keras_pose.pictures.geometry import crop_matrix, invert_matrix, transform_points
 from keras_pose.skeleton import COCO_17
 
 CODEC = UdpHeatmapCodec((256, 192))

@@ -11,7 +11,6 @@ from own_keypoints import ToyModel, write_toys
 from says import Says
 
 from keras_pose import data
-from keras_pose.boxes import BoxSettings
 from keras_pose.codecs import GaussianHeatmapCodec
 from keras_pose.contracts.detector import DetectorFacts
 from keras_pose.contracts.pose import Contract, TensorSpec
@@ -20,8 +19,9 @@ from keras_pose.files import file_sha256
 from keras_pose.inference import detectors
 from keras_pose.measuring import tasks
 from keras_pose.metrics.protocol import read_measurement
+from keras_pose.pictures.boxes import BoxSettings
+from keras_pose.pictures.structures import Detections
 from keras_pose.skeleton import COCO_17, Skeleton, plain_skeleton
-from keras_pose.structures import Detections
 
 SCRIPT = Path(__file__).resolve().parents[2] / "training" / "evaluate.py"
 CODEC = GaussianHeatmapCodec((64, 48))

@@ -7,10 +7,10 @@ import cv2
 import numpy as np
 import pytest
 
-from keras_pose import boxes, drawing
-from keras_pose.boxes import BoxSettings
+from keras_pose.pictures import boxes, drawing
+from keras_pose.pictures.boxes import BoxSettings
+from keras_pose.pictures.structures import Detections, Poses
 from keras_pose.skeleton import COCO_17
-from keras_pose.structures import Detections, Poses
 
 SCRIPT = Path(__file__).resolve().parents[2] / "training" / "picture_speed.py"
 STRIDES, INPUT_HW = (8, 16, 32), (128, 128)

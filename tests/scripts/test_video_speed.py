@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from keras_pose import inference
-from keras_pose.images import write_image
+from keras_pose.pictures.images import write_image
+from keras_pose.pictures.structures import Detections, Poses
 from keras_pose.skeleton import Skeleton
-from keras_pose.structures import Detections, Poses
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path += [str(ROOT / "training"), str(ROOT / "tests" / "unit" / "inference")]

@@ -11,11 +11,10 @@ ROOT = Path(__file__).resolve().parents[2]
 
 # A part imports only parts of lower floors, or itself. CONTRIBUTING.md explains each.
 FLOORS = (
-    "commandline files geometry losses normalization",
-    "images modelfiles plots shipped skeleton",
-    "codecs models oks structures",
-    "boxes drawing zoo",
-    "contracts data",
+    "commandline files losses",
+    "modelfiles shipped skeleton",
+    "codecs models pictures",
+    "contracts data zoo",
     "weights",
     "runtime",
     "metrics",
@@ -114,7 +113,7 @@ def test_models_and_losses_load_under_any_keras_backend(part):
 
 
 def test_running_a_model_file_needs_no_tensorflow():
-    parts = "skeleton structures geometry codecs contracts drawing runtime"
+    parts = "skeleton pictures.geometry codecs contracts pictures.drawing runtime"
     parts += " inference tasks inference.video demo.program demo.seeing"
     # Neither what else only the extra "train" installs.
     extra = "tensorflow keras h5py scipy pycocotools matplotlib motmetrics onnx tf2onnx"

@@ -9,7 +9,7 @@ import pytest
 
 from keras_pose.demo import program, stills
 from keras_pose.demo.steps import Steps, describe_seconds
-from keras_pose.images import read_image
+from keras_pose.pictures.images import read_image
 
 
 def test_every_photograph_has_a_free_licence():

@@ -12,7 +12,7 @@ import pytest
 from light_model import light_at, make_model
 
 from keras_pose import PoseEstimator, shipped
-from keras_pose.images import read_image
+from keras_pose.pictures.images import read_image
 from keras_pose.shipped import INDEX_NAME, KINDS, QUANTIZATIONS, shipped_file
 
 

@@ -14,7 +14,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from keras_pose.data.check.findings import ERROR, Finding, Split, Spot
-from keras_pose.images import ImageError, PictureSize, picture_size, read_image
+from keras_pose.pictures.images import ImageError, PictureSize, picture_size, read_image
 
 _HASH_HW = (8, 9)
 # Fewer edges than these of 64 are in pictures of one colour, which are all alike.

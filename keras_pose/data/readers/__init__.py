@@ -2,8 +2,8 @@
 
 What all of them hold to:
 
-- Coordinates come out in the convention of `keras_pose.geometry`, with the first pixel
-  at 0; sets that count from 1 lose 1.
+- Coordinates come out in the convention of `keras_pose.pictures.geometry`, with the first
+  pixel at 0; sets that count from 1 lose 1.
 - A file that is broken or not what it should be is an error that names the file, and
   the person and field where there are any.
 - People who cannot be used (no extent, image not there) are left out, and one warning a

@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from keras_pose.data.records import PersonRecord
-from keras_pose.geometry import clean_boxes_xywh
+from keras_pose.pictures.geometry import clean_boxes_xywh
 
 # Boxes made of keypoints grow by this: a person reaches beyond their joints.
 BOX_GROWTH = 1.2

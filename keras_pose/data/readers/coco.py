@@ -30,7 +30,7 @@ from keras_pose.data.readers.coco_sizes import settle_sizes
 from keras_pose.data.readers.parts import Unpack
 from keras_pose.data.records import PersonTable
 from keras_pose.files import read_json
-from keras_pose.geometry import clean_boxes_xywh
+from keras_pose.pictures.geometry import clean_boxes_xywh
 from keras_pose.skeleton import COCO_17, Skeleton
 
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from keras_pose.data.readers.checks import Notes
 from keras_pose.data.readers.coco_people import CocoPeople
-from keras_pose.geometry import box_to_crop, xywh_to_xyxy
+from keras_pose.pictures.geometry import box_to_crop, xywh_to_xyxy
 
 _USUAL_HW = (256, 192)  # the shape of most models' crops
 _INSIDE = 0.1  # with fewer of their keypoints in the crop, people lie outside of it

@@ -14,7 +14,7 @@ import numpy as np
 
 from keras_pose.data.readers.checks import Notes
 from keras_pose.data.readers.coco_people import CocoPeople
-from keras_pose.images import ImageError, PictureSize, picture_size
+from keras_pose.pictures.images import ImageError, PictureSize, picture_size
 
 # Headers that are read of a file whose stated sizes are all there; if one of them is
 # wrong, all are read. Half a minute for 100,000 pictures would be lost at every start.

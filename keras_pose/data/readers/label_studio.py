@@ -33,7 +33,7 @@ from keras_pose.data.readers.labels import (
     peek,
 )
 from keras_pose.files import read_json
-from keras_pose.images import PICTURE_SUFFIXES
+from keras_pose.pictures.images import PICTURE_SUFFIXES
 
 TOOL = "Label Studio's JSON"
 _PATTERNS = ("*.json", "*/*.json")

@@ -20,7 +20,7 @@ from keras_pose.data.readers.checks import Entry, LeftOut, Notes, box_around, in
 from keras_pose.data.readers.coco import Reading, usable_people
 from keras_pose.data.readers.coco_people import CocoImages, CocoPeople
 from keras_pose.data.records import PersonTable
-from keras_pose.images import PICTURE_SUFFIXES
+from keras_pose.pictures.images import PICTURE_SUFFIXES
 
 SPLIT_WORDS = {
     "train": ("train", "training"),

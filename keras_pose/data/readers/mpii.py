@@ -26,7 +26,7 @@ from keras_pose.data.readers.checks import (
 )
 from keras_pose.data.records import PersonRecord
 from keras_pose.files import read_json
-from keras_pose.geometry import BOX_PADDING
+from keras_pose.pictures.geometry import BOX_PADDING
 from keras_pose.skeleton import MPII_16
 
 SCALE_UNIT = 200  # pixels

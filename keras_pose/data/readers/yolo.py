@@ -28,7 +28,7 @@ from keras_pose.data.readers.labels import (
     read_lines,
 )
 from keras_pose.data.readers.plain_yaml import read_plain_yaml
-from keras_pose.images import PICTURE_SUFFIXES, ImageError, picture_size
+from keras_pose.pictures.images import PICTURE_SUFFIXES, ImageError, picture_size
 from keras_pose.skeleton import COCO_17
 
 TOOL = "a YOLO-pose folder"

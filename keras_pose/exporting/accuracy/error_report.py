@@ -21,9 +21,9 @@ from keras_pose.exporting.formats.onnx_export import OnnxConversion
 from keras_pose.exporting.formats.tflite import TFLiteConversion
 from keras_pose.exporting.inspection.benchmark import write_csv
 from keras_pose.exporting.inspection.timing import align
-from keras_pose.images import write_image
 from keras_pose.modelfiles.layer_names import LayerNames
-from keras_pose.plots import plot_layer_errors
+from keras_pose.pictures.images import write_image
+from keras_pose.pictures.plots import plot_layer_errors
 
 NAME = "layer_errors"
 

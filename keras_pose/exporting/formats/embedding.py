@@ -8,7 +8,7 @@ from keras_pose.contracts.detector import ModelContract
 from keras_pose.contracts.pose import VERSION_FIELDS, Contract, TensorSpec
 from keras_pose.modelfiles.embedded import embed
 from keras_pose.modelfiles.embedded.tflite import Description, TensorNote
-from keras_pose.normalization import Normalization
+from keras_pose.pictures.normalization import Normalization
 
 _PIXELS = "RGB pixels from 0 to 255"
 

@@ -203,7 +203,7 @@ def evaluate_file(path: str, data: dict[str, Any], keypoints_path: str) -> dict[
 
 def _save_keypoints(path, measured, contract) -> None:
     """Keeps predictions in pixels of the network's input, where people are of one size."""
-    from keras_pose.geometry import box_to_crop
+    from keras_pose.pictures.geometry import box_to_crop
 
     boxes_xywh = np.stack([record.box_xywh for record in measured.records])
     _, size_wh = box_to_crop(boxes_xywh, contract.input_hw, contract.box_padding)

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_pose.boxes import letterbox
 from keras_pose.contracts.detector import ModelContract
 from keras_pose.contracts.pose import Contract
 from keras_pose.data.sources import PersonSource, synthetic_source
-from keras_pose.images import PICTURE_SUFFIXES, ImageError, read_image
+from keras_pose.pictures.boxes import letterbox
+from keras_pose.pictures.images import PICTURE_SUFFIXES, ImageError, read_image
 from keras_pose.runtime.top_down_steps import crop_people
 
 NUM_CHECK_CROPS = 4

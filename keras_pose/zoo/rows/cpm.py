@@ -1,6 +1,6 @@
 """Convolutional Pose Machines."""
 
-from keras_pose.normalization import OPENPOSE
+from keras_pose.pictures.normalization import OPENPOSE
 from keras_pose.zoo.spec import ModelSpec
 
 PLACE = 40

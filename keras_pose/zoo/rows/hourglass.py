@@ -1,6 +1,6 @@
 """Stacked Hourglass: bearpaw's form, Princeton's, and CornerNet's with one stack."""
 
-from keras_pose.normalization import Normalization
+from keras_pose.pictures.normalization import Normalization
 from keras_pose.zoo.spec import ModelSpec
 
 PLACE = 30

@@ -1,6 +1,6 @@
 """OpenPose in its three forms, and the lightweight one."""
 
-from keras_pose.normalization import OPENPOSE
+from keras_pose.pictures.normalization import OPENPOSE
 from keras_pose.zoo.spec import ModelSpec
 
 PLACE = 130

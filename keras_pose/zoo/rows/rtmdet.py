@@ -1,6 +1,6 @@
 """RTMDet."""
 
-from keras_pose.normalization import Normalization
+from keras_pose.pictures.normalization import Normalization
 from keras_pose.zoo.spec import ModelSpec
 
 PLACE = 140

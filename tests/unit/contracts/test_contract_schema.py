@@ -7,14 +7,14 @@ import jsonschema
 import pytest
 
 import keras_pose
-from keras_pose.boxes import BoxSettings
 from keras_pose.codecs import CODECS, DecodedCodec
 from keras_pose.codecs.part_affinity import PartAffinityCodec
 from keras_pose.contracts.bottom_up import BottomUpContract
 from keras_pose.contracts.detector import DetectorContract
 from keras_pose.contracts.pose import VERSION_FIELDS, Contract, TensorSpec, contracts_beside
 from keras_pose.modelfiles.embedded import extract
-from keras_pose.normalization import IMAGENET
+from keras_pose.pictures.boxes import BoxSettings
+from keras_pose.pictures.normalization import IMAGENET
 from keras_pose.skeleton import COCO_17
 from keras_pose.zoo import ZOO
 

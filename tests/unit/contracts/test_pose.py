@@ -15,7 +15,7 @@ from keras_pose.contracts.pose import (
 )
 from keras_pose.exporting.formats.embedding import embed_contract
 from keras_pose.modelfiles.embedded import embed
-from keras_pose.normalization import IMAGENET
+from keras_pose.pictures.normalization import IMAGENET
 from keras_pose.skeleton import COCO_17
 
 CONTRACT = Contract(

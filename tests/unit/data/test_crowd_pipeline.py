@@ -16,7 +16,7 @@ from keras_pose.data.crowd_pipeline import (
 from keras_pose.data.crowds import crowds_of_people
 from keras_pose.data.sources import synthetic_source
 from keras_pose.losses import MaskedMaps
-from keras_pose.normalization import IMAGENET
+from keras_pose.pictures.normalization import IMAGENET
 from keras_pose.skeleton import COCO_17
 
 CODEC = PartAffinityCodec((64, 64))

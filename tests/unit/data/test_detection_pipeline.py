@@ -7,11 +7,11 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from keras_pose.boxes import letterbox
 from keras_pose.data.detection_pipeline import BoxAugmentation, augment, training_boxes
 from keras_pose.data.person_boxes import BoxSource, pad_boxes
 from keras_pose.losses.detection_losses import IGNORED, PADDING
-from keras_pose.normalization import Normalization
+from keras_pose.pictures.boxes import letterbox
+from keras_pose.pictures.normalization import Normalization
 
 INPUT_HW = (64, 96)
 STILL = BoxAugmentation(min_zoom=1.0, max_zoom=1.0, flip_probability=0.0, color=0.0)

@@ -14,8 +14,8 @@ from keras_pose.data.person_boxes import BoxSource
 from keras_pose.data.pictures import trainable_images
 from keras_pose.data.pipeline import decode_image
 from keras_pose.data.sources import PersonSource
-from keras_pose.images import read_image
 from keras_pose.losses.detection_losses import PADDING
+from keras_pose.pictures.images import read_image
 from keras_pose.skeleton import Skeleton
 
 ROWS, COLUMNS = np.mgrid[:40, :30]

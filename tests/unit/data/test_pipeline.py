@@ -16,8 +16,8 @@ from keras_pose.data.sources import (
     synthetic_source,
 )
 from keras_pose.data.transforms import Augmentation
-from keras_pose.images import ImageError, read_image
-from keras_pose.normalization import IMAGENET
+from keras_pose.pictures.images import ImageError, read_image
+from keras_pose.pictures.normalization import IMAGENET
 from keras_pose.skeleton import COCO_17
 
 CODEC = GaussianHeatmapCodec((64, 64))

@@ -10,7 +10,7 @@ from scipy.io import savemat
 
 from keras_pose.data.readers import aic, coco, flic, h36m, lsp, mpii, posetrack
 from keras_pose.data.readers.checks import Entry, ImageFolder, LeftOut, make_record
-from keras_pose.geometry import box_to_crop
+from keras_pose.pictures.geometry import box_to_crop
 from keras_pose.skeleton import CROWDPOSE_14, FLIC_11, JHMDB_15
 
 # What the 11 labelled points of FLIC are among the 29 columns of its `coords`.

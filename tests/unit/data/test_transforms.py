@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_pose import geometry
 from keras_pose.data import transforms
 from keras_pose.data.transforms import Augmentation
+from keras_pose.pictures import geometry
 from keras_pose.skeleton import COCO_17, Skeleton
 
 INPUT_HW = (128, 96)

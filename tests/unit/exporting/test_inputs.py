@@ -9,7 +9,7 @@ from says import Says
 from keras_pose.contracts.detector import detector_contract
 from keras_pose.contracts.pose import save_keras_model
 from keras_pose.exporting.inputs import calibration_source, newest_checkpoint, open_source
-from keras_pose.normalization import IMAGENET
+from keras_pose.pictures.normalization import IMAGENET
 
 
 def make_run(runs_dir, name, age_seconds, files=("best.keras", "last.keras")):

@@ -14,10 +14,10 @@ from PIL import Image
 from says import Says
 
 from keras_pose.codecs import CODECS
-from keras_pose.images import ImageError
 from keras_pose.inference import PoseEstimator
 from keras_pose.inference.detectors import WHOLE_IMAGE
-from keras_pose.structures import Detections
+from keras_pose.pictures.images import ImageError
+from keras_pose.pictures.structures import Detections
 
 ROOT = Path(__file__).resolve().parents[3]
 

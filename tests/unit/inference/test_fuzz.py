@@ -6,12 +6,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from light_model import make_model
 
-from keras_pose.drawing import draw_poses
 from keras_pose.inference import PoseEstimator
 from keras_pose.inference.regions import RegionFollower
 from keras_pose.inference.smoothing import OneEuroSmoother
 from keras_pose.inference.tracking import MATCHES, OksTracker
-from keras_pose.structures import Detections
+from keras_pose.pictures.drawing import draw_poses
+from keras_pose.pictures.structures import Detections
 
 pytestmark = pytest.mark.slow
 # How many: see tests/conftest.py.

@@ -14,12 +14,12 @@ import pytest
 from light_model import make_model
 from PIL import Image
 
-from keras_pose.images import ImageError, is_animated
 from keras_pose.inference import PoseEstimator, frame_sources
 from keras_pose.inference.detectors import WHOLE_IMAGE
 from keras_pose.inference.frame_sources import Pictures, open_source, without_password
 from keras_pose.inference.video import VideoSettings, annotate
 from keras_pose.inference.writers import open_video
+from keras_pose.pictures.images import ImageError, is_animated
 
 # Slow, then quick; the last frame stands for 0.2 seconds.
 STEPS = [0.2] * 6 + [0.04] * 10 + [0.1, 0.3] * 2 + [0.2]

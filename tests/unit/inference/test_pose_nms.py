@@ -3,8 +3,8 @@ from light_model import light_at, make_model
 
 from keras_pose.inference.estimator import PoseEstimator
 from keras_pose.inference.pose_nms import different_people
+from keras_pose.pictures.structures import Detections, Poses
 from keras_pose.skeleton import COCO_17
-from keras_pose.structures import Detections, Poses
 
 
 def people(*offsets, scores):

@@ -13,8 +13,8 @@ from keras_pose.inference.regions import (
     next_boxes,
 )
 from keras_pose.inference.video import VideoSettings
+from keras_pose.pictures.structures import Detections, Poses
 from keras_pose.skeleton import COCO_17, Skeleton
-from keras_pose.structures import Detections, Poses
 
 TWO = Skeleton("two", ("head", "foot"))
 UP = np.array([0, 50])

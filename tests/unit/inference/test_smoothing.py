@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from keras_pose.inference.smoothing import OneEuroSmoother
+from keras_pose.pictures.structures import NO_TRACK, Poses
 from keras_pose.skeleton import Skeleton
-from keras_pose.structures import NO_TRACK, Poses
 
 TWO = Skeleton("two", ("nose", "tail"))
 FPS = 25

@@ -17,8 +17,8 @@ from keras_pose.inference.tracking import (
 )
 from keras_pose.metrics.mota import posetrack_mota
 from keras_pose.metrics.posetrack import PoseTrackFrame
+from keras_pose.pictures.structures import NO_TRACK, Poses
 from keras_pose.skeleton import COCO_17, POSETRACK_17
-from keras_pose.structures import NO_TRACK, Poses
 
 # A standing person of 60 x 180 pixels: keypoints all over the box.
 BODY_XY = np.random.default_rng(seed=0).uniform([-30, -90], [30, 90], (17, 2))

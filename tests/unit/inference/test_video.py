@@ -18,7 +18,7 @@ from keras_pose.inference import PoseEstimator, frame_sources, writers
 from keras_pose.inference.frame_sources import Pictures, open_source
 from keras_pose.inference.video import VideoSettings, annotate
 from keras_pose.inference.writers import fit_into, open_json_list, open_video
-from keras_pose.structures import Detections
+from keras_pose.pictures.structures import Detections
 
 IMAGE_HW = (120, 160)
 BOTH = pytest.mark.parametrize("is_overlapped", [True, False])

@@ -5,9 +5,9 @@ import pytest
 
 from keras_pose.data.synthetic import write_coco_dataset
 from keras_pose.measuring import MeasureSettings, measure, tasks
+from keras_pose.pictures.structures import Poses
 from keras_pose.shipped import shipped_file
 from keras_pose.skeleton import COCO_17
-from keras_pose.structures import Poses
 
 
 @pytest.fixture(scope="module")

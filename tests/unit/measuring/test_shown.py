@@ -12,8 +12,8 @@ from keras_pose.measuring.shown import (
     find_people,
 )
 from keras_pose.metrics.person_counts import PersonCounts
+from keras_pose.pictures.structures import Detections, Poses
 from keras_pose.skeleton import COCO_17
-from keras_pose.structures import Detections, Poses
 
 
 def pose_at(x):

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from keras_pose.images import ImageError
 from keras_pose.metrics.box_ap import (
     BOX_STATS,
     best_f1,
@@ -14,7 +13,8 @@ from keras_pose.metrics.box_ap import (
     coco_results,
     evaluate_detector,
 )
-from keras_pose.structures import Detections
+from keras_pose.pictures.images import ImageError
+from keras_pose.pictures.structures import Detections
 
 PERSON = 5
 

@@ -9,9 +9,9 @@ from says import Says
 from keras_pose.codecs import GaussianHeatmapCodec
 from keras_pose.contracts.pose import Contract, TensorSpec
 from keras_pose.data.records import PersonRecord
-from keras_pose.geometry import box_to_crop, crop_matrix, transform_points
-from keras_pose.images import ImageError
 from keras_pose.metrics import evaluate
+from keras_pose.pictures.geometry import box_to_crop, crop_matrix, transform_points
+from keras_pose.pictures.images import ImageError
 from keras_pose.runtime.top_down_steps import person_scores
 from keras_pose.skeleton import COCO_17, H36M_17, MPII_16, Skeleton
 

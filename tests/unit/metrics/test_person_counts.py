@@ -1,8 +1,8 @@
 import numpy as np
 
 from keras_pose.metrics.person_counts import PersonCounts, count_all, count_people
+from keras_pose.pictures.structures import Poses
 from keras_pose.skeleton import COCO_17
-from keras_pose.structures import Poses
 
 BODY = np.random.default_rng(0).uniform(0, 100, (17, 2))
 

@@ -5,7 +5,6 @@ import json
 
 import pytest
 
-from keras_pose.boxes import BoxSettings
 from keras_pose.codecs import GaussianHeatmapCodec
 from keras_pose.metrics.box_ap import BoxEvaluation
 from keras_pose.metrics.box_protocol import BoxMeasurement, BoxProtocol
@@ -17,6 +16,7 @@ from keras_pose.metrics.protocol import (
     describe_data,
     read_measurement,
 )
+from keras_pose.pictures.boxes import BoxSettings
 
 PROTOCOL = Protocol(
     dataset="coco",

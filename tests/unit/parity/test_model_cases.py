@@ -11,17 +11,17 @@ import pytest
 from keras import layers
 from PIL import Image
 
-from keras_pose.boxes import BoxSettings
 from keras_pose.contracts.detector import detector_contract
 from keras_pose.contracts.pose import read_contract
 from keras_pose.exporting.formats.tflite import export_tflite
-from keras_pose.normalization import IMAGENET
 from keras_pose.parity import read_pack, replay, write_pack
 from keras_pose.parity.bundle import check_bundle, write_bundle
 from keras_pose.parity.files import ModelFile
 from keras_pose.parity.model_cases import Person, model_cases, varied
 from keras_pose.parity.people import people_in
 from keras_pose.parity.scenes import patches
+from keras_pose.pictures.boxes import BoxSettings
+from keras_pose.pictures.normalization import IMAGENET
 
 ROOT = Path(__file__).resolve().parents[3]
 PEOPLE = [Person(patches((90, 70), seed=i), np.array([20.0, 15, 30, 45])) for i in range(4)]

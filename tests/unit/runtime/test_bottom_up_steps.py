@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from says import Says
 
-from keras_pose.boxes import letterbox
 from keras_pose.codecs.part_affinity import PartAffinityCodec
 from keras_pose.contracts.bottom_up import (
     BottomUpContract,
@@ -23,9 +22,10 @@ from keras_pose.exporting.formats.table import export_format
 from keras_pose.inference import PoseEstimator
 from keras_pose.inference.regions import RegionFollower
 from keras_pose.models.part_affinity import OPENPOSE_COCO_18, last_maps, skeleton_for
-from keras_pose.normalization import OPENPOSE
 from keras_pose.parity.bundle import check_models
 from keras_pose.parity.files import ModelFile
+from keras_pose.pictures.boxes import letterbox
+from keras_pose.pictures.normalization import OPENPOSE
 from keras_pose.runtime.bottom_up_model import BottomUpModel, load_bottom_up, load_pose
 from keras_pose.runtime.bottom_up_steps import find_poses
 from keras_pose.skeleton import COCO_17

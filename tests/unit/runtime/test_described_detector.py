@@ -5,13 +5,13 @@ import json
 import numpy as np
 import pytest
 
-from keras_pose.boxes import PAD_VALUE
 from keras_pose.contracts.detector_description import (
     DetectorDescription,
     is_description,
     read_description,
 )
 from keras_pose.contracts.pose import TensorSpec
+from keras_pose.pictures.boxes import PAD_VALUE
 from keras_pose.runtime.described_detector import DescribedDetector
 from keras_pose.runtime.detector_model import load_detector
 

@@ -9,7 +9,6 @@ import pytest
 from keras import layers
 from says import Says
 
-from keras_pose.boxes import BoxSettings
 from keras_pose.contracts.detector import (
     DetectorContract,
     detector_contract,
@@ -19,7 +18,8 @@ from keras_pose.contracts.detector import (
 from keras_pose.contracts.pose import read_contract, save_keras_model
 from keras_pose.exporting.formats.onnx_export import export_onnx
 from keras_pose.exporting.formats.tflite import TFLiteConversion, export_tflite
-from keras_pose.normalization import IMAGENET
+from keras_pose.pictures.boxes import BoxSettings
+from keras_pose.pictures.normalization import IMAGENET
 from keras_pose.runtime.detector_model import Detector, load_detector
 from keras_pose.weights import creation
 

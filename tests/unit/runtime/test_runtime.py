@@ -19,7 +19,7 @@ from keras_pose.contracts.pose import (
 from keras_pose.exporting.comparison import relative_error
 from keras_pose.exporting.formats.tflite import export_tflite
 from keras_pose.exporting.formats.writing import MAX_ERROR
-from keras_pose.normalization import IMAGENET
+from keras_pose.pictures.normalization import IMAGENET
 from keras_pose.runtime import PoseModel, load_model
 from keras_pose.runtime.keras_backend import load_network
 from keras_pose.skeleton import COCO_17, MPII_16, plain_skeleton

@@ -13,7 +13,7 @@ from says import Says
 
 from keras_pose import PoseTask
 from keras_pose.models.trunks import build_on_trunk
-from keras_pose.normalization import IMAGENET
+from keras_pose.pictures.normalization import IMAGENET
 from keras_pose.skeleton import COCO_17, Skeleton
 from keras_pose.tasks.backbones import converter_normalization
 from keras_pose.weights.creation import create_model

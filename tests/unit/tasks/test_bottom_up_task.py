@@ -11,7 +11,7 @@ from keras_pose.codecs.part_affinity import PartAffinityCodec
 from keras_pose.contracts.bottom_up import BottomUpContract, bottom_up_contract
 from keras_pose.contracts.pose import save_keras_model
 from keras_pose.data.synthetic import write_coco_dataset
-from keras_pose.normalization import OPENPOSE
+from keras_pose.pictures.normalization import OPENPOSE
 from keras_pose.skeleton import COCO_17
 from keras_pose.weights.creation import create_model
 

@@ -18,10 +18,10 @@ from keras_pose.contracts.detector import read_detector_contract
 from keras_pose.contracts.pose import keras_contract, read_contract, save_keras_model
 from keras_pose.data.synthetic import write_coco_dataset
 from keras_pose.files.runs import RECIPE_NAME
-from keras_pose.normalization import Normalization
+from keras_pose.pictures.normalization import Normalization
+from keras_pose.pictures.structures import Poses
 from keras_pose.shipped import DETECTOR, POSE, shipped_file
 from keras_pose.skeleton import COCO_17, Skeleton
-from keras_pose.structures import Poses
 from keras_pose.weights.creation import create_model
 
 ROOT = Path(__file__).resolve().parents[3]

@@ -6,12 +6,12 @@ import keras
 import numpy as np
 import pytest
 
-from keras_pose.boxes import box_iou, letterbox
 from keras_pose.contracts.detector import detector_contract
 from keras_pose.data.person_boxes import boxes_of_people
 from keras_pose.data.sources import synthetic_source
-from keras_pose.images import read_image
 from keras_pose.losses.detection_losses import BoxLoss
+from keras_pose.pictures.boxes import box_iou, letterbox
+from keras_pose.pictures.images import read_image
 from keras_pose.runtime.detector_model import Detector
 from keras_pose.trainer.detection_fit import start_boxes, training_model
 from keras_pose.zoo import build_model, get_spec

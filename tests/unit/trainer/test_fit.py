@@ -18,7 +18,7 @@ from keras_pose.contracts.activation_ranges import read_ranges
 from keras_pose.contracts.pose import read_contract, save_keras_model
 from keras_pose.data.mixing import open_val, parse_mix
 from keras_pose.files.runs import read_progress
-from keras_pose.normalization import IMAGENET, Normalization
+from keras_pose.pictures.normalization import IMAGENET, Normalization
 from keras_pose.runtime.keras_backend import load_network
 from keras_pose.trainer import fit
 from keras_pose.trainer.callbacks import StopRun

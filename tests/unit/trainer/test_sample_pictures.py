@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from keras_pose.data.records import PersonRecord
-from keras_pose.images import write_image
 from keras_pose.metrics.evaluator import EvaluationResult
 from keras_pose.metrics.official import Measured, person_similarities
+from keras_pose.pictures.images import write_image
 from keras_pose.skeleton import COCO_17, MPII_16
 from keras_pose.trainer.sample_pictures import overlay_heatmaps, ranked_pictures
 

@@ -16,7 +16,7 @@ from weights_check import assert_same_weights, reference_tensors
 from keras_pose.contracts.pose import read_contract
 from keras_pose.data.synthetic import write_coco_dataset
 from keras_pose.inference import PoseEstimator
-from keras_pose.normalization import IMAGENET
+from keras_pose.pictures.normalization import IMAGENET
 from keras_pose.runtime import load_model
 from keras_pose.runtime.detector_model import load_detector
 from keras_pose.skeleton import COCO_17

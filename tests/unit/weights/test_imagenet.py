@@ -11,7 +11,7 @@ from PIL import Image
 from says import Says
 from torch_files import write_torch_zip
 
-from keras_pose.normalization import IMAGENET
+from keras_pose.pictures.normalization import IMAGENET
 from keras_pose.runtime import load_model
 from keras_pose.weights import creation
 from keras_pose.weights.creation import create_model

@@ -11,7 +11,7 @@ from weights_check import assert_same_weights, reference_tensors
 
 from keras_pose.contracts.pose import read_contract
 from keras_pose.files import write_json
-from keras_pose.normalization import IMAGENET, Normalization
+from keras_pose.pictures.normalization import IMAGENET, Normalization
 from keras_pose.skeleton import Skeleton
 from keras_pose.skeleton.files import write_skeleton
 from keras_pose.weights.creation import create_model

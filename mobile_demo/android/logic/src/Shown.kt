@@ -31,7 +31,7 @@ class Shown(val picture: Size, view: Size, val isMirrored: Boolean) {
         else floatArrayOf(scale, 0f, left, 0f, scale, top)
 }
 
-// The person's left, right and middle, as in keras_pose/drawing.py: told apart with any colour vision.
+// The person's left, right and middle, as in keras_pose/pictures/drawing.py: told apart with any colour vision.
 const val LEFT_COLOR = 0x34aaff
 const val RIGHT_COLOR = 0xff8a14
 const val CENTER_COLOR = 0xf4f4f4

@@ -21,9 +21,9 @@ from keras_pose.exporting.accuracy.layer_errors import (
 )
 from keras_pose.exporting.formats.tflite import TFLiteConversion
 from keras_pose.exporting.quantization.tflite_edit import tensor_names
-from keras_pose.images import read_image
 from keras_pose.modelfiles.flatbuffer import tflite_graph
 from keras_pose.modelfiles.layer_names import find_layers
+from keras_pose.pictures.images import read_image
 
 
 class SplitInThree(layers.Layer):

@@ -10,7 +10,7 @@ from keras_pose.exporting.float_graph.serving import (
     normalization_kernel,
     serving_function,
 )
-from keras_pose.normalization import IMAGENET
+from keras_pose.pictures.normalization import IMAGENET
 
 
 @pytest.mark.parametrize("normalization", [IMAGENET, BGR], ids=["rgb", "bgr"])

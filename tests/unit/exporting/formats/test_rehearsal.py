@@ -15,7 +15,7 @@ from keras_pose.exporting.errors import ExportError
 from keras_pose.exporting.formats.rehearsal import check_settled, rehearsed_error
 from keras_pose.exporting.formats.table import export_format
 from keras_pose.exporting.quantization.measured_ranges import RangeRule
-from keras_pose.normalization import IMAGENET
+from keras_pose.pictures.normalization import IMAGENET
 from keras_pose.skeleton import COCO_17
 
 CROPS = np.random.default_rng(0).integers(0, 256, (50, 32, 32, 3), np.uint8)

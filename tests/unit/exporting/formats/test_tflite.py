@@ -18,7 +18,7 @@ from keras_pose.exporting.formats import tflite, writing
 from keras_pose.exporting.formats.tflite import QUANTIZATIONS, export_tflite
 from keras_pose.exporting.quantization import tflite_quantizing
 from keras_pose.modelfiles.flatbuffer import custom_ops, float_ops, op_counts
-from keras_pose.normalization import IMAGENET
+from keras_pose.pictures.normalization import IMAGENET
 from keras_pose.runtime.litert_backend import LiteRTBackend
 from keras_pose.runtime.pose_model import PoseModel
 from keras_pose.skeleton import COCO_17

@@ -3,7 +3,7 @@ import math
 import pytest
 
 from keras_pose.exporting.inspection.tradeoff import Accuracy, best_files
-from keras_pose.plots import plot_tradeoff
+from keras_pose.pictures.plots import plot_tradeoff
 
 TIMES = {"slow": 8.0, "fast": 1.0, "beaten": 4.0, "unknown": 0.5}
 VALUES = {"slow": 0.6, "fast": 0.4, "beaten": 0.3, "unknown": math.nan}

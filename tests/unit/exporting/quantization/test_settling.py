@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from keras_pose.exporting.quantization.settling import unsettled_norms
-from keras_pose.normalization import IMAGENET
+from keras_pose.pictures.normalization import IMAGENET
 from keras_pose.zoo import build_model
 
 CROPS = np.random.default_rng(0).integers(0, 256, (4, 64, 48, 3), np.uint8)

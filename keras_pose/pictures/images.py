@@ -253,7 +253,7 @@ def as_image(image) -> np.ndarray:
     if image is None:
         raise ValueError(
             "There is no image, but None: cv2.imread returns that for a file that it "
-            "cannot read. keras_pose.images.read_image says why."
+            "cannot read. keras_pose.pictures.images.read_image says why."
         )
     pixels = np.asarray(image)
     _check_pixel_shape(pixels)

@@ -3,8 +3,8 @@ import json
 import numpy as np
 import pytest
 
+from keras_pose.pictures.structures import Poses
 from keras_pose.skeleton import Skeleton
-from keras_pose.structures import Poses
 
 TWO = Skeleton("two", ("nose", "tail"))
 POSES = Poses(

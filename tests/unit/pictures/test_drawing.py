@@ -3,7 +3,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from keras_pose.drawing import (
+from keras_pose.pictures.drawing import (
     CENTER_COLOR,
     LEFT_COLOR,
     RIGHT_COLOR,
@@ -14,8 +14,8 @@ from keras_pose.drawing import (
     side_by_side,
     track_color,
 )
+from keras_pose.pictures.structures import NO_TRACK, Poses
 from keras_pose.skeleton import COCO_17, Skeleton
-from keras_pose.structures import NO_TRACK, Poses
 
 STICK = Skeleton(
     name="stick",

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 from says import Says
 
-from keras_pose.images import (
+from keras_pose.pictures.images import (
     ImageError,
     labels_are_upright,
     picture_size,
@@ -49,7 +49,7 @@ def test_modes_become_rgb(tmp_path, mode):
     image = Image.fromarray(QUARTERS).convert(mode)
     expected = np.asarray(image.convert("RGB"))
     if suffix is None:  # no file format holds them
-        from keras_pose.images import _to_rgb
+        from keras_pose.pictures.images import _to_rgb
 
         found = np.asarray(_to_rgb(image))
     else:

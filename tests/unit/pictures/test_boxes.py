@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from keras_pose.boxes import (
+from keras_pose.pictures.boxes import (
     BoxSettings,
     box_iou,
     clip_to_image,
@@ -13,7 +13,7 @@ from keras_pose.boxes import (
     sigmoid,
     suppress,
 )
-from keras_pose.structures import Detections
+from keras_pose.pictures.structures import Detections
 
 LOOSE = BoxSettings(score_threshold=0.1, iou_threshold=0.5)
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from keras_pose.oks import object_keypoint_similarity, oks_nms, soft_oks_nms
+from keras_pose.pictures.oks import object_keypoint_similarity, oks_nms, soft_oks_nms
 from keras_pose.skeleton import COCO_17
 
 SIGMAS = np.array([0.05, 0.1])

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from keras_pose.plots import plot_run, plot_tables, read_log
+from keras_pose.pictures.plots import plot_run, plot_tables, read_log
 
 LOG = "epoch,loss,pck,val_ap,val_loss,val_pck\n0,3,0.1,nan,4,0.2\n1,2,0.3,0.25,3,0.4\n"
 

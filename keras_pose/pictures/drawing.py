@@ -14,8 +14,8 @@ import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from keras_pose.pictures.structures import NO_TRACK, Poses
 from keras_pose.skeleton import Skeleton
-from keras_pose.structures import NO_TRACK, Poses
 
 # The person's left, right and middle: blue and orange can be told apart with any
 # colour vision, and by their brightness too.

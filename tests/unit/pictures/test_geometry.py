@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from keras_pose.geometry import whole_image_box, xywh_to_xyxy, xyxy_to_xywh
+from keras_pose.pictures.geometry import whole_image_box, xywh_to_xyxy, xyxy_to_xywh
 
 
 @pytest.mark.parametrize("shape", [(4,), (5, 4), (2, 3, 4), (0, 4)])

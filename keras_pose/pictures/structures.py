@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_pose.geometry import xyxy_to_xywh
+from keras_pose.pictures.geometry import xyxy_to_xywh
 from keras_pose.skeleton import Skeleton
 
 # The track of people who have none.
@@ -21,7 +21,7 @@ class Poses:
 
     Attributes:
         boxes_xyxy: (N, 4) float32, image pixels.
-        keypoints_xy: (N, K, 2) float32, image pixels (see `keras_pose.geometry`).
+        keypoints_xy: (N, K, 2) float32, image pixels (see `keras_pose.pictures.geometry`).
         keypoint_scores: (N, K) float32, height of the heatmap at the keypoint.
         scores: (N,) float32, confidence in the person as a whole.
         skeleton: names and limbs of the K keypoints.

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 
-from keras_pose.structures import Detections
+from keras_pose.pictures.structures import Detections
 
 # Grey that fills what the image leaves free.
 PAD_VALUE = 114

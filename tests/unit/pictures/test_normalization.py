@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_pose.normalization import IMAGENET, Normalization
+from keras_pose.pictures.normalization import IMAGENET, Normalization
 
 BGR = Normalization(mean=(0.1, 0.2, 0.3), std=(0.5, 1.0, 2.0), channel_order="bgr")
 
