@@ -82,8 +82,8 @@ def audit(files):
 
 
 def measure_files(args):
-    from keras_pose.exporting.inspection.tradeoff import measure_accuracy
     from keras_pose.measuring import MeasureSettings
+    from keras_pose.measuring.tradeoff import measure_accuracy
 
     settings = MeasureSettings(
         args.dataset, args.data_dir, args.split, args.limit, only_main=True
@@ -93,7 +93,7 @@ def measure_files(args):
 
 def draw(path, benchmark):
     from keras_pose.exporting.inspection.benchmark import milliseconds_of
-    from keras_pose.exporting.inspection.tradeoff import best_files
+    from keras_pose.measuring.tradeoff import best_files
     from keras_pose.pictures.images import write_image
     from keras_pose.pictures.plots import plot_tradeoff
 

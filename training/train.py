@@ -223,19 +223,11 @@ def main(argv=None):
 
 def train(recipe, run_dir, args):
     """Trains what the recipe is for."""
-    from keras_pose.trainer.bottom_up_fit import fit_bottom_up
-    from keras_pose.trainer.bottom_up_recipes import BottomUpRecipe
+    from keras_pose.trainer.any_fit import fit_any
     from keras_pose.trainer.callbacks import StopRun
-    from keras_pose.trainer.detection_fit import fit_detector
-    from keras_pose.trainer.detection_recipes import DetectionRecipe
-    from keras_pose.trainer.fit import fit
 
-    is_detector = isinstance(recipe, DetectionRecipe)
-    function = fit_detector if is_detector else fit
-    if isinstance(recipe, BottomUpRecipe):
-        function = fit_bottom_up
     try:
-        return function(recipe, run_dir, args.devices, save_minutes=args.save_minutes)
+        return fit_any(recipe, run_dir, args.devices, args.save_minutes)
     except StopRun as stop:
         print(f"Saved and stopped. To go on: python training/train.py --resume {run_dir}")
         raise stop

@@ -7,6 +7,7 @@ import io
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 from PIL import Image
@@ -30,6 +31,8 @@ _LABELS = {
     "val_ap": "val",
     "val_box_ap": "val",
 }
+# Name, x, y, and colour or None for that of the name.
+_Curve: TypeAlias = tuple[str, np.ndarray, np.ndarray, str | None]
 _COLORS = {"train": "#8a8f98", "val": "#1f77b4"}
 
 
@@ -56,23 +59,68 @@ def plot_run(run_dir, title: str = "") -> np.ndarray:
     Returns:
         (H, W, 3) uint8 RGB picture, one panel per quantity.
     """
-    # Here and not above: only plots need it, and it takes its time to load.
-    from matplotlib.figure import Figure
-
     log = read_log(run_dir)
+    curves = {
+        label: [
+            (_LABELS.get(column, "val"), log["epoch"] + 1, log[column], None)
+            for column in columns
+        ]
+        for label, columns in _panels(log)
+    }
+    return _draw_panels(curves, "epoch", title)
+
+
+def plot_runs(run_dirs: Mapping[str, str | Path], title: str = "") -> np.ndarray:
+    """Draws the learning curves of several runs over each other.
+
+    Args:
+        run_dirs: name of a run -> its folder.
+        title: stands above the curves.
+
+    Returns:
+        (H, W, 3) uint8 RGB picture, one panel per quantity: validation's where a run has
+        both. Runs of other lengths are drawn over their share that is done, in percent.
+
+    Raises:
+        FileNotFoundError, ValueError: as `read_log`.
+    """
+    logs = {name: read_log(run_dir) for name, run_dir in run_dirs.items()}
+    is_equal = len({len(log["epoch"]) for log in logs.values()}) == 1
+    curves: dict[str, list[_Curve]] = {}
+    for number, (name, log) in enumerate(logs.items()):
+        done = log["epoch"] + 1
+        done = done if is_equal else 100 * done / done[-1]
+        for label, columns in _panels(log):
+            curve = (name, done, log[columns[-1]], f"C{number}")
+            curves.setdefault(label, []).append(curve)
+    return _draw_panels(curves, "epoch" if is_equal else "% of the run", title)
+
+
+def _panels(log) -> list[tuple[str, list[str]]]:
+    """Returns (label, columns with values) of the panels that a log fills."""
     panels = [
         (label, [c for c in columns if c in log and np.isfinite(log[c]).any()])
         for columns, label in (*_PANELS, *_own_metrics(log))
     ]
-    panels = [(label, columns) for label, columns in panels if columns]
-    figure = Figure(figsize=(4.2 * len(panels), 3.2), layout="constrained")
-    for number, (label, columns) in enumerate(panels, start=1):
-        axes = figure.add_subplot(1, len(panels), number)
-        for column in columns:
-            _plot(axes, log["epoch"] + 1, log[column], _LABELS.get(column, "val"))
-        axes.set(xlabel="epoch", title=label)
+    return [(label, columns) for label, columns in panels if columns]
+
+
+def _draw_panels(curves: Mapping[str, Sequence[_Curve]], x_label: str, title: str):
+    """Draws panels by their labels, each with curves: name, x, y, and colour or None."""
+    # Here and not above: only plots need it, and it takes its time to load.
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(4.2 * len(curves), 3.2), layout="constrained")
+    for number, (label, lines) in enumerate(curves.items(), start=1):
+        axes = figure.add_subplot(1, len(curves), number)
+        for name, x, y, color in lines:
+            known = np.isfinite(y)
+            marker = "o" if known.sum() < len(y) else None
+            color = color or _COLORS[name]
+            axes.plot(x[known], y[known], marker=marker, color=color, label=name)
+        axes.set(xlabel=x_label, title=label)
         axes.grid(alpha=0.3)
-        axes.legend()
+        axes.legend(fontsize=8)
     figure.suptitle(title)
     return _to_image(figure)
 
@@ -80,14 +128,6 @@ def plot_run(run_dir, title: str = "") -> np.ndarray:
 def _own_metrics(log):
     names = [name for name in log if _OWN_METRIC.fullmatch(name) and name not in _LABELS]
     return [((name,), f"{name[4:]} on val, ground-truth boxes") for name in names]
-
-
-def _plot(axes, epochs, values, label):
-    known = np.isfinite(values)
-    marker = "o" if known.sum() < len(values) else None
-    axes.plot(
-        epochs[known], values[known], marker=marker, color=_COLORS[label], label=label
-    )
 
 
 def plot_tables(tables_by_label, title: str = "") -> dict[str, np.ndarray]:

@@ -70,14 +70,14 @@ def test_wrong_options_end_in_one_plain_line(
 
 @pytest.mark.slow
 def test_a_process_that_must_end_says_how_to_go_on(script, tmp_path, monkeypatch, capsys):
-    from keras_pose.trainer import fit
+    from keras_pose.trainer import any_fit
     from keras_pose.trainer.callbacks import StopRun
 
     def stopped(recipe, run_dir, devices, save_minutes):
         assert save_minutes == 3
         raise StopRun(run_dir)
 
-    monkeypatch.setattr(fit, "fit", stopped)
+    monkeypatch.setattr(any_fit, "fit", stopped)
     options = ["--dataset", "synthetic", "--run-dir", str(tmp_path), "--save-minutes", "3"]
     with pytest.raises(SystemExit) as caught:
         script.main(["--model", "testing_pose", *options])

@@ -31,8 +31,8 @@ from keras_pose.exporting.inspection.timing import (
     time_interleaved,
     timings_of,
 )
-from keras_pose.exporting.inspection.tradeoff import Accuracy, best_files
 from keras_pose.files import atomic_path, write_json
+from keras_pose.measuring.tradeoff import Accuracy, best_files
 from keras_pose.modelfiles.graph import Graph, count_graph_macs, weight_type
 from keras_pose.modelfiles.reading import read_graph
 from keras_pose.runtime.loading import KERAS_TYPES, file_type

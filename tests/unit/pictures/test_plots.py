@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from keras_pose.pictures.plots import plot_run, plot_tables, read_log
+from keras_pose.pictures.plots import plot_run, plot_runs, plot_tables, read_log
 
 LOG = "epoch,loss,pck,val_ap,val_loss,val_pck\n0,3,0.1,nan,4,0.2\n1,2,0.3,0.25,3,0.4\n"
 
@@ -26,6 +26,17 @@ def test_a_panel_is_drawn_for_each_quantity_that_was_measured(tmp_path):
     assert without_ap.shape[1] == pytest.approx(with_ap.shape[1] * 2 / 3, abs=2)
     (tmp_path / "log.csv").write_text(LOG.replace("val_ap", "val_pckh@0.5"))
     assert plot_run(tmp_path).shape[1] == pytest.approx(with_ap.shape[1], abs=2)
+
+
+@pytest.mark.slow
+def test_runs_of_other_lengths_have_a_panel_for_each_quantity(tmp_path):
+    for name, log in (("a", LOG), ("b", "epoch,loss\n0,3\n")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "log.csv").write_text(log)
+    together = plot_runs({name: tmp_path / name for name in "ab"})
+    assert together.shape[1] == plot_run(tmp_path / "a").shape[1]
+    with pytest.raises(FileNotFoundError, match=r"log\.csv"):
+        plot_runs({"gone": tmp_path / "gone"})
 
 
 @pytest.mark.parametrize(

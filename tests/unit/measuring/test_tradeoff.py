@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from keras_pose.exporting.inspection.tradeoff import Accuracy, best_files
+from keras_pose.measuring.tradeoff import Accuracy, best_files
 from keras_pose.pictures.plots import plot_tradeoff
 
 TIMES = {"slow": 8.0, "fast": 1.0, "beaten": 4.0, "unknown": 0.5}
