@@ -56,8 +56,8 @@ def main(argv=None):
     args = parse_args(argv)
     # Imported after parsing: `--help` must be quick.
     from keras_pose.parity.bundle import check_models, describe_bundle, write_bundle
-    from keras_pose.parity.files import ModelFile
-    from keras_pose.parity.people import drawn_people, people_in
+    from keras_pose.parity.model_file import ModelFile
+    from keras_pose.parity.model_pictures import drawn_people, people_in
     from keras_pose.shipped import shipped_box_threshold, shipped_file
 
     models = {

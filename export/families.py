@@ -78,9 +78,9 @@ def choose_cases(args):
 @plain_errors()
 def main(argv=None):
     args = parse_args(argv)
-    from keras_pose.exporting.families.making import make_families
-    from keras_pose.exporting.families.settings import FamiliesSettings
-    from keras_pose.exporting.families.table import as_markdown, write_families
+    from keras_pose.exporting.families.family_making import make_families
+    from keras_pose.exporting.families.family_settings import FamiliesSettings
+    from keras_pose.exporting.families.family_table import as_markdown, write_families
 
     settings = FamiliesSettings(
         output=args.output,

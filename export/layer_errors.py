@@ -55,7 +55,7 @@ def main(argv=None):
     # Imported after parsing: TensorFlow takes seconds, `--help` must not.
     import_tensorflow()
     from keras_pose.exporting.accuracy.error_report import report_layer_errors
-    from keras_pose.exporting.formats.tflite import TFLiteConversion
+    from keras_pose.exporting.formats.tflite_export import TFLiteConversion
     from keras_pose.exporting.inputs import open_source
     from keras_pose.exporting.quantization.measured_ranges import EXTREMES
     from keras_pose.files import check_writable

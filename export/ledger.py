@@ -74,9 +74,9 @@ def parse_args(argv=None):
 def main(argv=None):
     args = parse_args(argv)
     from keras_pose.data.mixing import one_set
+    from keras_pose.exporting.ledger.ledger_settings import LedgerSettings
+    from keras_pose.exporting.ledger.ledger_table import as_markdown, write_ledger
     from keras_pose.exporting.ledger.making import make_ledger
-    from keras_pose.exporting.ledger.settings import LedgerSettings
-    from keras_pose.exporting.ledger.table import as_markdown, write_ledger
     from keras_pose.exporting.quantization.measured_ranges import EXTREMES
 
     dataset, data_dir = args.dataset, args.data_dir

@@ -37,10 +37,10 @@ def parse_args(argv=None):
 
 def make_pack(args):
     """Returns the cases, what is said of the models, and pictures to look at."""
-    from keras_pose.parity.files import ModelFile
     from keras_pose.parity.maths import maths_cases, maths_images
     from keras_pose.parity.model_cases import model_cases
-    from keras_pose.parity.people import drawn_people, people_in
+    from keras_pose.parity.model_file import ModelFile
+    from keras_pose.parity.model_pictures import drawn_people, people_in
 
     paths = {"pose": args.weights, "detector": args.detector}
     models = {name: ModelFile(path) for name, path in paths.items() if path}
@@ -58,7 +58,7 @@ def make_pack(args):
 def check_pack(folder, args):
     """Replays a pack; returns its results."""
     from keras_pose.parity import read_pack, replay
-    from keras_pose.parity.files import ModelFile
+    from keras_pose.parity.model_file import ModelFile
 
     paths = {"pose": args.weights, "detector": args.detector}
     models = {name: ModelFile(path) for name, path in paths.items() if path}

@@ -24,7 +24,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))  # run from a clone
 
 from keras_pose.commandline import plain_errors, positive_int
-from keras_pose.exporting.commands import tflite
+from keras_pose.exporting.commands import tflite_options
 from keras_pose.exporting.formats.table import NUM_CALIBRATION_CROPS
 
 KINDS = ("pose", "detector")
@@ -79,23 +79,23 @@ def plan_exports(entries, args, work):
     }
     for quantizations in plan.values():
         for words in quantizations.values():
-            tflite.parse_args(words, prog=tflite.SCRIPT)
+            tflite_options.parse_args(words, prog=tflite_options.SCRIPT)
     return plan
 
 
 def export_files(plan):
     """Exports one model; returns its files, and reasons for those that were refused."""
-    from keras_pose.exporting.commands import drop
+    from keras_pose.exporting.commands import max_drop
 
     files, refused = {}, {}
     for quantization, words in plan.items():
-        print(f"\n$ python {tflite.SCRIPT} {shlex.join(words)}", flush=True)
-        options = tflite.parse_args(words, prog=tflite.SCRIPT)
+        print(f"\n$ python {tflite_options.SCRIPT} {shlex.join(words)}", flush=True)
+        options = tflite_options.parse_args(words, prog=tflite_options.SCRIPT)
         try:
-            drop.run_command(options)
+            max_drop.run_command(options)
             files[quantization] = Path(options.output)
         except ValueError as error:
-            reason = f"{tflite.SCRIPT}: {str(error).splitlines()[0]}"
+            reason = f"{tflite_options.SCRIPT}: {str(error).splitlines()[0]}"
             refused[quantization] = reason
             print(f"refused     {reason}")
     return files, refused

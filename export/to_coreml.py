@@ -47,7 +47,7 @@ def main(argv=None):
     args = parse_args(argv)
     # After parsing: TensorFlow takes seconds, `--help` must not.
     import_tensorflow()
-    from keras_pose.exporting.commands.report import describe_export
+    from keras_pose.exporting.commands.export_report import describe_export
     from keras_pose.exporting.formats.coreml import export_coreml
     from keras_pose.exporting.quantization.calibration import check_crops
 

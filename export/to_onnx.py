@@ -18,7 +18,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run from a clone
 
 from keras_pose.commandline import plain_errors
-from keras_pose.exporting.commands import drop, options
+from keras_pose.exporting.commands import max_drop, options
 from keras_pose.exporting.formats.table import FORMATS, ONNX_FORMATS
 
 
@@ -35,17 +35,17 @@ def parse_args(argv=None):
         help="default: export/KIND/pose_model.onnx beside the weights")  # fmt: skip
     add("--opset", type=int, default=17, help="13 to 18 (default: 17)")
     options.add_calibration_options(parser)
-    drop.add_drop_options(parser)
+    max_drop.add_drop_options(parser)
     args = parser.parse_args(argv)
     args.formats = [short[kind] for kind in args.formats]
     options.check_options(parser, args, args.formats, ".onnx")
-    drop.check_drop_options(parser, args, args.formats)
+    max_drop.check_drop_options(parser, args, args.formats)
     return args
 
 
 @plain_errors()
 def main(argv=None):
-    drop.run_command(parse_args(argv))
+    max_drop.run_command(parse_args(argv))
 
 
 if __name__ == "__main__":

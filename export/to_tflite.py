@@ -17,12 +17,12 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run from a clone
 
 from keras_pose.commandline import plain_errors
-from keras_pose.exporting.commands import drop, tflite
+from keras_pose.exporting.commands import max_drop, tflite_options
 
 
 @plain_errors()
 def main(argv=None):
-    drop.run_command(tflite.parse_args(argv, __doc__))
+    max_drop.run_command(tflite_options.parse_args(argv, __doc__))
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from keras import layers
 from keras_pose.codecs import GaussianHeatmapCodec
 from keras_pose.contracts.pose import Contract, keras_contract, save_keras_model
 from keras_pose.exporting.formats.onnx_export import export_onnx
-from keras_pose.exporting.formats.tflite import QUANTIZATIONS, TFLiteConversion
+from keras_pose.exporting.formats.tflite_export import QUANTIZATIONS, TFLiteConversion
 from keras_pose.modelfiles.flatbuffer import tflite_graph
 from keras_pose.pictures.normalization import Normalization
 from keras_pose.skeleton import Skeleton

@@ -156,7 +156,7 @@ def draw_ranked(args):
     """Returns pictures and captions of the people at one place of the ranking."""
     from keras_pose.data.mixing import for_model
     from keras_pose.measuring import MeasureSettings
-    from keras_pose.measuring.people import PeopleSplit
+    from keras_pose.measuring.people_split import PeopleSplit
     from keras_pose.trainer.sample_pictures import ranked_pictures
 
     model = open_model(args)

@@ -198,7 +198,7 @@ def hang_together(keypoints, limb_pairs):
 def main(argv=None):
     args = parse_args(argv)
     if args.bottom_up:
-        from keras_pose.models.part_affinity import OPENPOSE_COCO_18
+        from keras_pose.models.openpose_channels import OPENPOSE_COCO_18
         from keras_pose.skeleton import COCO_17
 
         for skeleton in (COCO_17, OPENPOSE_COCO_18):
@@ -209,7 +209,7 @@ def main(argv=None):
     from keras_pose.data.mixing import one_set, open_set
     from keras_pose.data.readers.coco import Reading
     from keras_pose.measuring import MeasureSettings
-    from keras_pose.measuring.people import PeopleSplit
+    from keras_pose.measuring.people_split import PeopleSplit
     from keras_pose.metrics import METRICS, measurable_metrics
 
     name, folder = one_set(args.dataset, args.data_dir)

@@ -386,7 +386,7 @@ def measure_parsing(num_people=56, size=640):
 
     from keras_pose.codecs.assembly import assemble_people, find_candidates
     from keras_pose.codecs.part_affinity import PartAffinityCodec
-    from keras_pose.models.part_affinity import OPENPOSE_COCO_18
+    from keras_pose.models.openpose_channels import OPENPOSE_COCO_18
 
     skeleton, codec = OPENPOSE_COCO_18, PartAffinityCodec((size, size))
     shape = (num_people, skeleton.num_keypoints, 2)

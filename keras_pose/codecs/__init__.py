@@ -1,6 +1,6 @@
 """Codecs turn keypoints into network targets and network outputs into keypoints."""
 
-from keras_pose.codecs.base import Codec
+from keras_pose.codecs.codec import Codec
 from keras_pose.codecs.dark import DarkHeatmapCodec
 from keras_pose.codecs.decoded import DecodedCodec
 from keras_pose.codecs.gaussian import GaussianHeatmapCodec

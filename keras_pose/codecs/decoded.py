@@ -7,7 +7,7 @@ from typing import Any, NoReturn, Self
 
 import numpy as np
 
-from keras_pose.codecs.base import Codec
+from keras_pose.codecs.codec import Codec
 
 
 @dataclass(frozen=True)

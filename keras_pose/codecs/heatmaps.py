@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from keras_pose.codecs.base import Codec
+from keras_pose.codecs.codec import Codec
 from keras_pose.codecs.peaks import PEOPLE_AT_A_TIME
 
 

@@ -171,7 +171,7 @@ def bottom_up_contract(
 
     Args:
         model: (B, H, W, 3) normalised float32 -> heatmaps and fields, see
-            `models.part_affinity.last_maps`.
+            `models.openpose_channels.last_maps`.
         codec: rules by which heatmaps and fields become people.
         skeleton: names keypoints and limbs.
         normalization: mean and std that training applied to the input.

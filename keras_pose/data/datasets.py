@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 
-from keras_pose.data.layouts import Located, find_unpacked, has_split, share_of
 from keras_pose.data.mapping import map_records
 from keras_pose.data.readers.coco import (
     AS_WRITTEN,
@@ -27,6 +26,7 @@ from keras_pose.data.readers.tools import find_labels
 from keras_pose.data.records import Id, PersonRecord, PersonTable
 from keras_pose.data.specs import SPECS, DatasetSpec
 from keras_pose.data.synthetic import write_coco_dataset
+from keras_pose.data.unpacked_folders import Located, find_unpacked, has_split, share_of
 from keras_pose.files import file_sha256
 from keras_pose.skeleton import COCO_17, SKELETONS, Skeleton, is_numbered
 

@@ -7,14 +7,14 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from keras_pose.data.readers import parts
+from keras_pose.data.readers import own_fields
 from keras_pose.data.readers.aic import read_aic
 from keras_pose.data.readers.coco import read_coco
 from keras_pose.data.readers.flic import read_flic
 from keras_pose.data.readers.h36m import read_h36m
 from keras_pose.data.readers.lsp import read_lsp, read_lsp_extended
 from keras_pose.data.readers.mpii import read_mpii
-from keras_pose.data.readers.parts import Unpack
+from keras_pose.data.readers.own_fields import Unpack
 from keras_pose.data.readers.posetrack import read_posetrack
 from keras_pose.data.readers.wflw import read_wflw
 from keras_pose.data.records import PersonRecord
@@ -59,7 +59,7 @@ class DatasetSpec:
         files: names of the files to download, with sizes where they are known.
         terms: terms of use, in a few words.
         unpack: function that puts the file's annotations into COCO's form, see
-            `readers.parts`; None where they are in it.
+            `readers.own_fields`; None where they are in it.
         people: official number of labelled people by split, as the reader counts them.
         note: advice to read before using it.
     """
@@ -94,7 +94,7 @@ def _unpacking(unpack: Unpack, **options) -> dict:
 
 
 _read_around_points = partial(
-    _read_coco_like, unpack=parts.around_points, expects_area=False
+    _read_coco_like, unpack=own_fields.around_points, expects_area=False
 )
 
 
@@ -352,7 +352,7 @@ _ROWS = (
         files=_WHOLEBODY_FILES,
         terms=_WHOLEBODY_TERMS,
         note="Body, feet, face and hands; a part counts where its valid flag is set.",
-        **_unpacking(parts.whole_body),
+        **_unpacking(own_fields.whole_body),
     ),
     DatasetSpec(
         "coco_wholebody_hand",
@@ -364,7 +364,7 @@ _ROWS = (
         files=_WHOLEBODY_FILES,
         terms=_WHOLEBODY_TERMS,
         note="Each valid hand of coco_wholebody in its own box, left and right alike.",
-        **_unpacking(parts.hands, expects_area=False),
+        **_unpacking(own_fields.hands, expects_area=False),
     ),
     DatasetSpec(
         "coco_wholebody_face",
@@ -376,7 +376,7 @@ _ROWS = (
         files=_WHOLEBODY_FILES,
         terms=_WHOLEBODY_TERMS,
         note="Each valid face of coco_wholebody in its own box.",
-        **_unpacking(parts.faces, expects_area=False),
+        **_unpacking(own_fields.faces, expects_area=False),
     ),
     DatasetSpec(
         "halpe26",
@@ -395,7 +395,7 @@ _ROWS = (
         ),
         terms="annotations for research, not commercial",
         note="The first 26 of 136 keypoints: body, head top, neck, pelvis, feet.",
-        **_unpacking(parts.halpe_26),
+        **_unpacking(own_fields.halpe_26),
     ),
     DatasetSpec(
         "onehand10k",
@@ -424,7 +424,7 @@ _ROWS = (
         terms="research, not commercial",
         note="Its splits are mmpose's shares of the set's training part. A hand's box is "
         "the picture.",
-        **_unpacking(parts.whole_picture, expects_area=False),
+        **_unpacking(own_fields.whole_picture, expects_area=False),
     ),
     DatasetSpec(
         "300w",
@@ -436,7 +436,7 @@ _ROWS = (
         files=("300w.zip (2.6 GB)", "labels as JSON: 300w_annotations of mmpose"),
         terms="research, not commercial",
         note="Boxes are put around the points, 1.2 times as large.",
-        **_unpacking(parts.around_points, expects_area=False),
+        **_unpacking(own_fields.around_points, expects_area=False),
     ),
     DatasetSpec(
         "wflw",

@@ -18,7 +18,6 @@ from keras_pose.data.datasets import (
     locate_split,
     open_dataset,
 )
-from keras_pose.data.layouts import share_of
 from keras_pose.data.own import is_own
 from keras_pose.data.pictures import InPictures, readable_images
 from keras_pose.data.readers.checks import Notes
@@ -26,6 +25,7 @@ from keras_pose.data.readers.coco import Reading, locate_images, read_coco_truth
 from keras_pose.data.readers.coco_people import CocoPeople, ReadingRules, read_people
 from keras_pose.data.readers.coco_sizes import settle_sizes
 from keras_pose.data.records import Id
+from keras_pose.data.unpacked_folders import share_of
 from keras_pose.skeleton import Skeleton
 
 # Their files label everybody in a picture, or say where they do not.

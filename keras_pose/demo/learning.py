@@ -19,14 +19,14 @@ from keras_pose.data.sources import records_source
 from keras_pose.data.synthetic import write_coco_dataset
 from keras_pose.data.transforms import Augmentation
 from keras_pose.demo.steps import describe_seconds
-from keras_pose.exporting.commands.report import describe_export
+from keras_pose.exporting.commands.export_report import describe_export
 from keras_pose.exporting.formats.table import export_formats
 from keras_pose.exporting.inputs import open_source
 from keras_pose.exporting.quantization.calibration import calibration_crops
 from keras_pose.files.runs import BEST_NAME
 from keras_pose.inference import PoseEstimator
 from keras_pose.measuring import MeasureSettings
-from keras_pose.measuring.people import PeopleSplit
+from keras_pose.measuring.people_split import PeopleSplit
 from keras_pose.metrics.protocol import Measurement, comparison_table
 from keras_pose.pictures.drawing import contact_sheet, draw_poses
 from keras_pose.pictures.geometry import xywh_to_xyxy

@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from keras_pose.metrics.posetrack import PoseTrackFrame
+from keras_pose.metrics.posetrack_ap import PoseTrackFrame
 from keras_pose.pictures.oks import object_keypoint_similarity, sigmas_of
 from keras_pose.pictures.structures import NO_TRACK, Poses
 

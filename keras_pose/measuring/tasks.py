@@ -11,10 +11,10 @@ from keras_pose.contracts.bottom_up import BottomUpContract
 from keras_pose.contracts.detector import DetectorContract, ModelContract, is_detector
 from keras_pose.contracts.detector_description import is_description
 from keras_pose.contracts.pose import Contract
-from keras_pose.measuring.boxes import BoxSplit
-from keras_pose.measuring.crowds import CrowdSplit
+from keras_pose.measuring.box_split import BoxSplit
+from keras_pose.measuring.crowd_split import CrowdSplit
 from keras_pose.measuring.finding import Finder
-from keras_pose.measuring.people import open_people
+from keras_pose.measuring.people_split import open_people
 from keras_pose.measuring.settings import MeasureSettings
 from keras_pose.measuring.split import Measured, Split
 from keras_pose.runtime.bottom_up_model import is_of_bottom_up, load_bottom_up
@@ -23,7 +23,7 @@ from keras_pose.runtime.loading import file_type, load_model
 from keras_pose.skeleton import Skeleton
 from keras_pose.weights.catalog import is_word
 from keras_pose.weights.file_kinds import is_checkpoint
-from keras_pose.weights.loading import file_of_word
+from keras_pose.weights.weight_files import file_of_word
 
 
 @dataclass(frozen=True)

@@ -107,7 +107,7 @@ def evaluate(
         predict: (N, H, W, 3) uint8 RGB crops -> what the codec decodes, float32.
         contract: input, output and codec of the model.
         records: the people, with their boxes: labelled ones (see `keras_pose.data`), or
-            those that a detector found (see `metrics.boxes`).
+            those that a detector found (see `metrics.detected_boxes`).
         ground_truth: COCO annotation file of the same people, or its contents; for the
             metrics that are computed from it.
         metrics: keys of `official.METRICS`.

@@ -9,7 +9,7 @@ import numpy as np
 
 from keras_pose.metrics.numbering import number_ids
 from keras_pose.metrics.pck import weighted_mean
-from keras_pose.metrics.posetrack import (
+from keras_pose.metrics.posetrack_ap import (
     PoseTrackFrame,
     is_scored,
     labelled_frames,

@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 
 from keras_pose.data.records import PersonRecord
-from keras_pose.metrics.calibration import apply_temperature, fit_temperature, reliability
 from keras_pose.metrics.coco_ap import check_detections, coco_result, load_coco
 from keras_pose.metrics.coco_truth import CocoTruth
 from keras_pose.metrics.crowdpose import evaluate_crowdpose, group_by_crowding
@@ -38,7 +37,12 @@ from keras_pose.metrics.pck import (
 )
 from keras_pose.metrics.pckh import pckh_stats
 from keras_pose.metrics.pixel_error import pixel_errors
-from keras_pose.metrics.posetrack import PoseTrackFrame, posetrack_ap
+from keras_pose.metrics.posetrack_ap import PoseTrackFrame, posetrack_ap
+from keras_pose.metrics.score_calibration import (
+    apply_temperature,
+    fit_temperature,
+    reliability,
+)
 from keras_pose.metrics.single_ap import apk, oks_share
 from keras_pose.metrics.wholebody import PARTS, evaluate_wholebody
 from keras_pose.pictures.oks import keypoint_similarities

@@ -4,7 +4,7 @@ Source: Cao et al. 2017 (arXiv:1611.08050) for the two-branch form of COCO and M
 al. 2019 (arXiv:1812.08008), sec. 3 for BODY_25; reference code
 CMU-Perceptual-Computing-Lab/openpose, `models/pose/{coco,mpi}/pose_deploy_linevec.prototxt`
 and `models/pose/body_25/pose_deploy.prototxt`. Layers bear Caffe's names, "L1" and "L2"
-being the branches. What the channels mean stands in `models.part_affinity`.
+being the branches. What the channels mean stands in `models.openpose_channels`.
 
 All work at stride 8 on images normalised as `image / 256 - 0.5`, blue first.
 """

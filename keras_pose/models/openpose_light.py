@@ -2,7 +2,7 @@
 
 Source: Osokin 2018 (arXiv:1811.12004), sec. 4; reference code
 Daniil-Osokin/lightweight-human-pose-estimation.pytorch, `models/with_mobilenet.py`. What
-the channels mean stands in `models.part_affinity`; it is that of OpenPose on COCO.
+the channels mean stands in `models.openpose_channels`; it is that of OpenPose on COCO.
 
 It works at stride 8 on images normalised as `(image - 128) / 256`, blue first.
 """

@@ -18,9 +18,9 @@ from keras_pose.contracts.bottom_up import BottomUpContract
 from keras_pose.contracts.detector import DetectorContract
 from keras_pose.contracts.pose import write_contract
 from keras_pose.files import check_writable, file_sha256, read_json, write_json
-from keras_pose.parity.files import ModelFile
 from keras_pose.parity.maths import maths_cases
 from keras_pose.parity.model_cases import Person, model_cases
+from keras_pose.parity.model_file import ModelFile
 from keras_pose.parity.packs import write_pack
 
 FORMAT, FORMAT_VERSION = "keras_pose mobile bundle", "1.1"

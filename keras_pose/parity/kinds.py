@@ -20,7 +20,7 @@ from keras_pose.inference.regions import RegionFollower, next_boxes
 from keras_pose.inference.smoothing import OneEuroSmoother
 from keras_pose.inference.tracking import OksTracker
 from keras_pose.parity.clips import run_clip
-from keras_pose.parity.files import ModelFile
+from keras_pose.parity.model_file import ModelFile
 from keras_pose.pictures import boxes
 from keras_pose.pictures.boxes import BoxSettings
 from keras_pose.pictures.geometry import (

@@ -15,8 +15,8 @@ import numpy as np
 
 from keras_pose.contracts.pose import Contract, input_to_dict, output_to_dict
 from keras_pose.parity.clips import Recorder, ShakenNetwork, run_frames
-from keras_pose.parity.files import ModelFile
 from keras_pose.parity.maths import make_case
+from keras_pose.parity.model_file import ModelFile
 from keras_pose.parity.packs import Case
 from keras_pose.parity.scenes import CLIP_SETTINGS
 from keras_pose.parity.shaking import shake

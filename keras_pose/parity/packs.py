@@ -15,7 +15,7 @@ from PIL import Image
 
 import keras_pose
 from keras_pose.files import atomic_path, read_json
-from keras_pose.parity.arrays import ArrayReader, ArrayWriter
+from keras_pose.parity.stored_arrays import ArrayReader, ArrayWriter
 from keras_pose.parity.tolerances import annotate
 
 FORMAT = "keras_pose parity pack"

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from keras_pose.parity.files import ModelFile
 from keras_pose.parity.kinds import KINDS
+from keras_pose.parity.model_file import ModelFile
 from keras_pose.parity.packs import Case, Pack, largest_difference
 
 

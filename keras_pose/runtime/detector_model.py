@@ -130,7 +130,7 @@ def load_detector(
         ImportError: names the package that is missing to run such a file.
     """
     if model is not None and is_word(path):
-        from keras_pose.weights.loading import file_of_word
+        from keras_pose.weights.weight_files import file_of_word
 
         path = file_of_word(model, path)
     elif model is not None and is_bare(path):

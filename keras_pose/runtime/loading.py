@@ -139,8 +139,8 @@ def is_official(path) -> bool:
 def _load_official(path, model, num_keypoints, input_hw):
     from keras_pose.weights.catalog import is_word
     from keras_pose.weights.creation import create_model
-    from keras_pose.weights.loading import file_of_word
     from keras_pose.weights.provenance import contract_of, provenance_of
+    from keras_pose.weights.weight_files import file_of_word
 
     if model is None:
         raise ValueError(

@@ -12,6 +12,12 @@ from keras_pose.skeleton.builtin import (
     MPII_16,
     POSETRACK_17,
 )
+from keras_pose.skeleton.by_name import (
+    SKELETONS,
+    default_skeleton,
+    is_numbered,
+    plain_skeleton,
+)
 from keras_pose.skeleton.parts import (
     COCO_WHOLEBODY_133,
     FACE_68,
@@ -19,12 +25,6 @@ from keras_pose.skeleton.parts import (
     HAND_21,
     WFLW_98,
     WHOLEBODY_PARTS,
-)
-from keras_pose.skeleton.table import (
-    SKELETONS,
-    default_skeleton,
-    is_numbered,
-    plain_skeleton,
 )
 
 __all__ = [

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from keras_pose.exporting.commands.export_report import describe_export
 from keras_pose.exporting.commands.options import crops_for, default_output
-from keras_pose.exporting.commands.report import describe_export
 from keras_pose.exporting.formats.table import (
     FORMATS,
     NUM_CALIBRATION_CROPS,

@@ -133,7 +133,7 @@ def _open_entry(entry: CatalogEntry, skeleton, num_keypoints) -> Opened:
     if entry.is_backbone:
         return dataclasses.replace(opened, untrained=presets.preset_name(entry))
     if opened.network is network and count is None:
-        from keras_pose.weights.loading import conversion_path
+        from keras_pose.weights.weight_files import conversion_path
 
         return dataclasses.replace(opened, file=conversion_path(entry))
     return opened

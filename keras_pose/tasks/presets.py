@@ -103,7 +103,7 @@ def detector_preset(name: str) -> CatalogEntry:
 
 def is_downloaded(entry: CatalogEntry) -> bool:
     """Returns True if the publisher's file, or the converted one, is on this machine."""
-    from keras_pose.weights.loading import conversion_path
+    from keras_pose.weights.weight_files import conversion_path
 
     return is_here(entry) or (not entry.is_backbone and conversion_path(entry).exists())
 
@@ -130,7 +130,7 @@ def where_to_put(entry: CatalogEntry) -> str:
 
 def converted_preset(entry: CatalogEntry) -> Path:
     """Returns the Keras file of a row; sizes and licence are said before a download."""
-    from keras_pose.weights.loading import converted_file
+    from keras_pose.weights.weight_files import converted_file
 
     announce([entry])
     return converted_file(entry)

@@ -73,7 +73,7 @@ def files_of_quality(name: str, finds_people: bool = True) -> tuple[Path, Path |
     people = f", people by {detector}" if detector else ""
     print(f"quality     {name}: {quality.pose}{people}", flush=True)
     fetch_all(entries)
-    from keras_pose.weights.loading import converted_file
+    from keras_pose.weights.weight_files import converted_file
 
     paths = [converted_file(entry) for entry in entries]
     return paths[0], paths[1] if detector else None

@@ -18,7 +18,7 @@ from keras_pose.data.pipeline import indices_of_batch, plain_order
 from keras_pose.data.readers.coco import Reading
 from keras_pose.data.sources import synthetic_source
 from keras_pose.losses import MaskedMaps
-from keras_pose.measuring.crowds import CrowdSplit
+from keras_pose.measuring.crowd_split import CrowdSplit
 from keras_pose.measuring.settings import MeasureSettings
 from keras_pose.models.fake_quantization import fake_quantized
 from keras_pose.runtime.bottom_up_model import BottomUpModel

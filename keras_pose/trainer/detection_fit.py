@@ -27,7 +27,7 @@ from keras_pose.data.pipeline import indices_of_batch, plain_order
 from keras_pose.data.readers.coco import Reading
 from keras_pose.data.sources import synthetic_source
 from keras_pose.losses.detection_losses import BoxLoss
-from keras_pose.measuring.boxes import BoxSplit
+from keras_pose.measuring.box_split import BoxSplit
 from keras_pose.measuring.settings import MeasureSettings
 from keras_pose.models.fake_quantization import fake_quantized
 from keras_pose.pictures.normalization import Normalization

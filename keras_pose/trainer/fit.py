@@ -37,7 +37,7 @@ from keras_pose.data.sources import (
     records_source,
     synthetic_source,
 )
-from keras_pose.measuring.people import PeopleSplit
+from keras_pose.measuring.people_split import PeopleSplit
 from keras_pose.measuring.settings import MeasureSettings
 from keras_pose.metrics.streaming import StreamingPCK
 from keras_pose.models.equalization import NUM_CROPS, equalize_channels

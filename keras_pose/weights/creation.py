@@ -58,10 +58,10 @@ def create_model(
     if weights == SHIPPED:
         weights = network_of_model(name)
     if not is_word(weights):
-        from keras_pose.weights.loading import model_from_file
+        from keras_pose.weights.weight_files import model_from_file
 
         return model_from_file(name, num_keypoints, input_hw, weights, skeleton)
     entry = get_entry(name, str(weights))
-    from keras_pose.weights.loading import model_from_entry
+    from keras_pose.weights.weight_files import model_from_entry
 
     return model_from_entry(entry, num_keypoints, input_hw, skeleton)

@@ -89,7 +89,7 @@ class Setting:
     """The files and settings that all programs get."""
 
     def __init__(self, args):
-        from keras_pose.parity.files import ModelFile
+        from keras_pose.parity.model_file import ModelFile
         from keras_pose.shipped import shipped_box_threshold, shipped_file
 
         self.files = {

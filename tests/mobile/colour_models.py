@@ -11,7 +11,7 @@ import numpy as np
 from keras_pose.codecs import DarkHeatmapCodec
 from keras_pose.contracts.detector import detector_contract
 from keras_pose.contracts.pose import keras_contract
-from keras_pose.exporting.formats.tflite import export_tflite
+from keras_pose.exporting.formats.tflite_export import export_tflite
 from keras_pose.pictures.boxes import BoxSettings
 from keras_pose.pictures.normalization import Normalization
 from keras_pose.skeleton import Skeleton

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from keras_pose.parity.people import drawn_people
+from keras_pose.parity.model_pictures import drawn_people
 from keras_pose.shipped import KINDS, shipped_file
 
 ARM = Path(__file__).resolve().parents[2] / "mobile_demo" / "arm"

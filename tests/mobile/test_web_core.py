@@ -44,9 +44,9 @@ def test_the_javascript_core_passes_its_own_tests(node):
 
 def test_the_javascript_core_replays_the_pack_of_the_shipped_models(node, tmp_path):
     from keras_pose.parity import write_pack
-    from keras_pose.parity.files import ModelFile
     from keras_pose.parity.model_cases import model_cases
-    from keras_pose.parity.people import drawn_people
+    from keras_pose.parity.model_file import ModelFile
+    from keras_pose.parity.model_pictures import drawn_people
     from keras_pose.shipped import KINDS, shipped_file
 
     try:

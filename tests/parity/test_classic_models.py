@@ -18,7 +18,7 @@ from keras_pose.inference import PoseEstimator
 from keras_pose.models.complexity import count_macs, count_params
 from keras_pose.models.cpm import cpm_mpii_stages
 from keras_pose.models.openpose import build_openpose
-from keras_pose.models.part_affinity import CHANNELS, field_channels
+from keras_pose.models.openpose_channels import CHANNELS, field_channels
 from keras_pose.weights.importer import fill, import_weights, save
 from keras_pose.weights.layouts import recognize
 from keras_pose.weights.provenance import normalization_of

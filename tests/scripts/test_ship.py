@@ -10,7 +10,7 @@ import pytest
 
 from keras_pose import measuring
 from keras_pose.contracts import pose
-from keras_pose.exporting.commands import drop
+from keras_pose.exporting.commands import max_drop
 from keras_pose.exporting.shipping import BoxThreshold
 from keras_pose.files import file_sha256
 from keras_pose.measuring import finding
@@ -77,7 +77,7 @@ def ship(tmp_path, monkeypatch):
     monkeypatch.setattr(pose, "read_entry", entry)
     monkeypatch.setattr(measuring, "measure", measure)
     monkeypatch.setattr(finding, "open_finder", lambda path: path)
-    monkeypatch.setattr(drop, "run_command", run_command)
+    monkeypatch.setattr(max_drop, "run_command", run_command)
     script.refuses = False
     script.choose_box_threshold = lambda pose, detector, args: BoxThreshold(0.45, "Above.")
     return script

@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -35,6 +36,8 @@ EXPORTING_FLOORS = (
     "commands ledger",
     "families",
 )
+# Files and folders at the top of the package.
+MAX_ENTRIES = 24
 KERAS_ONLY = ("models", "losses")
 
 
@@ -91,6 +94,17 @@ def test_a_room_of_the_export_imports_only_lower_ranks(path):
         if not name.startswith("keras_pose.exporting") or other in ("", room):
             continue
         assert EXPORTING_RANKS[other] < EXPORTING_RANKS[room], f"{path} imports {name}"
+
+
+def test_the_package_can_be_seen_at_a_glance():
+    entries = [path.name for path in (ROOT / "keras_pose").iterdir()]
+    assert len(set(entries) - {"__pycache__"}) <= MAX_ENTRIES, sorted(entries)
+
+
+def test_no_two_files_of_the_package_have_one_name():
+    counts = Counter(path.name for path in _package_files())
+    twice = {name for name, count in counts.items() if count > 1} - {"__init__.py"}
+    assert not twice
 
 
 def test_figures_come_from_one_room():

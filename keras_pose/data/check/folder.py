@@ -11,10 +11,9 @@ from typing import Any
 import numpy as np
 
 from keras_pose.data.check.findings import ERROR, WARNING, Finding, Split
-from keras_pose.data.check.people import check_people
-from keras_pose.data.check.pictures import check_pictures
+from keras_pose.data.check.label_checks import check_people
+from keras_pose.data.check.picture_checks import check_pictures
 from keras_pose.data.datasets import locate_split, open_dataset
-from keras_pose.data.layouts import Located, find_unpacked
 from keras_pose.data.own import own_skeleton, skeleton_of_labels
 from keras_pose.data.readers.checks import Notes
 from keras_pose.data.readers.coco import Reading, locate_images
@@ -23,6 +22,7 @@ from keras_pose.data.readers.coco_people import ReadingRules, read_people
 from keras_pose.data.readers.labels import as_coco
 from keras_pose.data.readers.tools import READ, find_labels
 from keras_pose.data.specs import SPECS
+from keras_pose.data.unpacked_folders import Located, find_unpacked
 from keras_pose.skeleton import Skeleton
 
 _SPLITS = ("train", "val", "test")

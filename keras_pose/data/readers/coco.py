@@ -27,7 +27,7 @@ from keras_pose.data.readers.coco_categories import choose_category, id_as_text,
 from keras_pose.data.readers.coco_checks import check_boxes
 from keras_pose.data.readers.coco_people import CocoPeople, ReadingRules, read_people
 from keras_pose.data.readers.coco_sizes import settle_sizes
-from keras_pose.data.readers.parts import Unpack
+from keras_pose.data.readers.own_fields import Unpack
 from keras_pose.data.records import PersonTable
 from keras_pose.files import read_json
 from keras_pose.pictures.geometry import clean_boxes_xywh
@@ -78,7 +78,8 @@ def read_coco(
         area_of_box: area of a person as a share of the box, where the file gives none.
         expects_area: False if such files never have areas, so that no warning is given.
         unpack: function that puts annotations into COCO's form with the keypoints of
-            `skeleton`, see `parts`; names in the file's category are then not compared.
+            `skeleton`, see `own_fields`; names in the file's category are then not
+            compared.
         reading: options of the user for reading the file.
 
     Raises:

@@ -31,7 +31,7 @@ from keras_pose.data.readers.checks import BOX_GROWTH, Entry, Notes, check_uniqu
 from keras_pose.data.readers.coco_categories import id_as_text
 from keras_pose.data.readers.json_sections import read_sections
 from keras_pose.data.readers.outlines import outline_box
-from keras_pose.data.readers.parts import Unpack
+from keras_pose.data.readers.own_fields import Unpack
 
 SECTIONS = ("images", "annotations", "categories")
 _NO_BOX = (0.0, 0.0, 0.0, 0.0)
@@ -107,8 +107,8 @@ class ReadingRules:
         first_pixel: coordinates of the first pixel: 1 in files made from MATLAB's.
         area_of_box: a person's share of the box, where the file gives no area.
         expects_area: False if such files never have areas, so that no warning is given.
-        unpack: function that puts annotations into COCO's form, see `parts`; None where
-            they are in it.
+        unpack: function that puts annotations into COCO's form, see `own_fields`; None
+            where they are in it.
     """
 
     num_keypoints: int | None = None

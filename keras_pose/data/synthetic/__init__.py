@@ -1,7 +1,7 @@
 """Synthetic people: drawn pictures with exact COCO-17 labels, no download needed."""
 
 from keras_pose.data.synthetic.coco_writer import write_coco_dataset
-from keras_pose.data.synthetic.drawing import DrawnScene, draw_scenes
+from keras_pose.data.synthetic.drawn_scenes import DrawnScene, draw_scenes
 from keras_pose.data.synthetic.scene import (
     SPLITS,
     SyntheticPerson,

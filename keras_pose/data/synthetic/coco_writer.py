@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_pose.data.synthetic.drawing import draw_scenes
+from keras_pose.data.synthetic.drawn_scenes import draw_scenes
 from keras_pose.data.synthetic.scene import MIN_IMAGE_SIDE, SyntheticPerson, scene_seed
 from keras_pose.files import atomic_path, check_writable, read_json, write_json
 from keras_pose.skeleton import COCO_17

@@ -18,7 +18,7 @@ from keras_pose.exporting.accuracy.layer_errors import (
     worst_first,
 )
 from keras_pose.exporting.formats.onnx_export import OnnxConversion
-from keras_pose.exporting.formats.tflite import TFLiteConversion
+from keras_pose.exporting.formats.tflite_export import TFLiteConversion
 from keras_pose.exporting.inspection.benchmark import write_csv
 from keras_pose.exporting.inspection.timing import align
 from keras_pose.modelfiles.layer_names import LayerNames

@@ -17,7 +17,7 @@ from keras_pose.exporting.accuracy.selective import Selection, Step, select_floa
 from keras_pose.exporting.accuracy.validation import Validation
 from keras_pose.exporting.errors import ExportError
 from keras_pose.exporting.formats.onnx_export import OnnxConversion
-from keras_pose.exporting.formats.tflite import TFLiteConversion
+from keras_pose.exporting.formats.tflite_export import TFLiteConversion
 from keras_pose.exporting.formats.writing import Export
 from keras_pose.exporting.inspection.timing import (
     align,

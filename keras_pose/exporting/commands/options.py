@@ -134,7 +134,7 @@ def check_options(parser, args, formats: Collection[str], suffix: str) -> None:
 
 def run_export(args, formats: list[str]) -> None:
     """Exports a model to some formats, and prints a report on each."""
-    from keras_pose.exporting.commands.report import describe_export
+    from keras_pose.exporting.commands.export_report import describe_export
     from keras_pose.exporting.formats.table import export_formats
 
     rule = range_rule(args) or EXTREMES

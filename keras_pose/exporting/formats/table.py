@@ -5,7 +5,7 @@
         export_format(model, contract, path, crops, name)
 
 To write several, `export_formats` converts once. What formats are made of, step by step:
-`tflite.float_tflite_bytes(model, contract, batch)` gives the float32 file, and
+`tflite_export.float_tflite_bytes(model, contract, batch)` gives the float32 file, and
 `tflite_quantizing.quantize(float_bytes, crops, settings, float_ops=())` any other;
 `float_ops` are names out of `tflite_quantizing.quantizable_ops(float_bytes)` that are left
 in float.
@@ -115,7 +115,7 @@ def export_formats(
         with_decode: return keypoints, (batch, K, 3), in place of heatmaps.
         opset: opset of ONNX files; None for the usual one.
         integers_only: True to compute attention of int8 TFLite files in integers, too, see
-            `tflite.TFLiteConversion`.
+            `tflite_export.TFLiteConversion`.
         options: keywords of quantization: range_rule, float_ops; for TFLite known_ranges as
             well, see `tflite_quantizing.quantize`.
 
@@ -139,7 +139,7 @@ def export_formats(
         quantization = FORMATS[name].quantization
         # Imported here: each needs packages that the other does not.
         if name in TFLITE_FORMATS:
-            from keras_pose.exporting.formats.tflite import TFLiteConversion
+            from keras_pose.exporting.formats.tflite_export import TFLiteConversion
 
             tflite = tflite or TFLiteConversion(
                 model, contract, crops, batch, with_decode, integers_only

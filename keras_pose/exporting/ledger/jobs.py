@@ -143,7 +143,7 @@ def write_formats(
     import_tensorflow()
     from keras_pose.exporting.formats.onnx_export import OnnxConversion
     from keras_pose.exporting.formats.table import FORMATS
-    from keras_pose.exporting.formats.tflite import TFLiteConversion
+    from keras_pose.exporting.formats.tflite_export import TFLiteConversion
     from keras_pose.exporting.quantization.measured_ranges import RangeRule
     from keras_pose.runtime.keras_backend import load_network
 

@@ -19,14 +19,14 @@ from __future__ import annotations
 
 import dataclasses
 
+from keras_pose.exporting.ledger.ledger_files import calibrate, open_source, write_files
+from keras_pose.exporting.ledger.ledger_settings import LedgerSettings, Say
 from keras_pose.exporting.ledger.measuring import (
     measure_format,
     measure_reference,
     measure_times,
 )
 from keras_pose.exporting.ledger.rows import Ledger
-from keras_pose.exporting.ledger.settings import LedgerSettings, Say
-from keras_pose.exporting.ledger.writing import calibrate, open_source, write_files
 from keras_pose.files import check_writable
 
 

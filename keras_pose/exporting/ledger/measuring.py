@@ -10,13 +10,13 @@ from typing import Any
 from keras_pose.exporting.cache import cached
 from keras_pose.exporting.inspection.audit import Audit, audit_file
 from keras_pose.exporting.ledger import jobs
-from keras_pose.exporting.ledger.rows import LedgerRow
-from keras_pose.exporting.ledger.settings import (
+from keras_pose.exporting.ledger.ledger_settings import (
     KEYPOINTS_NAME,
     REFERENCE,
     LedgerSettings,
     Say,
 )
+from keras_pose.exporting.ledger.rows import LedgerRow
 from keras_pose.exporting.subprocesses import call_in_child
 from keras_pose.files import check_writable, file_sha256
 

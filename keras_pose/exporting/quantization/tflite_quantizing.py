@@ -75,7 +75,7 @@ def quantize(
     collector: RangeCollector | None = None,
     known_ranges: Mapping[str, Range] | None = None,
 ) -> bytes:
-    """Quantizes a file that `tflite.float_tflite_bytes` returned.
+    """Quantizes a file that `tflite_export.float_tflite_bytes` returned.
 
     What decodes in the graph stays float, in every format.
 

@@ -17,7 +17,7 @@ from keras_pose.codecs.assembly import (
     people_among,
 )
 from keras_pose.codecs.part_affinity import LOWEST, PartAffinityCodec
-from keras_pose.models.part_affinity import OPENPOSE_COCO_18, OPENPOSE_MPI_15
+from keras_pose.models.openpose_channels import OPENPOSE_COCO_18, OPENPOSE_MPI_15
 
 CODEC = PartAffinityCodec((96, 128))
 # A standing person, (x, y) in input pixels; names as in OPENPOSE_COCO_18.

@@ -11,7 +11,7 @@ from keras_pose.data.crowds import crowds_of_people, open_crowds, read_crowd_tru
 from keras_pose.data.readers.coco import Reading
 from keras_pose.data.sources import PersonSource
 from keras_pose.metrics.coco_ap import person_category_id
-from keras_pose.models.part_affinity import OPENPOSE_COCO_18
+from keras_pose.models.openpose_channels import OPENPOSE_COCO_18
 from keras_pose.skeleton import COCO_17
 
 

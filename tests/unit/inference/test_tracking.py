@@ -16,7 +16,7 @@ from keras_pose.inference.tracking import (
     scored_frame,
 )
 from keras_pose.metrics.mota import posetrack_mota
-from keras_pose.metrics.posetrack import PoseTrackFrame
+from keras_pose.metrics.posetrack_ap import PoseTrackFrame
 from keras_pose.pictures.structures import NO_TRACK, Poses
 from keras_pose.skeleton import COCO_17, POSETRACK_17
 

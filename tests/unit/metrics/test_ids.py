@@ -11,12 +11,12 @@ from says import Says
 from keras_pose.data.records import PersonRecord
 from keras_pose.metrics import evaluate_coco
 from keras_pose.metrics.box_ap import best_f1, box_stats
-from keras_pose.metrics.boxes import box_records
 from keras_pose.metrics.crowdpose import evaluate_crowdpose
+from keras_pose.metrics.detected_boxes import box_records
 from keras_pose.metrics.mota import posetrack_mota
 from keras_pose.metrics.numbering import sorted_ids
 from keras_pose.metrics.official import Measured, compute_metrics
-from keras_pose.metrics.posetrack import PoseTrackFrame, posetrack_ap
+from keras_pose.metrics.posetrack_ap import PoseTrackFrame, posetrack_ap
 from keras_pose.skeleton import COCO_17, Skeleton
 
 GOLDEN = Path(__file__).resolve().parents[2] / "golden"

@@ -10,7 +10,7 @@ from keras import layers
 from shallow import shallow
 
 from keras_pose.exporting.formats.onnx_export import export_onnx
-from keras_pose.exporting.formats.tflite import TFLiteConversion
+from keras_pose.exporting.formats.tflite_export import TFLiteConversion
 from keras_pose.modelfiles.batch_norms import batch_norm_names, unfolded_batch_norms
 from keras_pose.modelfiles.layer_names import find_layers
 from keras_pose.modelfiles.reading import read_graph

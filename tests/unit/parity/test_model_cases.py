@@ -13,12 +13,12 @@ from PIL import Image
 
 from keras_pose.contracts.detector import detector_contract
 from keras_pose.contracts.pose import read_contract
-from keras_pose.exporting.formats.tflite import export_tflite
+from keras_pose.exporting.formats.tflite_export import export_tflite
 from keras_pose.parity import read_pack, replay, write_pack
 from keras_pose.parity.bundle import check_bundle, write_bundle
-from keras_pose.parity.files import ModelFile
 from keras_pose.parity.model_cases import Person, model_cases, varied
-from keras_pose.parity.people import people_in
+from keras_pose.parity.model_file import ModelFile
+from keras_pose.parity.model_pictures import people_in
 from keras_pose.parity.scenes import patches
 from keras_pose.pictures.boxes import BoxSettings
 from keras_pose.pictures.normalization import IMAGENET
@@ -98,7 +98,7 @@ def test_a_detector_s_pack_replays_without_tensorflow(exported, detector_file, t
 import sys
 sys.modules["tensorflow"] = sys.modules["keras"] = None
 from keras_pose.parity import read_pack, replay
-from keras_pose.parity.files import ModelFile
+from keras_pose.parity.model_file import ModelFile
 models = {{"pose": ModelFile({str(exported.paths["int8"])!r}),
            "detector": ModelFile({str(detector_file)!r})}}
 results = replay(read_pack({str(tmp_path)!r}), models)

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from keras_pose.parity import Case, read_pack, replay, write_pack
-from keras_pose.parity.arrays import MAX_INLINE, ArrayReader, ArrayWriter
 from keras_pose.parity.packs import largest_difference
+from keras_pose.parity.stored_arrays import MAX_INLINE, ArrayReader, ArrayWriter
 
 
 @pytest.mark.parametrize(

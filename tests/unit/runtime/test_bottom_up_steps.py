@@ -21,9 +21,9 @@ from keras_pose.exporting.float_graph.serving import serving_function
 from keras_pose.exporting.formats.table import export_format
 from keras_pose.inference import PoseEstimator
 from keras_pose.inference.regions import RegionFollower
-from keras_pose.models.part_affinity import OPENPOSE_COCO_18, last_maps, skeleton_for
+from keras_pose.models.openpose_channels import OPENPOSE_COCO_18, last_maps, skeleton_for
 from keras_pose.parity.bundle import check_models
-from keras_pose.parity.files import ModelFile
+from keras_pose.parity.model_file import ModelFile
 from keras_pose.pictures.boxes import letterbox
 from keras_pose.pictures.normalization import OPENPOSE
 from keras_pose.runtime.bottom_up_model import BottomUpModel, load_bottom_up, load_pose

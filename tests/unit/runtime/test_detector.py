@@ -17,7 +17,7 @@ from keras_pose.contracts.detector import (
 )
 from keras_pose.contracts.pose import read_contract, save_keras_model
 from keras_pose.exporting.formats.onnx_export import export_onnx
-from keras_pose.exporting.formats.tflite import TFLiteConversion, export_tflite
+from keras_pose.exporting.formats.tflite_export import TFLiteConversion, export_tflite
 from keras_pose.pictures.boxes import BoxSettings
 from keras_pose.pictures.normalization import IMAGENET
 from keras_pose.runtime.detector_model import Detector, load_detector

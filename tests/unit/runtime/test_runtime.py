@@ -17,7 +17,7 @@ from keras_pose.contracts.pose import (
     write_contract,
 )
 from keras_pose.exporting.comparison import relative_error
-from keras_pose.exporting.formats.tflite import export_tflite
+from keras_pose.exporting.formats.tflite_export import export_tflite
 from keras_pose.exporting.formats.writing import MAX_ERROR
 from keras_pose.pictures.normalization import IMAGENET
 from keras_pose.runtime import PoseModel, load_model

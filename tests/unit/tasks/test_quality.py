@@ -161,7 +161,7 @@ def test_the_command_downloads_converts_and_draws(
 ):
     import keras
 
-    from keras_pose.weights import loading
+    from keras_pose.weights import weight_files
     from keras_pose.weights.creation import create_model
 
     # The row of a tiny network, so that a made-up file stands for official weights.
@@ -171,7 +171,9 @@ def test_the_command_downloads_converts_and_draws(
     monkeypatch.setattr(quality, "pose_preset", lambda name: tiny)
     keras.utils.set_random_seed(0)
     monkeypatch.setattr(
-        loading, "import_weights", lambda *_: create_model("testing_pose", 17, (64, 64))
+        weight_files,
+        "import_weights",
+        lambda *_: create_model("testing_pose", 17, (64, 64)),
     )
     photo = tmp_path / "photo.png"
     Image.fromarray(np.full((90, 70, 3), 90, np.uint8)).save(photo)

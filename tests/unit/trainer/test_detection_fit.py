@@ -10,7 +10,7 @@ from keras_pose.contracts.detector import read_detector_contract
 from keras_pose.contracts.pose import save_keras_model
 from keras_pose.data.detection_pipeline import BoxAugmentation
 from keras_pose.data.synthetic import write_coco_dataset
-from keras_pose.exporting.formats.tflite import TFLiteConversion
+from keras_pose.exporting.formats.tflite_export import TFLiteConversion
 from keras_pose.exporting.inputs import open_source
 from keras_pose.files.runs import read_progress
 from keras_pose.runtime.detector_model import load_detector

@@ -13,7 +13,7 @@ from imbalanced_model import BAD_LAYER, imbalanced_model, scale_channels
 
 from keras_pose.contracts.activation_ranges import set_ranges
 from keras_pose.contracts.pose import keras_contract
-from keras_pose.exporting.formats.tflite import TFLiteConversion, check_file
+from keras_pose.exporting.formats.tflite_export import TFLiteConversion, check_file
 from keras_pose.models.fake_quantization import fake_quantized, trained_ranges
 from keras_pose.pictures.normalization import Normalization
 from keras_pose.runtime.loading import open_model

@@ -19,7 +19,7 @@ from keras_pose.exporting.accuracy.layer_errors import (
     measure_layer_errors,
     worst_first,
 )
-from keras_pose.exporting.formats.tflite import TFLiteConversion
+from keras_pose.exporting.formats.tflite_export import TFLiteConversion
 from keras_pose.exporting.quantization.tflite_edit import tensor_names
 from keras_pose.modelfiles.flatbuffer import tflite_graph
 from keras_pose.modelfiles.layer_names import find_layers

@@ -13,7 +13,7 @@ from keras_pose.exporting.accuracy.validation import Validation
 from keras_pose.exporting.comparison import relative_error
 from keras_pose.exporting.errors import ExportError
 from keras_pose.exporting.formats import writing
-from keras_pose.exporting.formats.tflite import TFLiteConversion
+from keras_pose.exporting.formats.tflite_export import TFLiteConversion
 from keras_pose.exporting.quantization.measured_ranges import EXTREMES, RULES, RangeRule
 from keras_pose.modelfiles.flatbuffer import float_ops
 from keras_pose.runtime.loading import open_model

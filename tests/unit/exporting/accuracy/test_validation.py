@@ -7,12 +7,12 @@ from own_keypoints import ToyModel, write_toys
 
 from keras_pose.data.readers.coco import Reading
 from keras_pose.exporting.accuracy import validation
-from keras_pose.measuring import people
+from keras_pose.measuring import people_split
 
 
 def test_own_keypoints_are_opened_by_the_model(tmp_path, monkeypatch, capsys):
     model = ToyModel()
-    monkeypatch.setattr(people, "open_model", lambda *_: model)
+    monkeypatch.setattr(people_split, "open_model", lambda *_: model)
     folder = write_toys(tmp_path / "toys")
 
     opened = validation.open_validation(model.contract, "coco", folder)

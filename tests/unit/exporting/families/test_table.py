@@ -4,8 +4,8 @@ from pathlib import Path
 import pytest
 
 from keras_pose.exporting.families.cases import Case
-from keras_pose.exporting.families.rows import Accuracy, FamilyRow
-from keras_pose.exporting.families.table import (
+from keras_pose.exporting.families.family_rows import Accuracy, FamilyRow
+from keras_pose.exporting.families.family_table import (
     as_markdown,
     explain,
     kind_shares,

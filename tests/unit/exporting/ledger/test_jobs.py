@@ -12,7 +12,7 @@ from keras_pose.data.readers.coco import Reading
 from keras_pose.data.synthetic import write_coco_dataset
 from keras_pose.exporting.ledger import jobs
 from keras_pose.exporting.ledger.jobs import evaluate_file, write_formats
-from keras_pose.exporting.ledger.settings import LedgerSettings
+from keras_pose.exporting.ledger.ledger_settings import LedgerSettings
 from keras_pose.measuring import tasks
 from keras_pose.modelfiles.flatbuffer import tflite_graph
 from keras_pose.shipped import shipped_file

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from keras_pose.exporting.inspection.audit import Audit, DelegateAudit
-from keras_pose.exporting.ledger import measuring, writing
+from keras_pose.exporting.ledger import ledger_files, measuring
 from keras_pose.exporting.ledger.jobs import keypoint_shift
+from keras_pose.exporting.ledger.ledger_settings import LedgerSettings
+from keras_pose.exporting.ledger.ledger_table import as_markdown, write_ledger
 from keras_pose.exporting.ledger.making import make_ledger
-from keras_pose.exporting.ledger.settings import LedgerSettings
-from keras_pose.exporting.ledger.table import as_markdown, write_ledger
 from keras_pose.exporting.quantization.measured_ranges import RangeRule
 from keras_pose.exporting.subprocesses import ChildFailedError
 from keras_pose.files import write_json
@@ -98,7 +98,7 @@ def children(monkeypatch):
     fake = Children()
     xnnpack = DelegateAudit("XNNPACK", 20, 19, 1, 19, {"CAST: on uint8 to float32": 1})
     audit = Audit({"CONV_2D": 19, "CAST": 1}, 1000, "float32", (xnnpack,))
-    for module in (measuring, writing):
+    for module in (measuring, ledger_files):
         monkeypatch.setattr(module, "call_in_child", fake)
     monkeypatch.setattr(measuring, "audit_file", lambda path: audit)
     return fake

@@ -4,7 +4,7 @@ from exported_files import BGR, CODEC, INPUT_HW, SKELETON, smooth_crops
 
 from keras_pose.contracts.pose import keras_contract, read_contract
 from keras_pose.exporting.formats.table import export_formats
-from keras_pose.exporting.formats.tflite import float_tflite_bytes
+from keras_pose.exporting.formats.tflite_export import float_tflite_bytes
 from keras_pose.exporting.quantization.attention import attention_ops
 from keras_pose.modelfiles.flatbuffer import float_ops, op_counts
 from keras_pose.models.own_layers import GatedAttention, SelfAttention

@@ -9,7 +9,7 @@ from keras import layers
 from says import Says
 
 from keras_pose.contracts.pose import keras_contract
-from keras_pose.exporting.formats.tflite import TFLiteConversion
+from keras_pose.exporting.formats.tflite_export import TFLiteConversion
 from keras_pose.exporting.quantization.dynamic_range import warn_of_coarse_layers
 
 

@@ -9,7 +9,7 @@ from keras_pose.contracts.activation_ranges import set_ranges
 from keras_pose.contracts.pose import keras_contract
 from keras_pose.exporting.comparison import relative_error
 from keras_pose.exporting.formats.onnx_export import OnnxConversion
-from keras_pose.exporting.formats.tflite import TFLiteConversion
+from keras_pose.exporting.formats.tflite_export import TFLiteConversion
 from keras_pose.exporting.quantization.integer_network import equalized
 from keras_pose.runtime.loading import open_model
 

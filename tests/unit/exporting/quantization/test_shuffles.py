@@ -8,7 +8,7 @@ from keras import layers
 
 from keras_pose.contracts.pose import keras_contract
 from keras_pose.exporting.accuracy.layer_errors import measure_layer_errors
-from keras_pose.exporting.formats.tflite import float_tflite_bytes
+from keras_pose.exporting.formats.tflite_export import float_tflite_bytes
 from keras_pose.exporting.quantization import tflite_quantizing
 from keras_pose.exporting.quantization.shuffles import with_shuffles_as_convolutions
 from keras_pose.exporting.quantization.tflite_quantizing import (

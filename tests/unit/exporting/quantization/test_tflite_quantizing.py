@@ -14,7 +14,7 @@ from exported_files import (
 
 from keras_pose.contracts.pose import keras_contract
 from keras_pose.exporting.errors import ExportError
-from keras_pose.exporting.formats.tflite import float_tflite_bytes
+from keras_pose.exporting.formats.tflite_export import float_tflite_bytes
 from keras_pose.exporting.quantization.forced_ranges import with_int8_ranges
 from keras_pose.exporting.quantization.measured_ranges import RangeRule
 from keras_pose.exporting.quantization.tflite_edit import (

@@ -2,7 +2,7 @@ import keras
 from exported_files import BGR, CODEC, INPUT_HW, SKELETON
 
 from keras_pose.contracts.pose import keras_contract
-from keras_pose.exporting.formats.tflite import float_tflite_bytes
+from keras_pose.exporting.formats.tflite_export import float_tflite_bytes
 from keras_pose.exporting.quantization.tflite_quantizing import quantizable_ops
 from keras_pose.exporting.quantization.trained_ranges import ranges_by_tensor
 

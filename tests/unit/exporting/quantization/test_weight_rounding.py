@@ -8,7 +8,7 @@ from imbalanced_model import imbalanced_model
 
 from keras_pose.contracts.pose import keras_contract
 from keras_pose.exporting.errors import ExportError
-from keras_pose.exporting.formats.tflite import TFLiteConversion
+from keras_pose.exporting.formats.tflite_export import TFLiteConversion
 from keras_pose.exporting.formats.writing import MAX_ERROR, WORST_LIMIT, error_limit
 from keras_pose.exporting.quantization.weight_rounding import (
     weight_error,

@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 
 from keras_pose.inference.frame_sources import pictures_in
-from keras_pose.parity.files import ModelFile
 from keras_pose.parity.model_cases import Person
+from keras_pose.parity.model_file import ModelFile
 from keras_pose.pictures.geometry import whole_image_box, xyxy_to_xywh
 from keras_pose.pictures.images import read_image
 

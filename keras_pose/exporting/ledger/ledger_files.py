@@ -12,7 +12,7 @@ from keras_pose.contracts.pose import CONTRACT_NAME, read_entry
 from keras_pose.exporting.cache import key_of, stored
 from keras_pose.exporting.formats.table import FORMATS
 from keras_pose.exporting.ledger import jobs
-from keras_pose.exporting.ledger.settings import LedgerSettings, Say
+from keras_pose.exporting.ledger.ledger_settings import LedgerSettings, Say
 from keras_pose.exporting.quantization.calibration import USUAL_CHOICE
 from keras_pose.exporting.subprocesses import call_in_child
 from keras_pose.files import file_sha256, read_json, write_json

@@ -60,7 +60,7 @@ def _float_bytes(model: str, input_hw: tuple[int, int]) -> bytes:
 
     from keras_pose.exporting.float_graph.layer_rewrites import tflite_replacement
     from keras_pose.exporting.float_graph.serving import in_float32
-    from keras_pose.exporting.formats.tflite import float_tflite_bytes
+    from keras_pose.exporting.formats.tflite_export import float_tflite_bytes
     from keras_pose.exporting.inspection.sizes import any_tflite_bytes
     from keras_pose.exporting.quantization.tflite_edit import with_unique_names
     from keras_pose.weights.provenance import file_contract_of
@@ -101,7 +101,7 @@ def write_mixed(
     import_tensorflow()
     from keras_pose.exporting.accuracy.mixed import MixedExport
     from keras_pose.exporting.accuracy.validation import open_validation
-    from keras_pose.exporting.formats.tflite import TFLiteConversion
+    from keras_pose.exporting.formats.tflite_export import TFLiteConversion
     from keras_pose.exporting.inputs import open_source
     from keras_pose.exporting.quantization.measured_ranges import RangeRule
 

@@ -14,8 +14,8 @@ from says import Says
 from keras_pose.codecs import GaussianHeatmapCodec
 from keras_pose.contracts.pose import CONTRACT_NAME, keras_contract, read_contract
 from keras_pose.exporting.errors import ExportError
-from keras_pose.exporting.formats import tflite, writing
-from keras_pose.exporting.formats.tflite import QUANTIZATIONS, export_tflite
+from keras_pose.exporting.formats import tflite_export, writing
+from keras_pose.exporting.formats.tflite_export import QUANTIZATIONS, export_tflite
 from keras_pose.exporting.quantization import tflite_quantizing
 from keras_pose.modelfiles.flatbuffer import custom_ops, float_ops, op_counts
 from keras_pose.pictures.normalization import IMAGENET
@@ -100,7 +100,7 @@ def test_file_that_disagrees_with_keras_is_refused_and_the_old_one_stays(
     path = tmp_path / "a.tflite"
     path.write_bytes(b"an older export")
     other = exported.paths["float32"].read_bytes()
-    monkeypatch.setattr(tflite, "float_tflite_bytes", lambda *_: other)
+    monkeypatch.setattr(tflite_export, "float_tflite_bytes", lambda *_: other)
 
     with Says(
         "gives other outputs than the Keras model: the relative RMS error must be at most",
@@ -113,7 +113,7 @@ def test_file_that_disagrees_with_keras_is_refused_and_the_old_one_stays(
 
 def test_damaged_file_is_refused(exported, tmp_path, monkeypatch):
     damaged = exported.paths["float32"].read_bytes()[:-2000]
-    monkeypatch.setattr(tflite, "float_tflite_bytes", lambda *_: damaged)
+    monkeypatch.setattr(tflite_export, "float_tflite_bytes", lambda *_: damaged)
 
     with pytest.raises(ValueError, match="is damaged"):
         export_tflite(
@@ -164,7 +164,7 @@ def test_broken_contract_in_the_folder_is_found_before_the_conversion(
 ):
     (tmp_path / CONTRACT_NAME).write_text("{")
     monkeypatch.setattr(
-        tflite, "float_tflite_bytes", lambda *_: pytest.fail("it was converted")
+        tflite_export, "float_tflite_bytes", lambda *_: pytest.fail("it was converted")
     )
     with Says(
         "is not valid JSON",

@@ -8,25 +8,25 @@ from pathlib import Path
 
 from keras_pose.contracts.detector import read_model_contract
 from keras_pose.exporting.cache import cached
-from keras_pose.exporting.families import jobs
+from keras_pose.exporting.families import family_jobs
 from keras_pose.exporting.families.cases import Case
-from keras_pose.exporting.families.rows import Accuracy
-from keras_pose.exporting.families.settings import FamiliesSettings
+from keras_pose.exporting.families.family_rows import Accuracy
+from keras_pose.exporting.families.family_settings import FamiliesSettings
 from keras_pose.exporting.ledger import jobs as ledger_jobs
-from keras_pose.exporting.ledger.making import make_ledger
-from keras_pose.exporting.ledger.rows import Ledger
-from keras_pose.exporting.ledger.settings import (
+from keras_pose.exporting.ledger.ledger_settings import (
     KEYPOINTS_NAME,
     REFERENCE,
     LedgerSettings,
     Say,
 )
+from keras_pose.exporting.ledger.making import make_ledger
+from keras_pose.exporting.ledger.rows import Ledger
 from keras_pose.exporting.quantization.attention import attention_ops
 from keras_pose.exporting.subprocesses import call_in_child
 from keras_pose.files import check_writable, file_sha256
 from keras_pose.metrics.drop import POINTS, drop
 
-JOBS = jobs.__name__
+JOBS = family_jobs.__name__
 LEDGER_JOBS = ledger_jobs.__name__
 FORMATS = ("float32", "int8")
 

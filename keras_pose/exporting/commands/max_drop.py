@@ -66,7 +66,7 @@ def run_to_drop(args, name: str) -> None:
     """Exports a model to int8 with as much float as it takes, and prints a report."""
     from keras_pose.exporting.accuracy.mixed import MixedExport
     from keras_pose.exporting.accuracy.validation import open_validation
-    from keras_pose.exporting.commands.report import describe_export
+    from keras_pose.exporting.commands.export_report import describe_export
 
     rules = options.range_rules(args)
     source = options.source_of(args)
@@ -96,7 +96,7 @@ def run_to_drop(args, name: str) -> None:
 def _conversion(args, name: str):
     """Returns what converts a model to a format: crops, batch and so on are still open."""
     if FORMATS[name].suffix == ".tflite":
-        from keras_pose.exporting.formats.tflite import TFLiteConversion
+        from keras_pose.exporting.formats.tflite_export import TFLiteConversion
 
         return partial(TFLiteConversion, integers_only=args.integers_only)
     from keras_pose.exporting.formats.onnx_export import OnnxConversion

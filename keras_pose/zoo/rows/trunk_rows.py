@@ -3,7 +3,7 @@
 No list shows it: what it computes depends on the trunk (`PoseTask.from_backbone`).
 """
 
-from keras_pose.zoo.rows.simple_baseline import PAPER
+from keras_pose.zoo.rows.simple_baseline_rows import PAPER
 from keras_pose.zoo.spec import ModelSpec
 
 PLACE = None  # no list shows it

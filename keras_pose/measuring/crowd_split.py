@@ -7,8 +7,8 @@ from keras_pose.data.mixing import open_set
 from keras_pose.measuring.settings import MeasureSettings
 from keras_pose.measuring.split import Measured, PictureSplit
 from keras_pose.metrics.evaluator import EvaluationResult
+from keras_pose.metrics.picture_evaluator import evaluate_pictures
 from keras_pose.metrics.protocol import NO_BOXES, Measurement, build_protocol
-from keras_pose.metrics.whole_pictures import evaluate_pictures
 from keras_pose.runtime.bottom_up_model import open_bottom_up
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from keras_pose.exporting.families.rows import FamilyRow
+from keras_pose.exporting.families.family_rows import FamilyRow
 from keras_pose.exporting.inspection.audit import XNNPACK
 from keras_pose.exporting.inspection.benchmark import write_csv
 from keras_pose.exporting.quantization.measured_ranges import EXTREMES

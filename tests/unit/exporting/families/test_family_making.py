@@ -18,15 +18,15 @@ from keras_pose.contracts.pose import (
 from keras_pose.exporting.accuracy.validation import Validation
 from keras_pose.exporting.comparison import relative_error
 from keras_pose.exporting.errors import ExportError
-from keras_pose.exporting.families import jobs, making, writing
+from keras_pose.exporting.families import family_files, family_jobs, family_making
 from keras_pose.exporting.families.cases import (
     Case,
     lightest_models,
     random_cases,
     trained_cases,
 )
-from keras_pose.exporting.families.making import make_families
-from keras_pose.exporting.families.settings import FamiliesSettings
+from keras_pose.exporting.families.family_making import make_families
+from keras_pose.exporting.families.family_settings import FamiliesSettings
 from keras_pose.exporting.inspection.audit import Audit, DelegateAudit
 from keras_pose.exporting.inspection.profiling import OperatorTime
 from keras_pose.exporting.ledger.rows import Ledger, LedgerRow
@@ -127,11 +127,11 @@ def world(monkeypatch):
     fake = World()
     xnnpack = DelegateAudit("XNNPACK", 9, 9, 1, 9, {})
     audit = Audit({"CONV_2D": 9}, 1000, "int8", (xnnpack,))
-    for module in (making, writing):
+    for module in (family_making, family_files):
         monkeypatch.setattr(module, "call_in_child", fake.child)
-    monkeypatch.setattr(writing, "make_ledger", fake.ledger)
-    monkeypatch.setattr(writing, "attention_ops", lambda content: fake.float_operators)
-    monkeypatch.setattr(making, "audit_file", lambda path: audit)
+    monkeypatch.setattr(family_files, "make_ledger", fake.ledger)
+    monkeypatch.setattr(family_files, "attention_ops", lambda content: fake.float_operators)
+    monkeypatch.setattr(family_making, "audit_file", lambda path: audit)
     return fake
 
 
@@ -274,7 +274,7 @@ def refuse(world, monkeypatch, refused):
         ]
         return dataclasses.replace(whole, rows=rows)
 
-    monkeypatch.setattr(writing, "make_ledger", ledger)
+    monkeypatch.setattr(family_files, "make_ledger", ledger)
 
 
 @pytest.mark.parametrize("refused", ["float32", "int8"])
@@ -311,9 +311,9 @@ def test_a_negative_drop_is_refused(tmp_path):
 )
 def test_files_to_be_timed_hold_integers(tmp_path, name, is_described):
     paths = [str(tmp_path / f"{kind}.tflite") for kind in ("float32", "int8")]
-    jobs.write_timing_files(name, [64, 64], *paths)
+    family_jobs.write_timing_files(name, [64, 64], *paths)
 
-    found = jobs.time_files(paths[0], paths[1:], [1], 2)
+    found = family_jobs.time_files(paths[0], paths[1:], [1], 2)
 
     large, small = (row["num_bytes"] for row in found["rows"])
     # Weights of a quarter the size, and what stands beside them.
@@ -332,7 +332,7 @@ def test_files_to_be_timed_hold_integers(tmp_path, name, is_described):
 def test_operators_are_put_into_float_until_the_drop_fits(tmp_path, monkeypatch):
     # Its channels could be equalized; what is tried here is what to do when they cannot.
     monkeypatch.setattr(
-        "keras_pose.exporting.formats.tflite.equalized", lambda model, *_: model
+        "keras_pose.exporting.formats.tflite_export.equalized", lambda model, *_: model
     )
     network, crops = imbalanced_model(), smooth_crops(12)
     expected = np.asarray(network(BGR(crops)))
@@ -351,7 +351,7 @@ def test_operators_are_put_into_float_until_the_drop_fits(tmp_path, monkeypatch)
     path = tmp_path / "mixed.tflite"
     data = {"dataset": "coco", "data_dir": None, "limit": None}
 
-    found = jobs.write_mixed(
+    found = family_jobs.write_mixed(
         str(tmp_path / "best.keras"),
         str(tmp_path / "crops.npy"),
         data,

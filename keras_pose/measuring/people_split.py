@@ -23,7 +23,7 @@ from keras_pose.measuring.finding import (
 from keras_pose.measuring.settings import MeasureSettings
 from keras_pose.measuring.split import Measured, Split
 from keras_pose.metrics import METRICS, EvaluationResult, default_metrics, evaluate
-from keras_pose.metrics.boxes import box_records, read_boxes
+from keras_pose.metrics.detected_boxes import box_records, read_boxes
 from keras_pose.metrics.protocol import Boxes, Measurement, build_protocol
 from keras_pose.runtime.loading import open_model
 from keras_pose.skeleton import Skeleton

@@ -8,8 +8,8 @@ from typing import Any
 
 from keras_pose.exporting.inspection.audit import fallen_kinds
 from keras_pose.exporting.inspection.benchmark import write_csv
+from keras_pose.exporting.ledger.ledger_settings import REFERENCE
 from keras_pose.exporting.ledger.rows import Ledger, LedgerRow
-from keras_pose.exporting.ledger.settings import REFERENCE
 from keras_pose.files import atomic_path, write_json
 from keras_pose.metrics.drop import drop as loss_of
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from keras_pose.metrics.calibration import (
+from keras_pose.metrics.score_calibration import (
     apply_temperature,
     fit_temperature,
     reliability,

@@ -8,8 +8,8 @@ from PIL import Image
 from says import Says
 
 from keras_pose.data.datasets import coco_ground_truth, open_dataset
-from keras_pose.data.layouts import share_of
 from keras_pose.data.person_boxes import open_boxes
+from keras_pose.data.unpacked_folders import share_of
 from keras_pose.skeleton import COCO_17
 
 PEOPLE = {"id": 0, "name": "people", "supercategory": "none"}

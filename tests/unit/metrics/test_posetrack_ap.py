@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from keras_pose.metrics.mota import posetrack_mota
-from keras_pose.metrics.posetrack import (
+from keras_pose.metrics.posetrack_ap import (
     PoseTrackFrame,
     is_inside,
     match_frame,

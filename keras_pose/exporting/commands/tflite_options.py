@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from keras_pose.exporting.commands import drop, options
+from keras_pose.exporting.commands import max_drop, options
 from keras_pose.exporting.formats.table import FORMATS, TFLITE_FORMATS
 
 SCRIPT = "export/to_tflite.py"
@@ -41,10 +41,10 @@ def parse_args(
         help="compute attention in integers, too, in which it is slower on CPUs: for "
         "int8 on NPUs that have nothing else")  # fmt: skip
     options.add_calibration_options(parser)
-    drop.add_drop_options(parser)
+    max_drop.add_drop_options(parser)
     args = parser.parse_args(argv)
     options.check_options(parser, args, args.formats, ".tflite")
-    drop.check_drop_options(parser, args, args.formats)
+    max_drop.check_drop_options(parser, args, args.formats)
     if args.integers_only and "int8" not in args.formats:
         parser.error(
             f"--integers-only is for int8, got {', '.join(args.formats)}; int8_per_tensor "

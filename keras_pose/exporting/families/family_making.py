@@ -10,7 +10,7 @@ In the output folder, in one folder for each network:
 float32/, int8/, ...     of the ledger, for trained networks
 mixed/pose_model.tflite  the int8 file that fits, if it took other ranges or float
 times.json               of all files in one run, and the profile of integer ones
-families.md, .csv        above them all, see `families.table`
+families.md, .csv        above them all, see `family_table`
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ from pathlib import Path
 from typing import Any
 
 from keras_pose.exporting.cache import cached
-from keras_pose.exporting.families import jobs
+from keras_pose.exporting.families import family_jobs
 from keras_pose.exporting.families.cases import Case
-from keras_pose.exporting.families.rows import FamilyRow
-from keras_pose.exporting.families.settings import FamiliesSettings
-from keras_pose.exporting.families.writing import Files, IntegerFile, write_files
+from keras_pose.exporting.families.family_files import Files, IntegerFile, write_files
+from keras_pose.exporting.families.family_rows import FamilyRow
+from keras_pose.exporting.families.family_settings import FamiliesSettings
 from keras_pose.exporting.inspection.audit import Audit, audit_file
 from keras_pose.exporting.inspection.profiling import OperatorTime
-from keras_pose.exporting.ledger.settings import Say
+from keras_pose.exporting.ledger.ledger_settings import Say
 from keras_pose.exporting.subprocesses import call_in_child
 from keras_pose.files import check_writable, file_sha256
 
-JOBS = jobs.__name__
+JOBS = family_jobs.__name__
 
 
 def make_families(
