@@ -1,67 +1,12 @@
-"""Networks as files of operators: OpenVINO's IR and ONNX, read and not run.
-
-Exporters fold batch norms into convolutions and give tensors names of their own, so what
-identifies a convolution is its place in the network, see `structure`. Here stands what
-both formats have in common; the readers fill it.
-"""
+"""Networks as files of operators: OpenVINO's IR and ONNX, read and not run."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
+from keras_pose.weights.operators import NetworkFile
 
 NETWORK_ENDINGS = (".onnx", ".xml")
-
-
-@dataclass(frozen=True)
-class Operator:
-    """One step of a network.
-
-    Attributes:
-        kind: type, by the format's own word, in lower case.
-        name: name for messages.
-        inputs: names of tensors; constants among them.
-        outputs: names of tensors.
-        strides: (vertical, horizontal), of a convolution.
-        epsilon: added to the variance, of a batch norm.
-    """
-
-    kind: str
-    name: str
-    inputs: tuple[str, ...]
-    outputs: tuple[str, ...]
-    strides: tuple[int, int] = (1, 1)
-    epsilon: float = 1e-5
-
-
-@dataclass(frozen=True)
-class NetworkFile:
-    """A network of operators.
-
-    Attributes:
-        operators: operators in any order.
-        constants: name of a tensor -> its values; kernels as (out, in, H, W).
-        inputs: name -> shape; a size that is not fixed is None.
-        outputs: names of tensors.
-    """
-
-    operators: Sequence[Operator]
-    constants: Mapping[str, np.ndarray]
-    inputs: Mapping[str, tuple[int | None, ...]]
-    outputs: Sequence[str]
-
-    @property
-    def input_hw(self) -> tuple[int, int] | None:
-        """Size of the input picture, pixels; None if the file leaves it open."""
-        for shape in self.inputs.values():
-            if len(shape) == 4:
-                height, width = shape[1:3] if shape[3] == 3 else shape[2:]
-                if height is not None and width is not None:
-                    return height, width
-        return None
 
 
 def is_network_file(path) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from keras_pose.weights.network_files import NetworkFile, Operator
+from keras_pose.weights.operators import NetworkFile, Operator
 
 # ONNX's words for operators, where other formats have longer ones.
 _KINDS = {"conv": "convolution", "batchnormalization": "batchnorm"}

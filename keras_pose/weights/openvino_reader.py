@@ -13,7 +13,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 
-from keras_pose.weights.network_files import NetworkFile, Operator
+from keras_pose.weights.operators import NetworkFile, Operator
 
 # Element types of numbers that kernels, biases and shapes come in.
 _DTYPES = {

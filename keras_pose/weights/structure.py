@@ -20,7 +20,7 @@ import numpy as np
 from keras import layers
 
 from keras_pose.weights.layouts import module_name
-from keras_pose.weights.network_files import NetworkFile, Operator
+from keras_pose.weights.operators import NetworkFile, Operator
 
 # Stands for the picture among what a convolution reads.
 IMAGE = "image"
@@ -86,7 +86,7 @@ def tensors_by_structure(model, network: NetworkFile, source) -> dict[str, np.nd
     Args:
         model: model of the zoo, whose only weights are convolutions and batch norms behind
             them.
-        network: convolutions of the file, from `network_files`.
+        network: convolutions of the file, see `operators`.
         source: file, for messages.
 
     Returns:
