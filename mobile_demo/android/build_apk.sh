@@ -9,6 +9,7 @@
 # LiteRT's AAR is on Google's Maven server only. Where it is out of reach, as here, the one file
 # that uses it is compiled against stub/ (signatures, no code), and the APK says on the screen
 # that it cannot run models: camera, pictures and messages work. Gradle builds the whole app.
+# check_pages.py looks whether native libraries suit pages of 16 KB; of Gradle's APK it does, too.
 #
 # Models come from export/bundle_mobile.py (PYTHON names another Python than python3); what is
 # in app/src/main/assets/models stays. Tools: see toolchain.sh. The signing key is made here,
@@ -45,14 +46,18 @@ resources() { # ARGUMENT...: aapt on the app's resources
 
 compile() {
     rm -rf "$build"
-    mkdir -p "$build/generated" "$build/classes"
+    mkdir -p "$build/generated" "$build/stub" "$build/classes"
     # Gradle takes the package from its build file, aapt from the manifest.
     sed 's#<manifest #<manifest package="keraspose.app" #' "$main/AndroidManifest.xml" >"$build/AndroidManifest.xml"
     resources -m -J "$build/generated"
     # No JDK on the class path: what Android lacks does not compile. Java files are only looked up.
-    kotlinc -no-jdk -cp "$tools/android.jar" -d "$build/classes" \
-        "$here/../kotlin/src" "$here/../kotlin/parity" "$here/logic/src" "$main/kotlin" "$here/stub" "$build/generated" \
-        2> >(grep -v -e 'VM warning' >"$build/kotlinc.log") || { cat "$build/kotlinc.log" >&2; exit 1; }
+    run_kotlinc -cp "$tools/android.jar" -d "$build/stub" "$here/stub"
+    run_kotlinc -cp "$tools/android.jar:$build/stub" -d "$build/classes" \
+        "$here/../kotlin/src" "$here/../kotlin/parity" "$here/logic/src" "$main/kotlin" "$build/generated"
+}
+
+run_kotlinc() { # ARGUMENT...
+    kotlinc -no-jdk "$@" 2> >(grep -v -e 'VM warning' >"$build/kotlinc.log") || { cat "$build/kotlinc.log" >&2; exit 1; }
     cat "$build/kotlinc.log" >&2
 }
 
@@ -79,6 +84,7 @@ sign() {
         -validity 10000 -dname "CN=keras_pose test" >"$build/keytool.log" 2>&1 || { cat "$build/keytool.log" >&2; exit 1; }
     apksigner sign --v4-signing-enabled false --ks "$key" --ks-pass "pass:$secret" --out "$output/keras_pose.apk" "$build/aligned.apk"
     apksigner verify "$output/keras_pose.apk"
+    "${PYTHON:-python3}" "$here/check_pages.py" "$output/keras_pose.apk"
 }
 
 compile

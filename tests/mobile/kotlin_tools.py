@@ -100,7 +100,7 @@ def compile_all(folder: Path, is_new: bool) -> str:
     sources = [KOTLIN / part for part in ("parity", "test")]
     sources += [ANDROID / "logic" / part for part in ("src", "test")]
     # The advice to those who build apps of their own must compile, too.
-    sources += [APP / "kotlin" / "LiteRtNetwork.kt", ANDROID / "stub"]
+    sources += [APP / "kotlin" / "LiteRt.kt", ANDROID / "stub", android_of(folder)]
     sources.append(program_of(ANDROID.parent / "README.md", folder / "Guide.kt"))
     sources.append(program_of(KOTLIN / "README.md", folder / "Example.kt"))
     return compile_jar(
@@ -109,6 +109,16 @@ def compile_all(folder: Path, is_new: bool) -> str:
         is_new=is_new,
         core=lambda: library_jar(folder / "library", is_new),
     )
+
+
+def android_of(folder: Path) -> Path:
+    """Writes what LiteRT's adapter uses of Android, which a plain JVM lacks."""
+    path = folder / "Context.kt"
+    path.write_text(
+        "package android.content\n\n"
+        "abstract class Context { abstract val cacheDir: java.io.File }\n"
+    )
+    return path
 
 
 def program_of(readme: Path, path: Path) -> Path:

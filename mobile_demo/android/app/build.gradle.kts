@@ -52,5 +52,4 @@ kotlin {
 dependencies {
     implementation(libs.litert)
     implementation(libs.litert.gpu)
-    implementation(libs.litert.gpu.api)
 }

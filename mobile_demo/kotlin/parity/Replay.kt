@@ -305,9 +305,12 @@ private fun replayClip(given: Fields, expected: Fields, file: Run?) {
     }
 }
 
+/** What a model file took, in numbers of its input's type, and what it answered: raw outputs by name. */
+class RecordedRun(val input: FloatArray, val outputs: Map<String, FloatArray>)
+
 /** A model file, or what it answered when the pack was written: inputs of its cases "model", and outputs by name. */
 private class Recording(private val name: String, val contract: Contract, val file: Run?) {
-    private val runs = ArrayList<Pair<FloatArray, Map<String, FloatArray>>>()
+    val runs = ArrayList<RecordedRun>()
 
     /** In the order of the pack's `raw`. */
     val outputs = when (contract) {
@@ -317,15 +320,15 @@ private class Recording(private val name: String, val contract: Contract, val fi
 
     fun add(given: Fields, expected: Fields) {
         val raw = expected.tensors("raw").map { it.floats() }
-        runs.add(Pair(given.tensor("input").floats(), outputs.map { it.name }.zip(raw).toMap()))
+        runs.add(RecordedRun(given.tensor("input").floats(), outputs.map { it.name }.zip(raw).toMap()))
     }
 
     /** Runs the file; without one, the input must be one that it was given, number for number. */
     fun run(input: FloatArray): Map<String, FloatArray> {
         if (file != null) return file.invoke(input)
-        val found = runs.find { it.first.contentEquals(input) }
+        val found = runs.find { it.input.contentEquals(input) }
         checkNotNull(found) { "the $name's input is none of the ${runs.size} that the file was given" }
-        return found.second
+        return found.outputs
     }
 }
 
@@ -430,6 +433,12 @@ fun replayPack(text: String, bytes: ByteArray, files: Map<String, Run> = mapOf()
             CaseResult(name, false, error.message ?: error.toString())
         }
     }
+}
+
+/** The runs of a model's file that a pack records. @param model "pose" or "detector". */
+fun recordedRuns(text: String, bytes: ByteArray, model: String): List<RecordedRun> {
+    val arrays = ByteBuffer.wrap(bytes).order(ByteOrder.LITTLE_ENDIAN)
+    return Recordings(Json.parse(text), arrays, mapOf()).of(model).runs
 }
 
 /** SHA-256 of the files that a pack's cases of models are of, by "pose" and "detector". */

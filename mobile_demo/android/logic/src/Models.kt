@@ -128,7 +128,8 @@ fun readModel(entry: ModelEntry, task: String): CheckedModel {
     if (entry.task != task) throw ContractError("${entry.fileName} is a model for ${entry.task}, not for $task.")
     val bytes = entry.folder.read(entry.fileName) ?: throw ContractError("The file ${entry.fileName} is missing.")
     val contract = readContract(contractText(entry.folder), entry.fileName, bytes)
-    for (dtype in listOf(contract.input.dtype) + outputsOf(contract).map { it.dtype }) bytesOf(dtype)
+    checkType(contract.input, INPUT_TYPES)
+    for (output in outputsOf(contract)) checkType(output, OUTPUT_TYPES)
     return CheckedModel(contract, bytes)
 }
 

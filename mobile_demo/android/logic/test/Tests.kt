@@ -16,7 +16,7 @@ import java.io.File
 import kotlin.concurrent.thread
 import kotlin.system.exitProcess
 
-private fun assertRefused(words: String, work: () -> Any?) {
+internal fun assertRefused(words: String, work: () -> Any?) {
     val message = try {
         work()
         "nothing was refused"
@@ -28,7 +28,7 @@ private fun assertRefused(words: String, work: () -> Any?) {
     check(words in message) { "expected a refusal that says '$words', got: $message" }
 }
 
-private fun assertEqual(actual: Any?, expected: Any?) = check(actual == expected) { "got $actual, expected $expected" }
+internal fun assertEqual(actual: Any?, expected: Any?) = check(actual == expected) { "got $actual, expected $expected" }
 
 // --- frames
 
@@ -228,32 +228,12 @@ private fun ratesAndStagesAreMeans() {
 
 // --- models
 
-private fun delegatesFallBack() {
-    assertEqual(acceleratorsOf(23), listOf(Accelerator.CPU, Accelerator.GPU))
-    assertEqual(acceleratorsOf(27), listOf(Accelerator.CPU, Accelerator.GPU, Accelerator.NNAPI))
-    val onGpu = openWithFallback("a.tflite", Accelerator.GPU) { it }
-    assertEqual(Pair(onGpu.value, onGpu.note), Pair(Accelerator.GPU, null))
-    for (failure in listOf(IllegalArgumentException("op 12 is not supported\nmore"), NoClassDefFoundError("Gpu"))) {
-        val opened = openWithFallback("a.tflite", Accelerator.GPU) { if (it == Accelerator.GPU) throw failure else it }
-        assertEqual(opened.accelerator, Accelerator.CPU)
-        check("GPU does not take a.tflite" in opened.note!! && "more" !in opened.note) { opened.note }
+private fun tensorsKeepNumbers() {
+    for ((dtype, values) in listOf("uint8" to listOf(0f, 127f, 255f), "int8" to listOf(-128f, 0f, 127f))) {
+        assertEqual(fromBytes(toBytes(values.toFloatArray()), dtype).toList(), values)
     }
-    assertRefused("a.tflite cannot be run: broken") {
-        openWithFallback("a.tflite", Accelerator.NNAPI) { throw IllegalStateException("broken") }
-    }
-    assertRefused("built without LiteRT") { openWithFallback("a.tflite", Accelerator.CPU) { throw NoClassDefFoundError("Interpreter") } }
-}
-
-private fun buffersKeepNumbers() {
-    for ((dtype, values) in listOf(
-        "uint8" to listOf(0f, 127f, 255f), "int8" to listOf(-128f, 0f, 127f), "float32" to listOf(-1.5f, 3e-8f, 7f),
-        "int16" to listOf(-32768f, 1f, 32767f), "int32" to listOf(-70000f, 0f, 70000f)
-    )) {
-        val buffer = bufferOf(TensorSpec("t", listOf(1, 3), dtype, null, null))
-        write(values.toFloatArray(), dtype, buffer)
-        assertEqual(read(buffer, dtype).toList(), values)
-    }
-    assertRefused("float64 tensors") { bytesOf("float64") }
+    checkType(TensorSpec("image", listOf(1, 3), "uint8", null, null), INPUT_TYPES)
+    assertRefused("int16 tensors (maps). Export it as --int8") { checkType(TensorSpec("maps", listOf(1, 3), "int16", null, null), OUTPUT_TYPES) }
 }
 
 private class FileFolder(private val root: File, private val changed: Map<String, ByteArray?> = mapOf()) : Folder {
@@ -293,6 +273,22 @@ private fun bundlesAreChecked(root: File) {
     assertEqual(modelsIn(damaged).map { it.fileName }, listOf("detector.tflite"))
 }
 
+/** Accelerators are held against what Python found. */
+private fun packsMeasureTheirFiles(root: File) {
+    val folder = FileFolder(root)
+    for (entry in modelsIn(folder)) {
+        val model = readModel(entry, entry.task)
+        val runs = recordedRunsOf(folder, sha256(model.bytes))
+        check(runs.isNotEmpty()) { "${entry.fileName} has no runs in the pack" }
+        for (run in runs) {
+            assertEqual(run.input.size, model.contract.input.shape.fold(1) { product, size -> product * size })
+            assertEqual(difference(outputsOf(model.contract), run.outputs, run.outputs), null)
+        }
+    }
+    assertEqual(recordedRunsOf(folder, "another").size, 0)
+    assertEqual(recordedRunsOf(FileFolder(File("/nowhere")), "another").size, 0)
+}
+
 /** Without LiteRT the networks answer what the pack says; cases that are about the files themselves are left out. */
 private fun devicesAreChecked(root: File) {
     val results = checkAgainstPython(FileFolder(root), mapOf())
@@ -310,7 +306,7 @@ private fun devicesAreChecked(root: File) {
 // --- all of it
 
 private const val TENSOR = "\"scale\": null, \"zero_point\": null"
-private val POSE = """{"task": "top_down", "model": "m", "quantization": "float32", "crop": {"box_padding": 1.25},
+internal val POSE = """{"task": "top_down", "model": "m", "quantization": "float32", "crop": {"box_padding": 1.25},
     "input": {"name": "image", "shape": [1, 32, 24, 3], "dtype": "uint8", $TENSOR, "channel_order": "RGB", "normalization": null},
     "output": {"name": "xy", "shape": [1, 3, 3], "dtype": "float32", $TENSOR}, "codec": {"kind": "decoded", "input_hw": [32, 24], "is_unbiased": false},
     "skeleton": {"name": "arms", "names": ["nose", "left_wrist", "right_wrist"], "limb_pairs": [], "mirror_pairs": [], "oks_sigmas": []}}"""
@@ -320,7 +316,7 @@ private val DETECTOR = """{"task": "detection", "model": "d", "quantization": "f
     "distances": [{"name": "d", "shape": [1, 2, 2, 4], "dtype": "float32", $TENSOR}],
     "settings": {"score_threshold": 0.1, "iou_threshold": 0.6, "max_per_level": 10, "max_detections": 10}}"""
 
-private fun parse(text: String) = contractOf(keraspose.Json.parse(text))
+internal fun parse(text: String) = contractOf(keraspose.Json.parse(text))
 
 /** A detector that always sees one person in the middle, a pose network that sees them in the middle of each crop. */
 private fun session(settings: Settings): Session {
@@ -365,12 +361,13 @@ fun main(arguments: Array<String>) {
         "theNewestFrameIsTaken" to ::theNewestFrameIsTaken,
         "fastCamerasDoNotQueue" to ::fastCamerasDoNotQueue,
         "ratesAndStagesAreMeans" to ::ratesAndStagesAreMeans,
-        "delegatesFallBack" to ::delegatesFallBack,
-        "buffersKeepNumbers" to ::buffersKeepNumbers,
+        "tensorsKeepNumbers" to ::tensorsKeepNumbers,
         "sessionsFollowPeople" to ::sessionsFollowPeople
     )
+    tests.putAll(CHOOSING_TESTS)
     if (arguments.isNotEmpty()) {
         tests["bundlesAreChecked"] = { bundlesAreChecked(File(arguments[0])) }
+        tests["packsMeasureTheirFiles"] = { packsMeasureTheirFiles(File(arguments[0])) }
         tests["devicesAreChecked"] = { devicesAreChecked(File(arguments[0])) }
     }
     var failed = 0

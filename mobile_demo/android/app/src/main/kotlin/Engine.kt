@@ -2,6 +2,7 @@
 package keraspose.app
 
 import android.content.ContentResolver
+import android.content.Context
 import android.graphics.Bitmap
 import android.net.Uri
 import android.os.Handler
@@ -15,26 +16,28 @@ import keraspose.Person
 import keraspose.Picture
 import keraspose.PoseContract
 import keraspose.Skeleton
-import keraspose.phone.Accelerator
 import keraspose.phone.Analysis
 import keraspose.phone.Bundle
 import keraspose.phone.DETECTOR_TASK
 import keraspose.phone.Folder
 import keraspose.phone.ModelEntry
 import keraspose.phone.ModelError
+import keraspose.phone.Network
 import keraspose.phone.NewestFrame
 import keraspose.phone.OpenModel
-import keraspose.phone.Opened
 import keraspose.phone.POSE_TASK
 import keraspose.phone.PoseNetwork
 import keraspose.phone.Session
 import keraspose.phone.Settings
+import keraspose.phone.Wish
 import keraspose.phone.checkAgainstPython
 import keraspose.phone.describe
 import keraspose.phone.modelsIn
 import keraspose.phone.openBundle
-import keraspose.phone.openWithFallback
+import keraspose.phone.openFastest
 import keraspose.phone.readModel
+import keraspose.phone.recordedRunsOf
+import keraspose.phone.runtimeOf
 import keraspose.phone.sha256
 import keraspose.phone.toArgb
 import keraspose.phone.uprightPicture
@@ -47,7 +50,7 @@ private val NO_SKELETON = Skeleton("none", listOf(), listOf(), listOf(), listOf(
 private val NOBODY = Analysis(listOf(), mapOf(), false)
 
 /** What the user has chosen. @property detector null: the whole picture is one person. */
-class Choice(val pose: ModelEntry, val detector: ModelEntry?, val accelerator: Accelerator, val settings: Settings)
+class Choice(val pose: ModelEntry, val detector: ModelEntry?, val wish: Wish, val settings: Settings)
 
 /** A picture and its people, to be drawn together. @property seconds null: a single picture. */
 class Shot(
@@ -63,7 +66,7 @@ class Shot(
 interface EngineListener {
     fun onModels(bundle: Bundle)
 
-    /** @param notes what the user should know, such as a delegate that does not take a model. */
+    /** @param notes for each model what it runs on, and why not on what else there is. */
     fun onOpened(notes: List<String>)
 
     fun onShot(shot: Shot)
@@ -75,12 +78,14 @@ interface EngineListener {
     fun onFailure(message: String)
 }
 
-class Engine(private val listener: EngineListener) {
+/** @param own the app's models and parity packs. */
+class Engine(private val context: Context, private val own: Folder, private val listener: EngineListener) {
     private val thread = HandlerThread("networks").apply { start() }
     private val handler = Handler(thread.looper)
     private val main = Handler(Looper.getMainLooper())
     private val frames = NewestFrame<CameraFrame> {}
-    private val networks = ArrayList<LiteRtNetwork>()
+    private val networks = ArrayList<Network>()
+    private var accelerators: LiteRtAccelerators? = null
     private val open = HashMap<String, OpenModel>()
     private var session: Session? = null
     private var pixels: ByteArray? = null
@@ -90,7 +95,7 @@ class Engine(private val listener: EngineListener) {
     private var turn = 0
 
     /** Looks for models, the app's own and those that were pushed, and holds the app's against their manifest. */
-    fun findModels(own: Folder, pushed: Folder?) = attempt {
+    fun findModels(pushed: Folder?) = attempt {
         val bundle = openBundle(own)
         val others = if (pushed == null) listOf() else modelsIn(pushed)
         main.post { listener.onModels(Bundle(bundle.entries + others, bundle.boxThreshold)) }
@@ -100,8 +105,8 @@ class Engine(private val listener: EngineListener) {
     fun open(choice: Choice) = attempt {
         closeNetworks()
         val notes = ArrayList<String>()
-        val pose = openNetwork(choice.pose, "pose", POSE_TASK, choice.accelerator, notes)
-        val detector = choice.detector?.let { openNetwork(it, "detector", DETECTOR_TASK, choice.accelerator, notes) }
+        val pose = openNetwork(choice.pose, "pose", POSE_TASK, choice.wish, notes)
+        val detector = choice.detector?.let { openNetwork(it, "detector", DETECTOR_TASK, choice.wish, notes) }
         session = Session(
             PoseNetwork(pose.first as PoseContract, pose.second::run),
             detector?.let { DetectorNetwork(it.first as DetectorContract, it.second::run) },
@@ -111,19 +116,23 @@ class Engine(private val listener: EngineListener) {
     }
 
     private fun openNetwork(
-        entry: ModelEntry, name: String, task: String, wish: Accelerator, notes: MutableList<String>
-    ): Pair<Contract, LiteRtNetwork> {
+        entry: ModelEntry, name: String, task: String, wish: Wish, notes: MutableList<String>
+    ): Pair<Contract, Network> {
         val model = readModel(entry, task)
-        val threads = Math.min(MAX_THREADS, Runtime.getRuntime().availableProcessors())
-        val opened: Opened<LiteRtNetwork> = openWithFallback(entry.fileName, wish) { LiteRtNetwork(model.bytes, model.contract, it, threads) }
-        networks.add(opened.value)
-        open[name] = OpenModel(sha256(model.bytes), opened.value::run)
-        opened.note?.let { notes.add(it) }
-        return Pair(model.contract, opened.value)
+        val hash = sha256(model.bytes)
+        val chosen = openFastest(entry.fileName, model, wish, ready(), recordedRunsOf(own, hash))
+        networks.add(chosen.network)
+        open[name] = OpenModel(hash, chosen.network::run)
+        notes.add(chosen.words(entry.fileName))
+        return Pair(model.contract, chosen.network)
     }
 
+    private fun ready(): LiteRtAccelerators = accelerators ?: runtimeOf {
+        LiteRtAccelerators(context, Math.min(MAX_THREADS, Runtime.getRuntime().availableProcessors()))
+    }.also { accelerators = it }
+
     /** Replays the app's parity packs with the models that are open, on what they run on. */
-    fun check(own: Folder) = attempt {
+    fun check() = attempt {
         val words = try {
             describe(checkAgainstPython(own, open))
         } catch (error: ContractError) {
@@ -195,6 +204,8 @@ class Engine(private val listener: EngineListener) {
         handler.removeCallbacksAndMessages(null)
         handler.post {
             closeNetworks()
+            accelerators?.close()
+            accelerators = null
             thread.quitSafely()
         }
     }
@@ -220,8 +231,8 @@ class Engine(private val listener: EngineListener) {
             fail(error.message!!)
         } catch (error: OutOfMemoryError) {
             fail("The device has not enough memory for this.")
-        } catch (error: RuntimeException) {
-            fail("The models cannot be run: $error") // from LiteRT, whose words they are
+        } catch (error: Exception) {
+            fail("The models cannot be run: $error") // from LiteRT, whose words they are, and whose exceptions are checked ones
         }
     }
 

@@ -10,7 +10,6 @@ import android.content.SharedPreferences
 import android.content.pm.PackageManager
 import android.hardware.camera2.CameraManager
 import android.net.Uri
-import android.os.Build
 import android.os.Bundle
 import android.os.SystemClock
 import android.view.View
@@ -26,7 +25,7 @@ import keraspose.phone.POSE_TASK
 import keraspose.phone.RateMeter
 import keraspose.phone.Settings
 import keraspose.phone.StageMeter
-import keraspose.phone.acceleratorsOf
+import keraspose.phone.Wish
 
 private const val ASK_CAMERA = 1
 private const val ASK_PICTURE = 2
@@ -47,7 +46,7 @@ class MainActivity : Activity(), EngineListener {
     private var isOnScreen = false
     private var poses = listOf<ModelEntry>()
     private var detectors = listOf<ModelEntry?>()
-    private val accelerators = acceleratorsOf(Build.VERSION.SDK_INT)
+    private val wishes = Wish.values().toList()
     private var boxThreshold: Float? = null
     /** What stands in the way, and what the user should know. */
     private var problem: String? = null
@@ -60,11 +59,11 @@ class MainActivity : Activity(), EngineListener {
         message = findViewById(R.id.message) as TextView
         choices = getPreferences(Context.MODE_PRIVATE)
         isFront = choices.getBoolean("is_front", false)
-        engine = Engine(this)
+        engine = Engine(applicationContext, AssetFolder(assets), this)
         view.onDrawn = { engine.drawn() }
         connectButtons()
         sayStatus(getString(R.string.loading))
-        engine.findModels(AssetFolder(assets), pushedFolder(this))
+        engine.findModels(pushedFolder(this))
     }
 
     override fun onResume() {
@@ -210,7 +209,7 @@ class MainActivity : Activity(), EngineListener {
         onClick(R.id.picture_button) { choosePicture() }
         onClick(R.id.check_button) {
             sayStatus(getString(R.string.checking))
-            engine.check(AssetFolder(assets))
+            engine.check()
         }
         onClick(R.id.settings_button) {
             val panel: View = findViewById(R.id.settings_panel)
@@ -221,7 +220,7 @@ class MainActivity : Activity(), EngineListener {
     private fun fillSpinners() {
         fill(R.id.pose_model, "pose", poses.map { it.title }, 0)
         fill(R.id.detector, "detector", detectors.map { it?.title ?: getString(R.string.no_detector) }, 0)
-        fill(R.id.accelerator, "accelerator", accelerators.map { it.title }, 0)
+        fill(R.id.accelerator, "accelerator", wishes.map { it.title }, 0)
         fill(R.id.detect_every, "detect_every", DETECT_EVERY.map { it.toString() }, DETECT_EVERY.indexOf(USUAL_DETECT_EVERY))
         connect(R.id.smoothing, "smoothing", true) { openModels() }
         connect(R.id.boxes, "boxes", false) { view.showsBoxes = it }
@@ -265,7 +264,7 @@ class MainActivity : Activity(), EngineListener {
         sayStatus(getString(R.string.loading))
         restartMeters()
         engine.open(
-            Choice(poses[position(R.id.pose_model)], detectors[position(R.id.detector)], accelerators[position(R.id.accelerator)], settings)
+            Choice(poses[position(R.id.pose_model)], detectors[position(R.id.detector)], wishes[position(R.id.accelerator)], settings)
         )
     }
 
@@ -284,7 +283,7 @@ class MainActivity : Activity(), EngineListener {
         text(R.id.rate).text = words
     }
 
-    /** Says what is in the way, or with null only the notes on delegates. */
+    /** Says what is in the way, or with null only what the models run on. */
     private fun say(words: String?) {
         problem = words
         val all = listOfNotNull(problem) + notes

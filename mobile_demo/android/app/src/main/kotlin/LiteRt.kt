@@ -1,0 +1,121 @@
+/** The one file that knows LiteRT: compiled against its AAR by Gradle, against `stub/` where that is out of reach. */
+package keraspose.app
+
+import android.content.Context
+import com.google.ai.edge.litert.BuiltinNpuAcceleratorProvider
+import com.google.ai.edge.litert.CompiledModel
+import com.google.ai.edge.litert.Environment
+import com.google.ai.edge.litert.LiteRtException
+import com.google.ai.edge.litert.TensorBuffer
+import keraspose.Contract
+import keraspose.TensorSpec
+import keraspose.phone.Accelerator
+import keraspose.phone.Accelerators
+import keraspose.phone.CheckedModel
+import keraspose.phone.Network
+import keraspose.phone.Placement
+import keraspose.phone.fromBytes
+import keraspose.phone.outputsOf
+import keraspose.phone.sha256
+import keraspose.phone.toBytes
+import java.io.File
+import com.google.ai.edge.litert.Accelerator as LiteRtAccelerator
+
+/** This device's accelerators, by LiteRT's `CompiledModel`. To be used and closed on one thread. */
+class LiteRtAccelerators(context: Context, private val numThreads: Int) : Accelerators, AutoCloseable {
+    private val npu = BuiltinNpuAcceleratorProvider(context)
+    private var npuFailure: String? = null
+    private val environment = try {
+        Environment.create(npu)
+    } catch (error: LiteRtException) {
+        npuFailure = "its library cannot be used: ${error.message}" // which keeps nothing else from running
+        Environment.create()
+    }
+    // LiteRT opens files and assets, no bytes; pushed models and those of a split app are neither.
+    private val folder = File(context.cacheDir, "models").apply { mkdirs() }
+
+    override fun absence(accelerator: Accelerator): String? = when {
+        accelerator != Accelerator.NPU -> null
+        npuFailure != null -> npuFailure
+        !npu.isDeviceSupported() -> "LiteRT knows no NPU of this device's chip"
+        LiteRtAccelerator.NPU !in environment.getAvailableAccelerators() -> "the vendor's NPU library is not in this app"
+        else -> null
+    }
+
+    override fun open(model: CheckedModel, placement: Placement): Network {
+        val options = CompiledModel.Options(setOf(kindOf(placement.accelerator), kindOf(placement)))
+        if (LiteRtAccelerator.CPU in listOf(kindOf(placement.accelerator), kindOf(placement))) {
+            options.cpuOptions = CompiledModel.CpuOptions(numThreads)
+        }
+        return LiteRtNetwork(CompiledModel.create(fileOf(model).path, options, environment), model.contract)
+    }
+
+    override fun close() = environment.close()
+
+    private fun fileOf(model: CheckedModel): File {
+        val file = File(folder, "${sha256(model.bytes)}.tflite")
+        if (file.length() != model.bytes.size.toLong()) {
+            folder.listFiles()?.forEach { it.delete() } // of other models, or half written
+            file.writeBytes(model.bytes)
+        }
+        return file
+    }
+}
+
+private fun kindOf(accelerator: Accelerator) = when (accelerator) {
+    Accelerator.NPU -> LiteRtAccelerator.NPU
+    Accelerator.GPU -> LiteRtAccelerator.GPU
+    Accelerator.CPU -> LiteRtAccelerator.CPU
+}
+
+/**
+ * The accelerator beside a placement's own. Without the CPU, LiteRT refuses a file that the accelerator does not take whole. It adds the
+ * CPU to an NPU that is alone, without a word: so the NPU is never alone.
+ */
+private fun kindOf(placement: Placement) =
+    if (placement.isWhole && placement.accelerator != Accelerator.CPU) LiteRtAccelerator.NONE else LiteRtAccelerator.CPU
+
+/** A compiled file. Throws what LiteRT throws, and says what of its tensors the contract has otherwise. */
+private class LiteRtNetwork(private val model: CompiledModel, contract: Contract) : Network {
+    private val input = contract.input
+    private val specs = outputsOf(contract)
+    private val opened = ArrayList<AutoCloseable>().apply { add(model) }
+    private val inputs: Map<String, TensorBuffer>
+    private val outputs: Map<String, TensorBuffer>
+
+    init {
+        try {
+            inputs = mapOf(input.name to model.createInputBuffer(input.name).also { opened.add(it) })
+            outputs = specs.associate { spec -> Pair(spec.name, model.createOutputBuffer(spec.name).also { opened.add(it) }) }
+            run(FloatArray(count(input)))
+        } catch (error: Throwable) {
+            close()
+            throw error
+        }
+    }
+
+    override fun run(values: FloatArray): Map<String, FloatArray> {
+        val buffer = inputs.getValue(input.name)
+        // There is no writing of uint8. LiteRT copies what writeInt8 is given, whatever the tensor's type: the bytes are the same.
+        if (input.dtype == "float32") buffer.writeFloat(values) else buffer.writeInt8(toBytes(values))
+        model.run(inputs, outputs)
+        return specs.associate { spec -> Pair(spec.name, read(spec, outputs.getValue(spec.name))) }
+    }
+
+    override fun close() {
+        for (part in opened.asReversed()) part.close()
+        opened.clear()
+    }
+
+    private fun read(spec: TensorSpec, buffer: TensorBuffer): FloatArray {
+        val values = when (spec.dtype) {
+            "float32" -> buffer.readFloat()
+            "int32" -> buffer.readInt().let { numbers -> FloatArray(numbers.size) { numbers[it].toFloat() } }
+            else -> fromBytes(buffer.readInt8(), spec.dtype)
+        }
+        check(values.size == count(spec)) { "the contract says ${spec.shape} for ${spec.name}; the file gives ${values.size} numbers" }
+        return values
+    }
+}
+
+private fun count(spec: TensorSpec) = spec.shape.fold(1) { product, size -> product * size }
