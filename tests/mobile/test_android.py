@@ -18,7 +18,7 @@ import pytest
 from mobile.kotlin_tools import ANDROID, APP, require_toolchain, run_java
 
 from keras_pose.contracts.pose import read_contract
-from keras_pose.parity.people import drawn_people
+from keras_pose.parity.model_pictures import drawn_people
 from keras_pose.pictures.drawing import keypoint_colors, limb_colors, track_color
 from keras_pose.runtime.loading import load_model
 from keras_pose.runtime.top_down_steps import crop_people
