@@ -144,6 +144,32 @@ private fun appsWithoutRuntimeSaySo() {
     assertRefused("built without LiteRT") { runtimeOf { throw UnsatisfiedLinkError("litert_jni") } }
 }
 
+private fun driversThatEndTheAppAreAskedOnce() {
+    val folder = createTempDir()
+    try {
+        fun devices() = Device(Manner(2.0), ABSENT)
+        fun cautious(device: Device, isBold: Boolean = false) = Cautious(device, folder, isBold)
+        val notes = { folder.list().toList() }
+        // The app ends while the NPU opens the file, or in one of its first runs: nothing more is heard of it.
+        cautious(devices()).open(MODEL, Placement(Accelerator.NPU, true)).run(RECORDED[0].input)
+        assertEqual(notes().size, 1)
+        val device = devices()
+        val found = openFastest("a.tflite", MODEL, Wish.AUTOMATIC, cautious(device), RECORDED) { device.now }
+        assertEqual(found.placement, Placement(Accelerator.NPU, false))
+        check("Not on the NPU: the app ended when it was tried last; choose it by name" in found.words("a.tflite"))
+        // Once it has shown itself, it is taken again; a refusal in words leaves no note, nor does closing.
+        val bold = openFastest("a.tflite", MODEL, Wish.NPU, cautious(devices(), isBold = true), RECORDED) { 0 }
+        assertEqual(bold.placement, Placement(Accelerator.NPU, true))
+        assertEqual(notes(), listOf<String>())
+        val refusing = Device(Manner(2.0, takesWhole = false, helped = null), ABSENT)
+        assertEqual(openFastest("a.tflite", MODEL, Wish.AUTOMATIC, cautious(refusing), RECORDED) { 0 }.placement.accelerator, Accelerator.CPU)
+        cautious(devices()).open(MODEL, Placement(Accelerator.NPU, true)).close()
+        assertEqual(notes(), listOf<String>())
+    } finally {
+        folder.deleteRecursively()
+    }
+}
+
 internal val CHOOSING_TESTS = mapOf<String, () -> Unit>(
     "theFirstThatIsRightAndFasterRuns" to ::theFirstThatIsRightAndFasterRuns,
     "refusalsAreNamed" to ::refusalsAreNamed,
@@ -153,5 +179,6 @@ internal val CHOOSING_TESTS = mapOf<String, () -> Unit>(
     "theCpuHelpsWhereThatIsFaster" to ::theCpuHelpsWhereThatIsFaster,
     "wishesAreHeard" to ::wishesAreHeard,
     "aCpuThatIsWrongIsNotUsedEither" to ::aCpuThatIsWrongIsNotUsedEither,
-    "appsWithoutRuntimeSaySo" to ::appsWithoutRuntimeSaySo
+    "appsWithoutRuntimeSaySo" to ::appsWithoutRuntimeSaySo,
+    "driversThatEndTheAppAreAskedOnce" to ::driversThatEndTheAppAreAskedOnce
 )

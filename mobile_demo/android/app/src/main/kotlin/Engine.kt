@@ -18,11 +18,12 @@ import keraspose.PoseContract
 import keraspose.Skeleton
 import keraspose.phone.Analysis
 import keraspose.phone.Bundle
+import keraspose.phone.Cautious
+import keraspose.phone.Chosen
 import keraspose.phone.DETECTOR_TASK
 import keraspose.phone.Folder
 import keraspose.phone.ModelEntry
 import keraspose.phone.ModelError
-import keraspose.phone.Network
 import keraspose.phone.NewestFrame
 import keraspose.phone.OpenModel
 import keraspose.phone.POSE_TASK
@@ -41,6 +42,7 @@ import keraspose.phone.runtimeOf
 import keraspose.phone.sha256
 import keraspose.phone.toArgb
 import keraspose.phone.uprightPicture
+import java.io.File
 import java.io.IOException
 
 private const val MAX_THREADS = 4
@@ -84,9 +86,8 @@ class Engine(private val context: Context, private val own: Folder, private val 
     private val handler = Handler(thread.looper)
     private val main = Handler(Looper.getMainLooper())
     private val frames = NewestFrame<CameraFrame> {}
-    private val networks = ArrayList<Network>()
+    private val running = HashMap<String, Running>()
     private var accelerators: LiteRtAccelerators? = null
-    private val open = HashMap<String, OpenModel>()
     private var session: Session? = null
     private var pixels: ByteArray? = null
     private var argb: IntArray? = null
@@ -101,30 +102,36 @@ class Engine(private val context: Context, private val own: Folder, private val 
         main.post { listener.onModels(Bundle(bundle.entries + others, bundle.boxThreshold)) }
     }
 
-    /** Opens models, in place of those that are open. */
+    /** A model that is open, by what was asked for. */
+    private class Running(val hash: String, val wish: Wish, val contract: Contract, val chosen: Chosen)
+
+    /** Opens models, in place of those that are open; what is open already stays. */
     fun open(choice: Choice) = attempt {
-        closeNetworks()
+        session = null
+        if (choice.detector == null) close("detector")
         val notes = ArrayList<String>()
         val pose = openNetwork(choice.pose, "pose", POSE_TASK, choice.wish, notes)
         val detector = choice.detector?.let { openNetwork(it, "detector", DETECTOR_TASK, choice.wish, notes) }
         session = Session(
-            PoseNetwork(pose.first as PoseContract, pose.second::run),
-            detector?.let { DetectorNetwork(it.first as DetectorContract, it.second::run) },
+            PoseNetwork(pose.contract as PoseContract, pose.chosen.network::run),
+            detector?.let { DetectorNetwork(it.contract as DetectorContract, it.chosen.network::run) },
             choice.settings
         )
         main.post { listener.onOpened(notes) }
     }
 
-    private fun openNetwork(
-        entry: ModelEntry, name: String, task: String, wish: Wish, notes: MutableList<String>
-    ): Pair<Contract, Network> {
+    private fun openNetwork(entry: ModelEntry, name: String, task: String, wish: Wish, notes: MutableList<String>): Running {
         val model = readModel(entry, task)
         val hash = sha256(model.bytes)
-        val chosen = openFastest(entry.fileName, model, wish, ready(), recordedRunsOf(own, hash))
-        networks.add(chosen.network)
-        open[name] = OpenModel(hash, chosen.network::run)
-        notes.add(chosen.words(entry.fileName))
-        return Pair(model.contract, chosen.network)
+        val old = running[name]
+        val now = if (old != null && old.hash == hash && old.wish == wish) old else {
+            close(name)
+            val cautious = Cautious(ready(), File(context.cacheDir, "tried"), wish.accelerator != null)
+            Running(hash, wish, model.contract, openFastest(entry.fileName, model, wish, cautious, recordedRunsOf(own, hash)))
+        }
+        running[name] = now
+        notes.add(now.chosen.words(entry.fileName))
+        return now
     }
 
     private fun ready(): LiteRtAccelerators = accelerators ?: runtimeOf {
@@ -134,7 +141,7 @@ class Engine(private val context: Context, private val own: Folder, private val 
     /** Replays the app's parity packs with the models that are open, on what they run on. */
     fun check() = attempt {
         val words = try {
-            describe(checkAgainstPython(own, open))
+            describe(checkAgainstPython(own, running.mapValues { OpenModel(it.value.hash, it.value.chosen.network::run) }))
         } catch (error: ContractError) {
             error.message!! // it is no reason to stop
         }
@@ -212,9 +219,11 @@ class Engine(private val context: Context, private val own: Folder, private val 
 
     private fun closeNetworks() {
         session = null
-        open.clear()
-        for (network in networks) network.close()
-        networks.clear()
+        for (name in running.keys.toList()) close(name)
+    }
+
+    private fun close(name: String) {
+        running.remove(name)?.chosen?.network?.close()
     }
 
     /** Does it on the networks' thread; what goes wrong is said on the screen. */

@@ -21,6 +21,8 @@ import keraspose.phone.toBytes
 import java.io.File
 import com.google.ai.edge.litert.Accelerator as LiteRtAccelerator
 
+private const val NUM_KEPT_FILES = 8
+
 /** This device's accelerators, by LiteRT's `CompiledModel`. To be used and closed on one thread. */
 class LiteRtAccelerators(context: Context, private val numThreads: Int) : Accelerators, AutoCloseable {
     private val npu = BuiltinNpuAcceleratorProvider(context)
@@ -33,6 +35,11 @@ class LiteRtAccelerators(context: Context, private val numThreads: Int) : Accele
     }
     // LiteRT opens files and assets, no bytes; pushed models and those of a split app are neither.
     private val folder = File(context.cacheDir, "models").apply { mkdirs() }
+
+    init {
+        // Files of models that were used long ago; those that are open are the newest.
+        folder.listFiles()?.sortedByDescending { it.lastModified() }?.drop(NUM_KEPT_FILES)?.forEach { it.delete() }
+    }
 
     override fun absence(accelerator: Accelerator): String? = when {
         accelerator != Accelerator.NPU -> null
@@ -54,10 +61,8 @@ class LiteRtAccelerators(context: Context, private val numThreads: Int) : Accele
 
     private fun fileOf(model: CheckedModel): File {
         val file = File(folder, "${sha256(model.bytes)}.tflite")
-        if (file.length() != model.bytes.size.toLong()) {
-            folder.listFiles()?.forEach { it.delete() } // of other models, or half written
-            file.writeBytes(model.bytes)
-        }
+        val isWhole = file.length() == model.bytes.size.toLong()
+        if (isWhole) file.setLastModified(System.currentTimeMillis()) else file.writeBytes(model.bytes)
         return file
     }
 }
