@@ -60,7 +60,7 @@ def parse_args(argv=None):
 
 def choose_cases(args):
     """Returns the trained networks, then those to be timed with random weights."""
-    from keras_pose.exporting.families.cases import (
+    from keras_pose.exporting.ledger.cases import (
         lightest_models,
         random_cases,
         trained_cases,
@@ -78,9 +78,8 @@ def choose_cases(args):
 @plain_errors()
 def main(argv=None):
     args = parse_args(argv)
-    from keras_pose.exporting.families.family_making import make_families
-    from keras_pose.exporting.families.family_settings import FamiliesSettings
-    from keras_pose.exporting.families.family_table import as_markdown, write_families
+    from keras_pose.exporting.ledger.families import FamiliesSettings, make_families
+    from keras_pose.exporting.ledger.family_table import as_markdown, write_families
 
     settings = FamiliesSettings(
         output=args.output,

@@ -35,7 +35,6 @@ EXPORTING_FLOORS = (
     "formats",
     "accuracy shipping",
     "commands ledger",
-    "families",
 )
 # Files and folders at the top of the package.
 MAX_ENTRIES = 24

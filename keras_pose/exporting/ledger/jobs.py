@@ -5,7 +5,9 @@ They take and return values that JSON can hold, and leave files behind.
 
 from __future__ import annotations
 
+import dataclasses
 import time
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +17,7 @@ from keras_pose.contracts.detector import read_model_contract
 from keras_pose.files import atomic_path, write_json
 
 SEED = 0
+NUM_PROFILE_RUNS = 10
 
 
 def prepare(
@@ -136,7 +139,8 @@ def write_formats(
         paths: format -> where its file goes; all of one suffix.
         crops_path: file of crops that `cut_calibration` wrote.
         range_rule: entries of a `RangeRule`, of integer files.
-        results: format -> {"error": of the outputs, "seconds"} or {"failure": reason}.
+        results: format -> {"error": of the outputs, "seconds", "num_float_ops"} or
+            {"failure": reason}.
     """
     from keras_pose.commandline.quiet import import_tensorflow
 
@@ -162,7 +166,12 @@ def write_formats(
             done[name] = {"failure": str(error)}
         else:
             seconds = time.perf_counter() - start
-            done[name] = {"error": float(export.error), "seconds": seconds}
+            count = len(export.contract.float_operators)
+            done[name] = {
+                "error": float(export.error),
+                "seconds": seconds,
+                "num_float_ops": count,
+            }
         write_json(results, done)
     return done
 
@@ -216,11 +225,37 @@ def _save_keypoints(path, measured, contract) -> None:
         )
 
 
-def benchmark(paths: list[str], threads: list[int], num_runs: int) -> dict[str, Any]:
-    """Times all files interleaved; see `benchmark.benchmark_files`."""
+def benchmark(
+    paths: list[str], threads: list[int], num_runs: int, profiled: list[str]
+) -> dict[str, Any]:
+    """Times all files interleaved, and the operators of some.
+
+    Args:
+        paths: files to time.
+        threads: numbers of threads.
+        num_runs: measurements of each.
+        profiled: files whose operators are timed, too, at the first number of threads.
+
+    Returns:
+        "rows" and "peaks" of a `Benchmark`, and "profiles": file -> "times",
+        `OperatorTime`s as dicts, or the "failure" why there are none.
+    """
     from keras_pose.exporting.inspection.benchmark import benchmark_files
 
-    return benchmark_files(paths, threads, num_runs).to_dict()
+    found = benchmark_files(paths, threads, num_runs).to_dict()
+    profiles = {path: _profile(path, threads[0]) for path in profiled}
+    return {**found, "profiles": profiles}
+
+
+def _profile(path: str, num_threads: int) -> dict[str, Any]:
+    """Times operators one by one; not all can be taken out of their graph."""
+    from keras_pose.exporting.inspection.profiling import profile_file
+
+    try:
+        times = profile_file(Path(path), num_threads, NUM_PROFILE_RUNS)
+    except ValueError as error:
+        return {"times": [], "failure": str(error)}
+    return {"times": [dataclasses.asdict(each) for each in times], "failure": None}
 
 
 def keypoint_shift(float_path, path) -> dict[str, float]:

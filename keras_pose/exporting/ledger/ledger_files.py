@@ -9,18 +9,20 @@ from typing import Any
 
 import keras_pose
 from keras_pose.contracts.pose import CONTRACT_NAME, read_entry
-from keras_pose.exporting.cache import key_of, stored
+from keras_pose.exporting.cache import cached, key_of, stored
 from keras_pose.exporting.formats.table import FORMATS
-from keras_pose.exporting.ledger import jobs
+from keras_pose.exporting.ledger import int8_jobs, jobs
 from keras_pose.exporting.ledger.ledger_settings import LedgerSettings, Say
 from keras_pose.exporting.quantization.calibration import USUAL_CHOICE
 from keras_pose.exporting.subprocesses import call_in_child
-from keras_pose.files import file_sha256, read_json, write_json
+from keras_pose.files import check_writable, file_sha256, read_json, write_json
 from keras_pose.files.runs import RECIPE_NAME
 from keras_pose.weights.file_kinds import split_table
+from keras_pose.zoo import get_spec
 
-JOBS = jobs.__name__
+JOBS, NOISE_JOBS = jobs.__name__, int8_jobs.__name__
 ENTRY_NAME = "entry.json"
+RANDOM_WORDS = f"random weights, seed {jobs.SEED}"
 
 
 def open_source(settings: LedgerSettings, say: Say) -> tuple[Path, dict[str, Any]]:
@@ -30,7 +32,7 @@ def open_source(settings: LedgerSettings, say: Say) -> tuple[Path, dict[str, Any
     if given is not None and given.suffix == ".keras":
         name = read_entry(given)[0]["model"]
         return given, _origin(settings, name, f"{given.name} ({_digits(given)})")
-    words = f"random weights, seed {jobs.SEED}"
+    words = RANDOM_WORDS
     if given is not None:
         file, _ = split_table(given)
         words = f"{given.name} ({_digits(file)})" if file.is_file() else str(weights)
@@ -100,7 +102,7 @@ def write_files(settings: LedgerSettings, source, made_of, say: Say) -> dict[str
     missing = [
         name
         for name, entry in entries.items()
-        if entry.get("made_of") != key or _is_gone(settings, name, entry)
+        if entry.get("made_of") != key or _is_stale(settings, name, entry)
     ]
     for suffix in sorted({FORMATS[name].suffix for name in missing}, reverse=True):
         names = [name for name in missing if FORMATS[name].suffix == suffix]
@@ -114,17 +116,53 @@ def write_files(settings: LedgerSettings, source, made_of, say: Say) -> dict[str
     return entries
 
 
+def write_noise(settings: LedgerSettings, say: Say) -> dict[str, Any]:
+    """Writes the files of a network that is timed only, as `write_files` does.
+
+    Raises:
+        ValueError: for a network that cannot be converted.
+    """
+    paths = {name: settings.path_of(name) for name in settings.formats}
+    size = list(settings.input_hw or get_spec(str(settings.model)).input_hw)
+
+    def write() -> dict[str, Any]:
+        say(f"Writing {', '.join(paths)} ...")
+        for path in paths.values():
+            check_writable(path.parent)
+        texts = map(str, paths.values())
+        return call_in_child(
+            f"{NOISE_JOBS}:write_noise_files", settings.model, size, *texts
+        )
+
+    found = cached(
+        Path(settings.output) / "noise.json",
+        [settings.model, size],
+        write,
+        is_valid=all(path.exists() for path in paths.values()),
+    )
+    entries: dict[str, Any] = {
+        name: {"sha256": file_sha256(path), "num_bytes": path.stat().st_size, "rule": ""}
+        for name, path in paths.items()
+    }
+    entries["int8"] |= found
+    return entries
+
+
 def _stored_entry(settings: LedgerSettings, name: str) -> dict[str, Any]:
     return stored(settings.path_of(name).with_name(ENTRY_NAME)) or {}
 
 
-def _is_gone(settings: LedgerSettings, name: str, entry) -> bool:
-    """Returns True for files that vanished, or that another process has written since."""
+def _is_stale(settings: LedgerSettings, name: str, entry) -> bool:
+    """Returns True for files that vanished, or that another process has written since.
+
+    So are entries of earlier versions, which did not count operators in float.
+    """
     path = settings.path_of(name)
     if "failure" in entry:
         return False
     return (
-        not path.exists()
+        "num_float_ops" not in entry
+        or not path.exists()
         or not path.with_name(CONTRACT_NAME).exists()
         or file_sha256(path) != entry.get("sha256")
     )

@@ -13,6 +13,10 @@ from keras_pose.exporting.quantization.measured_ranges import EXTREMES, RangeRul
 # The row that all others are compared with.
 REFERENCE = "keras"
 KEYPOINTS_NAME = "keypoints.npz"
+# The row of an int8 file that was made to fit a limit.
+MIXED = "mixed"
+# Formats of a network that is timed only.
+NOISE_FORMATS = ("float32", "int8")
 
 # Function that gets a line of text for every step.
 Say = Callable[[str], None]
@@ -46,6 +50,15 @@ class LedgerSettings:
         range_rule: range rule of integer files.
         threads: numbers of threads to time files at.
         num_runs: measurements of each; 0 to leave times out.
+        of_noise: True for random weights and ranges of noise, for times alone: the files
+            have no contract, and the float model is not measured. A network that no
+            contract describes can be timed so.
+        max_drop: points of the metric that int8 may lose against float32 before other
+            ranges are tried, and operators put into float; None for whatever it loses.
+        drop_rules: range rules to try then.
+        times_keras: False to time files only.
+        with_profiles: True to time the operators of integer files one by one, too.
+        times_again: True to time files again that have been timed.
     """
 
     weights: str | None
@@ -67,6 +80,12 @@ class LedgerSettings:
     range_rule: RangeRule = EXTREMES
     threads: tuple[int, ...] = (1, 2)
     num_runs: int = 50
+    of_noise: bool = False
+    max_drop: float | None = None
+    drop_rules: tuple[RangeRule, ...] = ()
+    times_keras: bool = True
+    with_profiles: bool = False
+    times_again: bool = False
 
     def __post_init__(self) -> None:
         for name in self.formats:
@@ -78,6 +97,13 @@ class LedgerSettings:
                 f"Random weights of {self.model} have no accuracy to measure on "
                 f"{self.dataset}: give weights, or no data set."
             )
+        if self.of_noise and (self.weights, self.formats) != (None, NOISE_FORMATS):
+            raise ValueError(
+                f"Files of noise are {' and '.join(NOISE_FORMATS)} of random weights, not "
+                f"{' and '.join(self.formats)} of {self.weights or self.model}."
+            )
+        if self.max_drop is not None and self.max_drop < 0:
+            raise ValueError(f"max_drop must be at least 0, got {self.max_drop}.")
 
     @property
     def data(self) -> dict[str, Any] | None:
@@ -91,8 +117,9 @@ class LedgerSettings:
         return values | {name: getattr(self, name) for name in given if getattr(self, name)}
 
     def path_of(self, name: str) -> Path:
-        """Returns where the file of a format goes."""
-        return Path(self.output) / name / f"pose_model{FORMATS[name].suffix}"
+        """Returns where the file of a format goes, or the one that fits a limit."""
+        suffix = FORMATS["int8" if name == MIXED else name].suffix
+        return Path(self.output) / name / f"pose_model{suffix}"
 
     @property
     def crops_path(self) -> Path:

@@ -11,7 +11,6 @@ from keras_pose.exporting.inspection.benchmark import write_csv
 from keras_pose.exporting.ledger.ledger_settings import REFERENCE
 from keras_pose.exporting.ledger.rows import Ledger, LedgerRow
 from keras_pose.files import atomic_path, write_json
-from keras_pose.metrics.drop import drop as loss_of
 
 NOTHING = "-"
 # Bars of the picture: as trained, of `.tflite` files, of `.onnx` files.
@@ -46,7 +45,7 @@ def figures(row: LedgerRow, ledger: Ledger) -> dict[str, Any]:
         "bytes": row.num_bytes or "",
         "metric": measured.get("metric", ""),
         "value": measured.get("value", ""),
-        "drop": _or_empty(drop(row, reference)),
+        "drop": _or_empty(row.lost(reference)),
         "mean_shift_pixels": row.shift.get("mean", ""),
         "p95_shift_pixels": row.shift.get("p95", ""),
     }
@@ -64,17 +63,6 @@ def figures(row: LedgerRow, ledger: Ledger) -> dict[str, Any]:
 
 def _or_empty(value):
     return "" if value is None else value
-
-
-def drop(row: LedgerRow, reference: LedgerRow) -> float | None:
-    """Returns how much worse a row is than float Keras, in the metric's unit."""
-    if row.measurement is None or reference.measurement is None:
-        return None
-    return loss_of(
-        reference.measurement["value"],
-        row.measurement["value"],
-        row.measurement["lower_is_better"],
-    )
 
 
 def thread_counts(ledger: Ledger) -> list[int]:
@@ -135,7 +123,7 @@ def _measured_rows(ledger: Ledger) -> list[list[str]]:
     if measurement is not None:
         columns += [
             (measurement["metric"], lambda r: _number(_value(r), ".4f")),
-            ("drop", lambda r: _number(drop(r, reference), "+.4f")),
+            ("drop", lambda r: _number(r.lost(reference), "+.4f")),
         ]
     if any(row.shift for row in ledger.rows):
         columns.append(("shift, px", lambda r: _number(r.shift.get("mean"), ".3f")))

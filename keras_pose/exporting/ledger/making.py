@@ -11,21 +11,27 @@ FORMAT/pose_model.*     the file, with its contract beside it
 FORMAT/entry.json       what became of it, and the key it was made under
 FORMAT/keypoints.npz    its predictions, for the shift against float
 calibration.npy         the crops that all integer files are calibrated on
+mixed/pose_model.tflite the int8 file that fits a limit, where int8 does not
 benchmark.json          the times of all files in one run
 ledger.md, .csv, .json, .png
 """
 
 from __future__ import annotations
 
-import dataclasses
-
-from keras_pose.exporting.ledger.ledger_files import calibrate, open_source, write_files
-from keras_pose.exporting.ledger.ledger_settings import LedgerSettings, Say
-from keras_pose.exporting.ledger.measuring import (
+from keras_pose.exporting.ledger.ledger_files import (
+    RANDOM_WORDS,
+    calibrate,
+    open_source,
+    write_files,
+    write_noise,
+)
+from keras_pose.exporting.ledger.ledger_settings import MIXED, LedgerSettings, Say
+from keras_pose.exporting.ledger.measured_rows import (
     measure_format,
     measure_reference,
-    measure_times,
+    with_times,
 )
+from keras_pose.exporting.ledger.mixed_files import write_mixed_file
 from keras_pose.exporting.ledger.rows import Ledger
 from keras_pose.files import check_writable
 
@@ -44,6 +50,8 @@ def make_ledger(settings: LedgerSettings, say: Say = print) -> Ledger:
         PermissionError: if the folder cannot be written to.
     """
     check_writable(settings.output)
+    if settings.of_noise:
+        return _of_noise(settings, say)
     source, origin = open_source(settings, say)
     calibration = calibrate(settings, source, origin, say)
     made_of = {
@@ -53,8 +61,19 @@ def make_ledger(settings: LedgerSettings, say: Say = print) -> Ledger:
     }
     entries = write_files(settings, source, made_of, say)
     rows = [measure_reference(settings, source, origin, say)]
-    for name in settings.formats:
-        rows.append(measure_format(settings, name, entries[name], say))
-    times, peaks = measure_times(settings, source, rows, say)
-    rows = [dataclasses.replace(row, times=times.get(row.name, {})) for row in rows]
+    rows += [
+        measure_format(settings, name, entries[name], say) for name in settings.formats
+    ]
+    mixed = write_mixed_file(settings, source, rows, say)
+    if mixed is not None:
+        rows.append(measure_format(settings, MIXED, mixed, say))
+    rows, peaks = with_times(settings, source if settings.times_keras else None, rows, say)
     return Ledger(origin["model"], origin["words"], calibration["words"], peaks, rows)
+
+
+def _of_noise(settings: LedgerSettings, say: Say) -> Ledger:
+    """Makes the ledger of a network that is timed only."""
+    entries = write_noise(settings, say)
+    rows = [measure_format(settings, name, entries[name], say) for name in settings.formats]
+    rows, peaks = with_times(settings, None, rows, say)
+    return Ledger(str(settings.model), RANDOM_WORDS, "noise", peaks, rows)

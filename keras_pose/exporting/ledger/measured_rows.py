@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from keras_pose.exporting.cache import cached
+from keras_pose.exporting.formats.table import FORMATS
 from keras_pose.exporting.inspection.audit import Audit, audit_file
+from keras_pose.exporting.inspection.profiling import OperatorTime
 from keras_pose.exporting.ledger import jobs
 from keras_pose.exporting.ledger.ledger_settings import (
     KEYPOINTS_NAME,
+    MIXED,
     REFERENCE,
     LedgerSettings,
     Say,
@@ -21,9 +25,6 @@ from keras_pose.exporting.subprocesses import call_in_child
 from keras_pose.files import check_writable, file_sha256
 
 JOBS = jobs.__name__
-
-# Format -> number of threads (None: TensorFlow's own) -> row of the benchmark.
-Times = dict[str, dict[int | None, dict[str, Any]]]
 
 
 def measure_reference(settings: LedgerSettings, source: Path, origin, say: Say):
@@ -41,6 +42,13 @@ def measure_format(settings: LedgerSettings, name: str, entry, say: Say) -> Ledg
         say(f"  {name}: {entry['failure']}")
         return LedgerRow(name, failure=entry["failure"])
     path, sha256 = settings.path_of(name), entry["sha256"]
+    usual = str(settings.range_rule) if is_integer(name) else ""
+    row = LedgerRow(
+        name,
+        num_bytes=entry["num_bytes"],
+        num_float_ops=entry.get("num_float_ops", 0),
+        rule=entry.get("rule", usual),
+    )
     try:
         audit = _audited(path, sha256)
         measurement, shift = None, {}
@@ -49,8 +57,13 @@ def measure_format(settings: LedgerSettings, name: str, entry, say: Say) -> Ledg
             shift = _shift(settings, path.with_name(KEYPOINTS_NAME))
     except (ValueError, OSError, ImportError) as error:
         say(f"  {name}: {error}")
-        return LedgerRow(name, failure=str(error), num_bytes=entry["num_bytes"])
-    return LedgerRow(name, None, entry["num_bytes"], measurement, shift, audit)
+        return dataclasses.replace(row, failure=str(error))
+    return dataclasses.replace(row, measurement=measurement, shift=shift, audit=audit)
+
+
+def is_integer(name: str) -> bool:
+    """Returns True for formats that ranges are set for."""
+    return name == MIXED or FORMATS[name].is_calibrated
 
 
 def _evaluated(settings, path, folder: Path, made_of, say: Say) -> dict[str, Any]:
@@ -86,22 +99,28 @@ def _shift(settings: LedgerSettings, path: Path) -> dict[str, float]:
     return jobs.keypoint_shift(reference, path)
 
 
-def measure_times(
-    settings: LedgerSettings, source: Path, rows: Sequence[LedgerRow], say: Say
-) -> tuple[Times, dict[str, float]]:
+def with_times(
+    settings: LedgerSettings, keras: Path | None, rows: Sequence[LedgerRow], say: Say
+) -> tuple[list[LedgerRow], dict[str, float]]:
     """Times all files in one run, unless just these were timed so before.
 
+    Args:
+        settings: choice of threads and runs.
+        keras: the float model, to be timed like its files; None to leave it out.
+        rows: figures of the files so far.
+        say: function that gets a line of text for every step.
+
     Returns:
-        The times, and the peaks of this machine; nothing where no runs are asked for.
+        The rows with their times, and the peaks of this machine; no times where no runs are
+        asked for.
     """
-    if settings.num_runs == 0:
-        return {}, {}
-    paths = {REFERENCE: source}
-    paths |= {
-        row.name: settings.path_of(row.name)
-        for row in rows
-        if row.name != REFERENCE and row.failure is None
-    }
+    good = [row for row in rows if row.name != REFERENCE and row.failure is None]
+    paths = {} if keras is None else {REFERENCE: keras}
+    paths |= {row.name: settings.path_of(row.name) for row in good}
+    if settings.num_runs == 0 or not paths:
+        return list(rows), {}
+    is_profiled = {name for name in paths if name != REFERENCE and is_integer(name)}
+    profiled = [name for name in paths if settings.with_profiles and name in is_profiled]
 
     def benchmark() -> dict[str, Any]:
         say(f"Timing {len(paths)} files, {settings.num_runs} interleaved runs of each ...")
@@ -110,13 +129,26 @@ def measure_times(
             [str(path) for path in paths.values()],
             list(settings.threads),
             settings.num_runs,
+            [str(paths[name]) for name in profiled],
         )
 
     hashes = {name: file_sha256(path) for name, path in paths.items()}
-    key = [hashes, list(settings.threads), settings.num_runs]
-    found = cached(Path(settings.output) / "benchmark.json", key, benchmark)
-    names = {str(path): name for name, path in paths.items()}
-    times: Times = {}
-    for row in found["rows"]:
-        times.setdefault(names[row["file"]], {})[row["num_threads"]] = row
-    return times, found["peaks"]
+    key: list[Any] = [hashes, list(settings.threads), settings.num_runs]
+    key += [profiled] if profiled else []
+    notes = Path(settings.output) / "benchmark.json"
+    found = cached(notes, key, benchmark, is_valid=not settings.times_again)
+    return [_timed(row, paths.get(row.name), found) for row in rows], found["peaks"]
+
+
+def _timed(row: LedgerRow, path: Path | None, found: dict[str, Any]) -> LedgerRow:
+    """Returns a row with its times and its profile out of the benchmark."""
+    times = {
+        each["num_threads"]: each for each in found["rows"] if each["file"] == str(path)
+    }
+    profile = found.get("profiles", {}).get(str(path), {"times": [], "failure": None})
+    return dataclasses.replace(
+        row,
+        times=times,
+        profile=[OperatorTime(**each) for each in profile["times"]],
+        profile_failure=profile["failure"],
+    )

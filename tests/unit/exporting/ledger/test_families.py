@@ -13,113 +13,114 @@ from keras_pose.contracts.pose import (
     keras_contract,
     read_contract,
     save_keras_model,
-    write_contract,
 )
 from keras_pose.exporting.accuracy.validation import Validation
 from keras_pose.exporting.comparison import relative_error
 from keras_pose.exporting.errors import ExportError
-from keras_pose.exporting.families import family_files, family_jobs, family_making
-from keras_pose.exporting.families.cases import (
+from keras_pose.exporting.inspection.audit import Audit, DelegateAudit
+from keras_pose.exporting.inspection.profiling import OperatorTime
+from keras_pose.exporting.ledger import (
+    int8_jobs,
+    jobs,
+    ledger_files,
+    measured_rows,
+    mixed_files,
+)
+from keras_pose.exporting.ledger.cases import (
     Case,
     lightest_models,
     random_cases,
     trained_cases,
 )
-from keras_pose.exporting.families.family_making import make_families
-from keras_pose.exporting.families.family_settings import FamiliesSettings
-from keras_pose.exporting.inspection.audit import Audit, DelegateAudit
-from keras_pose.exporting.inspection.profiling import OperatorTime
-from keras_pose.exporting.ledger.rows import Ledger, LedgerRow
+from keras_pose.exporting.ledger.families import FamiliesSettings, make_families
+from keras_pose.exporting.ledger.ledger_settings import LedgerSettings
 from keras_pose.exporting.quantization.measured_ranges import RangeRule
+from keras_pose.files import write_json
 from keras_pose.runtime.loading import open_model
 from keras_pose.zoo import ZOO, get_spec
 
 AP = {"keras": 0.5, "float32": 0.5, "int8": 0.48, "mixed": 0.497}
+# Where the predictions of each stand, pixels.
+X = {"keras": 10.0, "float32": 10.0, "int8": 10.4, "mixed": 10.3}
 CONV = OperatorTime("CONV_2D", "1x16x12x32 int8", 9, 1.0, 1000)
 
 
 class World:
-    """Stands for processes and the ledger: writes what they would, and remembers it."""
+    """Stands for the processes: writes what they would, and remembers what they did."""
 
     def __init__(self):
         self.done = []
         self.fits = True
-        self.float_operators = ()  # of int8 files, such as attention
+        self.num_float_ops = 0  # of int8 files, such as those of attention
+        self.refused = ""  # format that cannot be written
 
-    def child(self, target, *arguments):
+    def __call__(self, target, *arguments):
         name = target.partition(":")[2]
         self.done.append(name)
         return getattr(self, name)(*arguments)
 
-    def write_timing_files(self, model, input_hw, *paths):
+    def cut_calibration(self, source, recipe, data, count, path):
+        np.save(path, np.zeros((count, 4, 4, 3), np.uint8))
+        return {"count": count, "description": "the train split"}
+
+    def write_formats(self, source, paths, crops, range_rule, results):
+        found = {}
+        for name, path in paths.items():
+            if name == self.refused:
+                found[name] = {"failure": "it is wrong."}
+                continue
+            found[name] = {"num_float_ops": self.num_float_ops if name == "int8" else 0}
+            write_file(path, name)
+        write_json(results, found)
+        return found
+
+    def write_noise_files(self, model, input_hw, *paths):
         if model == "rtmpose_t":
             raise ValueError("rtmpose_t cannot be converted: it needs tf.Erfinv.")
         for path in paths:
-            Path(path).write_text(f"{model} {Path(path).name}")
-        return {}
+            write_file(path, Path(path).parent.name)
+        return {"num_float_ops": self.num_float_ops}
 
     def write_mixed(self, source, crops, data, max_drop, rules, path):
         self.rules = rules
         if not self.fits:
             raise ExportError("the best of 4 files loses 0.9.")
-        Path(path).write_text("some operators in float")
+        write_file(path, "mixed")
         rule = str(RangeRule(**rules[-1]))
         return {"num_float_ops": 3, "rule": rule, "said": ["3 in float, drop +0.30 points"]}
 
     def evaluate_file(self, path, data, keypoints):
-        save_keypoints(keypoints, 10.3)
-        return measurement("mixed")
+        name = Path(keypoints).parent.name
+        points = np.full((2, 3, 2), X[name])
+        np.savez(keypoints, keypoints_xy=points, is_labelled=np.ones((2, 3), bool))
+        return {
+            "metric": "AP",
+            "value": AP[name],
+            "lower_is_better": False,
+            "protocol": "coco val, 5 images | GT boxes",
+        }
 
-    def time_files(self, float_path, int8_paths, threads, num_runs):
+    def benchmark(self, paths, threads, num_runs, profiled):
         rows = [
             {
+                "file": path,
                 "num_threads": count,
-                "num_bytes": 4_000_000 if path == float_path else 1_000_000,
-                "milliseconds": (12.0 if path == float_path else 3.0) / count,
+                "milliseconds": (12.0 if "float32" in path else 3.0) / count,
                 "peak_share": 0.25,
             }
-            for path in [float_path, *int8_paths]
+            for path in paths
             for count in threads
         ]
         peaks = {"float32 x 1 threads": 50e9, "int8 x 1 threads": 300e9}
         profile = {"times": [dataclasses.asdict(CONV)], "failure": None}
-        return {
-            "rows": rows,
-            "peaks": peaks,
-            "profiles": dict.fromkeys(int8_paths, profile),
-        }
-
-    def ledger(self, settings, say):
-        self.done.append("ledger")
-        rows = []
-        for name in ("keras", *settings.formats):
-            folder = Path(settings.output) / name
-            folder.mkdir(parents=True, exist_ok=True)
-            (folder / "pose_model.tflite").write_text(name)
-            describe(folder / "pose_model.tflite", self.float_operators)
-            save_keypoints(folder / "keypoints.npz", 10.0)
-            found = measurement(name) if settings.dataset else None
-            rows.append(LedgerRow(name, measurement=found, shift={"mean": 0.4, "p95": 1.0}))
-        return Ledger("pose_slim", "best.keras", "200 crops", {}, rows)
+        return {"rows": rows, "peaks": peaks, "profiles": dict.fromkeys(profiled, profile)}
 
 
-def measurement(name):
-    return {
-        "metric": "AP",
-        "value": AP[name],
-        "lower_is_better": False,
-        "protocol": "coco val, 5 images | GT boxes",
-    }
-
-
-def describe(path, float_operators):
-    contract = dataclasses.replace(make_model().contract, float_operators=float_operators)
-    write_contract(path, contract)
-
-
-def save_keypoints(path, x):
-    points = np.full((2, 3, 2), x)
-    np.savez(path, keypoints_xy=points, is_labelled=np.ones((2, 3), bool))
+def write_file(path, name):
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(bytes(4000 if name == "float32" else 1000))
+    write_json(path.with_name("pose_model.json"), {})
 
 
 @pytest.fixture
@@ -127,12 +128,14 @@ def world(monkeypatch):
     fake = World()
     xnnpack = DelegateAudit("XNNPACK", 9, 9, 1, 9, {})
     audit = Audit({"CONV_2D": 9}, 1000, "int8", (xnnpack,))
-    for module in (family_making, family_files):
-        monkeypatch.setattr(module, "call_in_child", fake.child)
-    monkeypatch.setattr(family_files, "make_ledger", fake.ledger)
-    monkeypatch.setattr(family_files, "attention_ops", lambda content: fake.float_operators)
-    monkeypatch.setattr(family_making, "audit_file", lambda path: audit)
+    for module in (ledger_files, measured_rows, mixed_files):
+        monkeypatch.setattr(module, "call_in_child", fake)
+    monkeypatch.setattr(measured_rows, "audit_file", lambda path: audit)
     return fake
+
+
+# What a network's ledger does: three files are measured, the float model among them.
+LEDGER = ["cut_calibration", "write_formats", *["evaluate_file"] * 3]
 
 
 def silent(text):
@@ -195,31 +198,31 @@ def test_random_weights_are_timed_and_no_more(world, tmp_path):
     settings = FamiliesSettings(tmp_path / "families")
     (row,) = make_families(random_cases(["pose_slim"]), settings, silent)
 
-    assert world.done == ["write_timing_files", "time_files"]
+    assert world.done == ["write_noise_files", "benchmark"]
     assert row.accuracy is None
     assert row.gains == {1: 4.0, 2: 4.0}
-    assert row.num_bytes == (4_000_000, 1_000_000)
-    assert row.peak_gain == 6.0
+    assert row.num_bytes == (4000, 1000)
+    assert (row.rule, row.peak_gain) == ("", 6.0)
     assert row.profile == [CONV]
 
 
-def test_a_trained_network_goes_through_the_ledger(world, case, tmp_path):
+def test_a_trained_network_has_a_ledger(world, case, tmp_path):
     (row,) = make_families([case], settings_of(tmp_path), silent)
-    assert world.done == ["ledger", "time_files"]
+    assert world.done == [*LEDGER, "benchmark"]
     assert row.float_value == 0.5
     assert row.accuracy.drop == pytest.approx(2.0)  # 0.50 - 0.48, in points
-    assert row.accuracy.shift == {"mean": 0.4, "p95": 1.0}
+    # 0.4 pixels in x and in y.
+    assert row.accuracy.shift["mean"] == pytest.approx(0.4 * 2**0.5)
 
 
 def test_operators_go_into_float_where_too_much_is_lost(world, case, tmp_path):
     int8, mixed = make_families([case], settings_of(tmp_path, max_drop=0.5), silent)
 
-    assert world.done == ["ledger", "write_mixed", "evaluate_file", "time_files"]
+    assert world.done == [*LEDGER, "write_mixed", "evaluate_file", "benchmark"]
     assert (int8.num_float_ops, mixed.num_float_ops) == (0, 3)
     assert (int8.rule, mixed.rule) == ("minmax", "percentile 99.5")
     assert [rule["method"] for rule in world.rules] == ["minmax", *["percentile"] * 3]
     assert mixed.accuracy.drop == pytest.approx(0.3)
-    # 0.3 pixels in x and in y.
     assert mixed.accuracy.shift["mean"] == pytest.approx(0.3 * 2**0.5)
 
     world.done.clear()
@@ -228,7 +231,7 @@ def test_operators_go_into_float_where_too_much_is_lost(world, case, tmp_path):
 
 
 def test_operators_that_int8_leaves_in_float_are_counted(world, case, tmp_path):
-    world.float_operators = ("a/MatMul", "a/Softmax", "a/MatMul_1")
+    world.num_float_ops = 3
     cases = [case, *random_cases(["vitpose_s_simple"])]
     rows = make_families(cases, settings_of(tmp_path), silent)
     assert [row.num_float_ops for row in rows] == [3, 3]
@@ -248,12 +251,11 @@ def test_what_is_finished_is_not_done_again(world, case, tmp_path):
     world.done.clear()
 
     assert make_families(cases, settings, silent) == first
-    assert world.done == ["ledger"]  # which keeps books of its own
+    assert world.done == []
 
-    world.done.clear()
     again = dataclasses.replace(settings, times_again=True)
     assert make_families(cases, again, silent) == first
-    assert world.done == ["ledger", "time_files", "time_files"]
+    assert world.done == ["benchmark", "benchmark"]
 
 
 def test_a_network_that_fails_is_a_row_that_says_why(world, tmp_path):
@@ -263,32 +265,15 @@ def test_a_network_that_fails_is_a_row_that_says_why(world, tmp_path):
     assert good.failure is None
 
 
-def refuse(world, monkeypatch, refused):
-    """Makes the ledger fail in one format."""
-
-    def ledger(settings, say):
-        whole = world.ledger(settings, say)
-        rows = [
-            LedgerRow(row.name, failure="it is wrong.") if row.name == refused else row
-            for row in whole.rows
-        ]
-        return dataclasses.replace(whole, rows=rows)
-
-    monkeypatch.setattr(family_files, "make_ledger", ledger)
-
-
 @pytest.mark.parametrize("refused", ["float32", "int8"])
-def test_a_format_that_fails_is_told_of(world, case, tmp_path, monkeypatch, refused):
-    refuse(world, monkeypatch, refused)
+def test_a_format_that_fails_is_told_of(world, case, tmp_path, refused):
+    world.refused = refused
     (row,) = make_families([case], settings_of(tmp_path), silent)
     assert row.failure == f"{refused}: it is wrong."
-    assert world.done == ["ledger"]
 
 
-def test_where_int8_is_refused_float_operators_are_tried(
-    world, case, tmp_path, monkeypatch
-):
-    refuse(world, monkeypatch, "int8")
+def test_where_int8_is_refused_float_operators_are_tried(world, case, tmp_path):
+    world.refused = "int8"
     settings = settings_of(tmp_path, max_drop=0.5)
     mixed, told = make_families([case], settings, silent)
     assert (mixed.num_float_ops, mixed.accuracy.value) == (3, AP["mixed"])
@@ -303,6 +288,13 @@ def test_where_int8_is_refused_float_operators_are_tried(
 def test_a_negative_drop_is_refused(tmp_path):
     with pytest.raises(ValueError, match="max_drop must be at least 0, got -1"):
         FamiliesSettings(tmp_path, max_drop=-1)
+    with pytest.raises(ValueError, match="max_drop must be at least 0, got -2"):
+        LedgerSettings("best.keras", tmp_path, max_drop=-2)
+
+
+def test_files_of_noise_are_of_random_weights(tmp_path):
+    with pytest.raises(ValueError, match=r"float32 and int8 of random.* not int8 of cpm"):
+        LedgerSettings(None, tmp_path, model="cpm", formats=("int8",), of_noise=True)
 
 
 @pytest.mark.slow
@@ -311,9 +303,9 @@ def test_a_negative_drop_is_refused(tmp_path):
 )
 def test_files_to_be_timed_hold_integers(tmp_path, name, is_described):
     paths = [str(tmp_path / f"{kind}.tflite") for kind in ("float32", "int8")]
-    family_jobs.write_timing_files(name, [64, 64], *paths)
+    int8_jobs.write_noise_files(name, [64, 64], *paths)
 
-    found = family_jobs.time_files(paths[0], paths[1:], [1], 2)
+    found = jobs.benchmark(paths, [1], 2, paths[1:])
 
     large, small = (row["num_bytes"] for row in found["rows"])
     # Weights of a quarter the size, and what stands beside them.
@@ -351,7 +343,7 @@ def test_operators_are_put_into_float_until_the_drop_fits(tmp_path, monkeypatch)
     path = tmp_path / "mixed.tflite"
     data = {"dataset": "coco", "data_dir": None, "limit": None}
 
-    found = family_jobs.write_mixed(
+    found = int8_jobs.write_mixed(
         str(tmp_path / "best.keras"),
         str(tmp_path / "crops.npy"),
         data,

@@ -3,9 +3,11 @@ from pathlib import Path
 
 import pytest
 
-from keras_pose.exporting.families.cases import Case
-from keras_pose.exporting.families.family_rows import Accuracy, FamilyRow
-from keras_pose.exporting.families.family_table import (
+from keras_pose.exporting.inspection.audit import Audit, DelegateAudit
+from keras_pose.exporting.inspection.profiling import OperatorTime
+from keras_pose.exporting.ledger.cases import Case
+from keras_pose.exporting.ledger.family_rows import Accuracy, FamilyRow
+from keras_pose.exporting.ledger.family_table import (
     as_markdown,
     explain,
     kind_shares,
@@ -13,8 +15,6 @@ from keras_pose.exporting.families.family_table import (
     outside_shares,
     write_families,
 )
-from keras_pose.exporting.inspection.audit import Audit, DelegateAudit
-from keras_pose.exporting.inspection.profiling import OperatorTime
 
 # 10 milliseconds in all.
 PROFILE = [

@@ -1,12 +1,11 @@
-"""The steps of the table of families, each to be run in a process of its own.
+"""The steps by which a ledger makes int8 files of noise, and such as fit a limit.
 
-They take and return values that JSON can hold, and leave files behind.
+Each is run in a process of its own, as those of `jobs`; they take and return values that
+JSON can hold, and leave files behind.
 """
 
 from __future__ import annotations
 
-import dataclasses
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,12 +15,11 @@ from keras_pose.files import atomic_path
 SEED = 0
 # Times do not hang on ranges, so a few crops of noise will do.
 NUM_NOISE_CROPS = 2
-NUM_PROFILE_RUNS = 10
 # Those whose files have contracts.
 DESCRIBED_TASKS = ("top_down", "detection")
 
 
-def write_timing_files(
+def write_noise_files(
     model: str, input_hw: list[int], float_path: str, int8_path: str
 ) -> dict[str, Any]:
     """Writes float32 and int8 files of a network with random weights, to be timed.
@@ -34,6 +32,9 @@ def write_timing_files(
         model: zoo name.
         input_hw: (height, width), pixels.
         float_path, int8_path: paths of the `.tflite` files to write.
+
+    Returns:
+        "num_float_ops": operators of the int8 file that are in float.
     """
     from keras_pose.commandline.quiet import import_tensorflow
 
@@ -47,12 +48,12 @@ def write_timing_files(
     content = _float_bytes(model, (input_hw[0], input_hw[1]))
     shape = (NUM_NOISE_CROPS, *input_hw, 3)
     noise = np.random.default_rng(SEED).integers(0, 256, shape, np.uint8)
-    settings = QuantizationSettings("int8")
-    quantized = quantize(content, noise, settings, attention_ops(content))
+    float_ops = attention_ops(content)
+    quantized = quantize(content, noise, QuantizationSettings("int8"), float_ops)
     for path, each in ((float_path, content), (int8_path, quantized)):
         with atomic_path(path) as temporary:
             temporary.write_bytes(each)
-    return {}
+    return {"num_float_ops": len(float_ops)}
 
 
 def _float_bytes(model: str, input_hw: tuple[int, int]) -> bytes:
@@ -116,31 +117,3 @@ def write_mixed(
     export, rule = mixed.write(path)
     count = len(export.contract.float_operators)
     return {"num_float_ops": count, "rule": str(rule), "said": said}
-
-
-def time_files(
-    float_path: str, int8_paths: list[str], threads: list[int], num_runs: int
-) -> dict[str, Any]:
-    """Times a float32 file and integer files of it interleaved, and profiles the latter.
-
-    Returns:
-        "rows" and "peaks" of a `Benchmark`, and "profiles": file -> "times",
-        `OperatorTime`s as dicts at the first number of threads, or the "failure" why
-        there are none.
-    """
-    from keras_pose.exporting.inspection.benchmark import benchmark_files
-
-    found = benchmark_files([float_path, *int8_paths], threads, num_runs).to_dict()
-    profiles = {path: _profile(path, threads[0]) for path in int8_paths}
-    return {**found, "profiles": profiles}
-
-
-def _profile(path: str, num_threads: int) -> dict[str, Any]:
-    """Times operators one by one; not all can be taken out of their graph."""
-    from keras_pose.exporting.inspection.profiling import profile_file
-
-    try:
-        times = profile_file(Path(path), num_threads, NUM_PROFILE_RUNS)
-    except ValueError as error:
-        return {"times": [], "failure": str(error)}
-    return {"times": [dataclasses.asdict(each) for each in times], "failure": None}

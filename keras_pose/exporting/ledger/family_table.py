@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from keras_pose.exporting.families.family_rows import FamilyRow
 from keras_pose.exporting.inspection.audit import XNNPACK
 from keras_pose.exporting.inspection.benchmark import write_csv
+from keras_pose.exporting.ledger.family_rows import FamilyRow
 from keras_pose.exporting.quantization.measured_ranges import EXTREMES
 from keras_pose.files import atomic_path
 

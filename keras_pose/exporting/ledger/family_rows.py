@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from keras_pose.exporting.families.cases import Case
 from keras_pose.exporting.inspection.audit import Audit
 from keras_pose.exporting.inspection.profiling import OperatorTime
+from keras_pose.exporting.ledger.cases import Case
+from keras_pose.exporting.ledger.ledger_settings import MIXED
+from keras_pose.exporting.ledger.rows import Ledger, LedgerRow
+from keras_pose.metrics.drop import POINTS
 
 
 @dataclass(frozen=True)
@@ -68,3 +71,57 @@ class FamilyRow:
     def gains(self) -> dict[int, float]:
         """Number of threads -> how many times as fast as float32."""
         return {n: slow / fast for n, (slow, fast) in self.milliseconds.items()}
+
+
+def family_rows(case: Case, ledger: Ledger) -> list[FamilyRow]:
+    """Returns a row for each integer file of a network, and one for what failed."""
+    named = {row.name: row for row in ledger.rows}
+    reference = named["float32"]
+    if reference.failure is not None:
+        return [FamilyRow(case, failure=f"float32: {reference.failure}")]
+    integers = [named[name] for name in ("int8", MIXED) if name in named]
+    rows = [
+        _row(case, reference, row, ledger.peaks) for row in integers if row.failure is None
+    ]
+    # That of the mixed file speaks of int8 anyway.
+    reasons = [
+        row.failure if row.name == MIXED else f"{row.name}: {row.failure}"
+        for row in integers
+        if row.failure is not None
+    ]
+    return rows + ([FamilyRow(case, failure=" ".join(reasons))] if reasons else [])
+
+
+def _row(case: Case, reference: LedgerRow, row: LedgerRow, peaks) -> FamilyRow:
+    first = next(iter(row.times))
+    return FamilyRow(
+        case,
+        num_float_ops=row.num_float_ops,
+        rule=row.rule,
+        num_bytes=(reference.num_bytes, row.num_bytes),
+        accuracy=_accuracy(reference, row),
+        float_value=reference.measurement["value"] if reference.measurement else None,
+        milliseconds={
+            count: (reference.times[count]["milliseconds"], own["milliseconds"])
+            for count, own in row.times.items()
+            if count is not None
+        },
+        peak_gain=peaks[f"int8 x {first} threads"] / peaks[f"float32 x {first} threads"],
+        peak_share=row.times[first]["peak_share"],
+        audit=row.audit,
+        profile=row.profile,
+        profile_failure=row.profile_failure,
+    )
+
+
+def _accuracy(reference: LedgerRow, row: LedgerRow) -> Accuracy | None:
+    lost, measurement = row.lost(reference), row.measurement
+    if lost is None or measurement is None:
+        return None
+    return Accuracy(
+        metric=measurement["metric"],
+        value=measurement["value"],
+        drop=POINTS * lost,
+        protocol=measurement["protocol"],
+        shift=row.shift,
+    )
