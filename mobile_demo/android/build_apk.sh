@@ -47,8 +47,10 @@ resources() { # ARGUMENT...: aapt on the app's resources
 compile() {
     rm -rf "$build"
     mkdir -p "$build/generated" "$build/stub" "$build/classes"
-    # Gradle takes the package from its build file, aapt from the manifest.
-    sed 's#<manifest #<manifest package="keraspose.app" #' "$main/AndroidManifest.xml" >"$build/AndroidManifest.xml"
+    # Gradle takes the package from its build file, aapt from the manifest; what Gradle is to
+    # remove of libraries' manifests is not there.
+    sed -e 's#<manifest #<manifest package="keraspose.app" #' -e '/tools:node="remove"/d' \
+        "$main/AndroidManifest.xml" >"$build/AndroidManifest.xml"
     resources -m -J "$build/generated"
     # No JDK on the class path: what Android lacks does not compile. Java files are only looked up.
     run_kotlinc -cp "$tools/android.jar" -d "$build/stub" "$here/stub"

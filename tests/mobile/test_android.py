@@ -76,15 +76,23 @@ def test_strings_take_as_many_values_as_they_are_given():
 
 def test_the_manifest_asks_for_the_camera_and_for_no_internet():
     manifest = ElementTree.parse(APP / "AndroidManifest.xml").getroot()
+    asked = manifest.findall("uses-permission")
+    is_removed = "{http://schemas.android.com/tools}node"
     permissions = [
-        node.get(f"{NAMESPACE}name") for node in manifest.iter("uses-permission")
+        node.get(f"{NAMESPACE}name") for node in asked if node.get(is_removed) is None
     ]
+    # What the manifest in LiteRT's AAR asks for.
+    removed = [node.get(f"{NAMESPACE}name") for node in asked if node.get(is_removed)]
     features = {
         node.get(f"{NAMESPACE}name"): node.get(f"{NAMESPACE}required")
         for node in manifest.iter("uses-feature")
     }
 
     assert permissions == ["android.permission.CAMERA"]
+    assert {name.rpartition(".")[2] for name in removed} == {
+        "FOREGROUND_SERVICE",
+        "FOREGROUND_SERVICE_DATA_SYNC",
+    }
     # Pictures need none. The permission alone would imply `camera` as required.
     assert set(features) == {"android.hardware.camera.any", "android.hardware.camera"}
     assert set(features.values()) == {"false"}
