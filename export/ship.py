@@ -188,7 +188,7 @@ def choose_box_threshold(pose, detector, args):
 @plain_errors()
 def main(argv=None):
     args = parse_args(argv)
-    from keras_pose.contracts.pose import read_entry
+    from keras_pose.contracts.entries import read_entry
     from keras_pose.exporting.shipping import write_shipment
 
     given = [kind for kind in KINDS if getattr(args, kind)]

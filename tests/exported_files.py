@@ -12,7 +12,8 @@ import numpy as np
 from keras import layers
 
 from keras_pose.codecs import GaussianHeatmapCodec
-from keras_pose.contracts.pose import Contract, keras_contract, save_keras_model
+from keras_pose.contracts.entries import save_keras_model
+from keras_pose.contracts.pose import Contract, keras_contract
 from keras_pose.exporting.formats.onnx_export import export_onnx
 from keras_pose.exporting.formats.tflite_export import QUANTIZATIONS, TFLiteConversion
 from keras_pose.modelfiles.flatbuffer import tflite_graph

@@ -3,7 +3,8 @@
 import numpy as np
 
 from keras_pose.codecs import GaussianHeatmapCodec
-from keras_pose.contracts.pose import Contract, TensorSpec
+from keras_pose.contracts.fields import TensorSpec
+from keras_pose.contracts.pose import Contract
 from keras_pose.runtime import PoseModel
 from keras_pose.skeleton import COCO_17
 

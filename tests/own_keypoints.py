@@ -6,7 +6,8 @@ import numpy as np
 from PIL import Image
 
 from keras_pose.codecs import GaussianHeatmapCodec
-from keras_pose.contracts.pose import Contract, TensorSpec
+from keras_pose.contracts.fields import TensorSpec
+from keras_pose.contracts.pose import Contract
 from keras_pose.skeleton import Skeleton
 
 # Five keypoints without OKS sigmas.

@@ -68,7 +68,8 @@ class LabelModel:
 
 def make_contract(codec, skeleton):
     """Returns the contract of a model that would be trained on the codec's targets."""
-    from keras_pose.contracts.pose import Contract, TensorSpec
+    from keras_pose.contracts.fields import TensorSpec
+    from keras_pose.contracts.pose import Contract
 
     shape = codec.output_shape(skeleton.num_keypoints)
     return Contract(

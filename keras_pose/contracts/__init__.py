@@ -1,8 +1,12 @@
-"""What programs need to know of model files, by the kind of network.
+"""Contracts: facts that a program needs to run a model file. Read and written here only.
 
-`pose` has top-down networks, and reads and writes the contracts of all kinds; `bottom_up`
-and `detector` have the other kinds. `detector_description` explains detectors that others
-made, and `activation_ranges` are what quantization-aware training adds to a `.keras` file.
+`pose`, `bottom_up` and `detector` are the contracts by the kind of network, made of the
+`fields` that all have; `entries` reads and writes them, beside files and inside.
+`detector_description` explains detectors that others made, `activation_ranges` are what
+quantization-aware training adds to a `.keras` file.
+
+docs/contract.md explains every field, `pose_model.schema.json` is the JSON Schema. Within
+a version, fields are only added, and those that a reader does not know it may ignore.
 """
 
 from keras_pose.contracts.bottom_up import BottomUpContract
@@ -11,6 +15,7 @@ from keras_pose.contracts.detector import (
     is_detector,
     read_detector_contract,
 )
+from keras_pose.contracts.entries import save_keras_model, write_contract
 from keras_pose.contracts.pose import Contract, read_contract
 
 __all__ = [
@@ -20,4 +25,6 @@ __all__ = [
     "is_detector",
     "read_contract",
     "read_detector_contract",
+    "save_keras_model",
+    "write_contract",
 ]

@@ -11,7 +11,7 @@ import math
 import zipfile
 from pathlib import Path
 
-from keras_pose.contracts.pose import AnyContract, save_keras_model
+from keras_pose.contracts.entries import AnyContract, save_keras_model
 from keras_pose.files import atomic_path
 
 MEMBER = "activation_ranges.json"

@@ -1,5 +1,5 @@
 """The contract of bottom-up networks: an entry of `pose_model.json` like any other, of the
-task "bottom_up". See `keras_pose.contracts.pose`, which reads and writes the files.
+task "bottom_up". `entries` reads and writes the files.
 """
 
 from __future__ import annotations
@@ -9,18 +9,17 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from keras_pose.codecs.part_affinity import PartAffinityCodec
-from keras_pose.contracts.pose import (
+from keras_pose.contracts.entries import named, read_entry
+from keras_pose.contracts.fields import (
     INPUT_NAME,
     TensorSpec,
     input_to_dict,
     integers_of,
     integers_to_dict,
     known,
-    named,
     normalization_of,
     output_to_dict,
     plain_field_errors,
-    read_entry,
     skeleton_of_dict,
     task_of,
     tensor_spec,
@@ -192,11 +191,11 @@ def bottom_up_contract(
 
 
 def read_bottom_up_contract(model_path) -> BottomUpContract:
-    """Reads the contract of a bottom-up file; errors as `contract.read_contract`."""
+    """Reads the contract of a bottom-up file; errors as `pose.read_contract`."""
     values, path = read_entry(model_path)
     return named(BottomUpContract.from_dict, values, path)
 
 
 def is_bottom_up(model_path) -> bool:
-    """Returns True for a bottom-up network's file; errors as `contract.read_contract`."""
+    """Returns True for a bottom-up network's file; errors as `pose.read_contract`."""
     return task_of(read_entry(model_path)[0]) == BOTTOM_UP

@@ -1,5 +1,5 @@
 """The contract of detectors: an entry of `pose_model.json` like any other, of the task
-"detection". See `keras_pose.contracts.pose`, which reads and writes the files.
+"detection". `entries` reads and writes the files.
 """
 
 from __future__ import annotations
@@ -13,23 +13,21 @@ from keras_pose.contracts.bottom_up import (
     is_bottom_up,
     read_bottom_up_contract,
 )
-from keras_pose.contracts.pose import (
+from keras_pose.contracts.entries import named, read_entry
+from keras_pose.contracts.fields import (
     INPUT_NAME,
-    Contract,
     TensorSpec,
     input_to_dict,
     integers_of,
     integers_to_dict,
     known,
-    named,
     normalization_of,
     output_to_dict,
     plain_field_errors,
-    read_contract,
-    read_entry,
     task_of,
     tensor_spec,
 )
+from keras_pose.contracts.pose import Contract, read_contract
 from keras_pose.pictures.boxes import PAD_VALUE, BoxSettings
 from keras_pose.pictures.normalization import Normalization
 
@@ -218,18 +216,18 @@ def detector_contract(
 
 
 def read_detector_contract(model_path) -> DetectorContract:
-    """Reads the contract of a detector file; errors as `contract.read_contract`."""
+    """Reads the contract of a detector file; errors as `pose.read_contract`."""
     values, path = read_entry(model_path)
     return named(DetectorContract.from_dict, values, path)
 
 
 def is_detector(model_path) -> bool:
-    """Returns True for a detector's contract; errors as `contract.read_contract`."""
+    """Returns True for a detector's contract; errors as `pose.read_contract`."""
     return task_of(read_entry(model_path)[0]) == DETECTION
 
 
 def read_model_contract(model_path) -> ModelContract:
-    """Reads the contract of a file of any kind; errors as `contract.read_contract`."""
+    """Reads the contract of a file of any kind; errors as `pose.read_contract`."""
     if is_bottom_up(model_path):
         return read_bottom_up_contract(model_path)
     read = read_detector_contract if is_detector(model_path) else read_contract

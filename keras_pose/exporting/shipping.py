@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import keras_pose
-from keras_pose.contracts.pose import CONTRACT_NAME
+from keras_pose.contracts.entries import CONTRACT_NAME
 from keras_pose.files import check_writable, file_sha256, read_json, write_json
 from keras_pose.metrics.drop import drop
 from keras_pose.shipped import DETECTOR, INDEX_NAME, POSE

@@ -16,7 +16,7 @@ from typing import Any
 import keras_pose
 from keras_pose.contracts.bottom_up import BottomUpContract
 from keras_pose.contracts.detector import DetectorContract
-from keras_pose.contracts.pose import write_contract
+from keras_pose.contracts.entries import write_contract
 from keras_pose.files import check_writable, file_sha256, read_json, write_json
 from keras_pose.parity.maths import maths_cases
 from keras_pose.parity.model_cases import Person, model_cases

@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from keras_pose.contracts.pose import Contract, TensorSpec
+from keras_pose.contracts.fields import TensorSpec
+from keras_pose.contracts.pose import Contract
 from keras_pose.inference import PoseEstimator
 from keras_pose.inference.detectors import PERSON
 from keras_pose.inference.regions import RegionFollower

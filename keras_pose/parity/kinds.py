@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from keras_pose.codecs import codec_from_dict
-from keras_pose.contracts.pose import tensor_spec
+from keras_pose.contracts.fields import tensor_spec
 from keras_pose.inference.detectors import is_usable
 from keras_pose.inference.estimator import BOX_THRESHOLD, PoseEstimator
 from keras_pose.inference.regions import RegionFollower, next_boxes

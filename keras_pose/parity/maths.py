@@ -20,7 +20,7 @@ from keras_pose.codecs import (
     UdpHeatmapCodec,
     UdpOffsetCodec,
 )
-from keras_pose.contracts.pose import TensorSpec, input_to_dict, output_to_dict
+from keras_pose.contracts.fields import TensorSpec, input_to_dict, output_to_dict
 from keras_pose.parity.kinds import KINDS
 from keras_pose.parity.packs import Case
 from keras_pose.parity.scenes import colour_clip, colours_contract, patches

@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from keras_pose.contracts.pose import Contract, input_to_dict, output_to_dict
+from keras_pose.contracts.fields import input_to_dict, output_to_dict
+from keras_pose.contracts.pose import Contract
 from keras_pose.parity.clips import Recorder, ShakenNetwork, run_frames
 from keras_pose.parity.maths import make_case
 from keras_pose.parity.model_file import ModelFile

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from keras_pose.codecs import GaussianHeatmapCodec
-from keras_pose.contracts.pose import Contract, TensorSpec
+from keras_pose.contracts.fields import TensorSpec
+from keras_pose.contracts.pose import Contract
 from keras_pose.inference.pose_nms import NMS_THRESHOLD
 from keras_pose.skeleton import Skeleton
 

@@ -7,7 +7,7 @@ from typing import Protocol
 
 import numpy as np
 
-from keras_pose.contracts.pose import TensorSpec
+from keras_pose.contracts.fields import TensorSpec
 
 
 class Backend(Protocol):

@@ -13,7 +13,7 @@ import numpy as np
 
 from keras_pose.commandline.packages import import_runtime
 from keras_pose.commandline.quiet import quiet_stderr
-from keras_pose.contracts.pose import TensorSpec
+from keras_pose.contracts.fields import TensorSpec
 
 PACKAGE = "coremltools"
 WEIGHTS = Path("Data") / "com.apple.CoreML" / "weights"

@@ -13,7 +13,7 @@ from keras_pose.contracts.detector import (
     read_detector_contract,
 )
 from keras_pose.contracts.detector_description import read_description
-from keras_pose.contracts.pose import TensorSpec
+from keras_pose.contracts.fields import TensorSpec
 from keras_pose.pictures import boxes
 from keras_pose.pictures.structures import Detections
 from keras_pose.runtime.backend import OutputsBackend

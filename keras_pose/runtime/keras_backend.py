@@ -9,11 +9,8 @@ import zipfile
 import numpy as np
 
 from keras_pose.commandline.packages import import_runtime
-from keras_pose.contracts.pose import (
-    INPUT_NAME,
-    TensorSpec,
-    read_contract,
-)
+from keras_pose.contracts.fields import INPUT_NAME, TensorSpec
+from keras_pose.contracts.pose import read_contract
 from keras_pose.skeleton import plain_skeleton
 from keras_pose.zoo import build_model, get_spec
 
@@ -75,7 +72,7 @@ def last_output(outputs):
 
 
 def read_keras_file(path):
-    """Loads a `.keras` file that `contract.save_keras_model` wrote.
+    """Loads a `.keras` file that `contracts.save_keras_model` wrote.
 
     Returns:
         The model, not compiled, and its `Contract`.

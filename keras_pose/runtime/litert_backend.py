@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from keras_pose.commandline.packages import import_runtime
-from keras_pose.contracts.pose import TensorSpec
+from keras_pose.contracts.fields import TensorSpec
 from keras_pose.runtime.backend import resolve_num_threads
 
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from keras_pose.commandline.packages import import_runtime
-from keras_pose.contracts.pose import TensorSpec, says_sums_fit
+from keras_pose.contracts.entries import says_sums_fit
+from keras_pose.contracts.fields import TensorSpec
 from keras_pose.runtime.backend import resolve_num_threads
 
 ERRORS_ONLY = 3

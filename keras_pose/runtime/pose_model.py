@@ -6,7 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_pose.contracts.pose import Contract, TensorSpec
+from keras_pose.contracts.fields import TensorSpec
+from keras_pose.contracts.pose import Contract
 from keras_pose.runtime.backend import Backend
 
 # Images at a time for networks that take any number: bounds memory.

@@ -22,14 +22,14 @@ from typing import Any
 
 import keras_pose
 from keras_pose.contracts.bottom_up import BOTTOM_UP, BottomUpContract
-from keras_pose.contracts.pose import (
+from keras_pose.contracts.entries import (
     VERSION_FIELDS,
-    Contract,
     check_version,
     named,
     save_keras_model,
-    task_of,
 )
+from keras_pose.contracts.fields import task_of
+from keras_pose.contracts.pose import Contract
 from keras_pose.files import atomic_path, check_writable, file_sha256, read_json, write_json
 from keras_pose.zoo import build_model, get_spec
 

@@ -41,7 +41,7 @@ class PoseTask(RunnableTask):
     Attributes:
         network: the Keras model; None for a `.tflite` or `.onnx` file, which is run and
             measured, and not trained or exported.
-        contract: codec, keypoints, normalization, see `keras_pose.contracts.pose`.
+        contract: codec, keypoints, normalization, see `keras_pose.contracts`.
         facts: source of the weights, such as licence and trained_on.
         recipe: recipe of the run that trained it; {} where that is not known.
         measured: figures that `evaluate` found for the weights as they are.

@@ -160,7 +160,7 @@ class RunnableTask:
         if self._file is not None:
             yield self._file
             return
-        from keras_pose.contracts.pose import save_keras_model
+        from keras_pose.contracts.entries import save_keras_model
 
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / f"{self.contract.model}.keras"

@@ -7,7 +7,8 @@ from typing import Any
 
 import tensorflow as tf
 
-from keras_pose.contracts.pose import Contract, save_keras_model
+from keras_pose.contracts.entries import save_keras_model
+from keras_pose.contracts.pose import Contract
 from keras_pose.files.runs import RECIPE_NAME, new_run_dir
 from keras_pose.pictures.normalization import IMAGENET
 from keras_pose.skeleton import SKELETONS, Skeleton

@@ -17,7 +17,8 @@ import keras
 from keras_pose.contracts.activation_ranges import save_with_ranges
 from keras_pose.contracts.bottom_up import BottomUpContract
 from keras_pose.contracts.detector import DetectorContract
-from keras_pose.contracts.pose import CONTRACT_NAME, AnyContract, Contract, save_keras_model
+from keras_pose.contracts.entries import CONTRACT_NAME, AnyContract, save_keras_model
+from keras_pose.contracts.pose import Contract
 from keras_pose.files.runs import BEST_NAME, LAST_NAME
 from keras_pose.models.fake_quantization import trained_ranges
 from keras_pose.trainer.optimization import steps_taken

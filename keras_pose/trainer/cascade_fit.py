@@ -17,7 +17,8 @@ import keras
 import numpy as np
 from tqdm import tqdm
 
-from keras_pose.contracts.pose import keras_contract, save_keras_model
+from keras_pose.contracts.entries import save_keras_model
+from keras_pose.contracts.pose import keras_contract
 from keras_pose.data.sources import PersonSource
 from keras_pose.files import atomic_path, check_writable, write_json
 from keras_pose.losses import LOSSES

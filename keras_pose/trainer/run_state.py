@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_pose.contracts.pose import CONTRACT_NAME, VERSION_FIELDS, AnyContract
+from keras_pose.contracts.entries import CONTRACT_NAME, VERSION_FIELDS, AnyContract
 from keras_pose.files import atomic_path, write_json
 from keras_pose.files.runs import (
     BEFORE_LAST_NAME,

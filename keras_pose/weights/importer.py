@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from keras import layers
 
-from keras_pose.contracts.pose import save_keras_model
+from keras_pose.contracts.entries import save_keras_model
 from keras_pose.files import atomic_path
 from keras_pose.weights.file_kinds import TORCH, kind_of, split_table
 from keras_pose.weights.input_size import (

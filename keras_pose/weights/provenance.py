@@ -12,7 +12,8 @@ from keras_pose.codecs import CODECS, Codec
 from keras_pose.codecs.part_affinity import PartAffinityCodec
 from keras_pose.contracts.bottom_up import BottomUpContract, bottom_up_contract
 from keras_pose.contracts.detector import detector_contract
-from keras_pose.contracts.pose import AnyContract, Contract, keras_contract
+from keras_pose.contracts.entries import AnyContract
+from keras_pose.contracts.pose import Contract, keras_contract
 from keras_pose.models.openpose_channels import last_maps, skeleton_for
 from keras_pose.pictures.normalization import Normalization
 from keras_pose.skeleton import Skeleton, default_skeleton, plain_skeleton

@@ -9,7 +9,8 @@ import keras
 
 from keras_pose.contracts.bottom_up import is_bottom_up, read_bottom_up_contract
 from keras_pose.contracts.detector import is_detector, read_detector_contract
-from keras_pose.contracts.pose import read_contract, read_entry, save_keras_model
+from keras_pose.contracts.entries import read_entry, save_keras_model
+from keras_pose.contracts.pose import read_contract
 from keras_pose.files import cache_dir
 from keras_pose.models.checkpoint import fill_layers, read_layers
 from keras_pose.shipped import SHIPPED, network_of_model

@@ -30,7 +30,7 @@ sys.path.insert(0, str(WEB.parents[1]))  # run from a clone
 
 from keras_pose import shipped
 from keras_pose.commandline import plain_errors
-from keras_pose.contracts.pose import CONTRACT_NAME, contracts_beside
+from keras_pose.contracts.entries import CONTRACT_NAME, contracts_beside
 from keras_pose.files import atomic_path, read_json
 from keras_pose.modelfiles.embedded import extract
 

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from exported_files import smooth_crops
 
-from keras_pose.contracts.pose import keras_contract, save_keras_model
+from keras_pose.contracts.entries import save_keras_model
+from keras_pose.contracts.pose import keras_contract
 from keras_pose.data.synthetic import write_coco_dataset
 from keras_pose.exporting.comparison import relative_error
 from keras_pose.exporting.inspection.instructions import instructions

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from light_model import make_model
 
-from keras_pose.contracts.pose import write_contract
+from keras_pose.contracts.entries import write_contract
 from keras_pose.inference.estimator import PoseEstimator
 from keras_pose.inference.frame_sources import Frame
 from keras_pose.inference.video import VideoEstimator, VideoSettings

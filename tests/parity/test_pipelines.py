@@ -13,7 +13,8 @@ from light_model import BrightnessBackend, light_at
 from PIL import Image
 
 from keras_pose.codecs import CODECS
-from keras_pose.contracts.pose import Contract, TensorSpec
+from keras_pose.contracts.fields import TensorSpec
+from keras_pose.contracts.pose import Contract
 from keras_pose.data import transforms
 from keras_pose.data.pipeline import validation_dataset
 from keras_pose.data.sources import PersonSource

@@ -10,7 +10,8 @@ from PIL import Image
 
 from keras_pose import runtime
 from keras_pose.codecs import GaussianHeatmapCodec
-from keras_pose.contracts.pose import Contract, TensorSpec
+from keras_pose.contracts.fields import TensorSpec
+from keras_pose.contracts.pose import Contract
 from keras_pose.data.synthetic import write_coco_dataset
 from keras_pose.skeleton import COCO_17
 

@@ -13,7 +13,8 @@ from says import Says
 from keras_pose import data
 from keras_pose.codecs import GaussianHeatmapCodec
 from keras_pose.contracts.detector import DetectorFacts
-from keras_pose.contracts.pose import Contract, TensorSpec
+from keras_pose.contracts.fields import TensorSpec
+from keras_pose.contracts.pose import Contract
 from keras_pose.data.synthetic import write_coco_dataset
 from keras_pose.files import file_sha256
 from keras_pose.inference import detectors

@@ -9,7 +9,8 @@ import pytest
 from PIL import Image
 
 from keras_pose.codecs import GaussianHeatmapCodec
-from keras_pose.contracts.pose import Contract, TensorSpec
+from keras_pose.contracts.fields import TensorSpec
+from keras_pose.contracts.pose import Contract
 from keras_pose.measuring import tasks
 from keras_pose.skeleton import POSETRACK_17
 

@@ -11,7 +11,8 @@ from says import Says
 from keras_pose import __main__ as command
 from keras_pose import runtime
 from keras_pose.codecs import GaussianHeatmapCodec
-from keras_pose.contracts.pose import Contract, TensorSpec
+from keras_pose.contracts.fields import TensorSpec
+from keras_pose.contracts.pose import Contract
 from keras_pose.runtime import PoseModel, bottom_up_model
 from keras_pose.skeleton import COCO_17
 

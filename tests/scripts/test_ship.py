@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 from keras_pose import measuring
-from keras_pose.contracts import pose
+from keras_pose.contracts import entries
 from keras_pose.exporting.commands import max_drop
 from keras_pose.exporting.shipping import BoxThreshold
 from keras_pose.files import file_sha256
@@ -74,7 +74,7 @@ def ship(tmp_path, monkeypatch):
         figures = SimpleNamespace(describe=lambda: "AP 0.4", to_dict=lambda: values)
         return SimpleNamespace(measurement=figures)
 
-    monkeypatch.setattr(pose, "read_entry", entry)
+    monkeypatch.setattr(entries, "read_entry", entry)
     monkeypatch.setattr(measuring, "measure", measure)
     monkeypatch.setattr(finding, "open_finder", lambda path: path)
     monkeypatch.setattr(max_drop, "run_command", run_command)
@@ -162,7 +162,7 @@ def test_wrong_options_end_it_before_anything_is_exported(ship, tmp_path, capsys
 
 @pytest.mark.very_slow
 def test_tiny_networks_go_all_the_way(tmp_path):
-    from keras_pose.contracts.pose import save_keras_model
+    from keras_pose.contracts.entries import save_keras_model
     from keras_pose.data.synthetic import write_coco_dataset
     from keras_pose.weights.creation import create_model
     from keras_pose.weights.provenance import file_contract_of

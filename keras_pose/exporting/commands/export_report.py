@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from keras_pose.contracts.pose import CONTRACT_NAME, TensorSpec
+from keras_pose.contracts.entries import CONTRACT_NAME
+from keras_pose.contracts.fields import TensorSpec
 from keras_pose.exporting.formats.writing import Export
 from keras_pose.files import num_bytes
 from keras_pose.modelfiles.batch_norms import batch_norm_names, unfolded_batch_norms

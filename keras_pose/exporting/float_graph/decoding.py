@@ -31,7 +31,8 @@ from keras_pose.codecs.peaks import gaussian_kernel
 from keras_pose.codecs.udp import LOG_LIMITS
 from keras_pose.contracts.bottom_up import BottomUpContract
 from keras_pose.contracts.detector import ModelContract
-from keras_pose.contracts.pose import Contract, TensorSpec
+from keras_pose.contracts.fields import TensorSpec
+from keras_pose.contracts.pose import Contract
 
 
 def decoded_contract(contract: ModelContract) -> Contract:

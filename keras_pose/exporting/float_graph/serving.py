@@ -14,7 +14,8 @@ import tensorflow as tf
 
 from keras_pose.codecs import DecodedCodec
 from keras_pose.contracts.detector import ModelContract
-from keras_pose.contracts.pose import INPUT_NAME, Contract
+from keras_pose.contracts.fields import INPUT_NAME
+from keras_pose.contracts.pose import Contract
 from keras_pose.exporting.float_graph.decoding import decode_in_graph, decoded_contract
 from keras_pose.pictures.normalization import Normalization
 from keras_pose.runtime.keras_backend import last_output

@@ -18,13 +18,8 @@ import tensorflow as tf
 from keras_pose.commandline.packages import import_runtime
 from keras_pose.commandline.quiet import quiet_stderr
 from keras_pose.contracts.detector import ModelContract
-from keras_pose.contracts.pose import (
-    INPUT_NAME,
-    VERSION_FIELDS,
-    TensorSpec,
-    contracts_beside,
-    write_contract,
-)
+from keras_pose.contracts.entries import VERSION_FIELDS, contracts_beside, write_contract
+from keras_pose.contracts.fields import INPUT_NAME, TensorSpec
 from keras_pose.exporting.errors import ExportError
 from keras_pose.exporting.float_graph.layer_rewrites import onnx_replacement
 from keras_pose.exporting.float_graph.serving import in_float32, normalization_kernel

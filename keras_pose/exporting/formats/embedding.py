@@ -5,7 +5,9 @@ from __future__ import annotations
 import keras_pose
 from keras_pose.contracts.bottom_up import BottomUpContract
 from keras_pose.contracts.detector import ModelContract
-from keras_pose.contracts.pose import VERSION_FIELDS, Contract, TensorSpec
+from keras_pose.contracts.entries import VERSION_FIELDS
+from keras_pose.contracts.fields import TensorSpec
+from keras_pose.contracts.pose import Contract
 from keras_pose.modelfiles.embedded import embed
 from keras_pose.modelfiles.embedded.tflite import Description, TensorNote
 from keras_pose.pictures.normalization import Normalization

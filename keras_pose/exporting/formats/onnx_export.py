@@ -17,7 +17,7 @@ import onnx
 
 from keras_pose.commandline.quiet import quiet_stderr
 from keras_pose.contracts.detector import ModelContract
-from keras_pose.contracts.pose import TensorSpec
+from keras_pose.contracts.fields import TensorSpec
 from keras_pose.exporting.errors import ExportError, layer_of_scope
 from keras_pose.exporting.float_graph.decoding import decoded_contract
 from keras_pose.exporting.float_graph.layer_rewrites import onnx_replacement

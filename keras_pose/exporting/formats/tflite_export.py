@@ -20,7 +20,8 @@ from keras_pose.codecs.heatmaps import HeatmapCodec
 from keras_pose.commandline.quiet import quiet_stderr
 from keras_pose.contracts.activation_ranges import ranges_of
 from keras_pose.contracts.detector import ModelContract
-from keras_pose.contracts.pose import Contract, TensorSpec
+from keras_pose.contracts.fields import TensorSpec
+from keras_pose.contracts.pose import Contract
 from keras_pose.exporting.errors import ExportError, layer_of_scope
 from keras_pose.exporting.float_graph.decoding import decoded_contract
 from keras_pose.exporting.float_graph.layer_rewrites import tflite_replacement

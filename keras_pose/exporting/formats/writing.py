@@ -20,7 +20,8 @@ import numpy as np
 from keras_pose.commandline.quiet import quiet_stderr
 from keras_pose.contracts.bottom_up import BottomUpContract
 from keras_pose.contracts.detector import DetectorContract, ModelContract
-from keras_pose.contracts.pose import Contract, contracts_beside, write_contract
+from keras_pose.contracts.entries import contracts_beside, write_contract
+from keras_pose.contracts.pose import Contract
 from keras_pose.exporting.comparison import boxes_error, relative_error
 from keras_pose.exporting.errors import ExportError
 from keras_pose.exporting.float_graph.serving import in_float32

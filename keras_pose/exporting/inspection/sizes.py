@@ -6,7 +6,7 @@ import keras
 import tensorflow as tf
 
 from keras_pose.commandline.quiet import quiet_stderr
-from keras_pose.contracts.pose import INPUT_NAME
+from keras_pose.contracts.fields import INPUT_NAME
 from keras_pose.exporting.float_graph.saved import builtin_converter
 from keras_pose.weights.provenance import normalization_of
 from keras_pose.zoo import build_model

@@ -45,7 +45,7 @@ def prepare(
     from keras_pose.commandline.quiet import import_tensorflow
 
     import_tensorflow()
-    from keras_pose.contracts.pose import save_keras_model
+    from keras_pose.contracts.entries import save_keras_model
     from keras_pose.data.mixing import load_skeleton
     from keras_pose.exporting.inputs import open_source
 

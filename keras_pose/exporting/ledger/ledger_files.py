@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import keras_pose
-from keras_pose.contracts.pose import CONTRACT_NAME, read_entry
+from keras_pose.contracts.entries import CONTRACT_NAME, read_entry
 from keras_pose.exporting.cache import cached, key_of, stored
 from keras_pose.exporting.formats.table import FORMATS
 from keras_pose.exporting.ledger import int8_jobs, jobs

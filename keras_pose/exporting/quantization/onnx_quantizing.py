@@ -12,7 +12,7 @@ import numpy as np
 import onnx
 
 from keras_pose.commandline.quiet import quiet_stderr
-from keras_pose.contracts.pose import INPUT_NAME
+from keras_pose.contracts.fields import INPUT_NAME
 from keras_pose.exporting.quantization.calibration import check_calibration
 from keras_pose.exporting.quantization.measured_ranges import Range, RangeCollector
 from keras_pose.exporting.quantization.onnx_sums import summed_kernels

@@ -11,7 +11,9 @@ from keras_pose.codecs import CODECS, DecodedCodec
 from keras_pose.codecs.part_affinity import PartAffinityCodec
 from keras_pose.contracts.bottom_up import BottomUpContract
 from keras_pose.contracts.detector import DetectorContract
-from keras_pose.contracts.pose import VERSION_FIELDS, Contract, TensorSpec, contracts_beside
+from keras_pose.contracts.entries import VERSION_FIELDS, contracts_beside
+from keras_pose.contracts.fields import TensorSpec
+from keras_pose.contracts.pose import Contract
 from keras_pose.modelfiles.embedded import extract
 from keras_pose.pictures.boxes import BoxSettings
 from keras_pose.pictures.normalization import IMAGENET

@@ -5,14 +5,9 @@ import zipfile
 import pytest
 
 from keras_pose.codecs import GaussianHeatmapCodec
-from keras_pose.contracts.pose import (
-    CONTRACT_NAME,
-    Contract,
-    TensorSpec,
-    contracts_beside,
-    read_contract,
-    write_contract,
-)
+from keras_pose.contracts.entries import CONTRACT_NAME, contracts_beside, write_contract
+from keras_pose.contracts.fields import TensorSpec
+from keras_pose.contracts.pose import Contract, read_contract
 from keras_pose.exporting.formats.embedding import embed_contract
 from keras_pose.modelfiles.embedded import embed
 from keras_pose.pictures.normalization import IMAGENET

@@ -7,7 +7,7 @@ from own_keypoints import TOY, write_toys
 from says import Says
 
 from keras_pose.contracts.detector import detector_contract
-from keras_pose.contracts.pose import save_keras_model
+from keras_pose.contracts.entries import save_keras_model
 from keras_pose.exporting.inputs import calibration_source, newest_checkpoint, open_source
 from keras_pose.pictures.normalization import IMAGENET
 

@@ -251,7 +251,7 @@ def write_onnx_model(path):
     import onnx
     from onnx import TensorProto, helper, numpy_helper
 
-    from keras_pose.contracts.pose import write_contract
+    from keras_pose.contracts.entries import write_contract
 
     constants = {
         "starts": np.array([0, 0]),

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from keras_pose.contracts.detector_description import DetectorDescription
-from keras_pose.contracts.pose import TensorSpec
+from keras_pose.contracts.fields import TensorSpec
 from keras_pose.inference.detectors import DetectionFile, people_among
 from keras_pose.pictures.images import ImageError, read_image
 from keras_pose.runtime.described_detector import DescribedDetector

@@ -7,7 +7,8 @@ from PIL import Image
 from says import Says
 
 from keras_pose.codecs import GaussianHeatmapCodec
-from keras_pose.contracts.pose import Contract, TensorSpec
+from keras_pose.contracts.fields import TensorSpec
+from keras_pose.contracts.pose import Contract
 from keras_pose.data.records import PersonRecord
 from keras_pose.metrics import evaluate
 from keras_pose.pictures.geometry import box_to_crop, crop_matrix, transform_points

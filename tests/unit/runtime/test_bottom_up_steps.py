@@ -16,7 +16,8 @@ from keras_pose.contracts.bottom_up import (
     read_bottom_up_contract,
 )
 from keras_pose.contracts.detector import read_model_contract
-from keras_pose.contracts.pose import read_contract, save_keras_model
+from keras_pose.contracts.entries import save_keras_model
+from keras_pose.contracts.pose import read_contract
 from keras_pose.exporting.float_graph.serving import serving_function
 from keras_pose.exporting.formats.table import export_format
 from keras_pose.inference import PoseEstimator

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from keras_pose.codecs import GaussianHeatmapCodec, RegressionCodec
-from keras_pose.contracts.pose import Contract, TensorSpec
+from keras_pose.contracts.fields import TensorSpec
+from keras_pose.contracts.pose import Contract
 from keras_pose.runtime.cascade import (
     Cascade,
     Displacements,

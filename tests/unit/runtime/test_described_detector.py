@@ -10,7 +10,7 @@ from keras_pose.contracts.detector_description import (
     is_description,
     read_description,
 )
-from keras_pose.contracts.pose import TensorSpec
+from keras_pose.contracts.fields import TensorSpec
 from keras_pose.pictures.boxes import PAD_VALUE
 from keras_pose.runtime.described_detector import DescribedDetector
 from keras_pose.runtime.detector_model import load_detector

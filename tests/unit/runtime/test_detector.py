@@ -15,7 +15,8 @@ from keras_pose.contracts.detector import (
     is_detector,
     read_detector_contract,
 )
-from keras_pose.contracts.pose import read_contract, save_keras_model
+from keras_pose.contracts.entries import save_keras_model
+from keras_pose.contracts.pose import read_contract
 from keras_pose.exporting.formats.onnx_export import export_onnx
 from keras_pose.exporting.formats.tflite_export import TFLiteConversion, export_tflite
 from keras_pose.pictures.boxes import BoxSettings

@@ -10,12 +10,8 @@ import pytest
 from exported_files import INPUT_HW, SKELETON, smooth_crops, tiny_model
 from says import Says
 
-from keras_pose.contracts.pose import (
-    keras_contract,
-    read_contract,
-    save_keras_model,
-    write_contract,
-)
+from keras_pose.contracts.entries import save_keras_model, write_contract
+from keras_pose.contracts.pose import keras_contract, read_contract
 from keras_pose.exporting.comparison import relative_error
 from keras_pose.exporting.formats.tflite_export import export_tflite
 from keras_pose.exporting.formats.writing import MAX_ERROR
@@ -234,7 +230,8 @@ def test_truncated_files_are_named(copy_of, kind, part):
 
 def read_contract_of(path):
     """Reads a contract though the file was changed."""
-    from keras_pose.contracts.pose import Contract, contracts_beside
+    from keras_pose.contracts.entries import contracts_beside
+    from keras_pose.contracts.pose import Contract
 
     return Contract.from_dict(contracts_beside(path)[path.name])
 

@@ -9,7 +9,7 @@ from shallow import shallow
 from keras_pose import PoseEstimator, PoseTask
 from keras_pose.codecs.part_affinity import PartAffinityCodec
 from keras_pose.contracts.bottom_up import BottomUpContract, bottom_up_contract
-from keras_pose.contracts.pose import save_keras_model
+from keras_pose.contracts.entries import save_keras_model
 from keras_pose.data.synthetic import write_coco_dataset
 from keras_pose.pictures.normalization import OPENPOSE
 from keras_pose.skeleton import COCO_17

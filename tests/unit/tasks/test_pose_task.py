@@ -15,7 +15,8 @@ from says import Says
 import keras_pose
 from keras_pose import PoseTask
 from keras_pose.contracts.detector import read_detector_contract
-from keras_pose.contracts.pose import keras_contract, read_contract, save_keras_model
+from keras_pose.contracts.entries import save_keras_model
+from keras_pose.contracts.pose import keras_contract, read_contract
 from keras_pose.data.synthetic import write_coco_dataset
 from keras_pose.files.runs import RECIPE_NAME
 from keras_pose.pictures.normalization import Normalization

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from keras_pose.contracts.detector import read_detector_contract
-from keras_pose.contracts.pose import save_keras_model
+from keras_pose.contracts.entries import save_keras_model
 from keras_pose.data.detection_pipeline import BoxAugmentation
 from keras_pose.data.synthetic import write_coco_dataset
 from keras_pose.exporting.formats.tflite_export import TFLiteConversion

@@ -15,7 +15,8 @@ from PIL import Image
 from scipy.io import savemat
 
 from keras_pose.contracts.activation_ranges import read_ranges
-from keras_pose.contracts.pose import read_contract, save_keras_model
+from keras_pose.contracts.entries import save_keras_model
+from keras_pose.contracts.pose import read_contract
 from keras_pose.data.mixing import open_val, parse_mix
 from keras_pose.files.runs import read_progress
 from keras_pose.pictures.normalization import IMAGENET, Normalization

@@ -4,7 +4,8 @@ import keras
 import numpy as np
 import pytest
 
-from keras_pose.contracts.pose import keras_contract, save_keras_model
+from keras_pose.contracts.entries import save_keras_model
+from keras_pose.contracts.pose import keras_contract
 from keras_pose.data.pipeline import training_dataset
 from keras_pose.data.sources import synthetic_source
 from keras_pose.data.transforms import Augmentation

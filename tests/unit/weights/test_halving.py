@@ -10,7 +10,8 @@ import tensorflow as tf
 from says import Says
 
 from keras_pose import PoseTask, shipped
-from keras_pose.contracts.pose import read_contract, save_keras_model
+from keras_pose.contracts.entries import save_keras_model
+from keras_pose.contracts.pose import read_contract
 from keras_pose.runtime.detector_model import load_detector
 from keras_pose.runtime.keras_backend import load_network
 from keras_pose.runtime.loading import load_model

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from says import Says
 
-from keras_pose.contracts.pose import CONTRACT_NAME, read_contract
+from keras_pose.contracts.entries import CONTRACT_NAME
+from keras_pose.contracts.pose import read_contract
 from keras_pose.exporting.errors import ExportError
 from keras_pose.exporting.formats import coreml
 from keras_pose.exporting.formats.coreml import METADATA_KEY, export_coreml

@@ -12,7 +12,8 @@ from keras import layers
 from says import Says
 
 from keras_pose.codecs import GaussianHeatmapCodec
-from keras_pose.contracts.pose import CONTRACT_NAME, keras_contract, read_contract
+from keras_pose.contracts.entries import CONTRACT_NAME
+from keras_pose.contracts.pose import keras_contract, read_contract
 from keras_pose.exporting.errors import ExportError
 from keras_pose.exporting.formats import tflite_export, writing
 from keras_pose.exporting.formats.tflite_export import QUANTIZATIONS, export_tflite

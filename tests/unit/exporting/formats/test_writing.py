@@ -9,7 +9,9 @@ from exported_files import BGR, tiny_model
 from says import Says
 
 from keras_pose.contracts.detector import DetectorContract
-from keras_pose.contracts.pose import CONTRACT_NAME, TensorSpec, read_contract
+from keras_pose.contracts.entries import CONTRACT_NAME
+from keras_pose.contracts.fields import TensorSpec
+from keras_pose.contracts.pose import read_contract
 from keras_pose.exporting.comparison import relative_error
 from keras_pose.exporting.errors import ExportError
 from keras_pose.exporting.formats import writing

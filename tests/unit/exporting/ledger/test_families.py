@@ -9,11 +9,8 @@ from exported_files import BGR, CODEC, SKELETON, smooth_crops
 from imbalanced_model import imbalanced_model
 from light_model import make_model
 
-from keras_pose.contracts.pose import (
-    keras_contract,
-    read_contract,
-    save_keras_model,
-)
+from keras_pose.contracts.entries import save_keras_model
+from keras_pose.contracts.pose import keras_contract, read_contract
 from keras_pose.exporting.accuracy.validation import Validation
 from keras_pose.exporting.comparison import relative_error
 from keras_pose.exporting.errors import ExportError
