@@ -191,7 +191,7 @@ def test_tiny_networks_go_all_the_way(tmp_path):
         network = create_model(name, weights=network_of_model(name, output))
         assert network.name == name
         path = shipped_file(kind, folder=output)
-        assert pose.read_entry(path)[0]["model"] == name
+        assert entries.read_entry(path)[0]["model"] == name
         card = (output / f"{kind}.md").read_text()
         for file in index[kind]["files"].values():
             assert f"| {file} |" in card
