@@ -108,13 +108,16 @@ class GaussianHeatmapCodec(HeatmapCodec):
         weights = tf.cast((visibility > 0) & tf.reduce_all(reaches, -1), tf.float32)
 
         def profile(size, axis):
-            grid = tf.range(size, dtype=tf.float32)
-            square = tf.square(grid - center[..., axis])
-            inside = tf.abs(grid - middle[..., axis]) <= self._reach
-            return tf.exp(-square / (2 * self.sigma**2)) * tf.cast(inside, tf.float32)
+            grid = tf.range(size, dtype=tf.float32)[:, None]
+            square = tf.square(grid - center[..., None, :, axis])
+            inside = tf.abs(grid - middle[..., None, :, axis]) <= self._reach
+            inside &= weights[..., None, :] > 0
+            # Within the exponent, a mask is not computed again for every heatmap pixel.
+            return tf.exp(tf.where(inside, -square / (2 * self.sigma**2), -np.inf))
 
-        columns, rows = profile(width, slice(0, 1)), profile(height, slice(1, 2))
-        return tf.einsum("...kh,...kw,...k->...hwk", rows, columns, weights), weights
+        # (..., W, K) and (..., H, K); keypoints last, as in the product.
+        columns, rows = profile(width, 0), profile(height, 1)
+        return rows[..., :, None, :] * columns[..., None, :, :], weights
 
     def _locate(self, maps):
         xy, scores = find_peaks(maps)

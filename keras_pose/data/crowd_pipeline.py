@@ -13,8 +13,10 @@ import tensorflow as tf
 
 from keras_pose.codecs.part_affinity import PartAffinityCodec
 from keras_pose.data.crowds import CrowdSource
-from keras_pose.data.pipeline import decode_image, plain_order
-from keras_pose.data.transforms import crop_matrix_tf, jitter_color, warp_crop
+from keras_pose.data.image_decoding import decode_image
+from keras_pose.data.pipeline import plain_order
+from keras_pose.data.transforms import crop_matrix_tf, jitter_color
+from keras_pose.data.warping import warp_crop
 from keras_pose.pictures.boxes import PAD_VALUE
 from keras_pose.pictures.normalization import Normalization
 from keras_pose.skeleton import Skeleton
@@ -175,8 +177,7 @@ def cut_picture(sample, skeleton: Skeleton, codec: PartAffinityCodec):
         "mask" (h, w) float32: 0 for cells in a region in which people are not labelled.
     """
     matrix = crop_matrix_tf(sample, codec.input_hw)
-    image = tf.cast(sample["image"], tf.float32) - PAD_VALUE
-    image = warp_crop(image, matrix, codec.input_hw) + PAD_VALUE
+    image = warp_crop(sample["image"], matrix, codec.input_hw, float(PAD_VALUE))
     linear, shift = matrix[:, :2], matrix[:, 2]
     points_xy = tf.einsum("pki,ji->pkj", sample["keypoints_xy"], linear) + shift
     visibility, permutation = sample["visibility"], skeleton.mirror_permutation

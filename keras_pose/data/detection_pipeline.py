@@ -11,8 +11,9 @@ from dataclasses import dataclass
 
 import tensorflow as tf
 
+from keras_pose.data.image_decoding import decode_image
 from keras_pose.data.person_boxes import BoxSource
-from keras_pose.data.pipeline import decode_image, plain_order
+from keras_pose.data.pipeline import plain_order
 from keras_pose.data.transforms import jitter_color
 from keras_pose.losses.detection_losses import IGNORED, PADDING
 from keras_pose.pictures.boxes import PAD_VALUE

@@ -7,12 +7,15 @@ starts the stream where the interrupted one stopped, sees what it would have see
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 import tensorflow as tf
 
 from keras_pose.codecs import Codec
 from keras_pose.data import transforms
 from keras_pose.data.sources import PersonSource
+from keras_pose.data.warping import can_compile, cut_crop
 from keras_pose.pictures.geometry import BOX_PADDING
 from keras_pose.pictures.normalization import Normalization
 
@@ -47,39 +50,20 @@ def training_dataset(
         (B, *codec.output_shape(K)) float32 and (B, K) float32; targets and weights are
         tuples where `num_outputs` is over 1.
     """
-    load, index_at = _loader(source), person_order(source, seed)
-
-    def sample_at(position):
-        sample = transforms.whole_crop(
-            load(index_at(position)), codec.input_hw, box_padding
-        )
-        sample_seed = tf.stack([tf.constant(seed, tf.int64), position])
-        sample = transforms.augment_crop(
-            sample, augmentation, source.skeleton, codec.input_hw, sample_seed
-        )
-        sample = _cut(sample, source, codec)
-        return sample | {"position": position}
-
-    def color(batch):
-        # One more than the seeds of samples have, so never one of theirs.
-        color_seed = tf.stack([tf.constant(seed + 1, tf.int64), batch["position"][0]])
-        return batch | {
-            "image": transforms.jitter_color(batch["image"], augmentation.color, color_seed)
-        }
-
-    positions = tf.data.Dataset.counter(start_batch * batch_size)
-    dataset = positions.map(sample_at, num_parallel_calls=tf.data.AUTOTUNE)
-    dataset = dataset.batch(batch_size)
-    if augmentation.color:
-        dataset = dataset.map(color, num_parallel_calls=tf.data.AUTOTUNE)
-    return _finish(dataset, codec, normalization, num_outputs)
+    source = source.trainable()
+    draw = sample_drawer(source, codec, augmentation, box_padding, seed)
+    batches = tf.data.Dataset.counter(start_batch).map(
+        lambda number: draw(number * batch_size, batch_size), tf.data.AUTOTUNE
+    )
+    samples = batches.unbatch()
+    return _finish(samples, source, codec, normalization, batch_size, num_outputs)
 
 
 def indices_of_batch(index_at, number: int, batch_size: int) -> np.ndarray:
     """Returns which samples a training batch holds.
 
     Args:
-        index_at: function from a position in the stream to the index of a sample, such as
+        index_at: function from positions in the stream to indices of samples, such as
             `person_order` gives.
         number: number of the batch, counted from 0 over all epochs.
         batch_size: samples a batch, over all devices together.
@@ -88,11 +72,11 @@ def indices_of_batch(index_at, number: int, batch_size: int) -> np.ndarray:
         (batch_size,) int64.
     """
     positions = tf.range(number * batch_size, (number + 1) * batch_size, dtype=tf.int64)
-    return tf.map_fn(index_at, positions).numpy()
+    return index_at(positions).numpy()
 
 
 def person_order(source: PersonSource, seed: int):
-    """Returns a function from a position in the stream to the index of a person.
+    """Returns a function from positions in the stream to the indices of people.
 
     An epoch of one data set holds every sample once. An epoch of a mix takes its
     quota of each data set, in shuffled turns; each data set goes through all of its
@@ -107,13 +91,14 @@ def person_order(source: PersonSource, seed: int):
 
     def index_at(position):
         turn = shuffled(position, source.epoch_size, seed)
-        which = tf.searchsorted(turn_ends, turn[None], side="right")[0]
+        which = tf.reduce_sum(tf.cast(turn[..., None] >= turn_ends, tf.int32), axis=-1)
         epoch = position // source.epoch_size
-        number = turn - (turn_ends - quotas)[which]
-        own_position = epoch * quotas[which] + number
+        number = turn - tf.gather(turn_ends - quotas, which)
+        own_position = epoch * tf.gather(quotas, which) + number
         # Another order for each data set, and none of them that of the turns.
         own_seed = tf.constant(seed, tf.int64) + 1 + tf.cast(which, tf.int64)
-        return starts[which] + shuffled(own_position, sizes[which], own_seed)
+        size = tf.gather(sizes, which)
+        return tf.gather(starts, which) + shuffled(own_position, size, own_seed)
 
     return index_at
 
@@ -124,12 +109,21 @@ def plain_order(size: int, seed: int):
 
 
 def shuffled(position, size, seed):
-    """Returns where `position` stands when each run of `size` positions is shuffled."""
+    """Returns where positions stand when each run of `size` positions is shuffled.
+
+    Args:
+        position: () or (N,) int64.
+        size: length of a run, of the shape of `position` or ().
+        seed: the same.
+    """
     size = tf.cast(size, tf.int64)
     epoch, offset = position // size, position % size
-    order_seed = tf.stack([tf.cast(seed, tf.int64), epoch])
-    return tf.random.experimental.index_shuffle(
-        offset, tf.cast(order_seed, tf.int32), size - 1
+    seed = tf.broadcast_to(tf.cast(seed, tf.int64), tf.shape(epoch))
+    # As `tf.random.experimental.index_shuffle`, which takes one seed for all positions.
+    start = tf.fill(tf.shape(epoch), tf.constant(498247692, tf.int64))
+    order_seed = tf.stack([start, seed, epoch], axis=-1)
+    return tf.raw_ops.RandomIndexShuffle(
+        index=offset, seed=tf.cast(order_seed, tf.int32), max_index=size - 1, rounds=4
     )
 
 
@@ -150,67 +144,108 @@ def validation_dataset(
     `num_replicas - 1` samples at the end are left out (or the first come again,
     where there are too few for one each).
     """
-    load = _loader(source)
-    size = len(source)
-
-    def sample_at(index):
-        sample = transforms.whole_crop(load(index % size), codec.input_hw, box_padding)
-        return _cut(sample, source, codec)
-
-    count = max(num_replicas, size // num_replicas * num_replicas)
-    dataset = tf.data.Dataset.range(count)
-    dataset = dataset.map(sample_at, num_parallel_calls=tf.data.AUTOTUNE)
-    return _finish(dataset.batch(batch_size), codec, normalization, num_outputs)
-
-
-def _cut(sample, source, codec):
-    return transforms.cut_crop(sample, source.skeleton, codec.input_hw, codec.is_unbiased)
-
-
-def _loader(source):
-    """Returns a function from an index to a sample, of TensorFlow ops alone."""
     source = source.trainable()
-    is_encoded = isinstance(source.images[0], bytes)
-    images = tf.constant(source.images if is_encoded else [str(p) for p in source.images])
-    image_index = tf.constant(source.image_index)
-    labels = {
+    size = len(source)
+    count = max(num_replicas, size // num_replicas * num_replicas)
+    table = _labels(source)
+
+    def place(positions):
+        sample = _whole_crops(table, positions % size, codec, box_padding)
+        return _placed(sample, source, codec)
+
+    batches = tf.data.Dataset.range(count).batch(batch_size).map(place, tf.data.AUTOTUNE)
+    # Keras warns at the end of what it could not count before.
+    samples = batches.unbatch().apply(tf.data.experimental.assert_cardinality(count))
+    return _finish(samples, source, codec, normalization, batch_size, num_outputs)
+
+
+def sample_drawer(
+    source: PersonSource,
+    codec: Codec,
+    augmentation: transforms.Augmentation,
+    box_padding: float,
+    seed: int,
+):
+    """Returns a function that draws samples of training, without their pixels.
+
+    Args:
+        source, codec, augmentation, box_padding, seed: as `training_dataset` takes them.
+
+    Returns:
+        Function from the position of a first sample and a number of samples to those:
+        "image_index"; "inverse", "reach", "keypoints_xy" and "visibility" as
+        `transforms.place_crop` makes them; "color_changes" where colours change.
+    """
+    table, index_at = _labels(source), person_order(source, seed)
+
+    def draw(first, count):
+        indices = index_at(first + tf.range(count, dtype=tf.int64))
+        sample = _whole_crops(table, indices, codec, box_padding)
+        draws = transforms.draw_changes(seed, first, count)
+        sample = transforms.augment_crop(
+            sample, augmentation, source.skeleton, codec.input_hw, draws
+        )
+        sample = _placed(sample, source, codec)
+        if augmentation.color:
+            changes = transforms.color_changes(draws.color, augmentation.color)
+            sample["color_changes"] = changes
+        return sample
+
+    return draw
+
+
+def _labels(source):
+    """Returns the columns of a source, of which samples are rows."""
+    return {
+        "image_index": tf.constant(source.image_index),
         "box_xywh": tf.constant(source.boxes_xywh),
         "keypoints_xy": tf.constant(source.keypoints_xy),
         "visibility": tf.constant(source.visibility),
     }
 
-    def load(index):
-        encoded = images[image_index[index]]
-        if not is_encoded:
-            encoded = tf.io.read_file(encoded)
-        sample = {name: values[index] for name, values in labels.items()}
-        return sample | {"image": decode_image(encoded)}
 
-    return load
+def _whole_crops(table, indices, codec, box_padding):
+    sample = {name: tf.gather(values, indices) for name, values in table.items()}
+    return transforms.whole_crop(sample, codec.input_hw, box_padding)
 
 
-def decode_image(encoded):
-    """Decodes an image that `data.pictures.is_plain`.
-
-    Returns:
-        (H, W, 3) uint8 RGB, the pixels that `read_image` gives.
-    """
-    image = tf.cond(
-        tf.io.is_jpeg(encoded),
-        # TensorFlow's default is a faster transform, up to 3 grey levels off.
-        lambda: tf.io.decode_jpeg(encoded, 3, dct_method="INTEGER_ACCURATE"),
-        lambda: tf.io.decode_png(encoded, 3),
+def _placed(sample, source, codec):
+    sample = transforms.place_crop(
+        sample, source.skeleton, codec.input_hw, codec.is_unbiased
     )
-    return tf.ensure_shape(image, (None, None, 3))
+    kept = ("image_index", "inverse", "reach", "keypoints_xy", "visibility")
+    return {name: sample[name] for name in kept}
 
 
-def _finish(dataset, codec, normalization, num_outputs):
-    """Makes (images, targets, weights) of batches of samples."""
+def image_reader(source: PersonSource):
+    """Returns a function from the number of an image to its encoded bytes."""
+    is_encoded = isinstance(source.images[0], bytes)
+    images = tf.constant(source.images if is_encoded else [str(p) for p in source.images])
+    return lambda index: images[index] if is_encoded else tf.io.read_file(images[index])
 
-    def finish(batch):
-        targets, weights = codec.encode_tf(batch["keypoints_xy"], batch["visibility"])
+
+def _finish(samples, source, codec, normalization, batch_size, num_outputs):
+    """Makes batches of (images, targets, weights) of samples without pixels."""
+    read = image_reader(source)
+
+    def cut(sample):
+        encoded = read(sample["image_index"])
+        image = cut_crop(encoded, sample, codec.input_hw, normalization)
+        return image, sample["keypoints_xy"], sample["visibility"]
+
+    encode_targets = _target_encoder(codec)
+
+    def encode(images, keypoints_xy, visibility):
+        targets, weights = encode_targets(keypoints_xy, visibility)
         if num_outputs > 1:
             targets, weights = (targets,) * num_outputs, (weights,) * num_outputs
-        return normalization(batch["image"]), targets, weights
+        return images, targets, weights
 
-    return dataset.map(finish, num_parallel_calls=tf.data.AUTOTUNE).prefetch(2)
+    dataset = samples.map(cut, tf.data.AUTOTUNE).batch(batch_size)
+    return dataset.map(encode, tf.data.AUTOTUNE).prefetch(2)
+
+
+@functools.cache
+def _target_encoder(codec: Codec):
+    """Returns a codec's `encode_tf`, compiled."""
+    return tf.function(codec.encode_tf, jit_compile=can_compile())

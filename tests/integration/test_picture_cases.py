@@ -13,7 +13,7 @@ import pytest
 
 from keras_pose import __main__ as command
 from keras_pose.data.datasets import open_dataset
-from keras_pose.data.pipeline import decode_image
+from keras_pose.data.image_decoding import decode_image
 from keras_pose.data.sources import records_source
 from keras_pose.pictures.images import read_image
 

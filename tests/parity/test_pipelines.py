@@ -18,6 +18,7 @@ from keras_pose.contracts.pose import Contract
 from keras_pose.data import transforms
 from keras_pose.data.pipeline import validation_dataset
 from keras_pose.data.sources import PersonSource
+from keras_pose.data.warping import warp_crop
 from keras_pose.pictures.geometry import invert_matrix
 from keras_pose.pictures.normalization import Normalization
 from keras_pose.runtime import PoseModel
@@ -46,16 +47,15 @@ def tf_crop(image, box, is_unbiased):
     """Cuts one person out as training does; returns uint8 pixels and the map back."""
     sample = transforms.whole_crop(
         {
-            "image": tf.constant(image),
             "box_xywh": tf.constant(box, tf.float32),
             "keypoints_xy": tf.zeros((17, 2)),
             "visibility": tf.ones(17, tf.int32),
         },
         INPUT_HW,
     )
-    matrix = transforms.crop_matrix_tf(sample, INPUT_HW, is_unbiased).numpy()
-    crop = transforms.cut_crop(sample, COCO_17, INPUT_HW, is_unbiased)["image"]
-    return np.rint(crop.numpy()).astype(np.uint8), invert_matrix(matrix)
+    matrix = transforms.crop_matrix_tf(sample, INPUT_HW, is_unbiased)
+    crop = warp_crop(tf.constant(image), matrix, INPUT_HW)
+    return np.rint(crop.numpy()).astype(np.uint8), invert_matrix(matrix.numpy())
 
 
 @pytest.mark.parametrize("kind", ["dark", "udp"])

@@ -10,9 +10,9 @@ from PIL import Image
 
 from keras_pose.data import pictures
 from keras_pose.data.crowds import crowds_of_people
+from keras_pose.data.image_decoding import decode_image
 from keras_pose.data.person_boxes import BoxSource
 from keras_pose.data.pictures import trainable_images
-from keras_pose.data.pipeline import decode_image
 from keras_pose.data.sources import PersonSource
 from keras_pose.losses.detection_losses import PADDING
 from keras_pose.pictures.images import read_image

@@ -4,10 +4,11 @@ import io
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from PIL import Image
 
 from keras_pose.codecs import GaussianHeatmapCodec
-from keras_pose.data.pipeline import training_dataset, validation_dataset
+from keras_pose.data.pipeline import plain_order, training_dataset, validation_dataset
 from keras_pose.data.records import PersonRecord
 from keras_pose.data.sources import (
     PersonSource,
@@ -101,6 +102,34 @@ def test_a_resumed_stream_goes_on_where_it_stopped():
             np.testing.assert_array_equal(part, same_part)
 
 
+def test_order_is_that_of_tensorflows_shuffle():
+    positions = np.arange(95, 130)
+    expected = [
+        tf.random.experimental.index_shuffle(
+            int(p % 100), tf.constant([7, int(p // 100)], tf.int32), 99
+        ).numpy()
+        for p in positions
+    ]
+    many = plain_order(100, 7)(tf.constant(positions, tf.int64))
+    np.testing.assert_array_equal(many, expected)
+    one = plain_order(100, 7)(tf.constant(95, tf.int64))
+    assert one == expected[0]
+
+
+def test_changes_are_those_of_a_position_in_batches_of_any_size():
+    source = _counted_source(10)
+    strong, streams = Augmentation(color=1.0), []
+    for size in (3, 4):
+        batches = training_dataset(
+            source, CODEC, IMAGENET, strong, size, seed=4, start_batch=12 // size
+        )
+        parts = zip(*batches.take(12 // size), strict=True)
+        streams.append([np.concatenate(part) for part in parts])
+    first, second = streams
+    for part, same in zip(first, second, strict=True):
+        np.testing.assert_array_equal(part, same)
+
+
 def test_validation_comes_once_in_order():
     dataset = validation_dataset(_counted_source(6), CODEC, IMAGENET, 4)
     batches = [[part.numpy() for part in batch] for batch in dataset]
@@ -112,6 +141,7 @@ def test_validation_batches_can_be_shared_out_evenly(size, sizes):
     source = _counted_source(size)
     dataset = validation_dataset(source, CODEC, IMAGENET, 4, num_replicas=2)
     assert [len(images) for images, _, _ in dataset] == sizes
+    assert dataset.cardinality() == len(sizes)
 
 
 def test_one_sample_is_a_data_set_too():

@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from keras_pose.data import transforms
 from keras_pose.data.transforms import Augmentation
+from keras_pose.data.warping import warp_crop
 from keras_pose.pictures import geometry
 from keras_pose.skeleton import COCO_17, Skeleton
 
@@ -26,6 +27,14 @@ def _sample(rng, **changes):
         "visibility": np.full(17, 2, np.int32),
     }
     return {name: tf.constant(value) for name, value in (sample | changes).items()}
+
+
+def _cut(sample, is_unbiased=False):
+    """Returns the sample with its crop as "image"."""
+    matrix = transforms.crop_matrix_tf(sample, INPUT_HW, is_unbiased)
+    image = warp_crop(sample["image"], matrix, INPUT_HW)
+    placed = transforms.place_crop(sample, COCO_17, INPUT_HW, is_unbiased)
+    return placed | {"image": image}
 
 
 def _run_eagerly(function, sample):
@@ -61,7 +70,7 @@ def test_crop_and_keypoints_are_those_of_geometry(run, angle, is_unbiased):
 
     def cut(sample):
         sample = transforms.whole_crop(sample, INPUT_HW) | {"angle_degrees": angle}
-        return transforms.cut_crop(sample, COCO_17, INPUT_HW, is_unbiased)
+        return _cut(sample, is_unbiased)
 
     result = run(cut, sample)
 
@@ -80,7 +89,7 @@ def test_a_mirrored_crop_is_the_crop_of_the_mirrored_image():
         "is_mirrored": tf.constant(True),
         "angle_degrees": 20.0,
     }
-    result = transforms.cut_crop(mirrored, COCO_17, INPUT_HW)
+    result = _cut(mirrored)
 
     # The reference flips image, joints and centre first: x' = W - x - 1.
     width = sample["image"].shape[1]
@@ -101,7 +110,7 @@ def test_visibility_changes_sides_with_its_keypoint():
     sample = transforms.whole_crop(
         _sample(np.random.default_rng(3), visibility=visibility), INPUT_HW
     )
-    result = transforms.cut_crop(
+    result = transforms.place_crop(
         sample | {"is_mirrored": tf.constant(True)}, COCO_17, INPUT_HW
     )
     assert np.flatnonzero(result["visibility"]) == [COCO_17.index("right_wrist")]
@@ -110,20 +119,17 @@ def test_visibility_changes_sides_with_its_keypoint():
 def _augmented(augmentation, skeleton=COCO_17, count=400):
     sample = transforms.whole_crop(_sample(np.random.default_rng(4)), INPUT_HW)
 
-    def augment(index):
-        seed = tf.stack([tf.constant(5, tf.int64), index])
-        changed = transforms.augment_crop(sample, augmentation, skeleton, INPUT_HW, seed)
-        kept = ("crop_width", "angle_degrees", "is_mirrored", "center_xy")
-        return {name: changed[name] for name in kept}
-
-    dataset = tf.data.Dataset.range(count).map(augment).batch(count)
-    result = {name: value.numpy() for name, value in next(iter(dataset)).items()}
+    many = {name: tf.stack([value] * count) for name, value in sample.items()}
+    draws = transforms.draw_changes(5, 0, count)
+    changed = transforms.augment_crop(many, augmentation, skeleton, INPUT_HW, draws)
+    kept = ("crop_width", "angle_degrees", "is_mirrored", "center_xy")
+    result = {name: changed[name].numpy() for name in kept}
     return sample, result
 
 
 def test_no_augmentation_changes_nothing():
     sample, result = _augmented(STILL, count=5)
-    np.testing.assert_allclose(result["crop_width"], sample["crop_width"])
+    np.testing.assert_allclose(result["crop_width"], [sample["crop_width"]] * 5)
     assert not result["angle_degrees"].any()
     assert not result["is_mirrored"].any()
 
