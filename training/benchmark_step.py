@@ -1,18 +1,21 @@
-"""Measures a training step: images a second, and what comes before the second step.
+"""Measures a training step: images a second, and what the first step costs.
 
     python training/benchmark_step.py --model pose_lite --input-hw 128 96
     python training/benchmark_step.py --model hrnet_w32 --batch-size 8 --threads 1
 
-The step as Keras and TensorFlow come, beside ours: batch norms in one operator
-(keras_pose/trainer/fused_norms.py) and oneDNN's convolutions. Each is a process of its
+The step as Keras and TensorFlow come, beside ours: batch norms and Adam's updates in one
+operator each (keras_pose/trainer/fused_norms.py, fused_updates.py), oneDNN's convolutions,
+and graphs that are run as they were traced (trainer/devices.py). Each is a process of its
 own; they take turns, so that all see the same machine. Images are noise: input is not
 measured here.
 """
 
 import argparse
+import contextlib
 import json
 import multiprocessing
 import os
+import resource
 import sys
 import time
 from pathlib import Path
@@ -21,12 +24,15 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run from a clone
 
 from keras_pose.commandline import plain_errors, positive_int
 
-# Name -> (fused batch norms, oneDNN).
+NORMS, UPDATES, ONEDNN, TRACED = "norms", "updates", "oneDNN", "as traced"
+# Name -> what of it is ours.
 VARIANTS = {
-    "as they come": (False, False),
-    "fused batch norms": (True, False),
-    "oneDNN": (False, True),
-    "both (ours)": (True, True),
+    "as they come": (),
+    "fused batch norms": (NORMS,),
+    "fused updates": (UPDATES,),
+    "oneDNN": (ONEDNN,),
+    "graphs as traced": (TRACED,),
+    "all (ours)": (NORMS, UPDATES, ONEDNN, TRACED),
 }
 
 
@@ -42,11 +48,13 @@ def parse_args(argv=None):
     parser.add_argument("--steps", type=positive_int, default=5, help="of a turn")
     parser.add_argument("--rounds", type=positive_int, default=3, help="turns of each")
     parser.add_argument("--threads", type=positive_int, default=os.cpu_count())
+    parser.add_argument("--variants", nargs="+", choices=VARIANTS, default=list(VARIANTS),
+        metavar="NAME", help=f"of {', '.join(VARIANTS)} (default: all)")  # fmt: skip
     parser.add_argument("--json", type=Path, help="file for the figures")
     return parser.parse_args(argv)
 
 
-def serve_turns(connection, args, is_fused):
+def serve_turns(connection, args, ours):
     """Builds the step, then times it once for each message."""
     from keras_pose.commandline.quiet import import_tensorflow
 
@@ -55,8 +63,9 @@ def serve_turns(connection, args, is_fused):
     import numpy as np
     import tensorflow as tf
 
+    from keras_pose.trainer import optimization
+    from keras_pose.trainer.devices import graphs_as_traced
     from keras_pose.trainer.fused_norms import fuse_norms
-    from keras_pose.trainer.optimization import make_optimizer
     from keras_pose.trainer.recipes import get_recipe
     from keras_pose.zoo import build_model, get_spec
 
@@ -66,32 +75,37 @@ def serve_turns(connection, args, is_fused):
     started = time.process_time()
     input_hw = tuple(args.input_hw or get_spec(args.model).input_hw)
     network = build_model(args.model, input_hw=input_hw)
-    if is_fused:
+    if NORMS in ours:
         fuse_norms(network)
-    network.compile(make_optimizer(get_recipe(args.model), 1000), "mse", jit_compile=False)
+    if UPDATES not in ours:
+        optimization.fuse_updates = lambda optimizer: optimizer
+    optimizer = optimization.make_optimizer(get_recipe(args.model), 1000)
+    network.compile(optimizer, "mse", jit_compile=False)
     images = np.random.default_rng(0).random((args.batch_size, *input_hw, 3), "float32")
     targets = [
         np.zeros((args.batch_size, *x.shape[1:]), "float32") for x in network.outputs
     ]
-    network.train_on_batch(images, targets)
-    connection.send(time.process_time() - started)
-    network.train_on_batch(images, targets)
-    while connection.recv():
-        wall, cpu = time.perf_counter(), time.process_time()
-        for _ in range(args.steps):
-            network.train_on_batch(images, targets)
-        connection.send((time.perf_counter() - wall, time.process_time() - cpu))
+    with graphs_as_traced() if TRACED in ours else contextlib.nullcontext():
+        network.train_on_batch(images, targets)
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        connection.send((time.process_time() - started, peak))
+        network.train_on_batch(images, targets)
+        while connection.recv():
+            wall, cpu = time.perf_counter(), time.process_time()
+            for _ in range(args.steps):
+                network.train_on_batch(images, targets)
+            connection.send((time.perf_counter() - wall, time.process_time() - cpu))
 
 
 def measure(args):
     """Returns a variant's name -> its figures: seconds a step at best, and of the first."""
     context = multiprocessing.get_context("spawn")
     servers = {}
-    for name, (is_fused, has_onednn) in VARIANTS.items():
-        os.environ["TF_ENABLE_ONEDNN_OPTS"] = str(int(has_onednn))
+    for name in args.variants:
+        os.environ["TF_ENABLE_ONEDNN_OPTS"] = str(int(ONEDNN in VARIANTS[name]))
         connection, end = context.Pipe()
         process = context.Process(
-            target=serve_turns, args=(end, args, is_fused), daemon=True
+            target=serve_turns, args=(end, args, VARIANTS[name]), daemon=True
         )
         process.start()
         end.close()  # or a process that dies would be waited for
@@ -99,7 +113,7 @@ def measure(args):
         print(f"{name}: waits for the first step", flush=True)
         first = connection.recv()
         servers[name] = (connection, first)
-    turns = {name: [] for name in VARIANTS}
+    turns = {name: [] for name in args.variants}
     for _ in range(args.rounds):
         for name, (connection, _) in servers.items():
             connection.send(True)
@@ -114,7 +128,8 @@ def measure(args):
             "images_per_cpu_second": args.steps
             * args.batch_size
             / min(cpu for _, cpu in done),
-            "first_step_cpu_seconds": servers[name][1],
+            "first_step_cpu_seconds": servers[name][1][0],
+            "first_step_peak_bytes": servers[name][1][1],
         }
         for name, done in turns.items()
     }
@@ -123,14 +138,16 @@ def measure(args):
 def main(argv=None):
     args = parse_args(argv)
     figures = measure(args)
-    usual = figures["as they come"]
+    first = args.variants[0]
     print(f"{args.model}, batch {args.batch_size}, {args.threads} threads, best of turns")
-    print(f"{'':20}{'images/s':>10}{'ratio':>8}{'per CPU s':>11}{'first step, CPU s':>20}")
+    columns = f"{'images/s':>10}{'ratio':>8}{'per CPU s':>11}"
+    print(f"{'':20}{columns}{'first step, CPU s':>20}{'MB':>7}")
     for name, values in figures.items():
-        ratio = values["images_per_second"] / usual["images_per_second"]
+        ratio = values["images_per_second"] / figures[first]["images_per_second"]
         print(
             f"{name:20}{values['images_per_second']:10.1f}{ratio:8.2f}"
             f"{values['images_per_cpu_second']:11.1f}{values['first_step_cpu_seconds']:20.1f}"
+            f"{values['first_step_peak_bytes'] / 1e6:7.0f}"
         )
     if args.json:
         args.json.write_text(json.dumps(figures, indent=2))

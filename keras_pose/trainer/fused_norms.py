@@ -46,22 +46,26 @@ def _fits(layer) -> bool:
 def _call(layer, plain_call, inputs, training=None, mask=None):
     if not (training and layer.trainable) or mask is not None:
         return plain_call(inputs, training=training, mask=mask)
-    empty = tf.zeros(0)  # the kernel takes the moments itself
+    # The kernel averages the variance of the population, Keras that of the batch: averages
+    # go in and come out in the kernel's unit.
+    share = _batch_share(inputs)
     outputs, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
         x=inputs,
-        scale=tf.convert_to_tensor(layer.gamma),
-        offset=tf.convert_to_tensor(layer.beta),
-        mean=empty,
-        variance=empty,
+        scale=layer.gamma.value,
+        offset=layer.beta.value,
+        mean=layer.moving_mean.value,
+        variance=layer.moving_variance.value / share,
         epsilon=layer.epsilon,
+        exponential_avg_factor=1.0 - layer.momentum,
         is_training=True,
     )
-    # The kernel gives the variance of the population, Keras keeps that of the batch.
-    count = tf.cast(tf.reduce_prod(tf.shape(inputs)[:-1]), tf.float32)
-    variance *= (count - 1.0) / count
-    for average, value in (
-        (layer.moving_mean, mean),
-        (layer.moving_variance, variance),
-    ):
-        average.assign(average * layer.momentum + value * (1.0 - layer.momentum))
+    layer.moving_mean.assign(mean)
+    layer.moving_variance.assign(variance * share)
     return outputs
+
+
+def _batch_share(inputs):
+    """Returns (n - 1) / n of n values a channel: a number where the batch size is known."""
+    if (size := inputs.shape.num_elements()) is not None:
+        return 1.0 - inputs.shape[-1] / size
+    return 1.0 - inputs.shape[-1] / tf.cast(tf.size(inputs), tf.float32)

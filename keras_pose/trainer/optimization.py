@@ -10,6 +10,7 @@ from keras import ops
 
 from keras_pose.codecs import Codec
 from keras_pose.losses import LOSSES
+from keras_pose.trainer.fused_updates import fuse_updates
 from keras_pose.trainer.recipes import Recipe
 from keras_pose.trainer.run_recipe import RunRecipe
 
@@ -99,7 +100,7 @@ def make_adamw(recipe: RunRecipe, rate, clip_norm: float = 0.0):
     # Decaying scales and biases only fights normalisation; positions are no weights of
     # sums, either.
     optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta", "embedding"])
-    return optimizer
+    return fuse_updates(optimizer)
 
 
 def _shared(recipe: RunRecipe, clip_norm: float) -> dict[str, Any]:
@@ -124,7 +125,7 @@ def make_optimizer(recipe: Recipe, total_steps: int) -> keras.optimizers.Optimiz
     shared = _shared(recipe, recipe.clip_norm)
     match recipe.optimizer:
         case "adam":
-            return keras.optimizers.Adam(rate, epsilon=1e-8, **shared)
+            return fuse_updates(keras.optimizers.Adam(rate, epsilon=1e-8, **shared))
         case "adamw":
             return make_adamw(recipe, rate, recipe.clip_norm)
         case "rmsprop":
