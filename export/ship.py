@@ -6,7 +6,7 @@
 
 A model that is not named stays as it is, and is measured anew with the other. The others
 are written as int8 (calibrated on the train split) and float16, and as a .keras file with
-kernels in float16, to train on; and measured on the val split as training/evaluate.py does:
+rounded kernels, to train on; and measured on the val split as training/evaluate.py does:
 keypoint AP in ground-truth boxes, box AP, and AP of both together with milliseconds an
 image. Files, contracts, model cards and the index go into keras_pose/shipped; what is said
 of the data in keras_pose/shipped/data.md ends the new cards. An int8 file is the default
@@ -128,9 +128,9 @@ def prepare(kind, entry, plan, args, work):
     """Exports and measures one model; measures only, if it stays as it is."""
     import dataclasses
 
-    from keras_pose.exporting.shipping import Shipment, kept_shipment
+    from keras_pose.exporting.shipping import NETWORK, Shipment, kept_shipment
     from keras_pose.files.runs import training_history
-    from keras_pose.weights.halving import write_halved
+    from keras_pose.weights.compact import write_compact
 
     if entry is None:
         kept = kept_shipment(kind, args.output, work)
@@ -140,10 +140,10 @@ def prepare(kind, entry, plan, args, work):
         )
     height, width = entry["input"]["shape"][1:3]
     network = work / f"{entry['model']}_{height}x{width}.keras"
-    write_halved(getattr(args, kind), network)
+    write_compact(getattr(args, kind), network)
 
     files, refused = export_files(plan)
-    weights = {"float32": getattr(args, kind), **files}
+    weights = {"float32": getattr(args, kind), NETWORK: network, **files}
     metrics = dict(zip(weights, measure(args, weights.values()), strict=True))
     recipes = training_history(getattr(args, kind))
     input_hw = (height, width)

@@ -16,9 +16,13 @@ from keras_pose.contracts.entries import CONTRACT_NAME
 from keras_pose.files import check_writable, file_sha256, read_json, write_json
 from keras_pose.metrics.drop import drop
 from keras_pose.shipped import DETECTOR, INDEX_NAME, POSE
+from keras_pose.weights.compact import SIGNIFICANT_BITS, write_compact
 
 MAX_BYTES = 16e6
 NETWORK, HALF = "network", "float16"
+_COMPACT = f"Keras, kernels of {SIGNIFICANT_BITS} significant bits"
+# Names of what is measured, as cards have them, where they are not those of formats.
+_TYPES = {"float32": "float32 (Keras)", NETWORK: _COMPACT}
 # Heading of what cards say of both models.
 PAIRS = "Both models together"
 # An int8 file is smaller and faster; it may cost this much AP against float16.
@@ -45,7 +49,7 @@ class Shipment:
             wrote.
         recipes: recipes of the training runs, the first run first; [] where they are not
             known.
-        network: `.keras` file to train on, see `weights.halving`; None where none is
+        network: `.keras` file to train on, see `weights.compact`; None where none is
             shipped.
         left_out: what is not shipped for want of space: quantizations and `NETWORK`.
         card: model card that it came with, for a model that stays as it is; None for one
@@ -113,7 +117,7 @@ def kept_shipment(kind: str, folder, work) -> Shipment:
     }
     network = None
     if "network" in entry:
-        network = Path(shutil.copyfile(folder / entry["network"], work / entry["network"]))
+        network = write_compact(folder / entry["network"], work / entry["network"])
     path = work / CONTRACT_NAME
     before = read_json(path)["models"] if path.exists() else {}
     models = {path.name: contract["models"][path.name] for path in files.values()}
@@ -121,6 +125,8 @@ def kept_shipment(kind: str, folder, work) -> Shipment:
     about = next(iter(models.values()))
     height, width = about["input"]["shape"][1:3]
     card = (folder / f"{kind}.md").read_text(encoding="utf-8")
+    if network is not None:
+        card = _with_row(card, _file_row(network, _COMPACT))
     return Shipment(
         kind, about["model"], (height, width), files, {}, {}, [], network, card=card
     )
@@ -272,15 +278,7 @@ def _with_section(card: str, title: str, text: str) -> str:
 
 def _files(shipment: Shipment) -> str:
     kinds = {path: quantization for quantization, path in shipment.files.items()}
-    rows = [
-        (
-            path.name,
-            kinds.get(path, "Keras, kernels in float16"),
-            f"{path.stat().st_size / 1e6:.2f}",
-            file_sha256(path)[:16],
-        )
-        for path in shipment.paths
-    ]
+    rows = [_file_row(path, kinds.get(path, _COMPACT)) for path in shipment.paths]
     lines = [markdown_table(("file", "type", "MB", "SHA-256 begins"), rows)]
     lines += [
         f"No {quantization} file: {reason}"
@@ -288,11 +286,27 @@ def _files(shipment: Shipment) -> str:
     ]
     if shipment.network:
         lines.append(
-            "The Keras file is there to train on, and was not measured by itself: "
+            "The Keras file is there to train on: "
             f'`create_model("{shipment.name}", weights="shipped")`, or '
             f"`python training/train.py --model {shipment.name} --weights shipped`."
         )
     return "\n\n".join([*lines, *_absent(shipment)])
+
+
+def _file_row(path: Path, kind: str) -> tuple[str, str, str, str]:
+    size = f"{path.stat().st_size / 1e6:.2f}"
+    return path.name, kind, size, file_sha256(path)[:16]
+
+
+def _with_row(card: str, row: tuple[str, ...]) -> str:
+    """Returns a card with another row for a file that its table has."""
+    beginning = f"| {row[0]} | "
+    lines = card.split("\n")
+    places = [i for i, line in enumerate(lines) if line.startswith(beginning)]
+    if not places:
+        raise ValueError(f"A model card must have a row for {row[0]}, got {card[:80]!r}.")
+    lines[places[0]] = f"| {' | '.join(row)} |"
+    return "\n".join(lines)
 
 
 def _absent(shipment: Shipment) -> list[str]:
@@ -319,7 +333,7 @@ def _figures(shipment: Shipment) -> str:
     first = shipment.metrics["float32"]
     rows = [
         (
-            "float32 (Keras)" if name == "float32" else name,
+            _TYPES.get(name, name),
             *(f"{values[column]:.3f}" for column in columns),
             f"{first['AP'] - values['AP']:+.3f}",
         )

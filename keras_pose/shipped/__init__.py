@@ -1,7 +1,7 @@
 """The models that come with the package: one that finds people, one for their keypoints.
 
 `export/ship.py` writes the files of this folder: `.tflite` in int8 and float16, their
-contracts (`pose_model.json`), the networks as `.keras` files in half precision, to train
+contracts (`pose_model.json`), the networks as `.keras` files with rounded kernels, to train
 on, model cards that say on which data they were trained and what was measured, and
 `shipped.json`, which says what is taken by default.
 """

@@ -101,7 +101,9 @@ def test_two_models_are_exported_measured_and_shipped(ship, tmp_path):
     assert [each.max_drop for each in exports] == [None, None, 1, None]
     assert [each.data_dir for each in exports] == ["people", None] * 2
     finders = [each[2] for each in ship.measured]
-    assert finders.count(None) == 2 * 3  # the Keras model, int8 and float16 of both
+    assert (
+        finders.count(None) == 2 * 4
+    )  # the Keras model, as it is shipped, int8 and float16 of both
     pairs = [(path.name, finder.name) for path, _, finder in ship.measured if finder]
     assert len(pairs) == 2
     assert all(each[1].limit == 9 for each in ship.measured)
@@ -131,8 +133,10 @@ def test_a_model_that_is_not_named_stays_and_is_measured_with_the_other(ship, tm
     contracts = json.loads((shipped / "pose_model.json").read_text())["models"]
     assert {name: contracts[name] for name in names} == models["models"]
     measured = [path.name for path, _, finder in ship.measured if not finder]
-    assert measured == [*names, "d.keras", *(n.replace("pose_slim_256x192",
-        "rtmdet_nano_320x320") for n in names)]  # fmt: skip
+    new = [
+        f"rtmdet_nano_320x320{end}" for end in (".keras", "_int8.tflite", "_float16.tflite")
+    ]
+    assert measured == [*names, "d.keras", *new]
     assert (shipped / "pose.md").read_text() == before  # with the same figures of both
     assert shipped_file("pose", folder=shipped).name == names[0]
 

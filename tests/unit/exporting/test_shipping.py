@@ -104,7 +104,9 @@ def test_files_cards_and_index_are_put_in_place(tmp_path):
     assert shipped_box_threshold(output) == 0.45
     assert network_of_model("pose_net", output).read_bytes() == b"kernels"
     card = (output / "detector.md").read_text()
-    assert "| detector_net_64x48.keras | Keras, kernels in float16 | 0.00 |" in card
+    assert (
+        "| detector_net_64x48.keras | Keras, kernels of 6 significant bits | 0.00 |" in card
+    )
     assert "not official COCO AP" in card
     assert "| int8 | 0.340 |" in card
     assert "+0.060 |" in card

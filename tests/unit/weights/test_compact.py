@@ -1,4 +1,4 @@
-"""Keras files with kernels in half precision, and the word for those that are shipped."""
+"""Keras files with rounded kernels, and the word for those that are shipped."""
 
 import json
 import shutil
@@ -16,8 +16,8 @@ from keras_pose.runtime.detector_model import load_detector
 from keras_pose.runtime.keras_backend import load_network
 from keras_pose.runtime.loading import load_model
 from keras_pose.shipped import shipped_file
+from keras_pose.weights.compact import write_compact
 from keras_pose.weights.creation import create_model
-from keras_pose.weights.halving import write_halved
 from keras_pose.weights.provenance import file_contract_of, provenance_of
 
 
@@ -36,13 +36,13 @@ def saved(tmp_path_factory):
 
 @pytest.fixture
 def folder(saved, tmp_path, monkeypatch):
-    """A folder of shipped models: halved tiny networks, and the package's file to run."""
+    """A folder of shipped models: compact tiny networks, and the package's file to run."""
     package = shipped_file("pose")
     shutil.copyfile(package, tmp_path / package.name)
     shutil.copyfile(package.with_name("pose_model.json"), tmp_path / "pose_model.json")
     index = {}
     for kind, path in saved.items():
-        write_halved(path, tmp_path / path.name)
+        write_compact(path, tmp_path / path.name)
         files = {"default": "int8", "files": {"int8": package.name}, "box_threshold": 0.3}
         index[kind] = files | {"model": path.stem, "network": path.name}
     (tmp_path / "shipped.json").write_text(json.dumps(index))
@@ -51,18 +51,26 @@ def folder(saved, tmp_path, monkeypatch):
 
 
 def test_kernels_are_rounded_and_all_else_is_as_it_was(saved, tmp_path):
-    path = write_halved(saved["pose"], tmp_path / "half.keras")
+    path = write_compact(saved["pose"], tmp_path / "compact.keras")
+    again = write_compact(path, tmp_path / "again.keras")
 
     before, after = load_network(saved["pose"]), load_network(path)
     assert read_contract(path) == read_contract(saved["pose"])
     assert path.stat().st_size < saved["pose"].stat().st_size / 3
-    ranks = set()
+    is_rounded = False
     for first, second in zip(before.weights, after.weights, strict=True):
         values = first.numpy()
-        half = values.astype(np.float16).astype(np.float32)
-        np.testing.assert_array_equal(second.numpy(), half if values.ndim > 1 else values)
-        ranks.add((values.ndim > 1, bool((half != values).any())))
-    assert (True, True) in ranks
+        if values.ndim == 1:
+            np.testing.assert_array_equal(second.numpy(), values)
+            continue
+        difference = np.abs(second.numpy() - values)
+        # Half a step of 1/32 to 1/64, and of the smallest that half precision has.
+        assert (difference <= np.abs(values) / 64 + 2**-25).all()
+        is_rounded |= bool(difference.any())
+    assert is_rounded
+    third = load_network(again)
+    for second, same in zip(after.weights, third.weights, strict=True):
+        np.testing.assert_array_equal(second.numpy(), same.numpy())
 
 
 def test_a_kernel_beyond_half_precision_is_refused(tmp_path):
@@ -75,8 +83,8 @@ def test_a_kernel_beyond_half_precision_is_refused(tmp_path):
         do="Train with weight decay, or look at the layer that is named: no trained kernel "
         "is that large.",
     ).refuses():
-        write_halved(path, tmp_path / "half.keras")
-    assert not (tmp_path / "half.keras").exists()
+        write_compact(path, tmp_path / "compact.keras")
+    assert not (tmp_path / "compact.keras").exists()
 
 
 def test_shipped_is_a_word_for_weights(saved, folder, capsys):
