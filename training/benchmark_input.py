@@ -82,11 +82,11 @@ def ours(args):
         return decode_window(encoded, lambda hw: warping.window_of(reach, hw))
 
     def warp(sample):
-        return warping.warp_window(*decode(sample), sample["inverse"], hw)
+        return warping.warp_window(decode(sample), sample["inverse"], hw)
 
     def color(sample):
         changes, inverse = sample.get("color_changes"), sample["inverse"]
-        return warping.warp_window(*decode(sample), inverse, hw, changes=changes)
+        return warping.warp_window(decode(sample), inverse, hw, changes=changes)
 
     def normalize(sample):
         encoded = read(sample["image_index"])
@@ -98,7 +98,7 @@ def ours(args):
     steps = {
         "order, labels, changes": samples.batch(size),
         "read": samples.map(lambda s: read(s["image_index"]), auto).batch(size),
-        "decode": samples.map(lambda s: decode(s)[0][0, 0], auto).batch(size),
+        "decode": samples.map(lambda s: decode(s)[0, 0], auto).batch(size),
         "warp": samples.map(lambda s: warp(s)[0, 0], auto).batch(size),
         "colour": samples.map(lambda s: color(s)[0, 0], auto).batch(size),
         "normalise": samples.map(lambda s: normalize(s)[0, 0], auto).batch(size),

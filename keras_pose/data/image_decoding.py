@@ -34,23 +34,21 @@ def decode_window(encoded, window_of):
             int32 (top, left, height, width) of the part, which lies inside.
 
     Returns:
-        pixels: (h, w, 3) uint8 RGB, those of `decode_image` but for the outermost on every
-            side: there colours of a JPEG are not smoothed with those outside of the part.
-        window: (4,) int32 as `window_of` gave it.
+        (h, w, 3) uint8 RGB, the pixels of `decode_image` but for the outermost on every
+        side: there colours of a JPEG are not smoothed with those outside of the part.
     """
 
     def from_jpeg():
         window = window_of(tf.io.extract_jpeg_shape(encoded)[:2])
-        pixels = tf.io.decode_and_crop_jpeg(encoded, window, 3, dct_method=_DCT_METHOD)
-        return pixels, window
+        return tf.io.decode_and_crop_jpeg(encoded, window, 3, dct_method=_DCT_METHOD)
 
     def from_png():
         image = tf.io.decode_png(encoded, 3)
-        window = window_of(tf.shape(image)[:2])
-        return cut_window(image, window), window
+        return cut_window(image, window_of(tf.shape(image)[:2]))
 
-    pixels, window = tf.cond(tf.io.is_jpeg(encoded), from_jpeg, from_png)
-    return tf.ensure_shape(pixels, (None, None, 3)), tf.ensure_shape(window, (4,))
+    pixels = tf.cond(tf.io.is_jpeg(encoded), from_jpeg, from_png)
+    pixels.set_shape((None, None, 3))
+    return pixels
 
 
 def cut_window(image, window):

@@ -173,7 +173,7 @@ def sample_drawer(
 
     Returns:
         Function from the position of a first sample and a number of samples to those:
-        "image_index"; "inverse", "reach", "keypoints_xy" and "visibility" as
+        "image_index"; "reach", "inverse", "keypoints_xy" and "visibility" as
         `transforms.place_crop` makes them; "color_changes" where colours change.
     """
     table, index_at = _labels(source), person_order(source, seed)
@@ -213,7 +213,7 @@ def _placed(sample, source, codec):
     sample = transforms.place_crop(
         sample, source.skeleton, codec.input_hw, codec.is_unbiased
     )
-    kept = ("image_index", "inverse", "reach", "keypoints_xy", "visibility")
+    kept = ("image_index", "reach", "inverse", "keypoints_xy", "visibility")
     return {name: sample[name] for name in kept}
 
 

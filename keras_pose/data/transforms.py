@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
-from keras_pose.data.warping import change_colors, inverse_of, reach_of_crop
+from keras_pose.data.warping import change_colors, place_window
 from keras_pose.pictures.geometry import BOX_PADDING
 from keras_pose.skeleton import Skeleton
 
@@ -205,17 +205,18 @@ def place_crop(sample, skeleton: Skeleton, input_hw, is_unbiased: bool = False):
     Mirrored crops get left and right keypoints swapped.
 
     Returns:
-        The sample with keypoints in input pixels; "inverse", the (..., 2, 3) float32 map
-        input -> image, and "reach" of `warping.reach_of_crop`.
+        The sample with keypoints in input pixels, and "reach" and "inverse" of
+        `warping.place_window`.
     """
     matrix = crop_matrix_tf(sample, input_hw, is_unbiased)
     linear, shift = matrix[..., :2], matrix[..., None, :, 2]
     points_xy = tf.linalg.matmul(sample["keypoints_xy"], linear, transpose_b=True) + shift
     visibility, permutation = sample["visibility"], skeleton.mirror_permutation
-    is_mirrored, inverse = sample["is_mirrored"][..., None], inverse_of(matrix)
+    is_mirrored = sample["is_mirrored"][..., None]
+    reach, inverse = place_window(matrix, input_hw)
     return sample | {
+        "reach": reach,
         "inverse": inverse,
-        "reach": reach_of_crop(inverse, input_hw),
         "keypoints_xy": tf.where(
             is_mirrored[..., None], tf.gather(points_xy, permutation, axis=-2), points_xy
         ),

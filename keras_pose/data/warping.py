@@ -32,41 +32,48 @@ def inverse_of(matrix):
     return inverse / determinant[..., None, None]
 
 
-def reach_of_crop(inverse, output_hw):
+def place_window(matrix, output_hw):
     """Finds what a crop needs of an image, however large that is.
 
     Args:
-        inverse: (..., 2, 3) map, crop -> image.
+        matrix: (..., 2, 3) map, image -> crop.
         output_hw: (height, width) of the crop, pixels.
 
     Returns:
-        (..., 4) int32: row and column of the first pixel, row and column of the last.
+        reach: (..., 2, 2) int32, row and column of the first pixel, and of one beyond the
+            last; neither is before the image, but both may lie behind it.
+        inverse: (..., 2, 3) map, crop -> pixels counted from the first one of the reach.
     """
+    inverse = inverse_of(matrix)
     last_xy = np.array([output_hw[1] - 1, output_hw[0] - 1], np.float32)
     # How far the image goes from the crop's first corner, along both of its sides.
     sides = inverse[..., :2] * last_xy
     corner_xy = inverse[..., 2]
     first_xy = corner_xy + tf.reduce_sum(tf.minimum(sides, 0.0), axis=-1)
     end_xy = corner_xy + tf.reduce_sum(tf.maximum(sides, 0.0), axis=-1)
-    first_yx = tf.floor(first_xy)[..., ::-1] - _MARGIN
-    end_yx = tf.floor(end_xy)[..., ::-1] + 1 + _MARGIN
     # What does not fit into integers lies beside every image.
-    reach = tf.clip_by_value(tf.concat([first_yx, end_yx], axis=-1), -1.0, 1e9)
-    return tf.cast(reach, tf.int32)
+    first_xy = tf.clip_by_value(tf.floor(first_xy) - _MARGIN, 0.0, 1e9)
+    end_xy = tf.clip_by_value(tf.floor(end_xy) + 2 + _MARGIN, 1.0, 1e9 + 1e3)
+    reach = tf.cast(tf.stack([first_xy[..., ::-1], end_xy[..., ::-1]], -2), tf.int32)
+    shift = (corner_xy - first_xy)[..., None]
+    return reach, tf.concat([inverse[..., :2], shift], axis=-1)
 
 
 def window_of(reach, image_hw):
-    """Returns what of an image lies in the reach of a crop, and at least a pixel.
+    """Returns what of an image lies in the reach of a crop.
+
+    Where that is nothing, it is a pixel, which the crop does not see: it would have to lie
+    within a pixel of what it reads, and the reach begins `_MARGIN` before.
 
     Args:
-        reach: (4,) int32, see `reach_of_crop`.
+        reach: (2, 2) int32, see `place_window`.
         image_hw: (2,) int32 (height, width) of the image.
 
     Returns:
         (4,) int32 (top, left, height, width).
     """
-    inside = tf.clip_by_value(reach, 0, tf.tile(image_hw - 1, [2]))
-    return tf.concat([inside[:2], inside[2:] - inside[:2] + 1], axis=0)
+    first, end = tf.unstack(tf.minimum(reach, image_hw + np.array([[-1], [0]], np.int32)))
+    return tf.concat([first, end - first], axis=0)
 
 
 def warp_crop(image, matrix, output_hw, fill: float = 0.0):
@@ -81,9 +88,9 @@ def warp_crop(image, matrix, output_hw, fill: float = 0.0):
     Returns:
         (*output_hw, 3) float32.
     """
-    inverse = inverse_of(matrix)
-    window = window_of(reach_of_crop(inverse, output_hw), tf.shape(image)[:2])
-    return warp_window(cut_window(image, window), window, inverse, output_hw, fill)
+    reach, inverse = place_window(matrix, output_hw)
+    window = window_of(reach, tf.shape(image)[:2])
+    return warp_window(cut_window(image, window), inverse, output_hw, fill)
 
 
 def cut_crop(encoded, sample, output_hw, normalization: Normalization):
@@ -91,20 +98,17 @@ def cut_crop(encoded, sample, output_hw, normalization: Normalization):
 
     Args:
         encoded: () string, an image that `data.pictures.is_plain`.
-        sample: "inverse", (2, 3) float32 map, crop -> image; "reach", see `reach_of_crop`;
-            "color_changes", see `change_colors`, or none.
+        sample: "reach" and "inverse" of `place_window`; "color_changes", see
+            `change_colors`, or none.
         output_hw: (height, width) of the crop, pixels.
         normalization: applied to the crop.
 
     Returns:
         (*output_hw, 3) float32, normalised; black outside of the image, before colours.
     """
-    pixels, window = decode_window(
-        encoded, lambda image_hw: window_of(sample["reach"], image_hw)
-    )
+    pixels = decode_window(encoded, lambda image_hw: window_of(sample["reach"], image_hw))
     return warp_window(
         pixels,
-        window,
         sample["inverse"],
         output_hw,
         normalization=normalization,
@@ -114,7 +118,6 @@ def cut_crop(encoded, sample, output_hw, normalization: Normalization):
 
 def warp_window(
     pixels,
-    window,
     inverse,
     output_hw,
     fill: float = 0.0,
@@ -125,8 +128,7 @@ def warp_window(
 
     Args:
         pixels: (h, w, 3) uint8, the part.
-        window: (4,) int32, its place as `window_of` gives it.
-        inverse: (2, 3) float32 map, crop -> image.
+        inverse: (2, 3) float32 map, crop -> pixels of the part.
         output_hw: (height, width) of the crop, pixels.
         fill: grey level outside of the image.
         normalization: applied to the crop; None for grey levels.
@@ -140,15 +142,15 @@ def warp_window(
     free = tf.zeros([room - size], tf.uint8)
     row = tf.concat([tf.reshape(pixels, [-1]), free], axis=0)
     finish = _finisher(tuple(output_hw), fill, normalization, changes is not None)
-    return finish(row, window, inverse, *([] if changes is None else [changes]))
+    return finish(row, tf.shape(pixels), inverse, *([] if changes is None else [changes]))
 
 
 @functools.cache
 def _finisher(output_hw, fill, normalization, has_changes):
     """Returns the compiled step from a row of pixels to a crop."""
 
-    def finish(row, window, inverse, changes=None):
-        crop = _interpolate(row, window, inverse, output_hw, fill)
+    def finish(row, shape, inverse, changes=None):
+        crop = _interpolate(row, shape, inverse, output_hw, fill)
         if has_changes:
             crop = change_colors(crop, changes)
         return crop if normalization is None else normalization(crop)
@@ -167,29 +169,26 @@ def can_compile() -> bool:
     return True
 
 
-def _interpolate(row, window, inverse, output_hw, fill):
-    """Reads a row of pixels, (h * w and more, 3), at each pixel of a crop."""
-    size = tf.cast(window, tf.float32)
-    height, width = size[2], size[3]
-    # Counted from the window's corner, where float32 has more digits.
-    origin = inverse[:, 2] - tf.stack([size[1], size[0]])
+def _interpolate(row, shape, inverse, output_hw, fill):
+    """Reads a row of pixels, those of a picture of a shape, at each pixel of a crop."""
+    height, width = tf.cast(shape[0], tf.float32), tf.cast(shape[1], tf.float32)
     columns = tf.range(output_hw[1], dtype=tf.float32)
     rows = tf.range(output_hw[0], dtype=tf.float32)[:, None]
-    x = inverse[0, 0] * columns + inverse[0, 1] * rows + origin[0]
-    y = inverse[1, 0] * columns + inverse[1, 1] * rows + origin[1]
+    x = inverse[0, 0] * columns + inverse[0, 1] * rows + inverse[0, 2]
+    y = inverse[1, 0] * columns + inverse[1, 1] * rows + inverse[1, 2]
     left = tf.clip_by_value(tf.floor(x), 0.0, tf.maximum(width - 2, 0))
     top = tf.clip_by_value(tf.floor(y), 0.0, tf.maximum(height - 2, 0))
-    # Weights of pixels two of which are always in the window, so those beyond are 0.
+    # Weights of two pixels that are always in the picture, so 0 for what is beyond.
     x_weights = _tents(x - left, width)
     y_weights = _tents(y - top, height)
-    first = tf.cast(top, tf.int32) * window[3] + tf.cast(left, tf.int32)
+    first = tf.cast(top, tf.int32) * shape[1] + tf.cast(left, tf.int32)
     pixels = tf.reshape(row, [-1, 3])
 
     def line(first):
         pair = (tf.cast(tf.gather(pixels, first + i), tf.float32) for i in (0, 1))
         return sum(p * weight[..., None] for p, weight in zip(pair, x_weights, strict=True))
 
-    lines = line(first), line(first + window[3])
+    lines = line(first), line(first + shape[1])
     crop = sum(p * weight[..., None] for p, weight in zip(lines, y_weights, strict=True))
     if fill:
         seen = sum(x_weights) * sum(y_weights)

@@ -103,7 +103,7 @@ def test_a_part_of_a_picture_has_the_pixels_of_the_whole():
             top, left = rng.integers(0, (height, width))
             bottom, right = rng.integers((top, left), (height, width)) + 1
             window.assign([top, left, bottom - top, right - left])
-            part = decode(tf.constant(data))[0].numpy()
+            part = decode(tf.constant(data)).numpy()
             assert part.shape == (bottom - top, right - left, 3)
             inner = (
                 slice(top + (top > 0), bottom - (bottom < height)),
@@ -124,8 +124,7 @@ def test_a_crop_of_a_file_is_that_of_its_pixels(normalization):
     for data in _pictures(rng):
         image = decode_image(data)
         matrix = _random_matrix(rng, image.shape[:2])
-        inverse = warping.inverse_of(tf.constant(matrix))
-        reach = warping.reach_of_crop(inverse, CROP_HW)
+        reach, inverse = warping.place_window(tf.constant(matrix), CROP_HW)
         sample = {"inverse": inverse, "reach": reach, "color_changes": changes}
 
         crop = cut(tf.constant(data), sample).numpy()
