@@ -9,6 +9,7 @@
 #
 #   POSE_EPOCHS        at 128x96, the trunk's first layers frozen (default: 30)
 #   POSE_TUNING_EPOCHS at 224x160 (default: 15)
+#   POSE_LAST_EPOCHS   the same on COCO's own labels only (default: 12)
 #   DETECTOR_EPOCHS    at 224x224 (default: 60)
 #   TEACHER            a pose file that labels the people without keypoints first
 #   PYTHON             default: .venv/bin/python
@@ -50,22 +51,31 @@ if [ -n "${TEACHER:-}" ]; then
 fi
 
 first_layers='"conv_stem", "bn0", "blocks-0-", "blocks-1-", "blocks-2-", "blocks-3-", "blocks-4-"'
-echo "{\"freeze\": [$first_layers]}" >"$work/frozen.json"
-echo '{"learning_rate": 0.0005, "warmup_steps": 50}' >"$work/tuning.json"
+# recipe NAME RATE: writes the entries of a stage.
+recipe() {
+  echo "{\"freeze\": [$first_layers], \"batch_size\": 64, \"learning_rate\": $2," \
+    "\"warmup_steps\": 100}" >"$work/$1.json"
+}
+recipe pose 0.002
+recipe pose_tuned 0.0012
+recipe pose_last 0.0006
 
 # A run folder that is there goes on.
 step pose "$python" training/train.py --model pose_lite --weights imagenet "${training_data[@]}" \
-  --recipe "$work/frozen.json" --input-hw 128 96 --epochs "${POSE_EPOCHS:-30}" \
+  --recipe "$work/pose.json" --input-hw 128 96 --epochs "${POSE_EPOCHS:-30}" \
   --run-dir "$work/pose"
 step pose_tuned "$python" training/train.py --model pose_lite --weights "$work/pose/best.keras" \
-  "${training_data[@]}" --recipe "$work/tuning.json" --input-hw 224 160 \
+  "${training_data[@]}" --recipe "$work/pose_tuned.json" --input-hw 224 160 \
   --epochs "${POSE_TUNING_EPOCHS:-15}" --run-dir "$work/pose_tuned"
+step pose_last "$python" training/train.py --model pose_lite \
+  --weights "$work/pose_tuned/best.keras" "${data[@]}" --recipe "$work/pose_last.json" \
+  --input-hw 224 160 --epochs "${POSE_LAST_EPOCHS:-12}" --run-dir "$work/pose_last"
 step detector "$python" training/train.py --model rtmdet_lite0 --weights imagenet "${data[@]}" \
   --input-hw 224 224 --epochs "${DETECTOR_EPOCHS:-60}" --run-dir "$work/detector"
 
 shipped=${SHIPPED:-$work/shipped}
 mkdir -p "$shipped"
-step ship "$python" export/ship.py --pose "$work/pose_tuned/best.keras" \
+step ship "$python" export/ship.py --pose "$work/pose_last/best.keras" \
   --detector "$work/detector/best.keras" "${data[@]}" --output "$shipped"
 step shown "$python" training/shown_people.py --pose "$shipped"/pose_lite_224x160_int8.tflite \
   --detector "$shipped"/rtmdet_lite0_224x224_int8.tflite "${data[@]}" \
