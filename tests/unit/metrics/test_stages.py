@@ -28,7 +28,8 @@ def test_each_stage_is_timed_for_each_number_of_people():
     assert times[20]["pose"] >= 20
     for values in times.values():
         assert values["detector"] >= 5
-        assert values["total"] >= values["detector"] + values["pose"]
+        # Medians: their sum may exceed that of the totals on a busy machine.
+        assert values["total"] >= max(values["detector"], values["pose"])
     lines = describe_stages(times).splitlines()
     assert lines[0].split()[3:] == ["detector", "crop", "pose", "decode", "total"]
     assert [line.split()[:2] for line in lines[1:]] == [
