@@ -74,7 +74,12 @@ def _copy(old: h5py.Group, new: h5py.Group, source) -> None:
             values = rounded(values, f"{source}: {item.name}")
             if values.size > _FEW_VALUES:
                 # All first bytes, then all second ones: only the first are alike.
-                filters = {"shuffle": True, "compression": "gzip", "compression_opts": 9}
+                filters = {
+                    "chunks": values.shape,
+                    "shuffle": True,
+                    "compression": "gzip",
+                    "compression_opts": 9,
+                }
         new.create_dataset(name, data=values, **filters).attrs.update(item.attrs)
 
 
