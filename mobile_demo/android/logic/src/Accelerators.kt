@@ -89,7 +89,7 @@ private const val MOST_OF_CPU_TIME = 0.9
 
 /**
  * What outputs may be off by, root of the mean square: a share of their standard deviation, and steps of integers. On a person
- * an int8 file is off its float16 file by 0.03, a heatmap that is shifted by one pixel by 0.31 (tests/mobile/test_android.py).
+ * the shipped int8 file is off its network by 0.07, a heatmap that is shifted by one pixel by 0.33 (tests/mobile/test_android.py).
  */
 private const val MOST_OFF = 0.1
 private const val MOST_STEPS_OFF = 1
