@@ -81,6 +81,8 @@ def serve_turns(connection, args, ours):
         optimization.fuse_updates = lambda optimizer: optimizer
     optimizer = optimization.make_optimizer(get_recipe(args.model), 1000)
     network.compile(optimizer, "mse", jit_compile=False)
+    # As `fit` does: variables that are made within the step would have it traced twice.
+    optimizer.build(network.trainable_variables)
     images = np.random.default_rng(0).random((args.batch_size, *input_hw, 3), "float32")
     targets = [
         np.zeros((args.batch_size, *x.shape[1:]), "float32") for x in network.outputs
