@@ -65,7 +65,10 @@ def _call(layer, plain_call, inputs, training=None, mask=None):
 
 
 def _batch_share(inputs):
-    """Returns (n - 1) / n of n values a channel: a number where the batch size is known."""
+    """Returns (n - 1) / n of n values a channel: a number where the batch size is known.
+
+    Of one value it is a half: the variance is zero in any unit, and nothing divides by it.
+    """
     if (size := inputs.shape.num_elements()) is not None:
-        return 1.0 - inputs.shape[-1] / size
-    return 1.0 - inputs.shape[-1] / tf.cast(tf.size(inputs), tf.float32)
+        return max(0.5, 1.0 - inputs.shape[-1] / size)
+    return tf.maximum(0.5, 1.0 - inputs.shape[-1] / tf.cast(tf.size(inputs), tf.float32))

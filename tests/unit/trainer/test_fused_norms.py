@@ -37,6 +37,19 @@ def test_a_training_gives_the_weights_averages_and_outputs_of_the_layer(num_samp
     np.testing.assert_allclose(fused_outputs, outputs, rtol=1e-4, atol=1e-5)
 
 
+def test_the_variance_of_one_value_a_channel_is_none():
+    def variance(change):
+        image = keras.Input((1, 1, 3))
+        norm = keras.layers.BatchNormalization(momentum=0.7)
+        network = keras.Model(image, norm(image))
+        change(network)
+        network.compile(keras.optimizers.SGD(0.0), "mse", run_eagerly=True)
+        network.train_on_batch(np.ones((1, 1, 1, 3)), np.ones((1, 1, 1, 3)))
+        return np.array(norm.moving_variance)
+
+    np.testing.assert_allclose(variance(fuse_norms), variance(lambda network: None))
+
+
 def test_the_saved_network_has_the_layer_of_keras(tmp_path):
     network = _network()
     fuse_norms(network)
