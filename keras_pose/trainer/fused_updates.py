@@ -97,7 +97,7 @@ def _average_all(optimizer, variables):
     is_later = tf.cast(tf.not_equal(optimizer.iterations, 0), tf.float32)
     momentum = is_later * optimizer.ema_momentum
     averages = optimizer._model_variables_moving_average
-    for variable, average in zip(variables, averages, strict=False):
+    for variable, average in zip(variables, averages, strict=True):
         if average is not None:
             kept = tf.cast(momentum, variable.dtype)
             average.assign(kept * average + (1 - kept) * variable)
