@@ -56,7 +56,9 @@ def training_dataset(
         lambda number: draw(number * batch_size, batch_size), tf.data.AUTOTUNE
     )
     samples = batches.unbatch()
-    return _finish(samples, source, codec, normalization, batch_size, num_outputs)
+    return _finish(
+        samples, source, codec, normalization, batch_size, num_outputs, is_endless=True
+    )
 
 
 def indices_of_batch(index_at, number: int, batch_size: int) -> np.ndarray:
@@ -224,8 +226,13 @@ def image_reader(source: PersonSource):
     return lambda index: images[index] if is_encoded else tf.io.read_file(images[index])
 
 
-def _finish(samples, source, codec, normalization, batch_size, num_outputs):
-    """Makes batches of (images, targets, weights) of samples without pixels."""
+def _finish(
+    samples, source, codec, normalization, batch_size, num_outputs, is_endless=False
+):
+    """Makes batches of (images, targets, weights) of samples without pixels.
+
+    Of an endless stream all batches are full, and say so: a step is traced for their size.
+    """
     read = image_reader(source)
 
     def cut(sample):
@@ -241,7 +248,8 @@ def _finish(samples, source, codec, normalization, batch_size, num_outputs):
             targets, weights = (targets,) * num_outputs, (weights,) * num_outputs
         return images, targets, weights
 
-    dataset = samples.map(cut, tf.data.AUTOTUNE).batch(batch_size)
+    dataset = samples.map(cut, tf.data.AUTOTUNE)
+    dataset = dataset.batch(batch_size, drop_remainder=is_endless)
     return dataset.map(encode, tf.data.AUTOTUNE).prefetch(2)
 
 
