@@ -57,6 +57,7 @@ def parse_args(argv=None):
 
 
 def known_figure(text):
+    """Returns (file, figure) of FILE=FIGURE."""
     name, _, figure = text.rpartition("=")
     try:
         value = float(figure)
@@ -82,6 +83,7 @@ def audit(files):
 
 
 def measure_files(args):
+    """Measures the files on the data set, but for those whose figures are known."""
     from keras_pose.measuring import MeasureSettings
     from keras_pose.measuring.tradeoff import measure_accuracy
 
@@ -92,6 +94,7 @@ def measure_files(args):
 
 
 def draw(path, benchmark):
+    """Draws accuracy against time."""
     from keras_pose.exporting.inspection.benchmark import milliseconds_of
     from keras_pose.measuring.tradeoff import best_files
     from keras_pose.pictures.images import write_image
