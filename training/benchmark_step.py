@@ -4,14 +4,12 @@
     python training/benchmark_step.py --model hrnet_w32 --batch-size 8 --threads 1
 
 The step as Keras and TensorFlow come, beside ours: batch norms and Adam's updates in one
-operator each (keras_pose/trainer/fused_norms.py, fused_updates.py), oneDNN's convolutions,
-and graphs that are run as they were traced (trainer/devices.py). Each is a process of its
-own; they take turns, so that all see the same machine. Images are noise: input is not
-measured here.
+operator each (keras_pose/trainer/fused_norms.py, fused_updates.py) and oneDNN's
+convolutions. Each is a process of its own; they take turns, so that all see the same
+machine. Images are noise: input is not measured here.
 """
 
 import argparse
-import contextlib
 import json
 import multiprocessing
 import os
@@ -24,15 +22,14 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run from a clone
 
 from keras_pose.commandline import plain_errors, positive_int
 
-NORMS, UPDATES, ONEDNN, TRACED = "norms", "updates", "oneDNN", "as traced"
+NORMS, UPDATES, ONEDNN = "norms", "updates", "oneDNN"
 # Name -> what of it is ours.
 VARIANTS = {
     "as they come": (),
     "fused batch norms": (NORMS,),
     "fused updates": (UPDATES,),
     "oneDNN": (ONEDNN,),
-    "graphs as traced": (TRACED,),
-    "all (ours)": (NORMS, UPDATES, ONEDNN, TRACED),
+    "all (ours)": (NORMS, UPDATES, ONEDNN),
 }
 
 
@@ -64,7 +61,6 @@ def serve_turns(connection, args, ours):
     import tensorflow as tf
 
     from keras_pose.trainer import optimization
-    from keras_pose.trainer.devices import graphs_as_traced
     from keras_pose.trainer.fused_norms import fuse_norms
     from keras_pose.trainer.recipes import get_recipe
     from keras_pose.zoo import build_model, get_spec
@@ -87,16 +83,15 @@ def serve_turns(connection, args, ours):
     targets = [
         np.zeros((args.batch_size, *x.shape[1:]), "float32") for x in network.outputs
     ]
-    with graphs_as_traced() if TRACED in ours else contextlib.nullcontext():
-        network.train_on_batch(images, targets)
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-        connection.send((time.process_time() - started, peak))
-        network.train_on_batch(images, targets)
-        while connection.recv():
-            wall, cpu = time.perf_counter(), time.process_time()
-            for _ in range(args.steps):
-                network.train_on_batch(images, targets)
-            connection.send((time.perf_counter() - wall, time.process_time() - cpu))
+    network.train_on_batch(images, targets)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    connection.send((time.process_time() - started, peak))
+    network.train_on_batch(images, targets)
+    while connection.recv():
+        wall, cpu = time.perf_counter(), time.process_time()
+        for _ in range(args.steps):
+            network.train_on_batch(images, targets)
+        connection.send((time.perf_counter() - wall, time.process_time() - cpu))
 
 
 def measure(args):

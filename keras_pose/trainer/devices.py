@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
-
 import tensorflow as tf
 
 
@@ -69,22 +66,3 @@ def _logical_cpus(devices):
         cpu, [tf.config.LogicalDeviceConfiguration()] * int(count)
     )
     return [f"cpu:{i}" for i in range(int(count))]
-
-
-@contextlib.contextmanager
-def graphs_as_traced() -> Iterator[None]:
-    """Leaves TensorFlow's rewriting of graphs out, on machines without a GPU.
-
-    It takes a third of the time to the first training step there, and no step is faster for
-    it (`training/benchmark_step.py`). On GPUs, where it chooses layouts, it stays.
-    """
-    if tf.config.list_logical_devices("GPU"):
-        yield
-        return
-    name = "disable_meta_optimizer"
-    before = tf.config.optimizer.get_experimental_options().get(name, False)
-    tf.config.optimizer.set_experimental_options({name: True})
-    try:
-        yield
-    finally:
-        tf.config.optimizer.set_experimental_options({name: before})

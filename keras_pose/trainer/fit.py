@@ -45,7 +45,7 @@ from keras_pose.models.fake_quantization import fake_quantized
 from keras_pose.pictures.normalization import Normalization
 from keras_pose.runtime import PoseModel
 from keras_pose.trainer import callbacks
-from keras_pose.trainer.devices import graphs_as_traced, recipe_strategy
+from keras_pose.trainer.devices import recipe_strategy
 from keras_pose.trainer.fused_norms import fuse_norms
 from keras_pose.trainer.optimization import make_loss, make_optimizer
 from keras_pose.trainer.plan import make_plan
@@ -134,7 +134,6 @@ def fit(
     return run_dir
 
 
-@graphs_as_traced()
 def go_through(model, batches_from, val_batches, run_dir, plan, progress, chosen) -> None:
     """Trains a compiled model from where a run is to its end.
 

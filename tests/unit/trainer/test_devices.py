@@ -1,14 +1,9 @@
 """Which devices are refused, and how."""
 
 import pytest
-import tensorflow as tf
 
 from keras_pose.trainer import devices
-from keras_pose.trainer.devices import (
-    graphs_as_traced,
-    make_strategy,
-    recipe_strategy,
-)
+from keras_pose.trainer.devices import make_strategy, recipe_strategy
 from keras_pose.trainer.recipes import get_recipe
 
 
@@ -37,15 +32,3 @@ def test_gradients_are_accumulated_on_one_device_only(monkeypatch):
     monkeypatch.setattr(devices, "make_strategy", lambda word: Two())
     with pytest.raises(ValueError, match=r"accumulate 2 works on one device.* has 2"):
         recipe_strategy(recipe, "2")
-
-
-@pytest.mark.parametrize("gpus", [[], ["a GPU"]])
-def test_graphs_are_run_as_traced_for_a_while_where_there_is_no_gpu(monkeypatch, gpus):
-    def is_off():
-        options = tf.config.optimizer.get_experimental_options()
-        return options.get("disable_meta_optimizer", False)
-
-    monkeypatch.setattr(tf.config, "list_logical_devices", lambda kind: gpus)
-    with graphs_as_traced():
-        assert is_off() == (not gpus)
-    assert not is_off()
