@@ -2,6 +2,8 @@
 
     python export/benchmark.py runs/NAME/export/*/pose_model.tflite
     python export/benchmark.py int8.tflite pose.onnx best.keras --threads 1,2 --runs 50
+    python export/benchmark.py float32.tflite int8.tflite float32.onnx int8.onnx \
+        --runtimes litert,onnxruntime,openvino --threads 1 --cpu-time
     python export/benchmark.py int8.tflite --profile --output benchmark.json
     python export/benchmark.py a.tflite b.tflite --dataset coco --plot tradeoff.png
     python export/benchmark.py anybodys.tflite --audit
@@ -9,7 +11,8 @@
 Milliseconds here are ratios to each other, not phone figures; the last columns say which
 share of this machine's peak a file reaches (large products of matrices, timed in the same
 run), how long it takes to load, and how much memory it adds. `.keras` files are timed at
-TensorFlow's own number of threads.
+TensorFlow's own number of threads. At the end it says which file and runtime is fastest
+here, and which int8 file does not pay on this processor, with the reason.
 
 With --dataset, all are measured on its val split, too (AP in ground-truth boxes, or box
 AP), and --plot draws accuracy against time: which files no other one beats in both. A file
@@ -26,6 +29,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run from a clone
 
 from keras_pose.commandline import plain_errors, positive_int
 
+TIMED_RUNTIMES = ("litert", "onnxruntime", "openvino")
+
 
 def parse_args(argv=None):
     parser = argparse.ArgumentParser(
@@ -36,6 +41,12 @@ def parse_args(argv=None):
     add("--threads", type=counts, default=(1, 2), metavar="N,...", help="default: 1,2")
     add("--runs", type=positive_int, default=50,
         help="measurements of each (default: 50)")  # fmt: skip
+    add("--runtimes", type=names, metavar="NAME,...",
+        help=f"of {', '.join(TIMED_RUNTIMES)}; each runs what it can of the files "
+        "(default: the usual one of each file)")  # fmt: skip
+    add("--cpu-time", action="store_true",
+        help="count the time on processors, in which other programs have no part; for "
+        "busy machines, with --threads 1")  # fmt: skip
     add("--profile", action="store_true", help="time operators one by one, too")
     add("--audit", action="store_true",
         help="say instead what is in the files, and what phones' accelerators take of it; "
@@ -50,6 +61,12 @@ def parse_args(argv=None):
     add("--plot", type=Path, metavar="FILE", help="picture of accuracy against time")
     add("--output", type=Path, metavar="FILE", help="also write .json or .csv")
     args = parser.parse_args(argv)
+    if args.cpu_time and args.threads != (1,):
+        threads = ",".join(map(str, args.threads))
+        parser.error(
+            f"--cpu-time tells nothing of several threads, which wait on processors, too: "
+            f"add --threads 1 (got {threads})"
+        )
     for option in ("known", "plot"):
         if getattr(args, option) and not args.dataset:
             parser.error(f"--{option} needs a data set to compare files on: add --dataset")
@@ -66,6 +83,16 @@ def known_figure(text):
     if not name or not math.isfinite(value):
         raise argparse.ArgumentTypeError(f"must be FILE=FIGURE, got {text!r}")
     return name, value
+
+
+def names(text):
+    values = tuple(text.split(","))
+    unknown = [name for name in values if name not in TIMED_RUNTIMES]
+    if unknown or len(set(values)) < len(values):
+        raise argparse.ArgumentTypeError(
+            f"must be different ones of {', '.join(TIMED_RUNTIMES)}, got {text}"
+        )
+    return values
 
 
 def counts(text):
@@ -112,6 +139,7 @@ def main(argv=None):
     args = parse_args(argv)
     if args.audit:
         return audit(args.files)
+    from keras_pose.exporting.inspection.advice import advise, describe_files
     from keras_pose.exporting.inspection.benchmark import (
         benchmark_files,
         benchmark_table,
@@ -125,10 +153,14 @@ def main(argv=None):
     if args.plot:
         check_writable(args.plot.parent)
     accuracy = measure_files(args) if args.dataset else None
-    benchmark = benchmark_files(args.files, args.threads, args.runs, args.profile)
+    benchmark = benchmark_files(
+        args.files, args.threads, args.runs, args.profile, args.runtimes, args.cpu_time
+    )
     benchmark = dataclasses.replace(benchmark, accuracy=accuracy)
     print(f"Median and quartile spread of {args.runs} interleaved runs, one batch each.")
     print(benchmark_table(benchmark))
+    for line in advise(benchmark, describe_files(benchmark)):
+        print(line)
     if args.output:
         print(f"written     {write_benchmark(args.output, benchmark)}")
     if args.plot:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from keras_pose.contracts.pose import Contract
+from keras_pose.runtime.instructions import instructions
 from keras_pose.runtime.top_down_steps import (
     Predict,
     crop_people,
@@ -83,7 +84,8 @@ def time_stages(
 def describe_stages(milliseconds: dict[int, dict[str, float]]) -> str:
     """Lays the times out, a line for each number of people."""
     names = (*STAGES, "total")
-    lines = ["ms an image  " + "".join(f"{name:>10}" for name in names)]
+    header = "ms an image  " + "".join(f"{name:>10}" for name in names)
+    lines = [f"{header}  ({instructions()})"]
     for count, times in milliseconds.items():
         word = "person" if count == 1 else "people"
         label = f"{count} {word}"

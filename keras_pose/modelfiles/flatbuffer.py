@@ -94,6 +94,23 @@ def tflite_graph(path) -> Graph:
         raise ValueError(f"{path} is a damaged .tflite file: {error}") from error
 
 
+def signature_names(path) -> dict[str, str]:
+    """Returns the names of inputs and outputs in a file's signature, by their tensors'.
+
+    {} for a file without a signature.
+
+    Raises:
+        ValueError: for a damaged file.
+    """
+    model = _read(path)
+    tensors = model.subgraphs[0].tensors
+    return {
+        tensors[end.tensorIndex].name.decode(): end.name.decode()
+        for signature in (model.signatureDefs or [])[:1]
+        for end in (*signature.inputs, *signature.outputs)
+    }
+
+
 def _tensor(model, tensor) -> Tensor:
     quantization = tensor.quantization
     scales = [] if quantization is None else _list(quantization.scale)

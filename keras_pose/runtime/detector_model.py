@@ -18,7 +18,7 @@ from keras_pose.pictures import boxes
 from keras_pose.pictures.structures import Detections
 from keras_pose.runtime.backend import OutputsBackend
 from keras_pose.runtime.described_detector import DescribedDetector
-from keras_pose.runtime.loading import file_type, open_backend
+from keras_pose.runtime.loading import file_type, open_backend, runtime_of
 from keras_pose.weights.catalog import is_word
 from keras_pose.weights.file_kinds import is_checkpoint
 from keras_pose.zoo import ZOO, get_spec
@@ -112,7 +112,10 @@ class Detector:
 
 
 def load_detector(
-    path, num_threads: int | None = None, model: str | None = None
+    path,
+    num_threads: int | None = None,
+    model: str | None = None,
+    runtime: str | None = None,
 ) -> Detector | DescribedDetector:
     """Loads a detector file.
 
@@ -122,6 +125,7 @@ def load_detector(
             official weights, such as "person", a `.weights.h5` or a reference checkpoint.
         num_threads: threads for `.tflite` and `.onnx`; None for all cores.
         model: zoo name, for files that do not say it.
+        runtime: key of `loading.RUNTIMES`; None for the usual one of such files.
 
     Raises:
         FileNotFoundError: if the file or its contract is missing.
@@ -136,13 +140,14 @@ def load_detector(
     elif model is not None and is_bare(path):
         return Detector.from_keras(*read_bare_detector(path, model))
     if Path(path).suffix == ".json":
-        return load_described(path, num_threads)
+        return load_described(path, num_threads, runtime)
     if is_bare(path):
         raise ValueError(
             f"{path} holds nothing but weights: say of which model they are (model=..., "
             "or --model), or convert it (training/import_weights.py --output x.keras)."
         )
     kind = file_type(path)
+    runtime_of(kind, runtime)
     contract = read_detector_contract(path)
     if model not in (None, contract.model):
         raise ValueError(
@@ -153,7 +158,7 @@ def load_detector(
         from keras_pose.runtime.keras_backend import load_network
 
         return Detector.from_keras(load_network(path), contract)
-    return open_detector(path, contract, num_threads)
+    return open_detector(path, contract, num_threads, runtime)
 
 
 def is_bare(path) -> bool:
@@ -184,22 +189,27 @@ def read_bare_detector(path, model: str, input_hw=None):
     return network, file_contract_of(network)
 
 
-def load_described(path, num_threads: int | None = None) -> DescribedDetector:
+def load_described(
+    path, num_threads: int | None = None, runtime: str | None = None
+) -> DescribedDetector:
     """Loads the detector that a description speaks of; errors as `load_detector`."""
     description = read_description(path)
     if file_type(description.model_path) not in (".tflite", ".onnx"):
         raise ValueError(
             f"{path}: file must be a .tflite or .onnx file, got {description.file!r}."
         )
-    backend = open_backend(description.model_path, num_threads)
+    backend = open_backend(description.model_path, num_threads, runtime)
     return DescribedDetector(description, backend)
 
 
 def open_detector(
-    path, contract: DetectorContract, num_threads: int | None = None
+    path,
+    contract: DetectorContract,
+    num_threads: int | None = None,
+    runtime: str | None = None,
 ) -> Detector:
     """Opens a `.tflite` or `.onnx` file whose contract is at hand."""
-    backend = open_backend(path, num_threads)
+    backend = open_backend(path, num_threads, runtime)
     return Detector(contract, file_type(path), backend, path)
 
 

@@ -16,6 +16,14 @@ from keras_pose.skeleton import Skeleton, is_numbered
 COREML_TYPE = ".mlpackage"
 FILE_TYPES = (".keras", ".weights.h5", ".tflite", ".onnx", COREML_TYPE)
 KERAS_TYPES = (".keras", ".weights.h5")
+# Runtimes by name -> files that they run. The first that runs a type is its usual one.
+RUNTIMES = {
+    "litert": (".tflite",),
+    "onnxruntime": (".onnx",),
+    "openvino": (".onnx", ".tflite"),
+    "coreml": (COREML_TYPE,),
+    "keras": KERAS_TYPES,
+}
 
 
 def load_model(
@@ -25,6 +33,7 @@ def load_model(
     input_hw: tuple[int, int] | None = None,
     num_threads: int | None = None,
     skeleton: Skeleton | None = None,
+    runtime: str | None = None,
 ) -> PoseModel:
     """Loads a model file.
 
@@ -42,14 +51,16 @@ def load_model(
             one pool of threads for everything, which is not touched.
         skeleton: names of the keypoints, for files that do not say them (see
             `named_keypoints`); of others it is not needed, and `check_keypoints` compares.
+        runtime: key of `RUNTIMES`; None for the usual one of such files.
 
     Raises:
         FileNotFoundError: if the file or its contract is missing.
         ValueError: if the file is of unknown type, damaged, not the one its contract
-            was written for, or not what the other arguments say.
+            was written for, not what the other arguments say, or not of the runtime's.
         ImportError: names the package that is missing to run such a file.
     """
     kind = ".keras" if is_official(path) else file_type(path)
+    runtime_of(kind, runtime)
     if kind in KERAS_TYPES:
         network, contract = load_keras(path, model, num_keypoints, input_hw, skeleton)
         pose_model = PoseModel.from_keras(network, contract)
@@ -58,7 +69,8 @@ def load_model(
     path = Path(path)
     contract = read_contract(path)
     check_agrees(path, contract, model, num_keypoints, input_hw)
-    return open_model(path, named_keypoints(contract, skeleton, path), num_threads)
+    contract = named_keypoints(contract, skeleton, path)
+    return open_model(path, contract, num_threads, runtime)
 
 
 def load_keras(path, model=None, num_keypoints=None, input_hw=None, skeleton=None):
@@ -162,26 +174,60 @@ def _load_official(path, model, num_keypoints, input_hw):
     return network, contract
 
 
-def open_model(path, contract: Contract, num_threads: int | None = None) -> PoseModel:
+def open_model(
+    path, contract: Contract, num_threads: int | None = None, runtime: str | None = None
+) -> PoseModel:
     """Opens an exported file whose contract is at hand."""
-    backend = open_backend(path, num_threads)
+    backend = open_backend(path, num_threads, runtime)
     return PoseModel(contract, file_type(path), backend, path)
 
 
-def open_backend(path, num_threads: int | None = None) -> FileBackend:
-    """Opens a `.tflite`, `.onnx` or `.mlpackage` file, also one without a contract."""
-    kind = file_type(path)
-    if kind == COREML_TYPE:
+def open_backend(
+    path, num_threads: int | None = None, runtime: str | None = None
+) -> FileBackend:
+    """Opens a `.tflite`, `.onnx` or `.mlpackage` file, also one without a contract.
+
+    Args:
+        path: path of the file.
+        num_threads: threads for `.tflite` and `.onnx`; None for all cores.
+        runtime: key of `RUNTIMES`; None for the usual one of such files.
+    """
+    runtime = runtime_of(file_type(path), runtime)
+    if runtime == "coreml":
         from keras_pose.runtime.coreml_backend import CoreMLBackend
 
         return CoreMLBackend(path)
-    if kind == ".tflite":
+    if runtime == "openvino":
+        from keras_pose.runtime.openvino_backend import OpenVinoBackend
+
+        return OpenVinoBackend(path, num_threads)
+    if runtime == "litert":
         from keras_pose.runtime.litert_backend import LiteRTBackend
 
         return LiteRTBackend(path, num_threads)
     from keras_pose.runtime.onnx_backend import OnnxBackend
 
     return OnnxBackend(path, num_threads)
+
+
+def runtime_of(kind: str, runtime: str | None = None) -> str:
+    """Returns the runtime of a type of files: the one that was asked for, or the usual one.
+
+    Args:
+        kind: one of `FILE_TYPES`.
+        runtime: key of `RUNTIMES`; None for the usual one.
+
+    Raises:
+        ValueError: for an unknown runtime, or one that does not run such files.
+    """
+    able = [name for name, kinds in RUNTIMES.items() if kind in kinds]
+    if runtime is None:
+        return able[0]
+    if runtime not in able:
+        raise ValueError(
+            f"A {kind} file is run by {' or '.join(able)}, not by runtime={runtime!r}."
+        )
+    return runtime
 
 
 def file_type(path) -> str:

@@ -13,9 +13,9 @@ from keras_pose.contracts.entries import save_keras_model
 from keras_pose.contracts.pose import keras_contract
 from keras_pose.data.synthetic import write_coco_dataset
 from keras_pose.exporting.comparison import relative_error
-from keras_pose.exporting.inspection.instructions import instructions
 from keras_pose.pictures.images import read_image
 from keras_pose.runtime import load_model
+from keras_pose.runtime.instructions import instructions
 from keras_pose.weights.creation import create_model
 from keras_pose.weights.provenance import contract_of
 
@@ -113,10 +113,14 @@ def test_several_formats_at_once_decode_in_their_graphs(run_dir, capsys):
 
 def test_benchmark_prints_a_row_per_file_and_thread_count(exported, capsys):
     files = [str(exported.paths[kind]) for kind in ("int8", "onnx")]
-    BENCHMARK.main([*files, "--threads", "1", "--runs", "2"])
-    *rows, peak = capsys.readouterr().out.splitlines()[2:]
-    assert [row.split()[0] for row in rows] == files
+    words = ["--threads", "1", "--runs", "2", "--runtimes", "onnxruntime,litert"]
+    BENCHMARK.main([*files, *words, "--cpu-time"])
+    header, *rows, peak, advice = capsys.readouterr().out.splitlines()[1:]
+    assert header.split()[4:6] == ["CPU", "ms"]
+    ways = [row.split()[:2] for row in rows]
+    assert ways == [[files[0], "litert"], [files[1], "onnxruntime"]]
     assert peak.startswith(f"Peak of this machine ({instructions()}), GMAC/s: ")
+    assert advice.startswith("Fastest here for tiny 32x24: ")
 
 
 def test_benchmark_draws_accuracy_against_time(exported, tmp_path, capsys):
@@ -142,6 +146,8 @@ def test_benchmark_draws_accuracy_against_time(exported, tmp_path, capsys):
         (["--known", "a.tflite=0.9", "--dataset", "coco"], "Nothing to measure"),
         (["--known", "a.tflite=high"], "must be FILE=FIGURE, got 'a.tflite=high'"),
         (["--plot", "a.png"], "--plot needs a data set"),
+        (["--cpu-time"], "add --threads 1 (got 1,2)"),
+        (["--runtimes", "litert,tvm"], "must be different ones of litert, onnxruntime"),
     ],
 )
 def test_wrong_figures_are_refused(words, message, capsys):

@@ -28,6 +28,7 @@ from keras_pose.exporting.inspection.timing import (
     timings_of,
 )
 from keras_pose.exporting.quantization.measured_ranges import EXTREMES, RangeRule
+from keras_pose.runtime.instructions import instructions
 
 # Crops that layer errors are measured on; they rank layers, no more.
 NUM_ERROR_CROPS = 8
@@ -156,6 +157,8 @@ class MixedExport:
 def price_table(paths: dict[str, Path]) -> str:
     """Times files in turn, at one thread; the ratio is to the first one.
 
+    The last line says which instructions the machine has: int8's time hangs on them.
+
     Args:
         paths: name of a file in the table -> the file.
     """
@@ -166,4 +169,4 @@ def price_table(paths: dict[str, Path]) -> str:
     for name, timing, ratio in zip(paths, timings, ratios(timings), strict=True):
         size = timing.path.stat().st_size / 1e6
         rows.append((name, f"{size:.2f}", f"{timing.median:.2f}", f"{ratio:.2f}"))
-    return align(rows)
+    return f"{align(rows)}\nOne thread, {instructions()}."

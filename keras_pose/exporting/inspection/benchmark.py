@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import dataclasses
 import io
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +17,6 @@ from typing import Any
 
 from keras_pose.commandline.quiet import quiet_stderr
 from keras_pose.exporting.inspection.costs import Costs, measure_costs
-from keras_pose.exporting.inspection.instructions import instructions
 from keras_pose.exporting.inspection.peak_rates import PEAK_TYPE, peak_calls, peak_rates
 from keras_pose.exporting.inspection.profiling import (
     OperatorTime,
@@ -24,6 +24,7 @@ from keras_pose.exporting.inspection.profiling import (
     profile_table,
 )
 from keras_pose.exporting.inspection.timing import (
+    Timing,
     align,
     cases_of,
     make_call,
@@ -35,15 +36,17 @@ from keras_pose.files import atomic_path, write_json
 from keras_pose.measuring.tradeoff import Accuracy, best_files
 from keras_pose.modelfiles.graph import Graph, count_graph_macs, weight_type
 from keras_pose.modelfiles.reading import read_graph
+from keras_pose.runtime.instructions import instructions
 from keras_pose.runtime.loading import KERAS_TYPES, file_type
 
 
 @dataclass(frozen=True)
 class BenchmarkRow:
-    """One file at one number of threads.
+    """One file at one number of threads, in one runtime.
 
     Attributes:
         file: its path.
+        runtime: key of `runtime.loading.RUNTIMES`.
         num_bytes: its size.
         num_threads: None for TensorFlow's own choice.
         milliseconds: median of the runs, for one batch.
@@ -58,6 +61,7 @@ class BenchmarkRow:
     """
 
     file: str
+    runtime: str
     num_bytes: int
     num_threads: int | None
     milliseconds: float
@@ -81,6 +85,7 @@ class Benchmark:
         profiles: file -> its operators, where that was asked for.
         accuracy: figures of the files on a data set, where that was asked for.
         instructions: instruction sets of the processor, from `instructions.instructions`.
+        is_processor_time: True if milliseconds are the process's time on processors.
     """
 
     num_runs: int
@@ -89,13 +94,19 @@ class Benchmark:
     profiles: dict[str, list[OperatorTime]] = field(default_factory=dict)
     accuracy: Accuracy | None = None
     instructions: str = field(default_factory=instructions)
+    is_processor_time: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         return dataclasses.asdict(self)
 
 
 def benchmark_files(
-    paths, thread_counts=(1, 2), num_runs: int = 50, profiles: bool = False
+    paths,
+    thread_counts=(1, 2),
+    num_runs: int = 50,
+    profiles: bool = False,
+    runtimes: Sequence[str] | None = None,
+    is_processor_time: bool = False,
 ) -> Benchmark:
     """Measures model files against each other, on one batch of noise.
 
@@ -105,22 +116,31 @@ def benchmark_files(
         thread_counts: numbers of threads that each file gets in turn.
         num_runs: measurements of each.
         profiles: True to time operators one by one too, at the first of `thread_counts`.
+        runtimes: keys of `runtime.loading.RUNTIMES`; each runs what it can of the files.
+            None for the usual one of each.
+        is_processor_time: True to count the process's time on processors, in which other
+            programs of a busy machine have no part. With several threads it tells nothing:
+            those that have nothing to do keep waiting for work for a while.
 
     Raises:
-        ValueError: for a file of another type, a damaged one, or no runs.
+        ValueError: for a file of another type, a damaged one, no runs, or one that none of
+            the runtimes runs.
         FileNotFoundError: for a file that is not there.
+        ImportError: names the package of a runtime that is missing.
     """
-    cases = cases_of(paths, thread_counts, num_runs)
+    cases = cases_of(paths, thread_counts, num_runs, runtimes)
     peaks = peak_calls(thread_counts)
     with quiet_stderr():
         calls = [make_call(*case) for case in cases]
-    samples = time_interleaved([*calls, *(peak.call for peak in peaks)], num_runs)
+    clock = time.process_time if is_processor_time else time.perf_counter
+    samples = time_interleaved([*calls, *(peak.call for peak in peaks)], num_runs, clock)
     rates = peak_rates(peaks, samples[len(cases) :])
     timings = timings_of(cases, samples[: len(cases)])
-    graphs = {path: graph_of(path) for path, _ in cases}
-    costs = {path: measure_costs(path) for path, _ in cases}
+    graphs = {case.path: graph_of(case.path) for case in cases}
+    ways = dict.fromkeys((case.path, case.runtime) for case in cases)
+    costs = {way: measure_costs(way[0], runtime=way[1]) for way in ways}
     rows = [
-        _row(timing, ratio, graphs[timing.path], costs[timing.path], rates)
+        _row(timing, ratio, graphs[timing.path], costs, rates)
         for timing, ratio in zip(timings, ratios(timings), strict=True)
     ]
     return Benchmark(
@@ -128,6 +148,7 @@ def benchmark_files(
         rows,
         {f"{dtype} x {n} threads": rate for (dtype, n), rate in rates.items()},
         _profiles(graphs, thread_counts[0]) if profiles else {},
+        is_processor_time=is_processor_time,
     )
 
 
@@ -141,22 +162,27 @@ def _profiles(graphs, num_threads) -> dict[str, list[OperatorTime]]:
     return {str(path): profile_file(path, num_threads) for path in known}
 
 
-def _row(timing, ratio: float, graph: Graph | None, costs: Costs, rates) -> BenchmarkRow:
+def _row(
+    timing: Timing, ratio: float, graph: Graph | None, costs: dict[Any, Costs], rates
+) -> BenchmarkRow:
+    path, num_threads, runtime = timing.case
     macs = count_graph_macs(graph) if graph else None
     rate = macs / (1e-3 * timing.median) if macs else None
-    peak = peak_of(graph, timing.num_threads, rates)
+    peak = peak_of(graph, num_threads, rates)
+    cost = costs[path, runtime]
     return BenchmarkRow(
-        file=str(timing.path),
-        num_bytes=timing.path.stat().st_size,
-        num_threads=timing.num_threads,
+        file=str(path),
+        runtime=runtime,
+        num_bytes=path.stat().st_size,
+        num_threads=num_threads,
         milliseconds=timing.median,
         spread=timing.spread,
         ratio=ratio,
         macs=macs,
         rate=rate,
         peak_share=rate / peak if rate and peak else None,
-        load_milliseconds=costs.load_milliseconds,
-        memory_bytes=costs.memory_bytes,
+        load_milliseconds=cost.load_milliseconds,
+        memory_bytes=cost.memory_bytes,
     )
 
 
@@ -169,11 +195,12 @@ def peak_of(graph: Graph | None, num_threads, rates) -> float | None:
 
 def benchmark_table(benchmark: Benchmark) -> str:
     """Lays the rows out, then the peaks, then the profiles."""
-    header = ("file", "MB", "threads", "ms", "+-", "ratio", "GMAC/s", "of peak")
+    unit = "CPU ms" if benchmark.is_processor_time else "ms"
+    header = ("file", "runtime", "MB", "threads", unit, "+-", "ratio", "GMAC/s", "of peak")
     rows = [(*header, "load ms", "memory MB"), *map(_cells, benchmark.rows)]
     peaks = ", ".join(f"{k} {rate / 1e9:.0f}" for k, rate in benchmark.peaks.items())
     machine = f"this machine ({benchmark.instructions})"
-    parts = [align(rows), f"Peak of {machine}, GMAC/s: {peaks}."]
+    parts = [align(rows, num_words=2), f"Peak of {machine}, GMAC/s: {peaks}."]
     if benchmark.accuracy:
         parts.append(f"\n{_accuracy_table(milliseconds_of(benchmark), benchmark.accuracy)}")
     for path, times in benchmark.profiles.items():
@@ -181,8 +208,9 @@ def benchmark_table(benchmark: Benchmark) -> str:
         peak = row.rate / row.peak_share if row.rate and row.peak_share else None
         total = sum(each.milliseconds for each in times)
         parts.append(
-            f"\n{path}, {row.num_threads} threads: {total:.2f} ms operator by operator, "
-            f"{row.milliseconds:.2f} ms as a whole\n{profile_table(times, peak)}"
+            f"\n{path}, {row.num_threads} threads ({benchmark.instructions}): "
+            f"{total:.2f} ms operator by operator, {row.milliseconds:.2f} ms as a whole\n"
+            f"{profile_table(times, peak)}"
         )
     return "\n".join(parts)
 
@@ -210,6 +238,7 @@ def _accuracy_table(times: dict[str, float], accuracy: Accuracy) -> str:
 def _cells(row: BenchmarkRow) -> tuple[str, ...]:
     return (
         row.file,
+        row.runtime,
         f"{row.num_bytes / 1e6:.2f}",
         str(row.num_threads or "all"),
         f"{row.milliseconds:.2f}",

@@ -5,15 +5,23 @@ fall on all of them alike. Compare ratios, not milliseconds.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from keras_pose.contracts.detector import read_model_contract
 from keras_pose.contracts.pose import Contract
-from keras_pose.runtime.loading import KERAS_TYPES, file_type, load_keras, open_backend
+from keras_pose.runtime.loading import (
+    KERAS_TYPES,
+    RUNTIMES,
+    file_type,
+    load_keras,
+    open_backend,
+    runtime_of,
+)
 
 NUM_WARMUP_RUNS = 3
 # Files whose operators have no fast kernels take seconds a run; fewer runs must do.
@@ -22,19 +30,35 @@ MAX_SECONDS = 60.0
 MIN_RUNS = 3
 
 
-@dataclass(frozen=True)
-class Timing:
-    """Times of one file for one batch.
+class TimedCase(NamedTuple):
+    """A way to run a file.
 
     Attributes:
         path: the file.
         num_threads: None for TensorFlow's own choice.
-        milliseconds: (runs,) float64, as many as there was time for.
+        runtime: key of `runtime.loading.RUNTIMES`.
     """
 
     path: Path
     num_threads: int | None
+    runtime: str
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Times of one case for one batch.
+
+    Attributes:
+        case: file, threads and runtime.
+        milliseconds: (runs,) float64, as many as there was time for.
+    """
+
+    case: TimedCase
     milliseconds: np.ndarray
+
+    @property
+    def path(self) -> Path:
+        return self.case.path
 
     @property
     def median(self) -> float:
@@ -47,38 +71,67 @@ class Timing:
         return float(high - low) / 2
 
 
-def cases_of(paths, thread_counts, num_runs: int) -> list[tuple[Path, int | None]]:
-    """Pairs files with numbers of threads.
+def cases_of(
+    paths, thread_counts, num_runs: int, runtimes: Sequence[str] | None = None
+) -> list[TimedCase]:
+    """Pairs files with numbers of threads and runtimes.
 
     Args:
         paths: `.tflite` and `.onnx` files, with or without a contract, and `.keras`
             files, which are timed once: TensorFlow's threads cannot be set per model.
         thread_counts: numbers of threads that each file gets in turn.
         num_runs: measurements of each.
+        runtimes: keys of `runtime.loading.RUNTIMES`; each runs what it can of the files.
+            None for the usual one of each.
 
     Raises:
-        ValueError: for a file of another type, or no runs.
+        ValueError: for a file of another type, no runs, or a file that none of the
+            runtimes runs.
         FileNotFoundError: for a file that is not there.
     """
     if num_runs < 1:
         raise ValueError(f"num_runs must be at least 1, got {num_runs}.")
-    return [
-        (Path(path), num_threads)
-        for path in paths
-        for num_threads in ((None,) if file_type(path) in KERAS_TYPES else thread_counts)
-    ]
+    cases = []
+    for path in map(Path, paths):
+        kind = file_type(path)
+        is_keras = kind in KERAS_TYPES
+        for runtime in _runtimes_of(path, kind, None if is_keras else runtimes):
+            counts = (None,) if is_keras else thread_counts
+            cases += [TimedCase(path, count, runtime) for count in counts]
+    return cases
 
 
-def timings_of(cases, samples) -> list[Timing]:
+def _runtimes_of(path: Path, kind: str, runtimes: Sequence[str] | None) -> list[str]:
+    if runtimes is None:
+        return [runtime_of(kind)]
+    able = [name for name in runtimes if kind in RUNTIMES[name]]
+    if not able:
+        raise ValueError(
+            f"{path} is run by {' or '.join(n for n in RUNTIMES if kind in RUNTIMES[n])}, "
+            f"by none of the runtimes {', '.join(runtimes)}."
+        )
+    return able
+
+
+def timings_of(cases: Sequence[TimedCase], samples) -> list[Timing]:
     """Names the samples of `time_interleaved` after what was timed."""
     return [
-        Timing(path, num_threads, milliseconds[np.isfinite(milliseconds)])
-        for (path, num_threads), milliseconds in zip(cases, samples, strict=True)
+        Timing(case, milliseconds[np.isfinite(milliseconds)])
+        for case, milliseconds in zip(cases, samples, strict=True)
     ]
 
 
-def time_interleaved(calls: list[Callable[[], object]], num_runs: int) -> np.ndarray:
+def time_interleaved(
+    calls: list[Callable[[], object]],
+    num_runs: int,
+    clock: Callable[[], float] = time.perf_counter,
+) -> np.ndarray:
     """Times calls in turn, round after round.
+
+    Args:
+        calls: what to time.
+        num_runs: measurements of each.
+        clock: returns seconds; `time.process_time` leaves out what other programs take.
 
     Returns:
         (calls, runs) milliseconds; NaN for runs that were left out, since a call took
@@ -92,9 +145,9 @@ def time_interleaved(calls: list[Callable[[], object]], num_runs: int) -> np.nda
         for index, call in enumerate(calls):
             if run >= MIN_RUNS and seconds[index] > MAX_SECONDS:
                 continue
-            start = time.perf_counter()
+            start = clock()
             call()
-            samples[index, run] = 1e3 * (time.perf_counter() - start)
+            samples[index, run] = 1e3 * (clock() - start)
             seconds[index] += samples[index, run] / 1e3
     return samples
 
@@ -108,24 +161,31 @@ def _warm_up(call: Callable[[], object]) -> None:
             return
 
 
-def make_call(path: Path, num_threads: int | None) -> Callable[[], object]:
+def make_call(
+    path: Path, num_threads: int | None, runtime: str | None = None
+) -> Callable[[], object]:
     """Returns a call that runs a file once, on noise.
+
+    Args:
+        path: the file.
+        num_threads: None for all cores.
+        runtime: key of `runtime.loading.RUNTIMES`; None for the usual one.
 
     Raises:
         ValueError: for a file of another type, or a damaged one.
         FileNotFoundError: for a file that is not there.
     """
-    backend, run = _open(path, num_threads)
+    backend, run = _open(path, num_threads, runtime)
     shape = [size or 1 for size in backend.input.shape]
     noise = np.random.default_rng(seed=0).integers(0, 256, shape)
     images = noise.astype(backend.input.dtype)
     return lambda: run(images)
 
 
-def _open(path: Path, num_threads):
+def _open(path: Path, num_threads, runtime):
     """Returns a network, and the function that runs it to all outputs that count."""
     if file_type(path) not in KERAS_TYPES:
-        backend = open_backend(path, num_threads)
+        backend = open_backend(path, num_threads, runtime)
         return backend, backend.run_all
     from keras_pose.runtime.keras_backend import KerasBackend, KerasOutputs, load_network
 
@@ -142,8 +202,8 @@ def ratios(timings: list[Timing]) -> list[float]:
     """Returns the medians in units of that of the first file at the same threads."""
     references: dict = {}
     for timing in timings:
-        references.setdefault(timing.num_threads, timing.median)
-    return [timing.median / references[timing.num_threads] for timing in timings]
+        references.setdefault(timing.case.num_threads, timing.median)
+    return [timing.median / references[timing.case.num_threads] for timing in timings]
 
 
 def align(rows, num_words: int = 1) -> str:

@@ -51,6 +51,7 @@ class FamilyRow:
         audit: operators and delegates of this file.
         profile: operators by time, the most expensive first.
         profile_failure: reason why there is no profile; None where there is one.
+        instructions: instruction sets of the machine that timed; "" where not known.
     """
 
     case: Case
@@ -66,6 +67,7 @@ class FamilyRow:
     audit: Audit | None = None
     profile: list[OperatorTime] = field(default_factory=list)
     profile_failure: str | None = None
+    instructions: str = ""
 
     @property
     def gains(self) -> dict[int, float]:
@@ -80,9 +82,7 @@ def family_rows(case: Case, ledger: Ledger) -> list[FamilyRow]:
     if reference.failure is not None:
         return [FamilyRow(case, failure=f"float32: {reference.failure}")]
     integers = [named[name] for name in ("int8", MIXED) if name in named]
-    rows = [
-        _row(case, reference, row, ledger.peaks) for row in integers if row.failure is None
-    ]
+    rows = [_row(case, reference, row, ledger) for row in integers if row.failure is None]
     # That of the mixed file speaks of int8 anyway.
     reasons = [
         row.failure if row.name == MIXED else f"{row.name}: {row.failure}"
@@ -92,8 +92,8 @@ def family_rows(case: Case, ledger: Ledger) -> list[FamilyRow]:
     return rows + ([FamilyRow(case, failure=" ".join(reasons))] if reasons else [])
 
 
-def _row(case: Case, reference: LedgerRow, row: LedgerRow, peaks) -> FamilyRow:
-    first = next(iter(row.times))
+def _row(case: Case, reference: LedgerRow, row: LedgerRow, ledger: Ledger) -> FamilyRow:
+    first, peaks = next(iter(row.times)), ledger.peaks
     return FamilyRow(
         case,
         num_float_ops=row.num_float_ops,
@@ -111,6 +111,7 @@ def _row(case: Case, reference: LedgerRow, row: LedgerRow, peaks) -> FamilyRow:
         audit=row.audit,
         profile=row.profile,
         profile_failure=row.profile_failure,
+        instructions=ledger.instructions,
     )
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from keras_pose.exporting.inspection.audit import XNNPACK
 from keras_pose.exporting.inspection.benchmark import write_csv
 from keras_pose.exporting.ledger.family_rows import FamilyRow
+from keras_pose.exporting.ledger.ledger_table import with_instructions
 from keras_pose.exporting.quantization.measured_ranges import EXTREMES
 from keras_pose.files import atomic_path
 
@@ -41,7 +42,7 @@ def as_markdown(rows: Sequence[FamilyRow]) -> str:
         protocols = {row.accuracy.protocol for row in measured if row.accuracy}
         parts += [_accuracy_table(measured), f"Measured on {'; '.join(sorted(protocols))}."]
     if good:
-        parts += [_time_table(good), _TIME_NOTE]
+        parts += [_time_table(good), _time_note(good)]
         parts.append("\n".join(f"- **{_name(row)}**: {explain(row)}" for row in good))
     failed = [row for row in rows if row.failure is not None]
     if failed:
@@ -50,12 +51,15 @@ def as_markdown(rows: Sequence[FamilyRow]) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-_TIME_NOTE = (
-    "Milliseconds are medians of interleaved runs on this machine, one image at a time; "
-    "networks without accuracy above have random weights, which cost as much time. "
-    "*At most* is by how much integer products of large matrices are faster than float "
-    "ones here. Where the time goes, operator by operator:"
-)
+def _time_note(rows: Sequence[FamilyRow]) -> str:
+    machines = "; ".join(sorted({row.instructions for row in rows} - {""}))
+    return (
+        f"Milliseconds are medians of interleaved runs on this machine"
+        f"{with_instructions(machines)}, one image at a time; networks without accuracy "
+        "above have random weights, which cost as much time. *At most* is by how much "
+        "integer products of large matrices are faster than float ones here. Where the "
+        "time goes, operator by operator:"
+    )
 
 
 def _accuracy_table(rows: Sequence[FamilyRow]) -> str:

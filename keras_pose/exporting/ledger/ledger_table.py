@@ -109,10 +109,16 @@ def _heading(ledger: Ledger) -> str:
     if ledger.peaks:
         peaks = ", ".join(f"{k} {rate / 1e9:.0f}" for k, rate in ledger.peaks.items())
         lines.append(
-            "Milliseconds are medians of one interleaved run on this machine, one image at "
-            f"a time; its peak in GMAC/s: {peaks}."
+            "Milliseconds are medians of one interleaved run on this machine"
+            f"{with_instructions(ledger.instructions)}, one image at a time; its peak in "
+            f"GMAC/s: {peaks}."
         )
     return " ".join(lines)
+
+
+def with_instructions(instructions: str) -> str:
+    """Returns instruction sets in brackets; "" where they are not known."""
+    return f" ({instructions})" if instructions else ""
 
 
 def _measured_rows(ledger: Ledger) -> list[list[str]]:

@@ -67,13 +67,15 @@ def make_ledger(settings: LedgerSettings, say: Say = print) -> Ledger:
     mixed = write_mixed_file(settings, source, rows, say)
     if mixed is not None:
         rows.append(measure_format(settings, MIXED, mixed, say))
-    rows, peaks = with_times(settings, source if settings.times_keras else None, rows, say)
-    return Ledger(origin["model"], origin["words"], calibration["words"], peaks, rows)
+    keras = source if settings.times_keras else None
+    rows, peaks, machine = with_times(settings, keras, rows, say)
+    words = origin["words"], calibration["words"]
+    return Ledger(origin["model"], *words, peaks, rows, machine)
 
 
 def _of_noise(settings: LedgerSettings, say: Say) -> Ledger:
     """Makes the ledger of a network that is timed only."""
     entries = write_noise(settings, say)
     rows = [measure_format(settings, name, entries[name], say) for name in settings.formats]
-    rows, peaks = with_times(settings, None, rows, say)
-    return Ledger(str(settings.model), RANDOM_WORDS, "noise", peaks, rows)
+    rows, peaks, machine = with_times(settings, None, rows, say)
+    return Ledger(str(settings.model), RANDOM_WORDS, "noise", peaks, rows, machine)

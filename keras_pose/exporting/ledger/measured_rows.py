@@ -101,7 +101,7 @@ def _shift(settings: LedgerSettings, path: Path) -> dict[str, float]:
 
 def with_times(
     settings: LedgerSettings, keras: Path | None, rows: Sequence[LedgerRow], say: Say
-) -> tuple[list[LedgerRow], dict[str, float]]:
+) -> tuple[list[LedgerRow], dict[str, float], str]:
     """Times all files in one run, unless just these were timed so before.
 
     Args:
@@ -111,14 +111,14 @@ def with_times(
         say: function that gets a line of text for every step.
 
     Returns:
-        The rows with their times, and the peaks of this machine; no times where no runs are
-        asked for.
+        The rows with their times, and the peaks and instruction sets of the machine that
+        timed; no times where no runs are asked for.
     """
     good = [row for row in rows if row.name != REFERENCE and row.failure is None]
     paths = {} if keras is None else {REFERENCE: keras}
     paths |= {row.name: settings.path_of(row.name) for row in good}
     if settings.num_runs == 0 or not paths:
-        return list(rows), {}
+        return list(rows), {}, ""
     is_profiled = {name for name in paths if name != REFERENCE and is_integer(name)}
     profiled = [name for name in paths if settings.with_profiles and name in is_profiled]
 
@@ -137,7 +137,9 @@ def with_times(
     key += [profiled] if profiled else []
     notes = Path(settings.output) / "benchmark.json"
     found = cached(notes, key, benchmark, is_valid=not settings.times_again)
-    return [_timed(row, paths.get(row.name), found) for row in rows], found["peaks"]
+    timed = [_timed(row, paths.get(row.name), found) for row in rows]
+    # Notes of before do not say it.
+    return timed, found["peaks"], found.get("instructions", "")
 
 
 def _timed(row: LedgerRow, path: Path | None, found: dict[str, Any]) -> LedgerRow:

@@ -63,6 +63,7 @@ class Ledger:
         calibration: words for the people that integer files were calibrated on.
         peaks: peak rates of this machine, as in `benchmark.Benchmark`.
         rows: figures of each file.
+        instructions: instruction sets of the machine that timed; "" where none did.
     """
 
     model: str
@@ -70,6 +71,7 @@ class Ledger:
     calibration: str
     peaks: dict[str, float]
     rows: list[LedgerRow]
+    instructions: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         values = dataclasses.asdict(self)

@@ -5,6 +5,7 @@ import pytest
 from light_model import make_model
 
 from keras_pose.metrics.stages import describe_stages, time_stages
+from keras_pose.runtime.instructions import instructions
 
 IMAGES = [np.zeros((60, 80, 3), np.uint8)] * 3
 BOXES = [np.array([[5.0, 5, 20, 40], [30, 5, 20, 40]])] * 3
@@ -31,7 +32,9 @@ def test_each_stage_is_timed_for_each_number_of_people():
         # Medians: their sum may exceed that of the totals on a busy machine.
         assert values["total"] >= max(values["detector"], values["pose"])
     lines = describe_stages(times).splitlines()
-    assert lines[0].split()[3:] == ["detector", "crop", "pose", "decode", "total"]
+    names, _, machine = lines[0].partition("  (")
+    assert names.split()[3:] == ["detector", "crop", "pose", "decode", "total"]
+    assert machine == f"{instructions()})"
     assert [line.split()[:2] for line in lines[1:]] == [
         ["1", "person"],
         ["5", "people"],

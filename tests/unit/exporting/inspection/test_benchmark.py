@@ -37,7 +37,7 @@ def test_rates_are_shares_of_the_peak_of_their_type(exported, benchmark):
 @pytest.mark.slow
 def test_tables_and_files_hold_every_row(exported, benchmark, tmp_path):
     text = benchmark_table(benchmark)
-    assert text.splitlines()[0].split()[:3] == ["file", "MB", "threads"]
+    assert text.splitlines()[0].split()[:4] == ["file", "runtime", "MB", "threads"]
     assert "ms operator by operator" in text
 
     values = json.loads(write_benchmark(tmp_path / "b.json", benchmark).read_text())

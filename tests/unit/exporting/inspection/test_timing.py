@@ -1,10 +1,12 @@
 import numpy as np
 import pytest
+from says import Says
 
 from keras_pose.exporting.inspection import timing
 from keras_pose.exporting.inspection.timing import (
     MIN_RUNS,
     NUM_WARMUP_RUNS,
+    TimedCase,
     Timing,
     align,
     cases_of,
@@ -35,7 +37,7 @@ def test_slow_calls_get_fewer_runs(monkeypatch):
 
     assert np.isfinite(samples[0]).tolist() == [True] * MIN_RUNS + [False] * 7
     assert len(runs) == 1 + MIN_RUNS
-    (found,) = timings_of([("a.tflite", 1)], samples)
+    (found,) = timings_of([TimedCase("a.tflite", 1, "litert")], samples)
     assert len(found.milliseconds) == MIN_RUNS
     assert found.median > 0
 
@@ -43,7 +45,30 @@ def test_slow_calls_get_fewer_runs(monkeypatch):
 def test_every_file_is_timed_at_every_thread_count(exported):
     paths = [exported.paths[kind] for kind in ("int8", "onnx", ".keras")]
     cases = cases_of(paths, thread_counts=(1, 2), num_runs=2)
-    assert cases == [(p, n) for p in paths[:2] for n in (1, 2)] + [(paths[2], None)]
+    usual = ((paths[0], "litert"), (paths[1], "onnxruntime"))
+    expected = [(path, count, runtime) for path, runtime in usual for count in (1, 2)]
+    assert cases == [*expected, (paths[2], None, "keras")]
+
+
+def test_each_runtime_gets_the_files_that_it_runs(exported):
+    paths = [exported.paths[kind] for kind in ("int8", "onnx")]
+    cases = cases_of(paths, (1,), 2, ("litert", "openvino"))
+    assert [(case.path, case.runtime) for case in cases] == [
+        (paths[0], "litert"),
+        (paths[0], "openvino"),
+        (paths[1], "openvino"),
+    ]
+    with Says(
+        "is run by onnxruntime or openvino, by none of the runtimes litert",
+        do="Add a runtime that runs the file, or leave --runtimes out.",
+    ).refuses():
+        cases_of(paths, (1,), 2, ("litert",))
+
+
+def test_time_is_taken_by_the_clock_that_is_asked_for():
+    ticks = iter(range(100))
+    samples = time_interleaved([int], num_runs=2, clock=lambda: next(ticks))
+    assert samples.tolist() == [[1000.0, 1000.0]]
 
 
 @pytest.mark.parametrize("kind", ["int8", "onnx", ".keras"])
@@ -55,9 +80,9 @@ def test_a_call_runs_a_file_once(exported, kind):
 
 def test_medians_spreads_and_ratios(tmp_path):
     timings = [
-        Timing(tmp_path, 1, np.array([1.0, 2, 3, 4, 100])),
-        Timing(tmp_path, 1, np.array([6.0, 6, 6])),
-        Timing(tmp_path, 2, np.array([6.0, 6, 6])),
+        Timing(TimedCase(tmp_path, 1, "litert"), np.array([1.0, 2, 3, 4, 100])),
+        Timing(TimedCase(tmp_path, 1, "openvino"), np.array([6.0, 6, 6])),
+        Timing(TimedCase(tmp_path, 2, "litert"), np.array([6.0, 6, 6])),
     ]
     assert [timing.median for timing in timings] == [3, 6, 6]
     assert [timing.spread for timing in timings] == [1, 0, 0]

@@ -1,6 +1,6 @@
 import pytest
 
-from keras_pose.exporting.inspection.instructions import instructions
+from keras_pose.runtime.instructions import instructions
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,7 @@ _VECTORS = {
     "asimd": "NEON",
     "sve": "SVE",
 }
+NO_PRODUCT = "no dot product of bytes"
 CPUINFO = Path("/proc/cpuinfo")
 
 
@@ -46,4 +47,4 @@ def instructions(cpuinfo: Path = CPUINFO) -> str:
         return "unknown instructions"
     vectors = [word for flag, word in _VECTORS.items() if flag in flags]
     products = [word for flag, word in _DOT_PRODUCTS.items() if flag in flags]
-    return ", ".join([*vectors, *(products or ["no dot product of bytes"])])
+    return ", ".join([*vectors, *(products or [NO_PRODUCT])])
