@@ -5,12 +5,17 @@
     python training/label_people.py --pose teacher.keras --images coco/train2017 \\
         --labels coco/annotations/person_keypoints_train2017.json --output labelled
     python training/train.py --model pose_lite --dataset mine=labelled,coco
+    python training/label_people.py --boxes-only --detector teacher.keras \\
+        --images photos/ --output boxes
+    python training/train.py --model rtmdet_lite0 --dataset mine=boxes,coco
 
 The first finds the people itself; the second takes the boxes of a file in COCO's format,
 and labels those that have no keypoints (--relabel: all). Keypoints below --min-score stay
 unlabelled, people with fewer than --min-keypoints are left out. OUTPUT holds
 annotations/person_keypoints_SPLIT.json, each new label with the network's name as
-"labelled_by" and its scores, and a link to the pictures.
+"labelled_by" and its scores, and a link to the pictures. --boxes-only is for detectors:
+boxes above --box-threshold (default: 0.5) without keypoints, and the rest of each picture
+as a crowd, of which a detector learns nothing but what train.py --teacher tells it.
 
 A network that learns from another's labels inherits its errors: look at some
 (training/browse.py), and measure on labels that people made.
@@ -25,13 +30,17 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run from a clone
 
 from keras_pose.commandline import plain_errors, positive_int
 
+# Score from which a detector's boxes are labels.
+BOX_SCORE = 0.5
+
 
 def parse_args(argv=None):
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = parser.add_argument
-    add("--pose", required=True, metavar="FILE", help="pose model file: the teacher")
+    add("--pose", metavar="FILE", help="pose model file: the teacher")
+    add("--boxes-only", action="store_true", help="label boxes by --detector, no keypoints")
     add("--images", required=True, type=Path, metavar="FOLDER", help="pictures")
     add("--labels", type=Path, metavar="FILE", help="boxes, and keypoints if any, in "
         "COCO's format; without it a detector finds the people")  # fmt: skip
@@ -47,6 +56,10 @@ def parse_args(argv=None):
     add("--relabel", action="store_true", help="label people again who have keypoints")
     add("--flip-test", action="store_true", help="average mirrored crops in")
     args = parser.parse_args(argv)
+    if args.boxes_only == bool(args.pose):
+        parser.error("either --pose FILE, or --boxes-only with --detector FILE")
+    if args.boxes_only and (args.labels or args.flip_test or not args.detector):
+        parser.error("--boxes-only takes --detector, and neither --labels nor --flip-test")
     if args.labels and (args.detector or args.box_threshold):
         parser.error("--labels brings the boxes: leave --detector and --box-threshold out")
     if args.relabel and not args.labels:
@@ -187,6 +200,41 @@ def label(estimator, contents, category_id, args):
     return kept, counts
 
 
+def label_boxes(detector, contents, category_id, args):
+    """Returns (annotations, counts): boxes of all pictures, and the rest as crowds."""
+    from tqdm import tqdm
+
+    from keras_pose.metrics.broken_images import BrokenImages
+    from keras_pose.pictures.geometry import xyxy_to_xywh
+
+    threshold = BOX_SCORE if args.box_threshold is None else args.box_threshold
+    broken, made = BrokenImages(), []
+    counts = {"boxes": 0, "pictures without any": 0}
+    for picture in tqdm(contents["images"], unit="image", disable=None):
+        image = broken.read(args.images / picture["file_name"], None)
+        if image is None:
+            continue
+        height, width = picture["height"], picture["width"] = image.shape[:2]
+        found = detector(image, threshold)
+        found = found[(found.labels == 0) & (found.scores > threshold)]
+        counts["boxes"] += len(found.scores)
+        counts["pictures without any"] += not len(found.scores)
+        boxes = xyxy_to_xywh(found.boxes_xyxy).tolist()
+        entries = [
+            {"bbox": [round(value, 2) for value in box], "iscrowd": 0, "score": score}
+            for box, score in zip(boxes, found.scores.round(4).tolist(), strict=True)
+        ]
+        if entries:  # people that were not found are no background
+            entries.append({"bbox": [0, 0, width, height], "iscrowd": 1})
+        shared = {"image_id": picture["id"], "category_id": category_id}
+        for entry in entries:
+            area = round(entry["bbox"][2] * entry["bbox"][3], 2)
+            own = {"area": area, "labelled_by": detector.contract.model}
+            made.append({"id": len(made) + 1} | shared | entry | own)
+    broken.warn()
+    return made, counts
+
+
 def has_keypoints(entry):
     """Returns True if a person has a labelled keypoint."""
     return any(entry.get("keypoints", [])[2::3])
@@ -206,37 +254,56 @@ def write(contents, args):
     return write_json(folder / f"person_keypoints_{args.split}2017.json", contents)
 
 
-@plain_errors()
-def main(argv=None):
-    args = parse_args(argv)
+def open_teacher(args):
+    """Returns the model that labels: an estimator, or a detector alone."""
+    if args.boxes_only:
+        from keras_pose.runtime.detector_model import load_detector
+
+        return load_detector(args.detector)
     from keras_pose.inference import PoseEstimator
 
-    if not args.images.is_dir():
-        raise NotADirectoryError(f"--images {args.images} is not a folder.")
-    estimator = PoseEstimator(
+    return PoseEstimator(
         args.pose,
         args.detector,
         flip_test=args.flip_test,
         box_threshold=args.box_threshold,
     )
-    skeleton = estimator.skeleton
-    if args.labels:
-        contents, category_id = read_people(args.labels, skeleton.names)
-    else:
-        contents, category_id = found_contents(args.images), 1
-    if not any(entry.get("id") == category_id for entry in contents["categories"]):
-        contents["categories"].append({"id": category_id, "name": "person"})
+
+
+def name_keypoints(contents, category_id, skeleton):
+    """Writes a skeleton's keypoints into the category of people."""
     (person,) = [entry for entry in contents["categories"] if entry["id"] == category_id]
     person["keypoints"] = list(skeleton.names)
     limbs = [[skeleton.index(end) + 1 for end in limb] for limb in skeleton.limbs]
     person.setdefault("skeleton", limbs)
-    contents["annotations"], counts = label(estimator, contents, category_id, args)
+
+
+@plain_errors()
+def main(argv=None):
+    args = parse_args(argv)
+    if not args.images.is_dir():
+        raise NotADirectoryError(f"--images {args.images} is not a folder.")
+    teacher = open_teacher(args)
+    if args.labels:
+        contents, category_id = read_people(args.labels, teacher.skeleton.names)
+    else:
+        contents, category_id = found_contents(args.images), 1
+    if not any(entry.get("id") == category_id for entry in contents["categories"]):
+        contents["categories"].append({"id": category_id, "name": "person"})
+    if args.boxes_only:
+        contents["annotations"], counts = label_boxes(teacher, contents, category_id, args)
+    else:
+        name_keypoints(contents, category_id, teacher.skeleton)
+        contents["annotations"], counts = label(teacher, contents, category_id, args)
     used = {entry["image_id"] for entry in contents["annotations"]}
     contents["images"] = [entry for entry in contents["images"] if entry["id"] in used]
     path = write(contents, args)
     print(", ".join(f"{count} {what}" for what, count in counts.items()))
     print(f"labels      {path}, {len(used)} pictures")
-    print(f"train       python training/train.py --dataset mine={args.output} --model ...")
+    model = "NAME_OF_A_DETECTOR" if args.boxes_only else "..."
+    print(
+        f"train       python training/train.py --dataset mine={args.output} --model {model}"
+    )
 
 
 if __name__ == "__main__":

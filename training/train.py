@@ -67,6 +67,8 @@ def parse_args(argv=None):
     add("--codec", help="targets: gaussian, dark, udp, udp_offset; simcc; regression")
     add("--weights", help="start from: coco, imagenet, ... (see keras_pose models), "
         "shipped, or a .keras, .weights.h5, .pth, .safetensors, ... file")  # fmt: skip
+    add("--teacher", metavar="FILE", help="detectors: learn from this one, too, a .keras "
+        "file; teacher_share of the recipe says how much")  # fmt: skip
     add("--quantization-aware", action="store_true",
         help="fine-tune --weights with int8's rounding inside: the last resort, where "
         "export/to_tflite.py --int8 --max-drop does not do")  # fmt: skip
@@ -150,6 +152,7 @@ def given_entries(args):
         ohkm_top_k=args.ohkm_top_k,
         codec=args.codec,
         weights=args.weights,
+        teacher=args.teacher,
         mixed_precision=args.mixed_precision,
         accumulate=args.accumulate,
         ap_every=args.ap_every,

@@ -165,6 +165,30 @@ def open_boxes(
     return open_whole("Detectors", name, data_dir, split, read)
 
 
+def join_boxes(sources: Sequence[BoxSource]) -> BoxSource:
+    """Joins the images of several sources, with their boxes."""
+    most = max(source.boxes.shape[1] for source in sources)
+    boxes = [
+        np.pad(
+            source.boxes,
+            ((0, 0), (0, most - source.boxes.shape[1]), (0, 0)),
+            constant_values=PADDING,
+        )
+        for source in sources
+    ]
+    images: list[Any] = [image for source in sources for image in source.images]
+    ids = [image_id for source in sources for image_id in source.image_ids]
+    sizes_hw = [source.image_hw for source in sources if source.image_hw is not None]
+    return BoxSource(
+        images,
+        ids,
+        np.concatenate(boxes),
+        sum(source.num_skipped_images for source in sources),
+        np.concatenate(sizes_hw) if len(sizes_hw) == len(sources) else None,
+        all(source.is_trainable for source in sources),
+    )
+
+
 def pad_boxes(rows: list[list[list[float]]]) -> np.ndarray:
     """Stacks the boxes (x1, y1, x2, y2, label) of each image to (N, M, 5) float32."""
     most = max(1, max(map(len, rows), default=0))

@@ -18,15 +18,17 @@ from keras_pose.contracts.detector import (
     detector_contract,
 )
 from keras_pose.data.detection_pipeline import training_boxes
+from keras_pose.data.mixing import parse_mix, validating_set
 from keras_pose.data.person_boxes import (
     BoxSource,
     boxes_of_people,
+    join_boxes,
     open_boxes,
 )
 from keras_pose.data.pipeline import indices_of_batch, plain_order
 from keras_pose.data.readers.coco import Reading
 from keras_pose.data.sources import synthetic_source
-from keras_pose.losses.detection_losses import BoxLoss
+from keras_pose.losses.detection_losses import BoxLoss, DistilledBoxLoss
 from keras_pose.measuring.box_split import BoxSplit
 from keras_pose.measuring.settings import MeasureSettings
 from keras_pose.models.fake_quantization import fake_quantized
@@ -34,6 +36,7 @@ from keras_pose.pictures.normalization import Normalization
 from keras_pose.runtime.detector_model import Detector
 from keras_pose.trainer import callbacks
 from keras_pose.trainer.detection_recipes import DetectionRecipe
+from keras_pose.trainer.detector_teacher import with_teacher
 from keras_pose.trainer.devices import recipe_strategy
 from keras_pose.trainer.fit import (
     SAVE_MINUTES,
@@ -136,8 +139,12 @@ def _training_source(recipe: DetectionRecipe, global_batch: int) -> BoxSource:
         if recipe.max_steps:  # a smoke run need not draw what it will not see
             num_images = min(num_images, recipe.max_steps * global_batch)
         return boxes_of_people(synthetic_source(num_images, recipe.seed, "train"))
-    split = open_boxes(recipe.dataset, recipe.data_dir, "train", _reading(recipe))
-    return split.source.with_people().without_broken_images()
+    mix = parse_mix(recipe.dataset, recipe.data_dir)
+    sources = [
+        open_boxes(name, folder, "train", _reading(recipe)).source.with_people()
+        for name, folder in zip(mix.names, mix.data_dirs, strict=True)
+    ]
+    return join_boxes(sources).without_broken_images()
 
 
 def _make_models(recipe: DetectionRecipe, plan: Plan, state: RunState | None):
@@ -154,12 +161,21 @@ def _make_models(recipe: DetectionRecipe, plan: Plan, state: RunState | None):
     fuse_norms(network)
     measured = fake_quantized(network) if recipe.quantization_aware else network
     model = training_model(measured)
-    num_levels = len(network.outputs) // 2
-    strides = [recipe.input_hw[0] // x.shape[1] for x in network.outputs[:num_levels]]
-    model.compile(_make_optimizer(recipe, plan), BoxLoss(recipe.input_hw, strides))
+    if recipe.teacher is not None:
+        seen = _normalization(network, state)
+        model = with_teacher(model, recipe.teacher, network, seen, joined_rows)
+    model.compile(_make_optimizer(recipe, plan), _make_loss(recipe, network))
     if state:
         restore(model, keras.models.load_model(state.path))
     return network, measured, model
+
+
+def _make_loss(recipe: DetectionRecipe, network) -> BoxLoss:
+    num_levels = len(network.outputs) // 2
+    strides = [recipe.input_hw[0] // x.shape[1] for x in network.outputs[:num_levels]]
+    if recipe.teacher is None:
+        return BoxLoss(recipe.input_hw, strides)
+    return DistilledBoxLoss(recipe.input_hw, strides, recipe.teacher_share)
 
 
 def start_boxes(network) -> None:
@@ -176,17 +192,30 @@ def training_model(network) -> keras.Model:
 
     The layers, and so the weights, are the network's own.
     """
-    num_levels = len(network.outputs) // 2
+    joined = joined_rows(network.outputs)
+    return keras.Model(network.inputs, joined, name=f"{network.name}-training")
+
+
+def joined_rows(outputs, prefix=""):
+    """Puts the outputs of a detector into one tensor (B, N, C + 4), float32.
+
+    Args:
+        outputs: logits of each level, then distances.
+        prefix: beginning of the new layers' names.
+    """
+    num_levels = len(outputs) // 2
     rows = []
     for i in range(num_levels):
-        logits, distances = network.outputs[i], network.outputs[num_levels + i]
+        logits, distances = outputs[i], outputs[num_levels + i]
         parts = [
-            layers.Reshape((-1, x.shape[-1]), dtype="float32", name=f"{kind}-row-{i}")(x)
+            layers.Reshape(
+                (-1, x.shape[-1]), dtype="float32", name=f"{prefix}{kind}-row-{i}"
+            )(x)
             for kind, x in (("logits", logits), ("distances", distances))
         ]
-        rows.append(layers.Concatenate(dtype="float32", name=f"level-{i}")(parts))
-    joined = layers.Concatenate(axis=1, dtype="float32", name="levels")(rows)
-    return keras.Model(network.inputs, joined, name=f"{network.name}-training")
+        level = layers.Concatenate(dtype="float32", name=f"{prefix}level-{i}")
+        rows.append(level(parts))
+    return layers.Concatenate(axis=1, dtype="float32", name=f"{prefix}levels")(rows)
 
 
 def _make_optimizer(recipe: DetectionRecipe, plan: Plan) -> keras.optimizers.Optimizer:
@@ -209,8 +238,10 @@ def _ap_function(recipe: DetectionRecipe, network, contract: DetectorContract):
     """Returns a function that measures the box AP of the network as it stands."""
     # A smoke run of a few steps must not validate for minutes.
     limit = recipe.max_steps or None
-    where = (recipe.dataset, recipe.data_dir, "val", limit)
-    split = BoxSplit(MeasureSettings(*where, _reading(recipe)))
+    mix = parse_mix(recipe.dataset, recipe.data_dir)
+    name, folder, _ = validating_set(mix)
+    settings = MeasureSettings(name, folder, "val", limit, _reading(recipe))
+    split = BoxSplit(settings)
     detector = Detector.from_keras(network, contract)
     return lambda: split.value_of(detector)
 

@@ -46,6 +46,9 @@ class DetectionRecipe(RunRecipe):
             of the best weights; the last epoch is always measured.
         quantization_aware: True to round weights and tensors to int8 while training, as in
             `recipes.Recipe`.
+        teacher: `.keras` file of a detector to learn from, of one class and the same
+            strides; None for none.
+        teacher_share: share of the teacher's part in the loss, 0 to 1.
         seed: seed of initial weights, order and augmentation.
     """
 
@@ -73,6 +76,8 @@ class DetectionRecipe(RunRecipe):
     max_steps: int = 0
     ap_every: int = 5
     quantization_aware: bool = False
+    teacher: str | None = None
+    teacher_share: float = 0.5
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -81,6 +86,8 @@ class DetectionRecipe(RunRecipe):
                 f"{self.model} is no detector: see trainer.recipes.get_recipe."
             )
         self.check_shared()
+        if not 0 <= self.teacher_share <= 1:
+            raise ValueError(f"teacher_share must be 0 to 1, got {self.teacher_share}.")
 
 
 def get_detection_recipe(model: str, dataset: str = "coco") -> DetectionRecipe:

@@ -3,6 +3,7 @@
 import importlib.util
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,6 +12,10 @@ from PIL import Image
 
 from keras_pose import inference
 from keras_pose.data import open_dataset
+from keras_pose.data.person_boxes import read_coco_boxes
+from keras_pose.losses.detection_losses import IGNORED
+from keras_pose.pictures.structures import Detections
+from keras_pose.runtime import detector_model
 from keras_pose.skeleton import COCO_17
 
 SCRIPT = Path(__file__).resolve().parents[2] / "training" / "label_people.py"
@@ -102,12 +107,37 @@ def test_labels_of_other_keypoints_are_refused(script, photos, tmp_path):
         script.main([*options, "--output", str(tmp_path / "out")])
 
 
+def test_boxes_alone_leave_the_rest_of_a_picture_unlabelled(
+    script, photos, tmp_path, monkeypatch
+):
+    class OneBox:
+        contract = SimpleNamespace(model="one_box")
+
+        def __call__(self, image, score_threshold):
+            boxes = np.array([[10, 20, 50, 80], [0, 0, 9, 9], [0, 0, 9, 9]], np.float64)
+            is_lit = image[120, 150].sum() > 300  # in one of the two
+            found = Detections(boxes, np.array([0.9, 0.4, 0.9]), np.array([0, 0, 1]))
+            return found[np.full(3, is_lit)]
+
+    monkeypatch.setattr(detector_model, "load_detector", lambda path: OneBox())
+    options = ["--boxes-only", "--detector", "x", "--images", str(photos)]
+    script.main([*options, "--output", str(tmp_path / "out")])
+    folder = tmp_path / "out"
+    labels = folder / "annotations" / "person_keypoints_train2017.json"
+    source = read_coco_boxes(labels, folder / "train2017")
+    assert source.num_boxes == len(source) == 1
+    np.testing.assert_array_equal(source.boxes[0, 0], [10, 20, 50, 80, 0])
+    labels = source.boxes[0, :, 4].tolist()
+    assert labels.count(IGNORED) == 1
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
         (["--images", "nowhere"], "nowhere is not a folder"),
         (["--images", "empty"], "no pictures in"),
         (["--images", "empty", "--relabel"], "--relabel is for --labels"),
+        (["--images", "empty", "--boxes-only"], "either --pose FILE, or --boxes-only"),
     ],
 )
 def test_wrong_options_end_in_one_line(

@@ -1,6 +1,7 @@
 """A whole training run of a detector, on people drawn on the fly."""
 
 import csv
+import dataclasses
 
 import keras
 import numpy as np
@@ -13,10 +14,12 @@ from keras_pose.data.synthetic import write_coco_dataset
 from keras_pose.exporting.formats.tflite_export import TFLiteConversion
 from keras_pose.exporting.inputs import open_source
 from keras_pose.files.runs import read_progress
+from keras_pose.pictures.normalization import Normalization
 from keras_pose.runtime.detector_model import load_detector
 from keras_pose.trainer import callbacks
-from keras_pose.trainer.detection_fit import fit_detector
+from keras_pose.trainer.detection_fit import _training_source, fit_detector
 from keras_pose.trainer.detection_recipes import DetectionRecipe, get_detection_recipe
+from keras_pose.trainer.detector_teacher import load_teacher, seen_by_teacher
 from keras_pose.trainer.recipes import quantization_aware_settings
 from keras_pose.trainer.run_dirs import open_run_dir, read_recipe, recipe_for
 from keras_pose.weights.creation import create_model
@@ -143,6 +146,72 @@ def test_quantization_aware_training_of_a_detector_gives_the_export_its_ranges(
     (tmp_path / "detector.tflite").write_bytes(content)
     contract = conversion.describe(tmp_path / "detector.tflite", "int8")
     assert {spec.dtype for spec in contract.outputs} == {"int8"}
+
+
+@pytest.fixture
+def teacher(recipe, tmp_path):
+    """File of a detector that sees images otherwise than its student does."""
+    network = create_model("testing_detector", 1, recipe.input_hw)
+    for layer in network.layers:
+        if layer.name.startswith("bbox_head-rtm_cls"):
+            layer.bias.assign(keras.ops.zeros_like(layer.bias))  # sure of something
+    other = Normalization((0.4, 0.5, 0.6), (0.2, 0.3, 0.4), "bgr")
+    contract = dataclasses.replace(file_contract_of(network), normalization=other)
+    save_keras_model(network, tmp_path / "teacher.keras", contract)
+    return tmp_path / "teacher.keras"
+
+
+def test_a_detector_that_learns_from_another_comes_to_agree_with_it(
+    recipe, teacher, tmp_path
+):
+    recipe = recipe.override(teacher=str(teacher), teacher_share=1.0, epochs=8, seed=3)
+    run = fit_detector(
+        recipe.override(learning_rate=0.01, warmup_steps=0), tmp_path / "run"
+    )
+
+    with open(run / "log.csv") as file:
+        losses = [float(row["loss"]) for row in csv.DictReader(file)]
+    assert losses[0] > losses[1] > losses[2]
+    # The teacher is no part of what comes out, and is as it was.
+    names = [layer.name for layer in keras.models.load_model(run / "best.keras").layers]
+    assert names
+    assert "teacher" not in names
+    nested = keras.models.load_model(run / "last.keras").get_layer("teacher")
+    expected = keras.models.load_model(teacher).get_weights()
+    for a, b in zip(expected, nested.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_a_teacher_sees_the_pixels_in_its_own_way():
+    own = Normalization((0.1, 0.2, 0.3), (0.4, 0.5, 0.6))
+    other = Normalization((0.7, 0.6, 0.5), (0.3, 0.2, 0.1), "bgr")
+    image = np.random.default_rng(0).integers(0, 256, (1, 2, 2, 3)).astype(np.float32)
+    np.testing.assert_allclose(
+        seen_by_teacher(own(image), own, other), other(image), atol=1e-5
+    )
+
+
+def test_teachers_that_cannot_teach_are_refused(recipe, teacher, tmp_path):
+    network = create_model("testing_detector", 1, recipe.input_hw)
+    with pytest.raises(ValueError, match=r"learns from a \.keras file, got x\.tflite"):
+        load_teacher("x.tflite", network)
+    short = keras.Model(network.inputs, network.outputs[1:], name=network.name)
+    with pytest.raises(ValueError, match="the same strides and one class"):
+        load_teacher(str(teacher), short)
+    with pytest.raises(ValueError, match="teacher_share must be 0 to 1, got 2"):
+        recipe.override(teacher_share=2)
+
+
+def test_detectors_learn_from_several_sets(recipe, tmp_path):
+    write_coco_dataset(tmp_path / "more", 4, split="train")
+    more = recipe.override(data_dir=str(tmp_path / "more"))
+    together = recipe.override(
+        dataset=f"coco,more={tmp_path / 'more'}", data_dir=f"coco={recipe.data_dir}"
+    )
+    parts = [_training_source(each, 4) for each in (recipe, more)]
+    source = _training_source(together, 4)
+    assert source.num_boxes == sum(part.num_boxes for part in parts) > 4
+    assert len(source) == sum(map(len, parts))
 
 
 def _stop_at(wanted):
