@@ -12,6 +12,7 @@ from keras_pose.losses.pose_losses import (
     MaskedMaps,
     SimccKL,
     SmoothL1,
+    VisibilityCrossEntropy,
 )
 
 __all__ = [
@@ -26,4 +27,5 @@ __all__ = [
     "MaskedMaps",
     "SimccKL",
     "SmoothL1",
+    "VisibilityCrossEntropy",
 ]

@@ -297,6 +297,24 @@ class SmoothL1(keras.losses.Loss):
         return super().get_config() | {"beta": self.beta}
 
 
+@keras.saving.register_keras_serializable("keras_pose")
+class VisibilityCrossEntropy(keras.losses.Loss):
+    """Cross-entropy of the kind of each keypoint: visible, hidden, or outside.
+
+    `call` returns one value per keypoint, so that `sample_weight` (B, K) leaves out those
+    of unknown kind.
+    """
+
+    def __init__(self, name="visibility_cross_entropy", **kwargs):
+        super().__init__(name=name, **kwargs)
+
+    def call(self, y_true, y_pred):
+        """Maps (B, K) kinds, below 0 where unknown, and (B, K, 3) logits to (B, K)."""
+        kinds = ops.cast(ops.maximum(y_true, 0), "int32")
+        log_shares = ops.log_softmax(ops.cast(y_pred, "float32"), axis=-1)
+        return -ops.take_along_axis(log_shares, kinds[..., None], axis=-1)[..., 0]
+
+
 LOSSES = {
     "joints_mse": JointsMSE,
     "focused_mse": FocusedMSE,

@@ -1,4 +1,5 @@
-"""Layers that Keras does not have: pieces of RTMPose, RTMW, ViTPose and Lite-HRNet.
+"""Layers that Keras does not have: pieces of RTMPose, RTMW, ViTPose, Lite-HRNet, and of
+the head for visibility.
 
 Each names its weights as the reference does, by `torch_names()`, and counts its own work,
 by `macs()`. Files that hold such layers load once this module is imported.
@@ -218,6 +219,41 @@ class ChannelSlice(layers.Layer):
 
     def get_config(self):
         return super().get_config() | {"start": self.start, "stop": self.stop}
+
+
+@keras.saving.register_keras_serializable(PACKAGE)
+class Detached(layers.Identity):
+    """Passes a tensor on, and no gradient back."""
+
+    def call(self, x):
+        return ops.stop_gradient(x)
+
+
+@keras.saving.register_keras_serializable(PACKAGE)
+class KeypointPeaks(layers.Layer):
+    """Heights of the highest places of heatmaps or SimCC vectors; passes no gradient.
+
+    Attributes:
+        num_keypoints: keypoints, K. Of maps that come in threes, a disc and two offsets a
+            keypoint, the discs count.
+    """
+
+    def __init__(self, num_keypoints, **options):
+        super().__init__(**{"dtype": "float32"} | options)
+        self.num_keypoints = num_keypoints
+
+    def call(self, x):
+        """Maps (B, h, w, C) or (B, K, bins) to (B, K)."""
+        x = ops.stop_gradient(x)
+        if len(x.shape) == 3:
+            return ops.max(x, axis=-1)
+        return ops.max(x, axis=(1, 2))[:, :: x.shape[-1] // self.num_keypoints]
+
+    def compute_output_shape(self, input_shape):
+        return input_shape[0], self.num_keypoints
+
+    def get_config(self):
+        return super().get_config() | {"num_keypoints": self.num_keypoints}
 
 
 @keras.saving.register_keras_serializable(PACKAGE)

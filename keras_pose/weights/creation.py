@@ -16,6 +16,7 @@ def create_model(
     input_hw: tuple[int, int] | None = None,
     weights: str | Path | None = None,
     skeleton: Skeleton | None = None,
+    visibility: bool | None = None,
 ):
     """Builds a model of the zoo.
 
@@ -51,6 +52,16 @@ def create_model(
         FileNotFoundError: if `weights` does not exist.
         weights.download.DownloadError: if they cannot be had; says what to do by hand.
     """
+    model = _with_weights(name, num_keypoints, input_hw, weights, skeleton)
+    if visibility is None:
+        return model
+    from keras_pose.weights.heads import with_head_for_visibility
+
+    return with_head_for_visibility(model, visibility, skeleton)
+
+
+def _with_weights(name: str, num_keypoints, input_hw, weights, skeleton):
+    """Builds a model as its weights are; see `create_model`."""
     if weights is None:
         return build_model(name, num_keypoints, input_hw)
     # Imported here: Keras takes seconds, and bad arguments are to be refused before.

@@ -11,6 +11,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from keras_pose.models.visibility import (
+    has_visibility,
+    head_layers,
+    with_visibility,
+    without_visibility,
+)
 from keras_pose.skeleton import Skeleton, is_numbered
 from keras_pose.weights.layouts import (
     OWN_FAMILIES,
@@ -18,11 +24,70 @@ from keras_pose.weights.layouts import (
     final_layer,
     layer_name,
 )
-from keras_pose.weights.provenance import provenance_of, set_provenance
+from keras_pose.weights.provenance import (
+    ATTRIBUTE,
+    contract_of,
+    provenance_of,
+    set_provenance,
+)
 from keras_pose.zoo import ModelSpec, build_model, get_spec
 
 # Places (new, old) of a keypoint that both heads predict.
 Pairs = Sequence[tuple[int, int]]
+
+
+def with_head_for_visibility(model, is_wanted: bool, skeleton: Skeleton | None = None):
+    """Returns the model with a head for visibility, or without one.
+
+    Args:
+        model: model of the zoo, with what it carries.
+        is_wanted: whether it is to have the head; one that it has stays.
+        skeleton: names of its keypoints; None for those that its weights name, or else
+            their number in its outputs.
+
+    Raises:
+        ValueError: for a network that is not of one person's heatmaps or SimCC vectors.
+    """
+    if has_visibility(model) == is_wanted:
+        return model
+    if get_spec(model.name).task != "top_down":
+        raise ValueError(
+            "A head for visibility is for networks that see one person; "
+            f"{model.name} is for {get_spec(model.name).task}."
+        )
+    carried = getattr(model, ATTRIBUTE, None)
+    if is_wanted:
+        named = skeleton or contract_of(model).skeleton
+        changed = with_visibility(model, named.num_keypoints)
+    else:
+        changed = without_visibility(model)
+    return changed if carried is None else set_provenance(changed, carried)
+
+
+def with_stored_head(model, stored, path):
+    """Returns the model with the head for visibility that a file has; itself without one.
+
+    Args:
+        model: model of the zoo, with what it carries, and the keypoints of the file.
+        stored: layer name -> tensors of the file, those of the head alone.
+        path: the file, for messages.
+
+    Raises:
+        ValueError: for tensors that do not fit.
+    """
+    if not stored:
+        return model
+    changed = with_head_for_visibility(model, True)
+    for layer in head_layers(changed):
+        expected = [tuple(weight.shape) for weight in layer.weights]
+        found = [array.shape for array in stored.get(layer.name, ())]
+        if found != expected:
+            raise ValueError(
+                f"{path} does not fit {model.name}: layer {layer.name} has the shapes "
+                f"{expected}, in the file {found}."
+            )
+        layer.set_weights(stored[layer.name])
+    return changed
 
 
 def predicting_layer(spec: ModelSpec) -> str:
@@ -65,6 +130,9 @@ def with_keypoints(model, num_keypoints: int | None, skeleton: Skeleton | None =
             )
         if skeleton is None or known is None or known.names == skeleton.names:
             return model
+    if has_visibility(model):
+        print(f"{model.name}: its head for visibility is of other keypoints, and left out.")
+        model = set_provenance(without_visibility(model), provenance)
     changed = _built_for(model, num_keypoints)
     # A network for yet another number shows which weights depend on it.
     other = changed if num_keypoints != found else _built_for(model, found + 1)

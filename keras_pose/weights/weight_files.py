@@ -13,6 +13,7 @@ from keras_pose.contracts.entries import read_entry, save_keras_model
 from keras_pose.contracts.pose import read_contract
 from keras_pose.files import cache_dir
 from keras_pose.models.checkpoint import fill_layers, read_layers
+from keras_pose.models.visibility import is_of_head
 from keras_pose.shipped import SHIPPED, network_of_model
 from keras_pose.skeleton import SKELETONS, Skeleton
 from keras_pose.weights.catalog import CatalogEntry, entry_of_file, get_entry
@@ -22,7 +23,7 @@ from keras_pose.weights.file_kinds import (
     is_checkpoint,
     split_table,
 )
-from keras_pose.weights.heads import predicting_layer, with_keypoints
+from keras_pose.weights.heads import predicting_layer, with_keypoints, with_stored_head
 from keras_pose.weights.importer import (
     from_tensors,
     import_weights,
@@ -206,12 +207,13 @@ def _from_keras_file(name: str, input_hw, path: Path):
     if get_spec(name).needs_trunk:
         return _on_a_trunk(name, input_hw, path)
     stored = read_layers(path)
+    head = {key: stored.pop(key) for key in list(stored) if is_of_head(key)}
     provenance, trained_hw = _said_by(path)
     spec = get_spec(name)
     model = build_model(name, _stored_keypoints(spec, stored), input_hw or trained_hw)
     _bring_to_size(spec, model, stored, trained_hw, path)
     fill_layers(model, stored, path)
-    return set_provenance(model, provenance)
+    return with_stored_head(set_provenance(model, provenance), head, path)
 
 
 def _bring_to_size(spec: ModelSpec, model, stored, trained_hw, path) -> None:
