@@ -24,7 +24,7 @@ from keras_pose.modelfiles.embedded import MAX_BYTES, extract
 
 CONTRACT_NAME = "pose_model.json"
 # Another version is another contract; another minor version has more fields.
-SCHEMA_VERSION, SCHEMA_MINOR = 1, 3
+SCHEMA_VERSION, SCHEMA_MINOR = 1, 4
 VERSION_FIELDS = {"schema_version": SCHEMA_VERSION, "schema_minor": SCHEMA_MINOR}
 
 
@@ -164,6 +164,22 @@ def save_keras_model(model, path, contract: AnyContract) -> Path:
         with zipfile.ZipFile(temporary, "a") as archive:
             values = {**VERSION_FIELDS, **contract.to_dict()}
             archive.writestr(CONTRACT_NAME, json.dumps(values, indent=2))
+    return path
+
+
+def replace_archived_contract(path, contract: AnyContract) -> Path:
+    """Writes another contract into a `.keras` file; all else in it stays as it is."""
+    path = Path(path)
+    with (
+        atomic_path(path) as temporary,
+        zipfile.ZipFile(path) as old,
+        zipfile.ZipFile(temporary, "w") as new,
+    ):
+        for member in old.infolist():
+            if member.filename != CONTRACT_NAME:
+                new.writestr(member, old.read(member.filename))
+        values = {**VERSION_FIELDS, **contract.to_dict()}
+        new.writestr(CONTRACT_NAME, json.dumps(values, indent=2))
     return path
 
 

@@ -6,6 +6,15 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from keras_pose.codecs import Codec, codec_class, codec_from_dict
+from keras_pose.contracts.certainty import (
+    KINDS,
+    VISIBILITY_NAME,
+    ScoreCalibration,
+    Visibility,
+    certainty_of,
+    certainty_to_dict,
+    split_outputs,
+)
 from keras_pose.contracts.entries import named, read_entry
 from keras_pose.contracts.fields import (
     INPUT_NAME,
@@ -47,6 +56,9 @@ class Contract:
             much was lost without, by the names of what they give; for people.
         sums_fit_16_bits: True for an int8 ONNX file that all processors compute alike,
             False for one whose sums x86 without VNNI may cut off; None for other files.
+        visibility: output of the head for visibility; None for networks without one.
+        score_calibration: function from scores to shares of keypoints that are right, of
+            networks for which it was fitted; None for others.
     """
 
     model: str
@@ -60,8 +72,18 @@ class Contract:
     signature: str | None = None
     float_operators: tuple[str, ...] = ()
     sums_fit_16_bits: bool | None = None
+    visibility: Visibility | None = None
+    score_calibration: ScoreCalibration | None = None
 
     def __post_init__(self) -> None:
+        if self.visibility is not None:
+            kinds = (self.skeleton.num_keypoints, len(KINDS))
+            if tuple(self.visibility.output.shape[1:]) != kinds:
+                raise ValueError(
+                    f"Contract of {self.model!r}: the visibility of {kinds[0]} keypoints "
+                    f"needs an output of shape (B, {kinds[0]}, {kinds[1]}), got "
+                    f"{self.visibility.output.shape}."
+                )
         expected = self.codec.output_shape(self.skeleton.num_keypoints)
         if tuple(self.output.shape[1:]) != expected:
             raise ValueError(
@@ -82,12 +104,19 @@ class Contract:
 
     @property
     def outputs(self) -> tuple[TensorSpec, ...]:
-        """All output tensors, of which there is one."""
-        return (self.output,)
+        """All output tensors: that of the codec, then that of visibility, if any."""
+        return (self.output, *([self.visibility.output] if self.visibility else []))
 
     def with_tensors(self, image: TensorSpec, outputs, **values) -> Contract:
         """Returns the contract of a file with these tensors; `values` as `replace`."""
-        (output,) = outputs
+        output, logits = split_outputs(outputs)
+        if (logits is None) != (self.visibility is None):
+            raise ValueError(
+                f"{self.model!r} has {'no' if logits is None else 'an'} output "
+                f"{VISIBILITY_NAME!r} in the file, but its contract says otherwise."
+            )
+        if self.visibility is not None and logits is not None:
+            values["visibility"] = replace(self.visibility, output=logits)
         return replace(self, input=image, output=output, **values)
 
     def to_dict(self) -> dict[str, Any]:
@@ -99,6 +128,7 @@ class Contract:
             "signature": self.signature,
             "input": input_to_dict(self.input, self.normalization),
             "output": output_to_dict(self.output),
+            **certainty_to_dict(self.visibility, self.score_calibration),
             "crop": {
                 "box_padding": self.box_padding,
                 "aspect_ratio": self.input_hw[1] / self.input_hw[0],
@@ -141,6 +171,7 @@ class Contract:
                 box_padding=_positive(values["crop"], "box_padding"),
                 signature=values["signature"],
                 **integers_of(values),
+                **certainty_of(values),
             )
 
 
@@ -165,9 +196,17 @@ def keras_contract(
 
     Args:
         model: (B, H, W, 3) normalised float32 -> what the codec decodes, or a list
-            of that, one per stack, of which the last counts.
+            of that, one per stack, of which the last counts. A head for visibility stands
+            before them, under its name, see `models.visibility`.
+        codec: rules by which its outputs become keypoints.
+        skeleton: names of the K keypoints.
+        normalization: normalisation of its input.
     """
-    output = model.outputs[-1]
+    output, first = model.outputs[-1], model.outputs[0]
+    visibility = None
+    if model.output_names[0] == VISIBILITY_NAME and len(model.outputs) > 1:
+        shape = (1, *first.shape[1:])
+        visibility = Visibility(TensorSpec(VISIBILITY_NAME, shape, "float32"))
     return Contract(
         model=model.name,
         input=TensorSpec(INPUT_NAME, (1, *model.inputs[0].shape[1:]), "float32"),
@@ -175,6 +214,7 @@ def keras_contract(
         codec=codec,
         skeleton=skeleton,
         normalization=normalization,
+        visibility=visibility,
     )
 
 

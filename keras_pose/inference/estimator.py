@@ -38,7 +38,7 @@ from keras_pose.runtime.top_down_steps import (
     crop_people,
     decode_people,
     person_scores,
-    predict_outputs,
+    predict_people,
 )
 from keras_pose.shipped import POSE, shipped_box_threshold, shipped_file
 from keras_pose.skeleton import Skeleton
@@ -223,10 +223,24 @@ class PoseEstimator:
             self._estimate_some(image, boxes[start : start + MAX_BATCH])
             for start in range(0, len(boxes), MAX_BATCH)
         ]
-        keypoints_xy, keypoint_scores = map(np.concatenate, zip(*parts, strict=True))
+        found_xy, found_scores, found_visibility = zip(*parts, strict=True)
+        keypoints_xy, keypoint_scores = map(np.concatenate, (found_xy, found_scores))
+        has_visibility = self._top_down.contract.visibility is not None
+        visibility = np.concatenate(found_visibility) if has_visibility else None
         box_scores = np.ones(len(boxes)) if box_scores is None else box_scores
+        # People are rated by the scores as they are, as when they are measured.
         scores = person_scores(box_scores, keypoint_scores)
-        return Poses(boxes, keypoints_xy, keypoint_scores, scores, self.skeleton)
+        calibration = self._top_down.contract.score_calibration
+        if calibration is not None:
+            keypoint_scores = calibration(keypoint_scores)
+        return Poses(
+            boxes,
+            keypoints_xy,
+            keypoint_scores,
+            scores,
+            self.skeleton,
+            visibility=visibility,
+        )
 
     def show_heatmaps(self, image: np.ndarray, poses: Poses) -> np.ndarray:
         """Lays over an image what the network saw in the boxes of its people.
@@ -248,15 +262,15 @@ class PoseEstimator:
                 f"output of shape {shape}, for the codec {codec.kind!r}."
             )
         for box in poses.boxes_xyxy.astype(np.float64):
-            outputs, to_image = self._outputs(image, box[None])
+            outputs, to_image, _ = self._outputs(image, box[None])
             # From heatmap pixels to the crop's, then to the image's.
             matrix = to_image[0] * [*codec.pixel_xy, 1.0]
             image = draw_heatmaps(image, outputs[0], matrix)
         return image
 
     def _estimate_some(self, image, boxes):
-        outputs, to_image = self._outputs(image, boxes)
-        return decode_people(outputs, to_image, self._top_down.contract)
+        outputs, to_image, visibility = self._outputs(image, boxes)
+        return *decode_people(outputs, to_image, self._top_down.contract), visibility
 
     @property
     def _top_down(self) -> PoseModel:
@@ -268,11 +282,11 @@ class PoseEstimator:
         return self.pose_model
 
     def _outputs(self, image, boxes):
-        """Returns the network's outputs for some people, and the maps to the image."""
+        """Returns outputs for some people, the maps to the image, and visibility."""
         contract = self._top_down.contract
         crops, to_image = crop_people(image, xyxy_to_xywh(boxes), contract)
-        outputs = predict_outputs(self._top_down.predict, crops, contract, self.flip_test)
-        return outputs, to_image
+        outputs, visibility = predict_people(self._top_down, crops, self.flip_test)
+        return outputs, to_image, visibility
 
 
 def _check_needs_nothing(model, detector, flip_test) -> None:

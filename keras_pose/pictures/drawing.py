@@ -33,6 +33,9 @@ MIN_LINE_WIDTH, MAX_LINE_WIDTH = 1.5, 14.0  # pixels
 # whole bodies would become blots.
 MIN_DOT_DISTANCE = 4.0  # pixels
 
+# Share of the opacity that a keypoint loses that is surely hidden.
+HIDDEN_FADING = 0.6
+
 _SHIFT_BITS = 4  # OpenCV takes coordinates in units of 1 / 2**4 pixel
 _FARTHEST = 2**30  # of them
 _EDGE = 1.5  # pixels; anti-aliasing reaches a little over one beyond a shape
@@ -53,7 +56,9 @@ def draw_poses(
 ) -> np.ndarray:
     """Draws the skeletons of people.
 
-    Lines and dots grow with the person, and fade as the keypoint's score falls.
+    Lines and dots grow with the person, and fade as the keypoint's score falls. Where the
+    model says it (`Poses.visibility`), hidden keypoints fade further, and those that are
+    more likely outside the picture are left out.
     Small people are drawn over large ones, which would hide them.
 
     Args:
@@ -162,7 +167,12 @@ class _Person:
         self._xy = poses.keypoints_xy[index].astype(float)
         scores = poses.keypoint_scores[index]
         self._is_shown = (scores > threshold) & np.isfinite(self._xy).all(axis=-1)
+        self._is_shown &= ~poses.is_outside[index]
         self._opacity = np.interp(scores, (threshold, max(threshold, 0.7)), (0.45, 1.0))
+        if poses.visibility is not None:
+            self._opacity = self._opacity * (
+                1 - HIDDEN_FADING * poses.visibility[index, :, 1]
+            )
         shown = self._xy[self._is_shown]
         self.size = float((shown.max(0) - shown.min(0)).max()) if len(shown) else 0.0
         self._width = min(max(self.size * LINE_WIDTH, MIN_LINE_WIDTH), MAX_LINE_WIDTH)

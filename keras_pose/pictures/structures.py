@@ -13,6 +13,8 @@ from keras_pose.skeleton import Skeleton
 
 # The track of people who have none.
 NO_TRACK = -1
+# Kinds of keypoints, in the order of `Poses.visibility`.
+VISIBILITY_KINDS = ("visible", "hidden", "outside")
 
 
 @dataclass(frozen=True)
@@ -22,11 +24,14 @@ class Poses:
     Attributes:
         boxes_xyxy: (N, 4) float32, image pixels.
         keypoints_xy: (N, K, 2) float32, image pixels (see `keras_pose.pictures.geometry`).
-        keypoint_scores: (N, K) float32, height of the heatmap at the keypoint.
+        keypoint_scores: (N, K) float32, height of the heatmap at the keypoint; or, where
+            the model's contract has a calibration, the probability that it is right.
         scores: (N,) float32, confidence in the person as a whole.
         skeleton: names and limbs of the K keypoints.
         track_ids: (N,) int64, the same number for one person throughout a video, and
             `NO_TRACK` for people who are not followed; None without tracking.
+        visibility: (N, K, 3) float32, probabilities that the keypoint is visible, hidden,
+            or outside the picture, see `VISIBILITY_KINDS`; None for models that do not say.
 
     Raises:
         ValueError: where shapes do not fit together.
@@ -38,6 +43,7 @@ class Poses:
     scores: np.ndarray
     skeleton: Skeleton
     track_ids: np.ndarray | None = None
+    visibility: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         num_people = len(self.boxes_xyxy)
@@ -47,6 +53,9 @@ class Poses:
             "keypoint_scores": (num_people, self.skeleton.num_keypoints),
             "scores": (num_people,),
         }
+        if self.visibility is not None:
+            kinds = (num_people, self.skeleton.num_keypoints, len(VISIBILITY_KINDS))
+            expected["visibility"] = kinds
         for field, shape in expected.items():
             values = np.asarray(getattr(self, field), np.float32)
             if values.shape != shape:
@@ -80,7 +89,19 @@ class Poses:
             self.scores[chosen],
             self.skeleton,
             None if self.track_ids is None else self.track_ids[chosen],
+            None if self.visibility is None else self.visibility[chosen],
         )
+
+    @property
+    def is_outside(self) -> np.ndarray:
+        """(N, K) bool: keypoints that are more likely outside the picture than in it.
+
+        False throughout for models that do not say.
+        """
+        if self.visibility is None:
+            return np.zeros(self.keypoint_scores.shape, bool)
+        is_outside: np.ndarray = self.visibility[..., 2] > 0.5
+        return is_outside
 
     def replace(self, **values) -> Poses:
         """Returns a copy with other values."""
@@ -111,16 +132,28 @@ class Poses:
                     "x": _rounded(x, 2),
                     "y": _rounded(y, 2),
                     "score": _rounded(score, 4),
+                    **self._visibility(index, k),
                 }
-                for name, (x, y), score in keypoints
+                for k, (name, (x, y), score) in enumerate(keypoints)
             },
+        }
+
+    def _visibility(self, index: int, k: int) -> dict[str, float | None]:
+        """Returns the probabilities of one keypoint by kind; {} without them."""
+        if self.visibility is None:
+            return {}
+        shares = self.visibility[index, k].tolist()
+        return {
+            name: _rounded(share, 4)
+            for name, share in zip(VISIBILITY_KINDS, shares, strict=True)
         }
 
     def to_rows(self, **first) -> list[dict[str, Any]]:
         """Returns one flat row per person, for `pandas.DataFrame(rows)` or a CSV file.
 
         Columns: person, track_id (where people are followed), score, x1, y1, x2, y2,
-        then of every keypoint NAME_x, NAME_y, NAME_score; image pixels.
+        then of every keypoint NAME_x, NAME_y, NAME_score, and of models that say it
+        NAME_visible, NAME_hidden, NAME_outside; image pixels.
 
         Args:
             first: columns to put before them, such as frame=7.
@@ -138,6 +171,10 @@ class Poses:
             x, y = self.keypoints_xy[index, k].tolist()
             score = float(self.keypoint_scores[index, k])
             row |= {f"{name}_x": x, f"{name}_y": y, f"{name}_score": score}
+            if self.visibility is not None:
+                shares = self.visibility[index, k].tolist()
+                kinds = zip(VISIBILITY_KINDS, shares, strict=True)
+                row |= {f"{name}_{kind}": share for kind, share in kinds}
         return row
 
     def to_coco(self, image_id: int, category_id: int = 1) -> list[dict[str, Any]]:

@@ -18,26 +18,53 @@ from keras_pose.zoo import build_model, get_spec
 class KerasBackend:
     """A Keras model of normalised images, of which the last output counts.
 
+    That of a head for visibility, the first, is run only where it is asked for.
+
     A graph function of its own, not `model.predict`: that would make every replica
     of a distributed model answer, in the middle of training.
     """
 
-    def __init__(self, model, output_name: str):
+    def __init__(self, model, output_name: str, visibility_name: str | None = None):
         tf = import_runtime("tensorflow", "tensorflow", ".keras")
         self.input = TensorSpec(INPUT_NAME, (None, *model.inputs[0].shape[1:]), "float32")
-        shape = (None, *model.outputs[-1].shape[1:])
-        self.output = TensorSpec(output_name, shape, "float32")
+        kept = {output_name: model.outputs[-1]}
+        if visibility_name is not None:
+            kept[visibility_name] = model.outputs[0]
+        self.outputs = tuple(
+            TensorSpec(name, (None, *output.shape[1:]), "float32")
+            for name, output in kept.items()
+        )
+        self.output = self.outputs[0]
+        signature = [tf.TensorSpec(self.input.shape, tf.float32)]
 
-        @tf.function(input_signature=[tf.TensorSpec(self.input.shape, tf.float32)])
+        @tf.function(input_signature=signature)
         def run(images):
             return tf.cast(last_output(model(images, training=False)), tf.float32)
+
+        @tf.function(input_signature=signature)
+        def run_all(images):
+            outputs = model(images, training=False)
+            counting = [last_output(outputs)]
+            if visibility_name is not None:
+                counting.append(outputs[0])
+            return [tf.cast(x, tf.float32) for x in counting]
 
         self._tensor = tf.constant
         # Traced here: TensorFlow warns of functions that are made and traced in turn.
         self._run = run.get_concrete_function()
+        self._run_all = run_all.get_concrete_function() if visibility_name else None
 
     def run(self, images: np.ndarray) -> np.ndarray:
         return self._run(self._tensor(images)).numpy()
+
+    def run_all(self, images: np.ndarray) -> dict[str, np.ndarray]:
+        if self._run_all is None:
+            return {self.output.name: self.run(images)}
+        values = self._run_all(self._tensor(images))
+        return {
+            spec.name: value.numpy()
+            for spec, value in zip(self.outputs, values, strict=True)
+        }
 
 
 class KerasOutputs:
@@ -116,6 +143,7 @@ def load_network(path):
 def _network_of_row(path):
     """Builds the network of a file by its row of the zoo; None where that is not it."""
     from keras_pose.models.checkpoint import load_weights
+    from keras_pose.models.visibility import with_visibility
 
     try:
         contract = read_contract(path)
@@ -123,6 +151,8 @@ def _network_of_row(path):
         factor = contract.codec.channels_per_keypoint // usual.channels_per_keypoint
         count = factor * contract.skeleton.num_keypoints
         network = build_model(contract.model, count, contract.input_hw)
+        if contract.visibility is not None:
+            network = with_visibility(network, contract.skeleton.num_keypoints)
         load_weights(network, path)
     except (ValueError, OSError):
         return None
@@ -156,11 +186,14 @@ def read_weights_file(path, model_name, num_keypoints=None, input_hw=None):
     """
     get_spec(model_name)  # an unknown name is the first error to report
     import_runtime("tensorflow", "tensorflow", ".weights.h5")
-    from keras_pose.models.checkpoint import load_weights
+    from keras_pose.models.checkpoint import fill_layers, read_layers
+    from keras_pose.models.visibility import is_of_head, with_visibility
     from keras_pose.weights.provenance import contract_of
 
-    model = build_model(model_name, num_keypoints, input_hw)
-    load_weights(model, path)
+    model, stored = build_model(model_name, num_keypoints, input_hw), read_layers(path)
+    if any(map(is_of_head, stored)):
+        model = with_visibility(model, contract_of(model).skeleton.num_keypoints)
+    fill_layers(model, stored, path)
     contract = contract_of(model)
     numbered = plain_skeleton(contract.skeleton.num_keypoints)
     return model, dataclasses.replace(contract, skeleton=numbered)

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 
 from keras_pose.contracts.fields import TensorSpec
 from keras_pose.contracts.pose import Contract
-from keras_pose.runtime.backend import Backend
+from keras_pose.runtime.backend import Backend, FileBackend
 
 # Images at a time for networks that take any number: bounds memory.
 MAX_BATCH = 32
@@ -25,7 +23,9 @@ class PoseModel:
         ValueError: if the network is not what the contract says.
     """
 
-    def __init__(self, contract: Contract, file_type: str, backend: Backend, path=None):
+    def __init__(
+        self, contract: Contract, file_type: str, backend: Backend | FileBackend, path=None
+    ):
         check_fits(contract, backend, path or f"The {file_type} model")
         self.contract = contract
         self.file_type = file_type
@@ -36,7 +36,8 @@ class PoseModel:
         """Wraps a model in memory; later changes of its weights are seen."""
         from keras_pose.runtime.keras_backend import KerasBackend
 
-        return cls(contract, ".keras", KerasBackend(model, contract.output.name))
+        names = [spec.name for spec in contract.outputs]
+        return cls(contract, ".keras", KerasBackend(model, *names))
 
     @property
     def num_keypoints(self) -> int:
@@ -55,21 +56,45 @@ class PoseModel:
         Raises:
             ValueError: for crops of another shape or type.
         """
+        return self._predict(crops, [self.contract.output])[0]
+
+    def predict_all(self, crops) -> tuple[np.ndarray, np.ndarray | None]:
+        """Does what `predict` does, and returns the logits of visibility as well.
+
+        Returns:
+            outputs: array of `predict`.
+            logits: (N, K, 3) float32, in the order of `certainty.KINDS`; None for a
+                network without the head.
+        """
+        found = self._predict(crops, self.contract.outputs)
+        return found[0], found[1] if len(found) > 1 else None
+
+    __call__ = predict
+
+    def _predict(self, crops, specs) -> list[np.ndarray]:
+        """Returns an array of real values, of all crops, for each of some outputs."""
         crops = self._checked(crops)
-        shape = self.contract.codec.output_shape(self.num_keypoints)
-        predicted = np.empty((len(crops), *shape), np.float32)
+        predicted = [np.empty((len(crops), *spec.shape[1:]), np.float32) for spec in specs]
         fixed_batch = self._backend.input.shape[0]
         batch_size = fixed_batch or MAX_BATCH
         for start in range(0, len(crops), batch_size):
             images = crops[start : start + batch_size]
             if fixed_batch:
                 images = _pad_batch(images, fixed_batch)
-            outputs = self._backend.run(self._to_input(images))
-            real = self.contract.output.to_real(outputs)
-            predicted[start : start + batch_size] = real[: len(crops) - start]
+            raw = self._run(self._to_input(images), len(specs))
+            for values, spec in zip(predicted, specs, strict=True):
+                real = spec.to_real(raw[spec.name])
+                values[start : start + batch_size] = real[: len(crops) - start]
         return predicted
 
-    __call__ = predict
+    def _run(self, images, num_outputs: int) -> dict[str, np.ndarray]:
+        """Returns raw outputs by name; where one is wanted, and first, only that."""
+        own = self.contract.output.name
+        if self.contract.visibility is None:
+            return {own: self._backend.run(images)}
+        if num_outputs == 1 and self._backend.output.name == own:
+            return {own: self._backend.run(images)}
+        return self._backend.run_all(images)  # type: ignore[union-attr]
 
     def _checked(self, crops) -> np.ndarray:
         crops = np.asarray(crops)
@@ -93,18 +118,33 @@ def _pad_batch(images, batch_size):
     return np.pad(images, ((0, missing), (0, 0), (0, 0), (0, 0)))
 
 
-def check_fits(contract: Contract, backend: Backend, path: Path | str) -> None:
+def check_fits(contract: Contract, backend: Backend | FileBackend, path) -> None:
     """Raises ValueError unless the network is what the contract says.
 
-    The contract's batch is not compared: Keras models take any.
+    The contract's batch is not compared: Keras models take any. Outputs are found by name
+    where there are several.
     """
-    for side in ("input", "output"):
-        promised, actual = getattr(contract, side), getattr(backend, side)
-        if _essence(promised) != _essence(actual):
-            raise ValueError(
-                f"{path} does not fit its contract: the contract's {side} is "
-                f"{_essence(promised)}, the file's is {_essence(actual)}."
-            )
+    _check_alike("input", contract.input, backend.input, path)
+    if contract.visibility is None:
+        _check_alike("output", contract.output, backend.output, path)
+        return
+    found = {spec.name: spec for spec in getattr(backend, "outputs", ())}
+    promised = {spec.name: spec for spec in contract.outputs}
+    if set(found) != set(promised):
+        raise ValueError(
+            f"{path} does not fit its contract: the contract's outputs are "
+            f"{sorted(promised)}, the file's are {sorted(found)}."
+        )
+    for name, spec in promised.items():
+        _check_alike(f"output {name!r}", spec, found[name], path)
+
+
+def _check_alike(side: str, promised: TensorSpec, actual: TensorSpec, path) -> None:
+    if _essence(promised) != _essence(actual):
+        raise ValueError(
+            f"{path} does not fit its contract: the contract's {side} is "
+            f"{_essence(promised)}, the file's is {_essence(actual)}."
+        )
 
 
 def _essence(spec: TensorSpec) -> dict:

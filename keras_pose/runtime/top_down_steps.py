@@ -18,6 +18,7 @@ from keras_pose.pictures.geometry import (
     transform_points,
     warp_image,
 )
+from keras_pose.runtime.pose_model import PoseModel
 from keras_pose.skeleton import Skeleton
 
 # Crops, (N, H, W, 3) uint8 RGB -> what the codec decodes, float32.
@@ -71,6 +72,38 @@ def predict_outputs(predict: Predict, crops, contract: Contract, flip_test: bool
     mirrored = np.asarray(predict(np.ascontiguousarray(crops[:, :, ::-1])), np.float32)
     mirrored = contract.codec.flip_back(mirrored, contract.skeleton.mirror_permutation)
     return (outputs + mirrored) * np.float32(0.5)
+
+
+def predict_people(model: PoseModel, crops, flip_test: bool = False):
+    """Runs a model, all of its outputs; see `predict_outputs`.
+
+    Args:
+        model: the model.
+        crops: (N, H, W, 3) uint8 RGB.
+        flip_test: average with the mirrored outputs for the mirrored crops.
+
+    Returns:
+        outputs: (N, *codec.output_shape(K)) float32.
+        visibility: (N, K, 3) float32 probabilities of `certainty.KINDS`; None for a model
+            without the head.
+    """
+    contract = model.contract
+    if contract.visibility is None:
+        return predict_outputs(model.predict, crops, contract, flip_test), None
+    logits: list[np.ndarray] = []
+
+    def predict(images):
+        outputs, found = model.predict_all(images)
+        if found is not None:
+            logits.append(found)
+        return outputs
+
+    outputs = predict_outputs(predict, crops, contract, flip_test)
+    if flip_test:
+        own, mirrored = logits
+        mirrored = mirrored[:, contract.skeleton.mirror_permutation]
+        logits = [(own + mirrored) * np.float32(0.5)]
+    return outputs, contract.visibility.probabilities(logits[0])
 
 
 def check_flip_test(skeleton: Skeleton) -> None:

@@ -10,6 +10,7 @@ import keras_pose
 from keras_pose.codecs import CODECS, DecodedCodec
 from keras_pose.codecs.part_affinity import PartAffinityCodec
 from keras_pose.contracts.bottom_up import BottomUpContract
+from keras_pose.contracts.certainty import ScoreCalibration, Visibility
 from keras_pose.contracts.detector import DetectorContract
 from keras_pose.contracts.entries import VERSION_FIELDS, contracts_beside
 from keras_pose.contracts.fields import TensorSpec
@@ -69,6 +70,19 @@ def test_the_schema_is_one():
 def test_contracts_of_all_codecs_fit(codec):
     contract = pose_contract(codec.for_input((64, 48)), normalization=IMAGENET)
     assert errors_of(contract.to_dict()) == []
+
+
+def test_contracts_that_say_how_certain_a_network_is_fit():
+    logits = TensorSpec("visibility", (1, 17, 3), "int8", 0.1, 4)
+    contract = pose_contract(
+        GAUSSIAN,
+        visibility=Visibility(logits, 1.5),
+        score_calibration=ScoreCalibration(8.0, -3.0),
+    )
+    assert errors_of(contract.to_dict()) == []
+    broken = contract.to_dict()
+    broken["visibility"]["temperature"] = 0
+    assert errors_of(broken)
 
 
 def test_every_codec_of_the_zoo_is_in_the_schema():

@@ -1,10 +1,12 @@
 import dataclasses
 import json
+import math
 import zipfile
 
 import pytest
 
 from keras_pose.codecs import GaussianHeatmapCodec
+from keras_pose.contracts.certainty import ScoreCalibration, Visibility
 from keras_pose.contracts.entries import CONTRACT_NAME, contracts_beside, write_contract
 from keras_pose.contracts.fields import TensorSpec
 from keras_pose.contracts.pose import Contract, read_contract
@@ -264,3 +266,41 @@ def test_keras_file_that_is_no_archive_is_named(tmp_path):
 def test_contract_that_contradicts_itself_is_refused(changes, message):
     with pytest.raises(ValueError, match=message):
         dataclasses.replace(CONTRACT, **changes)
+
+
+LOGITS = TensorSpec("visibility", (1, 17, 3), "int8", scale=0.1, zero_point=4)
+CERTAIN = dataclasses.replace(
+    CONTRACT,
+    visibility=Visibility(LOGITS, 2.0),
+    score_calibration=ScoreCalibration(8.0, -3.0),
+)
+
+
+def test_what_a_network_knows_of_its_certainty_survives_the_file(model_file):
+    write_contract(model_file, CERTAIN)
+    read = read_contract(model_file)
+
+    assert read == CERTAIN
+    assert [spec.name for spec in read.outputs] == ["heatmaps", "visibility"]
+    # By hand: softmax of (2, 0, 0) / 2, and the logistic function at 8 / 2 - 3.
+    shares = read.visibility.probabilities([[2.0, 0.0, 0.0]])
+    assert shares[0, 0] == pytest.approx(math.e / (math.e + 2))
+    assert read.score_calibration([0.5])[0] == pytest.approx(1 / (1 + math.exp(-1)))
+
+
+@pytest.mark.parametrize(
+    ("field", "values", "message"),
+    [
+        ("visibility", {"temperature": 0}, "temperature must be above 0, got 0"),
+        ("visibility", {"kinds": ["seen"]}, "visibility.kinds must be"),
+        ("visibility", {"shape": [1, 16, 3]}, r"of shape \(B, 17, 3\), got \(1, 16, 3\)"),
+        ("score_calibration", {"slope": -1.0}, "slope must be above 0, got -1.0"),
+        ("score_calibration", {"kind": "isotonic"}, "must be 'logistic', got 'isotonic'"),
+        ("score_calibration", {"intercept": "0"}, "intercept must be a finite number"),
+    ],
+)
+def test_certainty_that_makes_no_sense_is_refused(field, values, message):
+    entry = CERTAIN.to_dict()
+    entry[field] = entry[field] | values
+    with pytest.raises(ValueError, match=message):
+        Contract.from_dict(entry)

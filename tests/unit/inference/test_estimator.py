@@ -1,3 +1,4 @@
+import dataclasses
 import io
 import subprocess
 import sys
@@ -9,15 +10,18 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from light_model import light_at, make_model
+from light_model import BrightnessBackend, light_at, make_model
 from PIL import Image
 from says import Says
 
 from keras_pose.codecs import CODECS
+from keras_pose.contracts.certainty import ScoreCalibration, Visibility
+from keras_pose.contracts.fields import TensorSpec
 from keras_pose.inference import PoseEstimator
 from keras_pose.inference.detectors import WHOLE_IMAGE
 from keras_pose.pictures.images import ImageError
 from keras_pose.pictures.structures import Detections
+from keras_pose.runtime import PoseModel
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -34,6 +38,53 @@ def test_keypoints_come_back_in_image_pixels(boxes, flip_test):
     tolerance = 0.5 * (1 + flip_test) * 4 * crop_width / 96
     np.testing.assert_allclose(poses.keypoints_xy[0], [[123, 150]] * 17, atol=tolerance)
     assert poses.scores[0] == pytest.approx(poses.keypoint_scores[0].mean())
+
+
+class SeeingBackend(BrightnessBackend):
+    """Finds the light, and calls a keypoint outside where its crop begins dark."""
+
+    outputs = (
+        BrightnessBackend.output,
+        TensorSpec("visibility", (None, 17, 3), "float32"),
+    )
+
+    def run_all(self, images):
+        logits = np.zeros((len(images), 17, 3), np.float32)
+        is_dark = images[:, :64].mean(axis=(1, 2, 3)) < images[:, 64:].mean(axis=(1, 2, 3))
+        logits[:, 0, 2] = np.where(is_dark, 4.0, -4.0)
+        # The left eye, which a mirror exchanges with the right one.
+        logits[:, 1, 1] = 2.0 * (images[:, :, :48].mean() > images[:, :, 48:].mean())
+        return {"heatmaps": self.run(images), "visibility": logits}
+
+
+@pytest.mark.parametrize("flip_test", [False, True])
+def test_visibility_and_calibrated_scores_come_with_the_poses(flip_test):
+    plain = make_model()
+    contract = dataclasses.replace(
+        plain.contract,
+        visibility=Visibility(SeeingBackend.outputs[1], temperature=2.0),
+        score_calibration=ScoreCalibration(4.0, -2.0),
+    )
+    model = PoseModel(contract, ".onnx", SeeingBackend())
+    estimator = PoseEstimator(model, WHOLE_IMAGE, flip_test=flip_test)
+    image, boxes = light_at(140, 250), [[0, 0, 200, 300], [0, 150, 200, 300]]
+
+    poses = estimator(image, boxes)
+    expected = PoseEstimator(plain, WHOLE_IMAGE, flip_test=flip_test)(image, boxes)
+
+    share = np.exp(2) / (np.exp(2) + 2)  # of a logit of 4 at the temperature 2
+    assert poses.visibility[0, 0, 2] == pytest.approx(share, abs=1e-6)
+    assert poses.is_outside[:, 0].tolist() == [True, True]
+    # The light is right; in the mirror it is left, and what the network says of the left
+    # eye there is true of the right one.
+    left, right = poses.visibility[0, 1:3, 1]
+    assert right > left if flip_test else right == left
+    np.testing.assert_allclose(
+        poses.keypoint_scores,
+        1 / (1 + np.exp(2 - 4 * expected.keypoint_scores)),
+        rtol=1e-5,
+    )
+    np.testing.assert_array_equal(poses.scores, expected.scores)
 
 
 def test_all_people_of_an_image_go_through_the_model_at_once():

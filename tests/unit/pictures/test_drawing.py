@@ -73,6 +73,18 @@ def test_doubtful_keypoints_are_paler():
     assert strength[0] < strength[1] < strength[2]
 
 
+def test_hidden_keypoints_fade_and_those_outside_are_left_out():
+    visible, hidden, outside = np.eye(3)
+    strength = [
+        np.abs(draw_poses(GRAY, stick().replace(visibility=[each])).astype(int) - 128).sum()
+        for each in ([visible, visible], [hidden, hidden], [visible, outside])
+    ]
+    assert strength[0] > 1.5 * strength[1]
+    beyond = draw_poses(GRAY, stick().replace(visibility=[[visible, outside]]))
+    np.testing.assert_array_equal(beyond[20, 20], LEFT_COLOR)  # the dot stays
+    np.testing.assert_array_equal(beyond[50, 20], GRAY[50, 20])
+
+
 def test_lines_are_placed_to_a_fraction_of_a_pixel():
     drawn = draw_poses(GRAY, stick())
     moved = draw_poses(GRAY, stick((20.25, 20.0), (20.25, 80.0)))

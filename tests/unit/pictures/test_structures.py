@@ -37,6 +37,20 @@ def test_a_table_has_one_row_per_person():
     assert (rows[1]["tail_x"], rows[1]["tail_y"], rows[1]["tail_score"]) == (7, 8, 1)
 
 
+def test_the_visibility_of_keypoints_goes_along():
+    shares = [[[0.7, 0.2, 0.1], [0.1, 0.2, 0.7]], [[1, 0, 0], [0, 1, 0]]]
+    poses = POSES.replace(visibility=shares)
+
+    tail = poses.to_dicts()[0]["keypoints"]["tail"]
+    assert (tail["visible"], tail["hidden"], tail["outside"]) == (0.1, 0.2, 0.7)
+    assert poses.to_rows()[1]["tail_hidden"] == 1
+    np.testing.assert_array_equal(poses[[1]].visibility, [shares[1]])
+    np.testing.assert_array_equal(poses.is_outside, [[False, True], [False, False]])
+    assert not POSES.is_outside.any()
+    with pytest.raises(ValueError, match=r"Poses.visibility must be \(2, 2, 3\)"):
+        POSES.replace(visibility=[[1, 0, 0]])
+
+
 def test_coco_results_have_three_numbers_per_keypoint():
     first, second = POSES.to_coco(image_id=139)
 
