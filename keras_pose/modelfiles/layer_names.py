@@ -25,15 +25,16 @@ class LayerNames:
     of_outputs: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, model, output_names: Sequence[str]) -> LayerNames:
+    def of(cls, model, output_names: Sequence[str], outputs: Sequence) -> LayerNames:
         """Reads them off the model that files were made of.
 
         Args:
-            output_names: names of the file's outputs, in the order of the model's.
+            model: Keras model.
+            output_names: names of the file's outputs.
+            outputs: the model's outputs that they are, in the same order.
         """
-        makers = [output._keras_history.operation.name for output in model.outputs]
-        # Of several stacks the last one is exported.
-        pairs = zip(output_names, makers[-len(output_names) :], strict=True)
+        makers = [output._keras_history.operation.name for output in outputs]
+        pairs = zip(output_names, makers, strict=True)
         known = frozenset(layer.name for layer in model.layers)
         return cls(known, dict(pairs))
 

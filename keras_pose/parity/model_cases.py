@@ -220,7 +220,8 @@ def clip_cases(file: ModelFile, person: Person) -> list[Case]:
 
     A window goes over the image, sideways; the detector's boxes are a little off.
     """
-    contract = file.pose_model.contract
+    # A clip is about what happens over time; `pose` cases hold the visibility.
+    contract = replace(file.pose_model.contract, visibility=None)
     given: dict[str, Any] = {
         "network": "pose",
         "contract": contract.to_dict(),

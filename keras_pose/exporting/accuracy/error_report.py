@@ -17,6 +17,7 @@ from keras_pose.exporting.accuracy.layer_errors import (
     measure_layer_errors,
     worst_first,
 )
+from keras_pose.exporting.float_graph.serving import counting_outputs
 from keras_pose.exporting.formats.onnx_export import OnnxConversion
 from keras_pose.exporting.formats.tflite_export import TFLiteConversion
 from keras_pose.exporting.inspection.benchmark import write_csv
@@ -41,9 +42,9 @@ def errors_of(
     Returns:
         A list of `LayerError`, in the order the operators run in.
     """
-    names = LayerNames.of(
-        conversion.model, [each.name for each in conversion.contract.outputs]
-    )
+    model, contract = conversion.model, conversion.contract
+    counting = counting_outputs(model.outputs, contract)
+    names = LayerNames.of(model, [each.name for each in contract.outputs], counting)
     with tempfile.TemporaryDirectory() as folder:
         suffix = conversion.suffix
         paths = Path(folder) / f"float32{suffix}", Path(folder) / f"int8{suffix}"

@@ -63,15 +63,26 @@ def serving_function(model, contract: ModelContract, batch=1, with_decode=False)
         x = tf.nn.conv2d(tf.cast(image, tf.float32), kernel, strides=1, padding="VALID")
         x = tf.nn.bias_add(x, bias)
         outputs = model(x, training=False)
-        # Of several stacks the last counts; a detector's outputs all do.
-        counting = outputs if len(names) > 1 else [last_output(outputs)]
+        counting = counting_outputs(outputs, contract)
         named = {name: tf.identity(y) for name, y in zip(names, counting, strict=True)}
         if codec is not None and with_decode:
-            (output,) = counting
-            named[DECODED_NAME] = decode_in_graph(codec, output)
+            named[DECODED_NAME] = decode_in_graph(codec, counting[0])
         return named
 
     return serve
+
+
+def counting_outputs(outputs, contract: ModelContract) -> list:
+    """Returns the outputs that a file gives, in the order of its contract.
+
+    Of several stacks the last counts, and a head for visibility, which is first. A
+    detector's outputs all do, as do a bottom-up network's.
+    """
+    if not isinstance(contract, Contract):
+        return list(outputs)
+    if contract.visibility is None:
+        return [last_output(outputs)]
+    return [outputs[-1], outputs[0]]
 
 
 def normalization_kernel(normalization: Normalization):

@@ -22,13 +22,16 @@ from keras_pose.contracts.entries import VERSION_FIELDS, contracts_beside, write
 from keras_pose.contracts.fields import INPUT_NAME, TensorSpec
 from keras_pose.exporting.errors import ExportError
 from keras_pose.exporting.float_graph.layer_rewrites import onnx_replacement
-from keras_pose.exporting.float_graph.serving import in_float32, normalization_kernel
+from keras_pose.exporting.float_graph.serving import (
+    counting_outputs,
+    in_float32,
+    normalization_kernel,
+)
 from keras_pose.exporting.formats.embedding import describe
 from keras_pose.exporting.formats.table import COREML_FORMATS
 from keras_pose.exporting.formats.writing import Draft, Export, check_written, runnable
 from keras_pose.files import atomic_folder
 from keras_pose.runtime.coreml_backend import PACKAGE, CoreMLBackend
-from keras_pose.runtime.keras_backend import last_output
 from keras_pose.runtime.loading import COREML_TYPE
 
 # Key of the contract among the package's metadata, which apps can read.
@@ -137,7 +140,7 @@ def whole_function(model, contract: ModelContract):
     def serve(image):
         x = tf.nn.conv2d(image, kernel, strides=1, padding="VALID") + bias
         outputs = network(x, training=False)
-        return outputs if len(contract.outputs) > 1 else [last_output(outputs)]
+        return counting_outputs(outputs, contract)
 
     return serve.get_concrete_function()
 

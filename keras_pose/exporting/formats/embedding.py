@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
+
 import keras_pose
 from keras_pose.contracts.bottom_up import BottomUpContract
+from keras_pose.contracts.certainty import KINDS
 from keras_pose.contracts.detector import ModelContract
-from keras_pose.contracts.entries import VERSION_FIELDS
+from keras_pose.contracts.entries import (
+    VERSION_FIELDS,
+    replace_archived_contract,
+    write_contract,
+)
 from keras_pose.contracts.fields import TensorSpec
 from keras_pose.contracts.pose import Contract
+from keras_pose.files import atomic_path
 from keras_pose.modelfiles.embedded import embed
 from keras_pose.modelfiles.embedded.tflite import Description, TensorNote
 from keras_pose.pictures.normalization import Normalization
@@ -26,6 +35,26 @@ def embed_contract(path, contract: ModelContract) -> None:
     """
     document = {**VERSION_FIELDS, **contract.to_dict()}
     embed(path, document, describe(contract))
+
+
+def replace_contract(path, contract: ModelContract) -> None:
+    """Writes another contract for a file that has one; the network stays to the bit.
+
+    Args:
+        path: `.keras`, `.tflite` or `.onnx`.
+        contract: its contract, with other values.
+
+    Raises:
+        ValueError: for a file of another kind.
+    """
+    path = Path(path)
+    if path.suffix == ".keras":
+        replace_archived_contract(path, contract)
+        return
+    with atomic_path(path) as temporary:
+        shutil.copyfile(path, temporary)
+        embed_contract(temporary, contract)
+    write_contract(path, contract)
 
 
 def describe(contract: ModelContract) -> Description:
@@ -64,6 +93,8 @@ def _output_note(contract: ModelContract, output: TensorSpec) -> TensorNote:
         is_score = output in contract.scores
         labels = contract.class_names if is_score else ()
         return TensorNote(output.name, "logits" if is_score else "distances", labels=labels)
+    if contract.visibility is not None and output == contract.visibility.output:
+        return TensorNote(output.name, f"logits of {', '.join(KINDS)}, for each keypoint")
     # Channels, where there is one a keypoint; the axis of keypoints is not last elsewhere.
     names = (
         contract.skeleton.names if output.shape[-1] == len(contract.skeleton.names) else ()

@@ -155,9 +155,7 @@ class OnnxConversion:
             content = self.quantized(quantization, float_ops, **options)
             with_outputs = content if self.with_decode else None
             if with_outputs is not None:
-                content = without_onnx_outputs(
-                    content, {spec.name for spec in self.contract.outputs}
-                )
+                content = without_onnx_outputs(content, {self.contract.outputs[0].name})
             temporary.write_bytes(content)
             contract = self.describe(temporary, quantization, float_ops)
             return Draft(contract, with_outputs, is_measured=is_measured)

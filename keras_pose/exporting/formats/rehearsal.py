@@ -31,6 +31,7 @@ from keras_pose.exporting.quantization.settling import (
 )
 from keras_pose.models.fake_quantization import fake_quantized
 from keras_pose.models.own_layers import ChannelSlice
+from keras_pose.models.visibility import without_visibility
 
 # A file may be better than its rehearsal, but not by this much.
 SURE = 2.0
@@ -108,6 +109,7 @@ def rehearsed_error(model, contract, crops) -> float | None:
         The `relative_error` of its (last) outputs, with channels equalized where that is
         needed; None for networks that a file computes in another way, and for detectors.
     """
+    model = without_visibility(model)  # whose head is small, and counts nothing here
     is_rounded = all(isinstance(layer, _ROUNDED) for layer in model.layers)
     if not is_rounded or not isinstance(contract, Contract):
         return None

@@ -38,26 +38,33 @@ def with_decoding(network: bytes, content: bytes) -> bytes:
     """Puts the decoding of a float file behind a network, quantized or not.
 
     Args:
-        network: the file to add to, which has one output.
-        content: the float file, which gives the same output and decoded keypoints.
+        network: the file to add to.
+        content: the float file, which gives the same outputs and decoded keypoints.
     """
     model, source = parse(network), parse(content)
     graph, source_graph = model.subgraphs[0], source.subgraphs[0]
     (signature,) = model.signatureDefs
-    (output,) = signature.outputs
-    source_output = output_indices(content)[output.name.decode()]
+    outputs, source_outputs = list(signature.outputs), output_indices(content)
     copier = _Copier(model, source)
-    copier.index[source_output] = _in_float(model, output.tensorIndex)
     behind = _behind(content)
+    is_read = {
+        int(i)
+        for operator in source_graph.operators
+        if int(operator.outputs[0]) in behind
+        for i in operator.inputs
+    }
+    for output in outputs:
+        source_output = source_outputs[output.name.decode()]
+        if source_output in is_read:
+            copier.index[source_output] = _in_float(model, output.tensorIndex)
     for operator in source_graph.operators:
         if int(operator.outputs[0]) in behind:
             graph.operators.append(copier.operator(operator))
     decoded = schema.TensorMapT()
     decoded.name = DECODED_NAME.encode()
     decoded.tensorIndex = copier.index[output_indices(content)[DECODED_NAME]]
-    signature.outputs = [output, decoded]
-    outputs = [output.tensorIndex, decoded.tensorIndex]
-    graph.outputs = np.array(outputs, np.int32)
+    signature.outputs = [*outputs, decoded]
+    graph.outputs = np.array([each.tensorIndex for each in signature.outputs], np.int32)
     return pack(model)
 
 
