@@ -72,6 +72,9 @@ def parse_args(argv=None):
     add("--quantization-aware", action="store_true",
         help="fine-tune --weights with int8's rounding inside: the last resort, where "
         "export/to_tflite.py --int8 --max-drop does not do")  # fmt: skip
+    add("--visibility", nargs="?", const="with", choices=("with", "only"),
+        help="add a head that says whether keypoints are visible, hidden or outside the "
+        "picture; only: train it alone, on --weights (docs/visibility.md)")  # fmt: skip
     add("--resume", metavar="RUN", help="go on with an interrupted run folder, or with "
         "more --epochs; its recipe decides all else")  # fmt: skip
     add("--save-minutes", type=float, default=10.0, metavar="M", help="time between saves "
@@ -175,7 +178,12 @@ def choose_skeleton(args, dataset, data_dir):
 
 def make_recipe(args):
     """Returns the model's recipe with what the command line says otherwise."""
-    from keras_pose.trainer.recipes import overfit_settings, quantization_aware_settings
+    from keras_pose.trainer.recipes import (
+        Recipe,
+        overfit_settings,
+        quantization_aware_settings,
+        visibility_settings,
+    )
     from keras_pose.trainer.run_dirs import recipe_for, with_entries_of
 
     recipe_for(args.model)  # an unknown name is the first error to report
@@ -185,6 +193,13 @@ def make_recipe(args):
         recipe = with_entries_of(recipe, args.recipe)
     settings = quantization_aware_settings(recipe) if args.quantization_aware else {}
     settings |= overfit_settings(args.overfit) if args.overfit else {}
+    if args.visibility:
+        if not isinstance(recipe, Recipe):
+            raise ValueError(
+                "--visibility is for networks that see one person at a time; "
+                f"{args.model} is none."
+            )
+        settings |= visibility_settings(recipe, args.visibility)
     skeleton = choose_skeleton(args, dataset, data_dir)
     chosen = {"dataset": dataset, "data_dir": data_dir, "skeleton": skeleton}
     chosen = {name: value for name, value in chosen.items() if value is not None}
@@ -206,6 +221,8 @@ def resumed(args):
         given["overfit_images"] = args.overfit
     if args.quantization_aware:
         given["quantization_aware"] = True
+    if args.visibility:
+        given["visibility"] = args.visibility
     return recipe_to_resume(args.resume, given)
 
 

@@ -31,6 +31,7 @@ def training_dataset(
     seed: int = 0,
     start_batch: int = 0,
     num_outputs: int = 1,
+    with_kinds: bool = False,
 ) -> tf.data.Dataset:
     """Yields endless shuffled, augmented batches.
 
@@ -44,11 +45,13 @@ def training_dataset(
         seed: seed of order and augmentation.
         start_batch: number of batches already taken by an interrupted run.
         num_outputs: number of stacks; targets are repeated for each.
+        with_kinds: put the kinds of keypoints first, for a head for visibility.
 
     Returns:
         Dataset of (images, targets, weights): (B, H, W, 3) float32 normalised,
         (B, *codec.output_shape(K)) float32 and (B, K) float32; targets and weights are
-        tuples where `num_outputs` is over 1.
+        tuples where `num_outputs` is over 1, or kinds are before them: (B, K) int32 of
+        `transforms.kinds_of`, with weights of 0 where they are not known.
     """
     source = source.trainable()
     draw = sample_drawer(source, codec, augmentation, box_padding, seed)
@@ -57,7 +60,14 @@ def training_dataset(
     )
     samples = batches.unbatch()
     return _finish(
-        samples, source, codec, normalization, batch_size, num_outputs, is_endless=True
+        samples,
+        source,
+        codec,
+        normalization,
+        batch_size,
+        num_outputs,
+        with_kinds,
+        is_endless=True,
     )
 
 
@@ -138,8 +148,13 @@ def validation_dataset(
     box_padding: float = BOX_PADDING,
     num_outputs: int = 1,
     num_replicas: int = 1,
+    with_kinds: bool = False,
+    cuts_pictures: bool = False,
 ) -> tf.data.Dataset:
     """Yields samples once, in order, not augmented; else as `training_dataset`.
+
+    With `cuts_pictures` every other picture ends at the middle of its person's box: what
+    keypoints outside look like.
 
     Every batch can be shared out evenly among `num_replicas`, because Keras cannot
     build from uneven shares, and an empty one makes the loss NaN. So up to
@@ -153,12 +168,20 @@ def validation_dataset(
 
     def place(positions):
         sample = _whole_crops(table, positions % size, codec, box_padding)
+        if cuts_pictures:
+            below = tf.zeros(tf.shape(positions))
+            is_cut = positions % 2 == 1
+            sample = transforms.cut_pictures(
+                sample, is_cut, below, below + 0.5, codec.input_hw
+            )
         return _placed(sample, source, codec)
 
     batches = tf.data.Dataset.range(count).batch(batch_size).map(place, tf.data.AUTOTUNE)
     # Keras warns at the end of what it could not count before.
     samples = batches.unbatch().apply(tf.data.experimental.assert_cardinality(count))
-    return _finish(samples, source, codec, normalization, batch_size, num_outputs)
+    return _finish(
+        samples, source, codec, normalization, batch_size, num_outputs, with_kinds
+    )
 
 
 def sample_drawer(
@@ -175,7 +198,7 @@ def sample_drawer(
 
     Returns:
         Function from the position of a first sample and a number of samples to those:
-        "image_index"; "reach", "inverse", "keypoints_xy" and "visibility" as
+        "image_index"; "reach", "inverse", "keypoints_xy", "visibility" and "kinds" as
         `transforms.place_crop` makes them; "color_changes" where colours change.
     """
     table, index_at = _labels(source), person_order(source, seed)
@@ -203,6 +226,7 @@ def _labels(source):
         "box_xywh": tf.constant(source.boxes_xywh),
         "keypoints_xy": tf.constant(source.keypoints_xy),
         "visibility": tf.constant(source.visibility),
+        "says_hidden": tf.constant(source.says_hidden),
     }
 
 
@@ -215,7 +239,7 @@ def _placed(sample, source, codec):
     sample = transforms.place_crop(
         sample, source.skeleton, codec.input_hw, codec.is_unbiased
     )
-    kept = ("image_index", "reach", "inverse", "keypoints_xy", "visibility")
+    kept = ("image_index", "reach", "inverse", "keypoints_xy", "visibility", "kinds")
     return {name: sample[name] for name in kept}
 
 
@@ -227,7 +251,14 @@ def image_reader(source: PersonSource):
 
 
 def _finish(
-    samples, source, codec, normalization, batch_size, num_outputs, is_endless=False
+    samples,
+    source,
+    codec,
+    normalization,
+    batch_size,
+    num_outputs,
+    with_kinds=False,
+    is_endless=False,
 ):
     """Makes batches of (images, targets, weights) of samples without pixels.
 
@@ -238,14 +269,17 @@ def _finish(
     def cut(sample):
         encoded = read(sample["image_index"])
         image = cut_crop(encoded, sample, codec.input_hw, normalization)
-        return image, sample["keypoints_xy"], sample["visibility"]
+        return image, sample["keypoints_xy"], sample["visibility"], sample["kinds"]
 
     encode_targets = _target_encoder(codec)
 
-    def encode(images, keypoints_xy, visibility):
+    def encode(images, keypoints_xy, visibility, kinds):
         targets, weights = encode_targets(keypoints_xy, visibility)
-        if num_outputs > 1:
+        if num_outputs > 1 or with_kinds:
             targets, weights = (targets,) * num_outputs, (weights,) * num_outputs
+        if with_kinds:
+            is_known = tf.cast(kinds != transforms.UNKNOWN, tf.float32)
+            targets, weights = (kinds, *targets), (is_known, *weights)
         return images, targets, weights
 
     dataset = samples.map(cut, tf.data.AUTOTUNE)

@@ -96,6 +96,18 @@ class PersonSource(InPictures):
         """Samples of an epoch of training."""
         return int(self.set_quotas.sum())
 
+    @property
+    def says_hidden(self) -> np.ndarray:
+        """(N,) bool: people of data sets whose flags call any keypoint hidden.
+
+        Others have one flag for all that is labelled, which says nothing.
+        """
+        sets = np.zeros(len(self), int) if self.set_index is None else self.set_index
+        has_hidden = (self.visibility == 1).any(axis=1)
+        counts = np.bincount(sets, has_hidden, minlength=len(self.shares) or 1)
+        says: np.ndarray = counts[sets] > 0
+        return says
+
     def load(self, index: int) -> PersonSample:
         """Reads one sample, as the pipeline does in TensorFlow.
 

@@ -8,6 +8,8 @@ A sample on its way holds
     is_mirrored   () bool, whether the crop is flipped left-right
     keypoints_xy  (K, 2) float32, image pixels, later input pixels
     visibility    (K,) int32 COCO flags
+    bounds        (4,) float32, x and y of the first and of the last pixel of the picture
+                  that the crop may see; only where pictures are cut
 
 or has an axis more in front, of a batch: many small ops a sample would cost more than the
 arithmetic. Scale, rotation, flip and half-body only change the crop that will be cut, so
@@ -26,6 +28,14 @@ from keras_pose.data.warping import change_colors, place_window
 from keras_pose.pictures.geometry import BOX_PADDING
 from keras_pose.skeleton import Skeleton
 
+# Kinds of keypoints, in the order of a head's logits (`models.visibility`).
+VISIBLE, HIDDEN, OUTSIDE, UNKNOWN = 0, 1, 2, -1
+# Sides at which pictures end: below, above, left, right; where the next share begins.
+_CUT_SIDES = (0.6, 0.7, 0.85)
+# Pixels; where a picture ends that is not cut.
+_FAR = 1e8
+# Range of what a cut leaves of a person's box.
+_CUT_SHARES = (0.3, 0.9)
 # Half-body crops get more room than whole ones (`half_body_transform`).
 _HALF_BODY_PADDING = 1.5
 
@@ -44,6 +54,8 @@ class Augmentation:
             keep their whole crop.
         color: strength of brightness, contrast, saturation and tint changes;
             0 for none (as HRNet), 1 for strong.
+        cut_probability: share of crops whose picture ends within the person, mostly below:
+            what is beyond is black, and its keypoints are outside.
     """
 
     scale: float = 0.35
@@ -53,6 +65,7 @@ class Augmentation:
     half_body_probability: float = 0.3
     half_body_min_keypoints: int = 8
     color: float = 0.0
+    cut_probability: float = 0.0
 
 
 NO_AUGMENTATION = Augmentation(
@@ -127,8 +140,17 @@ def augment_crop(
         input_hw: model input (height, width), pixels.
         draws: random numbers of the N samples.
     """
-    is_whole, is_turned, is_mirrored, _ = tf.unstack(draws.uniform, axis=-1)
+    is_whole, is_turned, is_mirrored, cut = tf.unstack(draws.uniform, axis=-1)
     upper, zoom, angle, _ = tf.unstack(draws.normal, axis=-1)
+    happens = is_whole < augmentation.half_body_probability
+    if augmentation.cut_probability:
+        is_cut = cut < augmentation.cut_probability
+        side = cut / augmentation.cut_probability
+        low, high = _CUT_SHARES
+        # Digits of the number that the side does not depend on.
+        share = low + (high - low) * (64 * side - tf.floor(64 * side))
+        sample = cut_pictures(sample, is_cut, side, share, input_hw)
+        happens &= ~is_cut
     sample = _half_body(
         sample,
         augmentation,
@@ -136,7 +158,7 @@ def augment_crop(
         input_hw,
         # The reference draws a normal number below 0.5, which is not one chance in two.
         upper < 0.5,
-        is_whole < augmentation.half_body_probability,
+        happens,
     )
     scale, limit = augmentation.scale, 2 * augmentation.rotation_degrees
     zoom = tf.clip_by_value(1 + scale * zoom, 1 - scale, 1 + scale)
@@ -148,6 +170,45 @@ def augment_crop(
             is_turned < augmentation.rotation_probability, angle, 0.0
         ),
         "is_mirrored": can_flip & (is_mirrored < augmentation.flip_probability),
+    }
+
+
+def cut_pictures(sample, is_cut, side, share, input_hw):
+    """Ends pictures within people, and moves their crops to what is left of the box.
+
+    Args:
+        sample: N samples with whole crops, see `whole_crop`.
+        is_cut: (N,) bool, the samples that change.
+        side: (N,) float32 in [0, 1), which chooses the side: below, above, left, right.
+        share: (N,) float32, what is left of the box's height or width.
+        input_hw: model input (height, width), pixels.
+    """
+    x, y, width, height = tf.unstack(tf.cast(sample["box_xywh"], tf.float32), axis=-1)
+    far = tf.fill(tf.shape(x), _FAR)
+    below, above, left = (side < end for end in _CUT_SIDES)
+    is_below, is_above = is_cut & below, is_cut & ~below & above
+    is_left, is_right = is_cut & ~above & left, is_cut & ~left
+    # The first pixel's centre is at 0: a box ends half a pixel before x + width.
+    bounds = [
+        tf.where(is_left, x + (1 - share) * width, -far),
+        tf.where(is_above, y + (1 - share) * height, -far),
+        tf.where(is_right, x + share * width, far),
+        tf.where(is_below, y + share * height, far),
+    ]
+    first_x, first_y = tf.maximum(x, bounds[0]), tf.maximum(y, bounds[1])
+    last_x = tf.minimum(x + width, bounds[2])
+    last_y = tf.minimum(y + height, bounds[3])
+    aspect = input_hw[1] / input_hw[0]
+    side_x, side_y = last_x - first_x, last_y - first_y
+    # Chosen by `where`: with oneDNN, TensorFlow makes another function of a maximum of one
+    # number and a multiple of another here.
+    covered = tf.where(side_x > side_y * aspect, side_x, side_y * aspect)
+    whole = tf.where(width > height * aspect, width, height * aspect)
+    center = tf.stack([first_x + side_x / 2, first_y + side_y / 2], axis=-1)
+    return sample | {
+        "center_xy": tf.where(is_cut[..., None], center, sample["center_xy"]),
+        "crop_width": sample["crop_width"] * tf.where(is_cut, covered / whole, 1.0),
+        "bounds": tf.stack(bounds, axis=-1),
     }
 
 
@@ -205,15 +266,19 @@ def place_crop(sample, skeleton: Skeleton, input_hw, is_unbiased: bool = False):
     Mirrored crops get left and right keypoints swapped.
 
     Returns:
-        The sample with keypoints in input pixels, and "reach" and "inverse" of
-        `warping.place_window`.
+        The sample with keypoints in input pixels, "reach" and "inverse" of
+        `warping.place_window`, and "kinds", see `kinds_of`. Keypoints behind the end of a
+        picture that was cut have the flag 0.
     """
     matrix = crop_matrix_tf(sample, input_hw, is_unbiased)
     linear, shift = matrix[..., :2], matrix[..., None, :, 2]
     points_xy = tf.linalg.matmul(sample["keypoints_xy"], linear, transpose_b=True) + shift
     visibility, permutation = sample["visibility"], skeleton.mirror_permutation
+    bounds, kinds = sample.get("bounds"), kinds_of(sample, points_xy, input_hw)
+    if bounds is not None:
+        visibility = tf.where(_is_beyond(sample["keypoints_xy"], bounds), 0, visibility)
     is_mirrored = sample["is_mirrored"][..., None]
-    reach, inverse = place_window(matrix, input_hw)
+    reach, inverse = place_window(matrix, input_hw, bounds)
     return sample | {
         "reach": reach,
         "inverse": inverse,
@@ -223,7 +288,40 @@ def place_crop(sample, skeleton: Skeleton, input_hw, is_unbiased: bool = False):
         "visibility": tf.where(
             is_mirrored, tf.gather(visibility, permutation, axis=-1), visibility
         ),
+        "kinds": tf.where(is_mirrored, tf.gather(kinds, permutation, axis=-1), kinds),
     }
+
+
+def kinds_of(sample, points_xy, input_hw):
+    """Says of keypoints whether they are visible, hidden, or outside.
+
+    Args:
+        sample: keypoints and flags, before a mirror exchanges them; "says_hidden", (N,)
+            bool: whether the flags of the person's data set tell hidden keypoints from
+            visible ones (absent: they do).
+        points_xy: (N, K, 2) the keypoints in the input, pixels.
+        input_hw: model input (height, width), pixels.
+
+    Returns:
+        (N, K) int32: `VISIBLE`, `HIDDEN`, `OUTSIDE`; `UNKNOWN` for keypoints that are not
+        labelled, and for those inside whose flags say no more than that.
+    """
+    flags = sample["visibility"]
+    last = tf.constant([input_hw[1] - 0.5, input_hw[0] - 0.5], tf.float32)
+    is_outside = tf.reduce_any((points_xy < -0.5) | (points_xy > last), axis=-1)
+    if "bounds" in sample:
+        is_outside |= _is_beyond(sample["keypoints_xy"], sample["bounds"])
+    inside = tf.where(flags == 2, VISIBLE, HIDDEN)
+    if "says_hidden" in sample:
+        inside = tf.where(sample["says_hidden"][..., None], inside, UNKNOWN)
+    kinds = tf.where(is_outside, OUTSIDE, inside)
+    return tf.where(flags > 0, kinds, UNKNOWN)
+
+
+def _is_beyond(keypoints_xy, bounds):
+    """Returns (N, K) bool: keypoints where a picture that was cut has no pixels."""
+    first, last = bounds[..., None, :2], bounds[..., None, 2:]
+    return tf.reduce_any((keypoints_xy < first) | (keypoints_xy > last), axis=-1)
 
 
 def color_changes(numbers, strength: float):

@@ -32,12 +32,15 @@ def inverse_of(matrix):
     return inverse / determinant[..., None, None]
 
 
-def place_window(matrix, output_hw):
+def place_window(matrix, output_hw, bounds=None):
     """Finds what a crop needs of an image, however large that is.
 
     Args:
         matrix: (..., 2, 3) map, image -> crop.
         output_hw: (height, width) of the crop, pixels.
+        bounds: (..., 4) float32 x and y of the first pixel, then of the last, that the
+            crop may see, as if the image ended there: finite numbers, also beyond the
+            image. None for the whole image.
 
     Returns:
         reach: (..., 2, 2) int32, row and column of the first pixel, and of one beyond the
@@ -54,6 +57,10 @@ def place_window(matrix, output_hw):
     # What does not fit into integers lies beside every image.
     first_xy = tf.clip_by_value(tf.floor(first_xy) - _MARGIN, 0.0, 1e9)
     end_xy = tf.clip_by_value(tf.floor(end_xy) + 2 + _MARGIN, 1.0, 1e9 + 1e3)
+    if bounds is not None:
+        first_xy = tf.maximum(first_xy, tf.math.ceil(bounds[..., :2]))
+        end_xy = tf.minimum(end_xy, tf.floor(bounds[..., 2:]) + 1)
+        end_xy = tf.maximum(end_xy, first_xy + 1)
     reach = tf.cast(tf.stack([first_xy[..., ::-1], end_xy[..., ::-1]], -2), tf.int32)
     shift = (corner_xy - first_xy)[..., None]
     return reach, tf.concat([inverse[..., :2], shift], axis=-1)

@@ -10,6 +10,7 @@ import tensorflow as tf
 from keras_pose.contracts.entries import save_keras_model
 from keras_pose.contracts.pose import Contract
 from keras_pose.files.runs import RECIPE_NAME, new_run_dir
+from keras_pose.models.visibility import without_visibility
 from keras_pose.pictures.normalization import IMAGENET
 from keras_pose.skeleton import SKELETONS, Skeleton
 from keras_pose.skeleton.files import skeleton_to_dict
@@ -96,6 +97,8 @@ def fit_batches(
         entries: entries of the recipe that are to be otherwise.
     """
     recipe = task_recipe(contract, **entries)
+    # A head for visibility would need targets of its own.
+    network = without_visibility(network)
     epochs = epochs or recipe.epochs
     num_outputs = len(network.outputs)
     sets = [_prepared(batches, contract, num_outputs)]

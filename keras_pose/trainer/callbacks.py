@@ -32,6 +32,8 @@ from keras_pose.trainer.run_state import (
 
 BOX_AP = "val_box_ap"
 PCK = "pck"
+# Share of keypoints of known kind whose kind a head for visibility finds.
+KIND_ACCURACY = "kind_accuracy"
 
 
 class MeasureMetric(keras.callbacks.Callback):
@@ -110,17 +112,27 @@ class StopAtNaN(keras.callbacks.Callback):
 
 
 class PlainMetricNames(keras.callbacks.Callback):
-    """Renames the metric of a network of several outputs to `pck`, the name for one output.
+    """Renames metrics of a network of several outputs, such as to `pck`, for one output.
 
-    Keras puts the name of the output before it. Comes before all that read or write logs.
+    Keras puts the name of the output before them. Comes before all that read or write logs.
     """
 
     def on_epoch_end(self, epoch, logs=None):
         if logs is None:
             return
-        for name in [name for name in logs if name.endswith(f"_{PCK}")]:
-            split = "val_" if name.startswith("val_") else ""
-            logs[f"{split}{PCK}"] = logs.pop(name)
+        for plain in (PCK, KIND_ACCURACY):
+            for name in [name for name in logs if name.endswith(f"_{plain}")]:
+                split = "val_" if name.startswith("val_") else ""
+                logs[f"{split}{plain}"] = logs.pop(name)
+
+
+def best_name_of(visibility: str | None) -> str:
+    """Returns the figure by which a run's best weights are chosen.
+
+    Args:
+        visibility: entry of the recipe; where the head alone is trained, PCK stays.
+    """
+    return f"val_{KIND_ACCURACY if visibility == 'only' else PCK}"
 
 
 class StopRun(SystemExit):
@@ -243,13 +255,23 @@ class SaveState(keras.callbacks.Callback):
 class RunCheckpoint(SaveState):
     """Saves the state of a pose model's run, and `best.keras`, without the optimizer.
 
-    Best means the highest `val_pck`. It is the network alone, with the ranges that
-    quantization-aware training found for its tensors.
+    Best means the highest `val_pck`, or what else `best_name` says. It is the network
+    alone, with the ranges that quantization-aware training found for its tensors.
     """
 
-    def __init__(self, run_dir, contract: Contract, progress, minutes, averages, network):
+    def __init__(
+        self,
+        run_dir,
+        contract: Contract,
+        progress,
+        minutes,
+        averages,
+        network,
+        best_name: str = SaveState.best_name,
+    ):
         super().__init__(run_dir, contract, progress, minutes, averages)
         self._network = network
+        self.best_name = best_name
 
     def on_epoch_end(self, epoch, logs=None):
         value = float((logs or {})[self.best_name])

@@ -37,11 +37,13 @@ from keras_pose.data.sources import (
     records_source,
     synthetic_source,
 )
+from keras_pose.losses import VisibilityCrossEntropy
 from keras_pose.measuring.people_split import PeopleSplit
 from keras_pose.measuring.settings import MeasureSettings
 from keras_pose.metrics.streaming import StreamingPCK
 from keras_pose.models.equalization import NUM_CROPS, equalize_channels
 from keras_pose.models.fake_quantization import fake_quantized
+from keras_pose.models.visibility import has_visibility, head_layers
 from keras_pose.pictures.normalization import Normalization
 from keras_pose.runtime import PoseModel
 from keras_pose.trainer import callbacks
@@ -101,7 +103,7 @@ def fit(
     global_batch = recipe.batch_size * strategy.num_replicas_in_sync
     sources = {name: _open_source(recipe, name, global_batch) for name in ("train", "val")}
     plan = make_plan(recipe, sources["train"].epoch_size, global_batch)
-    state = find_state(run_dir, callbacks.RunCheckpoint.best_name)
+    state = find_state(run_dir, callbacks.best_name_of(recipe.visibility))
     progress = state.progress if state else Progress()
     codec = CODECS[recipe.codec].for_input(recipe.input_hw, get_spec(recipe.model).stride)
     with strategy.scope():
@@ -248,9 +250,18 @@ def _make_models(recipe, plan, state: RunState | None, skeleton, codec):
     usual = CODECS[spec.codec]
     factor = codec.channels_per_keypoint // usual.channels_per_keypoint
     num_keypoints = factor * skeleton.num_keypoints
-    network = create_model(recipe.model, num_keypoints, recipe.input_hw, weights, skeleton)
+    network = create_model(
+        recipe.model,
+        num_keypoints,
+        recipe.input_hw,
+        weights,
+        skeleton,
+        has_head(recipe, state),
+    )
     synchronize_batch_norm(network)
     freeze(network, recipe.freeze)
+    if recipe.visibility == "only":
+        freeze_all_but_head(network)
     fuse_norms(network)
     model = fake_quantized(network) if recipe.quantization_aware else network
     compile_network(model, recipe, codec, skeleton.num_keypoints, plan.total_steps)
@@ -271,12 +282,30 @@ def compile_network(
         num_keypoints: keypoints that it predicts.
         total_steps: steps of the whole training, which the learning rate follows.
     """
-    num_outputs = len(model.outputs)
+    num_maps = len(model.outputs) - has_visibility(model)
+    losses: list = [make_loss(recipe, codec, num_keypoints) for _ in range(num_maps)]
+    metrics: list = [[]] * (num_maps - 1) + [[StreamingPCK(codec)]]
+    if has_visibility(model):
+        losses.insert(0, VisibilityCrossEntropy())
+        name = callbacks.KIND_ACCURACY
+        metrics.insert(0, [keras.metrics.SparseCategoricalAccuracy(name)])
     model.compile(
-        optimizer=make_optimizer(recipe, total_steps),
-        loss=[make_loss(recipe, codec, num_keypoints) for _ in range(num_outputs)],
-        weighted_metrics=[[]] * (num_outputs - 1) + [[StreamingPCK(codec)]],
+        optimizer=make_optimizer(recipe, total_steps), loss=losses, weighted_metrics=metrics
     )
+
+
+def has_head(recipe: Recipe, state: RunState | None) -> bool | None:
+    """Returns whether a network has a head for visibility; None where weights decide."""
+    if state is not None:
+        return read_contract(state.path).visibility is not None
+    return True if recipe.visibility else None
+
+
+def freeze_all_but_head(network) -> None:
+    """Makes all layers but those of the head for visibility untrainable, in place."""
+    trained = {layer.name for layer in head_layers(network)}
+    for layer in network.layers:
+        layer.trainable = layer.name in trained
 
 
 def freeze(network, beginnings):
@@ -338,7 +367,8 @@ def _training_batches(recipe, plan, source, contract, model, first_batch):
         box_padding=contract.box_padding,
         seed=recipe.seed,
         start_batch=first_batch,
-        num_outputs=len(model.outputs),
+        num_outputs=len(model.outputs) - has_visibility(model),
+        with_kinds=has_visibility(model),
     )
 
 
@@ -363,7 +393,9 @@ def _validation_batches(recipe, plan, source, contract, model):
         contract.normalization,
         plan.global_batch,
         box_padding=contract.box_padding,
-        num_outputs=len(model.outputs),
+        num_outputs=len(model.outputs) - has_visibility(model),
+        with_kinds=has_visibility(model),
+        cuts_pictures=recipe.visibility == "only",
         num_replicas=plan.global_batch // recipe.batch_size,
     )
     # A smoke run of a few steps must not validate for minutes.
@@ -392,7 +424,13 @@ def _make_callbacks(
         *chosen,
         *books(run_dir),
         callbacks.RunCheckpoint(
-            run_dir, contract, progress, save_minutes, averages, network
+            run_dir,
+            contract,
+            progress,
+            save_minutes,
+            averages,
+            network,
+            callbacks.best_name_of(recipe.visibility),
         ),
     ]
 
@@ -441,6 +479,11 @@ def _print_facts(recipe, plan, model, strategy, sources, progress: Progress):
         print(f"keypoints   {line}")
     print_facts(recipe, plan, model, strategy, progress)
     print(f"loss        {model.loss[-1].name} of {recipe.codec} targets")
+    if has_visibility(model):
+        alone = ", the only one that is trained" if recipe.visibility == "only" else ""
+        print(f"visibility  a head for it{alone}")
+        if not sources["train"].says_hidden.all():
+            print("            without people whose flags call no keypoint hidden")
     print(f"optimizer   {recipe.optimizer}, learning rate {recipe.learning_rate:g}")
     if recipe.quantization_aware:
         print("quantized   kernels and tensors are rounded to int8 while training")

@@ -6,6 +6,7 @@ each run as `recipe.json`; unknown keys are refused, never ignored.
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
@@ -22,6 +23,10 @@ from keras_pose.trainer.run_recipe import RunRecipe
 from keras_pose.zoo import get_spec
 
 SCHEDULES = ("step", "cosine")
+# Ways to train a head for visibility: with the rest of the network, or it alone.
+VISIBILITY_WAYS = ("with", "only")
+# Share of crops whose picture ends within the person, where such a head is trained.
+CUT_PROBABILITY = 0.4
 OPTIMIZERS = ("adam", "adamw", "rmsprop")
 
 
@@ -77,6 +82,10 @@ class Recipe(RunRecipe):
             they are.
         quantization_aware: round weights and tensors to int8 while training, see
             `models.fake_quantization`. Fine-tunes `weights`; the last resort.
+        visibility: "with" to add a head that says whether keypoints are visible, hidden or
+            outside the picture (`models.visibility`), trained beside the rest, which it
+            does not change; "only" to train nothing else of a network that has `weights`;
+            None to leave a network as its weights are.
         seed: seed of initial weights, order and augmentation.
     """
 
@@ -115,6 +124,7 @@ class Recipe(RunRecipe):
     ap_every: int = 0
     overfit_images: int = 0
     quantization_aware: bool = False
+    visibility: str | None = None
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -125,6 +135,7 @@ class Recipe(RunRecipe):
         ):
             _check_choice(name, getattr(self, name), known)
         _check_fits(self.model, self.codec, self.loss)
+        _check_visibility(self)
         self.check_shared()
 
 
@@ -144,6 +155,24 @@ def _check_fits(model, codec, loss):
         raise ValueError(
             f"The loss {loss!r} does not fit the targets of the codec {codec!r}: choose "
             f"{' or '.join(chosen.losses)}."
+        )
+
+
+def _check_visibility(recipe) -> None:
+    """Refuses a head for visibility where there is nothing that it could read."""
+    if recipe.visibility is None:
+        return
+    _check_choice("visibility", recipe.visibility, VISIBILITY_WAYS)
+    name = CODECS[recipe.codec].output_name
+    if name not in ("heatmaps", "simcc"):
+        raise ValueError(
+            "A head for visibility is for networks that give heatmaps or simcc; "
+            f"{recipe.model} gives {name}."
+        )
+    if recipe.visibility == "only" and recipe.weights is None:
+        raise ValueError(
+            "visibility 'only' trains the head of a network that is trained already: give "
+            "a file or a word as weights, got none."
         )
 
 
@@ -184,6 +213,23 @@ def overfit_settings(num_images: int) -> dict[str, Any]:
         "augmentation": NO_AUGMENTATION,
         "weight_decay": 0.0,
     }
+
+
+def visibility_settings(recipe: Recipe, way: str) -> dict[str, Any]:
+    """Returns what a head for visibility changes of a pose recipe.
+
+    Args:
+        recipe: recipe that it is added to.
+        way: one of `VISIBILITY_WAYS`. "only" takes a rate that two dense layers bear.
+    """
+    cuts = recipe.augmentation.cut_probability or CUT_PROBABILITY
+    settings: dict[str, Any] = {
+        "visibility": way,
+        "augmentation": dataclasses.replace(recipe.augmentation, cut_probability=cuts),
+    }
+    if way == "only":
+        settings |= {"learning_rate": 1e-3, "optimizer": "adam", "warmup_steps": 0}
+    return settings
 
 
 def get_recipe(model: str, dataset: str = "coco") -> Recipe:

@@ -180,3 +180,41 @@ def test_color_jitter_keeps_the_range_and_varies_by_image():
     assert changed.mean(axis=(1, 2, 3)).std() > 10
     unchanged = transforms.jitter_color(tf.stack([image] * 2), 0.0, [0, 1])
     np.testing.assert_allclose(unchanged, [image] * 2, atol=1e-3)
+
+
+def test_a_cut_picture_is_black_beyond_its_end_and_its_keypoints_are_outside(run):
+    sample = _sample(
+        np.random.default_rng(0),
+        image=np.full((150, 200, 3), 200, np.uint8),
+        keypoints_xy=np.array([[80, 40], [80, 74], [80, 77], [80, 110]], np.float32),
+        visibility=np.array([2, 1, 2, 0], np.int32),
+    )
+    four = Skeleton("four", ("a", "b", "c", "d"))
+
+    def cut(sample):
+        whole = transforms.whole_crop(sample, INPUT_HW)
+        below, half = tf.constant(0.0), tf.constant(0.5)
+        ended = transforms.cut_pictures(whole, tf.constant(True), below, half, INPUT_HW)
+        placed = transforms.place_crop(ended, four, INPUT_HW)
+        return placed | {"half": ended["crop_width"] / whole["crop_width"]}
+
+    result = {name: value.numpy() for name, value in run(cut, sample).items()}
+
+    # The box, 50 wide and 90 high from (60, 30) on, ends at y = 75.
+    expected = [transforms.VISIBLE, transforms.HIDDEN, transforms.OUTSIDE, -1]
+    np.testing.assert_array_equal(result["kinds"], expected)
+    np.testing.assert_array_equal(result["visibility"], [2, 1, 0, 0])
+    assert result["half"] == pytest.approx(50 / (90 * 96 / 128))
+    rows, _ = result["reach"][1] - result["reach"][0]
+    assert result["reach"][1, 0] == 76
+    assert rows > 0
+
+
+def test_flags_that_call_nothing_hidden_say_nothing_of_what_is_inside():
+    sample = _sample(np.random.default_rng(0)) | {"says_hidden": tf.constant(False)}
+    points = np.zeros((17, 2), "float32")
+    points[0] = 96, 5  # a pixel right of the last one
+
+    kinds = transforms.kinds_of(sample, points, INPUT_HW).numpy()
+
+    assert kinds.tolist() == [transforms.OUTSIDE] + 16 * [transforms.UNKNOWN]

@@ -103,6 +103,30 @@ def test_frozen_layers_stay_and_averages_are_kept_as_best(whole_run):
     assert not np.array_equal(averaged[0], newest[0])
 
 
+def test_a_head_for_visibility_is_trained_alone_and_goes_on(tmp_path, whole_run):
+    trained = whole_run / "best.keras"
+    settings = {"weights": str(trained), "visibility": "only", "epochs": 1}
+    recipe = _recipe(**settings)
+
+    run = fit.fit(recipe, tmp_path / "run")
+
+    contract = read_contract(run / "best.keras")
+    assert contract.visibility.output.shape == (1, 17, 3)
+    assert {"kind_accuracy", "val_kind_accuracy"} <= set(
+        next(csv.DictReader((run / "log.csv").open()))
+    )
+    before, after = load_network(trained), load_network(run / "best.keras")
+    for layer in before.layers:
+        pairs = zip(
+            layer.get_weights(), after.get_layer(layer.name).get_weights(), strict=True
+        )
+        assert all(np.array_equal(*pair) for pair in pairs), layer.name
+    hidden = after.get_layer("visibility-of_features").get_weights()[0]
+    fit.fit(recipe_to_resume(run, {"epochs": 2}), run)
+    resumed = load_network(run / "last.keras").get_layer("visibility-of_features")
+    assert not np.array_equal(resumed.get_weights()[0], hidden)
+
+
 def test_freezing_what_is_not_there_is_refused(tmp_path):
     with pytest.raises(ValueError, match="begins with 'trunk', which freeze names"):
         fit.fit(_recipe(freeze=("trunk",)), tmp_path / "run")

@@ -19,7 +19,12 @@ from keras_pose.trainer.optimization import (
     make_schedule,
     steps_taken,
 )
-from keras_pose.trainer.recipes import Recipe, get_recipe
+from keras_pose.trainer.recipes import (
+    CUT_PROBABILITY,
+    Recipe,
+    get_recipe,
+    visibility_settings,
+)
 from keras_pose.trainer.run_dirs import (
     open_run_dir,
     read_recipe,
@@ -343,3 +348,15 @@ def test_uniform_sigmas_go_into_the_recipe_with_the_skeleton(tmp_path):
 def test_mining_is_of_one_loss():
     with pytest.raises(ValueError, match="is for --loss ohkm; the loss is the usual one"):
         recipe_of("--dataset", "synthetic", "--ohkm-top-k", "3")
+
+
+def test_a_head_for_visibility_needs_peaks_and_alone_trained_weights():
+    recipe = get_recipe("testing_pose")
+    with pytest.raises(ValueError, match="give a file or a word as weights, got none"):
+        recipe.override(visibility="only")
+    with pytest.raises(ValueError, match="Did you mean 'only'"):
+        recipe.override(visibility="onyl")
+    with pytest.raises(ValueError, match="heatmaps or simcc; deep_pose_resnet18 gives"):
+        get_recipe("deep_pose_resnet18").override(visibility="with")
+    changed = recipe.override(**visibility_settings(recipe, "with"))
+    assert changed.augmentation.cut_probability == CUT_PROBABILITY
