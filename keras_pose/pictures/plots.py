@@ -201,6 +201,34 @@ def _plot_bars(name, series, title):
     return _to_image(figure)
 
 
+def plot_reliability(curves, title: str = "") -> np.ndarray:
+    """Draws how often what has a score is right, by score.
+
+    Args:
+        curves: panel -> label -> (scores, shares, counts) of its bins, each (bins,);
+            empty bins are NaN.
+        title: stands above the panels.
+
+    Returns:
+        (H, W, 3) uint8 RGB picture. Dots grow with the number of samples.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(5 * len(curves), 4.8), layout="constrained")
+    for number, (panel, series) in enumerate(curves.items(), start=1):
+        axes = figure.add_subplot(1, len(curves), number)
+        axes.plot([0, 1], [0, 1], color="#8a8f98", linestyle="--", linewidth=1)
+        for label, (scores, shares, counts) in series.items():
+            (line,) = axes.plot(scores, shares, label=label)
+            sizes = 8 + 150 * np.asarray(counts) / max(np.sum(counts), 1)
+            axes.scatter(scores, shares, sizes, color=line.get_color())
+        axes.set(xlabel=panel, ylabel="share that is right", xlim=(0, 1), ylim=(0, 1))
+        axes.grid(alpha=0.3)
+        axes.legend()
+    figure.suptitle(title, fontsize=9)
+    return _to_image(figure)
+
+
 def plot_layer_errors(errors, title: str = "", count: int = 20) -> np.ndarray:
     """Draws what each operator of an int8 file loses.
 

@@ -5,6 +5,8 @@ import pytest
 
 from keras_pose.metrics.score_calibration import (
     apply_temperature,
+    fit_logistic,
+    fit_softmax_temperature,
     fit_temperature,
     reliability,
 )
@@ -56,3 +58,22 @@ def test_a_temperature_keeps_the_order_and_the_middle():
 def test_one_flag_per_score():
     with pytest.raises(ValueError, match=r"must be \(M,\), got \(2,\) and \(3,\)"):
         reliability([0.1, 0.2], [True, False, True])
+
+
+def test_the_temperature_of_several_classes_is_found():
+    rng = np.random.default_rng(0)
+    logits = rng.normal(size=(20_000, 3)) * 2
+    shares = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    classes = (rng.uniform(size=(20_000, 1)) > shares.cumsum(axis=1)).sum(axis=1)
+    assert fit_softmax_temperature(2.5 * logits, classes) == pytest.approx(2.5, rel=0.05)
+    with pytest.raises(ValueError, match=r"\(M, C\) and classes \(M,\), got \(3,\)"):
+        fit_softmax_temperature(np.zeros(3), [0, 1, 2])
+
+
+def test_the_logistic_function_of_scores_is_found():
+    rng = np.random.default_rng(0)
+    scores = rng.uniform(0, 1.2, 20_000)
+    is_right = rng.uniform(size=20_000) < 1 / (1 + np.exp(-(7 * scores - 3)))
+    assert fit_logistic(scores, is_right) == pytest.approx((7, -3), rel=0.05)
+    with pytest.raises(ValueError, match="right and others that are wrong, got 3 and 0"):
+        fit_logistic([0.1, 0.2, 0.3], [True, True, True])
