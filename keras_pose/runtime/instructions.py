@@ -26,6 +26,11 @@ NO_PRODUCT = "no dot product of bytes"
 CPUINFO = Path("/proc/cpuinfo")
 
 
+def saturates(cpuinfo: Path = CPUINFO) -> bool:
+    """Returns True for x86 processors that add products of bytes in 16 bits."""
+    return {"AVX2", NO_PRODUCT} <= set(instructions(cpuinfo).split(", "))
+
+
 def instructions(cpuinfo: Path = CPUINFO) -> str:
     """Returns what this machine's cores have, in words for people.
 

@@ -13,6 +13,7 @@ import numpy as np
 from keras_pose.commandline.packages import import_runtime
 from keras_pose.contracts.fields import TensorSpec
 from keras_pose.runtime.backend import resolve_num_threads
+from keras_pose.runtime.instructions import saturates
 
 PACKAGE = "openvino"
 
@@ -22,12 +23,16 @@ class OpenVinoBackend:
 
     Raises:
         ImportError: without the package openvino.
-        ValueError: for a file that is damaged or that OpenVINO cannot run.
+        ValueError: for a file that is damaged, that OpenVINO cannot run, or that it would
+            compute wrongly on this processor, see `wrong_sums`.
     """
 
     def __init__(self, path, num_threads: int | None = None):
         path = Path(path)
         openvino = import_runtime(PACKAGE, PACKAGE, path.suffix)
+        reason = wrong_sums(path)
+        if reason:
+            raise ValueError(reason)
         settings = {
             "PERFORMANCE_HINT": "LATENCY",
             "NUM_STREAMS": 1,
@@ -60,6 +65,28 @@ class OpenVinoBackend:
             spec.name: np.array(self._request.get_output_tensor(index).data)
             for index, spec in enumerate(self.outputs)
         }
+
+
+def wrong_sums(path: Path) -> str:
+    """Returns why OpenVINO would compute a file wrongly on this processor, or "".
+
+    Raises:
+        ValueError: for a damaged file.
+    """
+    if path.suffix != ".tflite" or not saturates():
+        return ""
+    from keras_pose.modelfiles.flatbuffer import tflite_graph
+
+    graph = tflite_graph(path)
+    read = [graph.tensors[op.inputs[0]].dtype for op in graph.operators if op.inputs]
+    kinds = [op.kind for op in graph.operators if op.inputs]
+    if ("CONV_2D", "int8") not in zip(kinds, read, strict=True):
+        return ""
+    return (
+        f"{path} has integer weights that fill 8 bits, whose products OpenVINO adds in 16 "
+        "bits on a processor without a dot product of bytes: large sums would be cut off. "
+        "Run it in litert, or export int8 as .onnx, whose weights allow for it."
+    )
 
 
 def _tflite_ends(path: Path) -> dict[str, tuple]:

@@ -5,7 +5,7 @@ import pytest
 from says import Says
 
 from keras_pose.exporting.comparison import relative_error
-from keras_pose.runtime import load_model
+from keras_pose.runtime import load_model, openvino_backend
 from keras_pose.runtime.loading import open_backend, runtime_of
 
 
@@ -30,6 +30,16 @@ def test_damaged_files_are_named(tmp_path):
         do="Export the file again, or run it in its usual runtime.",
     ).refuses():
         open_backend(path, 1, "openvino")
+
+
+def test_sums_that_would_be_cut_off_are_refused(exported, monkeypatch):
+    pytest.importorskip("openvino", reason="pip install 'keras_pose[openvino]'")
+    monkeypatch.setattr(openvino_backend, "saturates", lambda: True)
+    with Says(
+        "has integer weights that fill 8 bits, whose products OpenVINO adds in 16 bits",
+        do="Run the file in litert, or export int8 as .onnx.",
+    ).refuses():
+        open_backend(exported.paths["int8"], 1, "openvino")
 
 
 def test_a_runtime_is_asked_for_its_own_files_only():

@@ -15,6 +15,7 @@ from keras_pose.exporting.inspection.timing import (
     time_interleaved,
     timings_of,
 )
+from keras_pose.runtime import openvino_backend
 
 
 def test_calls_take_turns():
@@ -50,7 +51,8 @@ def test_every_file_is_timed_at_every_thread_count(exported):
     assert cases == [*expected, (paths[2], None, "keras")]
 
 
-def test_each_runtime_gets_the_files_that_it_runs(exported):
+def test_each_runtime_gets_the_files_that_it_runs(exported, monkeypatch):
+    monkeypatch.setattr(openvino_backend, "saturates", lambda: False)
     paths = [exported.paths[kind] for kind in ("int8", "onnx")]
     cases = cases_of(paths, (1,), 2, ("litert", "openvino"))
     assert [(case.path, case.runtime) for case in cases] == [
@@ -63,6 +65,18 @@ def test_each_runtime_gets_the_files_that_it_runs(exported):
         do="Add a runtime that runs the file, or leave --runtimes out.",
     ).refuses():
         cases_of(paths, (1,), 2, ("litert",))
+
+
+def test_sums_that_would_be_cut_off_are_not_timed(exported, monkeypatch):
+    monkeypatch.setattr(openvino_backend, "saturates", lambda: True)
+    paths = [exported.paths[kind] for kind in ("float32", "int8")]
+    with Says(
+        "Not timed in openvino: ...int8.tflite has integer weights that fill 8 bits",
+        do="Time the int8 .onnx file instead.",
+    ).warns():
+        cases = cases_of(paths, (1,), 2, ("litert", "openvino"))
+    ways = [(case.path, case.runtime) for case in cases]
+    assert ways == [(paths[0], "litert"), (paths[0], "openvino"), (paths[1], "litert")]
 
 
 def test_time_is_taken_by_the_clock_that_is_asked_for():
