@@ -15,6 +15,7 @@ import numpy as np
 from keras import layers, ops
 
 from keras_pose.models.own_layers import ChannelSlice, ResizeAlignedCorners
+from keras_pose.models.rescaled_silu import RescaledSilu
 
 # The group of all channels that keep their values.
 KEPT = 0
@@ -36,6 +37,8 @@ _IN_PLACE = (
     layers.Dropout,
     ResizeAlignedCorners,
 )
+# Layers that multiply channels by their weights.
+_WEIGHTED = (*WITH_KERNEL, layers.BatchNormalization)
 # Layers that move numbers, also to other channels.
 _MOVES = (layers.Reshape, layers.Permute, layers.Flatten, ChannelSlice, layers.Concatenate)
 
@@ -87,14 +90,16 @@ class ChannelGroups:
                     yield tensor
 
     def weighted_calls(self) -> Iterator[tuple[Any, np.ndarray, np.ndarray]]:
-        """Yields the layers that can multiply channels by their weights.
+        """Yields the layers that have to know the factors of channels.
 
         Yields:
             A layer, and the groups of its input's channels and of its output's.
         """
         for layer, inputs, outputs in self._calls:
-            is_weighted = isinstance(layer, (*WITH_KERNEL, layers.BatchNormalization))
-            if is_weighted and id(layer) not in self._repeated:
+            if (
+                isinstance(layer, (*_WEIGHTED, RescaledSilu))
+                and id(layer) not in self._repeated
+            ):
                 yield layer, self.of(inputs[0]), self.of(outputs[0])
 
     def _follow(self, layer, inputs, outputs) -> None:
@@ -115,9 +120,9 @@ class ChannelGroups:
 
     def _rule_of(self, layer) -> Callable | None:
         """Returns what is known of layers of a kind; rules give None for exceptions."""
-        if isinstance(layer, (*WITH_KERNEL, layers.BatchNormalization)):
+        if isinstance(layer, _WEIGHTED):
             return self._made_anew
-        if isinstance(layer, _IN_PLACE) or _is_rectifier(layer):
+        if isinstance(layer, (*_IN_PLACE, RescaledSilu)) or _is_rectifier(layer):
             return self._passed_on
         if isinstance(layer, _MOVES):
             return _moved

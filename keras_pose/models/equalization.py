@@ -19,6 +19,7 @@ import numpy as np
 from keras import layers, ops
 
 from keras_pose.models.channel_groups import KEPT, ChannelGroups
+from keras_pose.models.rescaled_silu import RescaledSilu
 
 # A channel this much weaker than its strongest neighbour counts as off: it is left out.
 _OFF = 1e-6
@@ -134,6 +135,9 @@ def _multiply_channels(groups: ChannelGroups, exponents: dict[int, int]) -> int:
 
 def _rescale(layer, before: np.ndarray, after: np.ndarray) -> None:
     """Makes a layer take inputs times `before` and give outputs times `after`."""
+    if isinstance(layer, RescaledSilu):
+        layer.multiply(after)
+        return
     if isinstance(layer, layers.BatchNormalization):
         _multiply(layer.moving_mean, before)
         # Its variance stays, so that the constant added to it stays as small.

@@ -1,7 +1,8 @@
 """Errors of an int8 file's operators against its float file, and their parts.
 
 Both files are made from one another, so their tensors have the same names. Errors are in
-the unit of `exporting.comparison`, of what the float operator gives:
+the unit of `exporting.comparison`, of what the float operator gives. What only a logistic
+function reads is compared behind it, since integers may end where the function does.
 
 - cumulative: between the two files as they run. What came in was wrong already.
 - isolated: of the int8 operator alone, on the float operator's inputs. It is made of three
@@ -30,6 +31,8 @@ from keras_pose.exporting.comparison import unit_of
 from keras_pose.modelfiles.layer_names import LayerFinder, LayerNames
 
 PARTS = ("inputs", "weights", "result")
+# The logistic function in `.tflite` and `.onnx` files.
+_LOGISTIC = ("LOGISTIC", "Sigmoid")
 _ISOLATED = ("isolated", "inputs", "result")
 
 
@@ -119,7 +122,8 @@ def measure_layer_errors(
             f"{int8_path} must be made from {float_path}, which lacks its tensors "
             f"{sorted(strange)[:3]}."
         )
-    sums = [_Sums() for _ in pairs.operators]
+    kinds = {pair.name: pair.kind for pair in pairs.operators}
+    sums = [_Sums(_is_for_logistic(pair, kinds)) for pair in pairs.operators]
     for images in _batches(crops, files[0].image_shape):
         exact, actual = (each.run(images) for each in files)
         for pair, sum_ in zip(pairs.operators, sums, strict=True):
@@ -140,10 +144,20 @@ def _open(float_path, int8_path):
     return files, OperatorPairs(files[0].graph, files[1].graph, float_path, int8_path)
 
 
-class _Sums:
-    """Running sums over crops, of which errors are made."""
+def _is_for_logistic(pair: OperatorPair | OnnxOperatorPair, kinds) -> bool:
+    readers = [kinds.get(name) for name in pair.readers]
+    return bool(readers) and all(kind in _LOGISTIC for kind in readers)
 
-    def __init__(self):
+
+class _Sums:
+    """Running sums over crops, of which errors are made.
+
+    Args:
+        is_for_logistic: True to compare what a logistic function makes of values.
+    """
+
+    def __init__(self, is_for_logistic: bool = False):
+        self._is_for_logistic = is_for_logistic
         self._sums = dict.fromkeys(
             ("number", "total", "squares", "clipped", "cumulative", *_ISOLATED), 0.0
         )
@@ -151,18 +165,26 @@ class _Sums:
     def add(self, pair: OperatorPair | OnnxOperatorPair, exact, actual) -> None:
         """Adds one run; takes the tensors of the float file and of the int8 file."""
         sums = self._sums
-        values = np.asarray(exact[pair.name], np.float64)
+        raw = np.asarray(exact[pair.name], np.float64)
+        values = self._behind(raw)
         sums["number"] += values.size
         sums["total"] += values.sum()
         sums["squares"] += np.square(values).sum()
         found = {"cumulative": actual[pair.name]}
         if pair.is_integer:
-            sums["clipped"] += pair.clipped(values)
+            if not self._is_for_logistic:
+                sums["clipped"] += pair.clipped(raw)
             found["isolated"] = pair.alone(exact)
             found["inputs"] = pair.on_rounded_inputs(exact)
-            found["result"] = pair.rounded(values)
+            found["result"] = pair.rounded(raw)
         for name, each in found.items():
-            sums[name] += np.square(each - values).sum()
+            sums[name] += np.square(self._behind(each) - values).sum()
+
+    def _behind(self, values) -> np.ndarray:
+        if not self._is_for_logistic:
+            return values
+        # Without overflow: the logistic function is a hyperbolic tangent.
+        return (np.tanh(np.asarray(values, np.float64) / 2) + 1) / 2
 
     def result(self, pair: OperatorPair | OnnxOperatorPair, layers) -> LayerError:
         sums = self._sums

@@ -55,6 +55,10 @@ class MixedExport:
     quantization: str = "int8"
     say: Callable[[str], None] = print
 
+    def __post_init__(self) -> None:
+        if isinstance(self.conversion, TFLiteConversion):
+            self.conversion = self.conversion.of_format(self.quantization)
+
     def write(self, path) -> tuple[Export, RangeRule]:
         """Searches, reports the price in bytes and time, and writes the file.
 

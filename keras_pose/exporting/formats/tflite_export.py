@@ -49,6 +49,7 @@ from keras_pose.exporting.quantization.tflite_quantizing import (
 from keras_pose.exporting.quantization.trained_ranges import ranges_by_tensor
 from keras_pose.exporting.quantization.weight_rounding import weight_error
 from keras_pose.modelfiles.flatbuffer import custom_ops, float_ops
+from keras_pose.models.rescaled_silu import silu_before_depthwise
 from keras_pose.runtime.litert_backend import LiteRTBackend
 
 INT8 = ("int8", "int8_per_tensor")
@@ -69,6 +70,8 @@ class TFLiteConversion:
             `quantization.attention`; int8_per_tensor and int16x8 always do.
         equalizes: bring the channels of integer files' tensors to like ranges first, see
             `quantization.integer_network`.
+        rescales_silu: let factors pass SiLU before depthwise convolutions, too; not for
+            int8_per_tensor, see `of_format`.
     """
 
     model: Any
@@ -78,6 +81,7 @@ class TFLiteConversion:
     with_decode: bool = False
     integers_only: bool = False
     equalizes: bool = True
+    rescales_silu: bool = True
 
     suffix = ".tflite"
 
@@ -89,10 +93,27 @@ class TFLiteConversion:
     def calibrated_bytes(self) -> bytes:
         """The float32 file that integer files are made of."""
         model, crops = self.model, self.crops
-        network = equalized(model, self.contract, crops) if self.equalizes else model
+        network = model
+        if self.equalizes:
+            network = equalized(model, self.contract, crops, self.rescales_silu)
         if network is model:
             return self.float_bytes
         return float_tflite_bytes(network, self.contract, self.batch, self.with_decode)
+
+    def of_format(self, quantization: str) -> TFLiteConversion:
+        """Returns the conversion that makes files of a format; mostly this one.
+
+        Factors of channels that pass a SiLU are weights of a convolution, from 1/1024 to
+        1024: one scale for all of them holds nothing of most.
+        """
+        is_alone = quantization == "int8_per_tensor" and self.rescales_silu
+        if is_alone and silu_before_depthwise(self.model):
+            return self._without_rescaling
+        return self
+
+    @cached_property
+    def _without_rescaling(self) -> TFLiteConversion:
+        return dataclasses.replace(self, rescales_silu=False)
 
     @cached_property
     def trained_ranges(self) -> dict[str, Range]:
@@ -125,6 +146,10 @@ class TFLiteConversion:
         """Returns the content of a file in one of `QUANTIZATIONS`, not yet checked."""
         if quantization == "float32":
             return self.float_bytes
+        if self.of_format(quantization) is not self:
+            return self.of_format(quantization).quantized(
+                quantization, float_ops, range_rule, known_ranges
+            )
         settings = QuantizationSettings(
             quantization, range_rule, keeps_peaks(self.contract)
         )
@@ -166,7 +191,8 @@ class TFLiteConversion:
             contract = self.describe(temporary, quantization, float_ops)
             few = self.crops[:NUM_CHECK_CROPS]
             is_integer = quantization in INTEGER_FORMATS
-            network = self.calibrated_bytes if is_integer else self.float_bytes
+            of_format = self.of_format(quantization)
+            network = of_format.calibrated_bytes if is_integer else self.float_bytes
             rounding = weight_error(network, few, quantization)
             return Draft(contract, with_outputs, rounding, is_measured)
 

@@ -10,8 +10,8 @@ from collections.abc import Mapping
 
 from ai_edge_litert import schema_py_generated as schema
 
-from keras_pose.exporting.quantization.measured_ranges import Range
-from keras_pose.exporting.quantization.tflite_edit import kind_of, parse
+from keras_pose.exporting.quantization.measured_ranges import Range, logistic_range
+from keras_pose.exporting.quantization.tflite_edit import kind_of, parse, readers_of
 
 # Operators whose results have the scale of their only source.
 _MOVERS = (
@@ -31,22 +31,27 @@ _SHARE_RANGE = (0.0, 255 / 256)
 def with_int8_ranges(content: bytes, ranges: Mapping[int, Range]) -> dict[int, Range]:
     """Replaces measured ranges by those that int8 operators have.
 
-    Those that give shares, and everything that is cut out of something: integers have one
-    scale there, and so has what only moves or repeats their values. TensorFlow's quantizer
-    mostly sees to the latter by itself, but refuses the model where such values were met
-    in another range than all of what they are cut from (Lite-HRNet's weights of all
-    resolutions).
+    Those that give shares, what only a logistic function reads, and everything that is cut
+    out of something: integers have one scale there, and so has what only moves or repeats
+    their values. TensorFlow's quantizer mostly sees to the latter by itself, but refuses
+    the model where such values were met in another range than all of what they are cut
+    from (Lite-HRNet's weights of all resolutions).
 
     Args:
         content: the float file.
         ranges: index of a tensor -> (low, high), as measured.
     """
     ranges, model = dict(ranges), parse(content)
+    readers = readers_of(model.subgraphs[0])
     cut: set[int] = set()
     for operator in model.subgraphs[0].operators:  # in the order in which they run
         kind, result = kind_of(model, operator), int(operator.outputs[0])
         if kind in _SHARES and result in ranges:
             ranges[result] = _SHARE_RANGE
+        if kind == schema.BuiltinOperator.LOGISTIC:
+            (source,) = map(int, operator.inputs)
+            if source in ranges and len(readers[source]) == 1:
+                ranges[source] = logistic_range(ranges[source])
         sources = {int(index) for index in operator.inputs if int(index) in ranges}
         is_slice = kind == schema.BuiltinOperator.STRIDED_SLICE
         if len(sources) == 1 and (is_slice or (kind in _MOVERS and sources <= cut)):

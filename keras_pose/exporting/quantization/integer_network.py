@@ -12,9 +12,10 @@ from keras_pose.contracts.detector import ModelContract
 from keras_pose.exporting.float_graph.serving import in_float32
 from keras_pose.exporting.quantization.calibration import check_calibration
 from keras_pose.models.equalization import NUM_CROPS, equalize_channels
+from keras_pose.models.rescaled_silu import RescaledSilu, silu_before_depthwise
 
 
-def equalized(model, contract: ModelContract, crops) -> Any:
+def equalized(model, contract: ModelContract, crops, rescales_silu: bool = True) -> Any:
     """Brings the channels of each tensor to like ranges, see `models.equalization`.
 
     Args:
@@ -22,6 +23,7 @@ def equalized(model, contract: ModelContract, crops) -> Any:
         contract: contract of the model, with its normalisation.
         crops: (N, H, W, 3) uint8; the first are measured on. Those chosen to calibrate
             begin with who are least alike.
+        rescales_silu: let factors pass SiLU before depthwise convolutions, too.
 
     Returns:
         A copy that gives what the model gives, to the bit; or the model itself, where no
@@ -33,7 +35,14 @@ def equalized(model, contract: ModelContract, crops) -> Any:
     check_calibration(crops, contract.input_hw)
     if ranges_of(model) or contract.normalization is None:
         return model
-    copy = in_float32(model)
+    rescaled = set(silu_before_depthwise(model)) if rescales_silu else set()
+
+    def replacement(layer):
+        if layer.name in rescaled:
+            return RescaledSilu(name=layer.name, dtype="float32")
+        return None
+
+    copy = in_float32(model, replacement)
     if copy is model:
         copy = keras.models.clone_model(model)
         copy.set_weights(model.get_weights())

@@ -20,6 +20,8 @@ NUM_BINS = 2048
 # Shares of the full range that the search for the least squared error tries.
 _SHRINKS = np.linspace(0.1, 1.0, 46)
 INT8_STEPS = 255
+# 1 / (1 + exp(-8)) is a tenth of a step of 1/256 below 1.
+LOGISTIC_END = 8.0
 
 # One tensor's smallest and largest value.
 Range = tuple[float, float]
@@ -180,6 +182,11 @@ def quantization_error(counts, centers, low: float, high: float) -> float:
     error = (integers - zero_point) * step - centers
     # Within a bin, values are spread: rounding costs step^2 / 12 where it is wider.
     return float(np.sum(counts * error**2))
+
+
+def logistic_range(limits: Range) -> Range:
+    """Leaves out where a logistic function gives its first or last step of 8 bits."""
+    return max(limits[0], -LOGISTIC_END), min(limits[1], LOGISTIC_END)
 
 
 def _with_zero(low: float, high: float) -> Range:

@@ -6,6 +6,7 @@ network's own outputs do not need.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Hashable, Iterable, Mapping
 
 import numpy as np
@@ -14,7 +15,11 @@ import onnx
 from keras_pose.commandline.quiet import quiet_stderr
 from keras_pose.contracts.fields import INPUT_NAME
 from keras_pose.exporting.quantization.calibration import check_calibration
-from keras_pose.exporting.quantization.measured_ranges import Range, RangeCollector
+from keras_pose.exporting.quantization.measured_ranges import (
+    Range,
+    RangeCollector,
+    logistic_range,
+)
 from keras_pose.exporting.quantization.onnx_sums import summed_kernels
 from keras_pose.exporting.quantization.onnx_units import nodes_behind, nodes_of
 from keras_pose.runtime.backend import resolve_num_threads
@@ -89,6 +94,9 @@ def in_int8(
 
     model = onnx.shape_inference.infer_shapes(onnx.load_from_string(float_bytes))
     excluded = nodes_behind(model, outputs) + nodes_of(model, outputs, float_ops)
+    ranges = dict(ranges)
+    for name in _only_logistic(model):
+        ranges[name] = logistic_range(ranges[name])
     limits = {
         name: TensorData(lowest=np.float32(low), highest=np.float32(high))
         for name, (low, high) in ranges.items()
@@ -117,6 +125,14 @@ def in_int8(
     # The tool adds nodes at the end; ONNX asks that makers stand before readers.
     quantizer.model.topological_sort()
     return quantizer.model.model.SerializeToString()
+
+
+def _only_logistic(model) -> list[str]:
+    """Returns the computed tensors that one logistic function reads, and no other node."""
+    readers = Counter(name for node in model.graph.node for name in node.input)
+    sources = [node.input[0] for node in model.graph.node if node.op_type == "Sigmoid"]
+    ends = {output.name for output in model.graph.output}
+    return [name for name in sources if readers[name] == 1 and name not in ends]
 
 
 def without_onnx_outputs(content: bytes, names: Collection[str]) -> bytes:

@@ -1,6 +1,7 @@
 """What each operator of an int8 file loses."""
 
 import csv
+from types import SimpleNamespace
 
 import keras
 import numpy as np
@@ -16,6 +17,7 @@ from keras_pose.exporting.accuracy.error_report import (
     report_layer_errors,
 )
 from keras_pose.exporting.accuracy.layer_errors import (
+    _Sums,
     measure_layer_errors,
     worst_first,
 )
@@ -90,6 +92,24 @@ def test_a_range_that_is_too_narrow_shows_in_the_result(conversion):
     assert first.clipped > 0.1
     assert first.cause == "result"
     assert first.result == pytest.approx(first.isolated, rel=0.1)
+
+
+def test_what_a_logistic_function_reads_is_compared_behind_it():
+    exact = np.array([[20.0, -20.0, 0.0]])
+    clipped = np.clip(exact, -8, 8)
+    pair = SimpleNamespace(
+        name="x", kind="CONV_2D", is_integer=True, makers=(), readers=("y",),
+        clipped=lambda values: 2.0, alone=lambda tensors: clipped,
+        on_rounded_inputs=lambda tensors: exact, rounded=lambda values: clipped,
+    )  # fmt: skip
+    found = []
+    for is_for_logistic in (True, False):
+        sums = _Sums(is_for_logistic)
+        sums.add(pair, {"x": exact}, {"x": clipped})
+        found.append(sums.result(pair, ()))
+    assert found[0].isolated < 1e-3
+    assert found[0].clipped == 0
+    assert found[1].isolated > 0.5
 
 
 def test_the_parts_add_up(errors):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from exported_files import BGR, CODEC, SKELETON, smooth_crops
-from imbalanced_model import BAD_LAYER, imbalanced_model
+from imbalanced_model import BAD_LAYER, imbalanced_model, imbalanced_silu
 
 from keras_pose.contracts.activation_ranges import set_ranges
 from keras_pose.contracts.pose import keras_contract
@@ -30,9 +30,17 @@ def _predict(conversion, content, name, folder):
     return open_model(path, conversion.describe(path, name)).predict(conversion.crops)
 
 
-@pytest.mark.parametrize("kind", [TFLiteConversion, OnnxConversion])
-def test_int8_keeps_small_channels_beside_large_ones(kind, model, contract, tmp_path):
-    crops = smooth_crops(12)
+@pytest.mark.parametrize(
+    ("build", "kind"),
+    [
+        (imbalanced_model, TFLiteConversion),
+        (imbalanced_model, OnnxConversion),
+        (imbalanced_silu, TFLiteConversion),
+    ],
+)
+def test_int8_keeps_small_channels_beside_large_ones(build, kind, tmp_path):
+    model, crops = build(), smooth_crops(12)
+    contract = keras_contract(model, CODEC, SKELETON, BGR)
     lost = {}
     for equalizes in (True, False):
         conversion = kind(model, contract, crops, equalizes=equalizes)
@@ -43,10 +51,17 @@ def test_int8_keeps_small_channels_beside_large_ones(kind, model, contract, tmp_
     assert lost[False] > 0.3
 
 
-@pytest.mark.parametrize("kind", [TFLiteConversion, OnnxConversion])
-def test_float_file_behind_them_gives_what_the_network_gives(
-    kind, model, contract, tmp_path
-):
+@pytest.mark.parametrize(
+    ("build", "kind"),
+    [
+        (imbalanced_model, TFLiteConversion),
+        (imbalanced_model, OnnxConversion),
+        (imbalanced_silu, OnnxConversion),
+    ],
+)
+def test_float_file_behind_them_gives_what_the_network_gives(build, kind, tmp_path):
+    model = build()
+    contract = keras_contract(model, CODEC, SKELETON, BGR)
     conversion = kind(model, contract, smooth_crops(6))
     plain, equal = (
         _predict(conversion, content, "float32", tmp_path)
@@ -54,6 +69,17 @@ def test_float_file_behind_them_gives_what_the_network_gives(
     )
     assert conversion.float_bytes != conversion.calibrated_bytes
     np.testing.assert_array_equal(plain, equal)
+
+
+def test_one_scale_for_all_weights_gets_no_factors_at_silu():
+    model = imbalanced_silu()
+    contract = keras_contract(model, CODEC, SKELETON, BGR)
+    conversion = TFLiteConversion(model, contract, smooth_crops(6))
+    for name, has_factors in (("int8", True), ("int8_per_tensor", False)):
+        lets_pass = conversion.of_format(name).rescales_silu
+        copy = equalized(model, contract, conversion.crops, lets_pass)
+        silu = copy.get_layer("wide-silu")
+        assert (getattr(silu, "factors", None) is not None) == has_factors
 
 
 def test_the_model_itself_is_not_touched(model, contract):
