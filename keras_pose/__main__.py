@@ -10,6 +10,7 @@
     python -m keras_pose "frames/*.png" --output out.mp4    # or a folder: a video of them
     python -m keras_pose 0 --output out.mp4                 # camera 0, until Ctrl-C
     python -m keras_pose rtsp://192.168.0.9/stream          # or http://: until Ctrl-C
+    python -m keras_pose pictures/ --engine ray --output labels/   # millions, by a cluster
 
 People are found, and their keypoints, by the models that come with the package unless
 --detector and --weights name others. People of a video keep their numbers.
@@ -70,6 +71,13 @@ def parse_args(argv=None):
     add("--beside", metavar="FILE",
         help="another model's poses in the same boxes, on the right")  # fmt: skip
     add("--json", type=Path, metavar="FILE", help="also write the keypoints there")
+    many = parser.add_argument_group("millions of pictures").add_argument
+    many("--engine", choices=("ray",), help="label a folder, with those below it, or "
+         "Parquet files on a Ray cluster; --output is a folder of shards")  # fmt: skip
+    many("--format", choices=("json", "parquet"), default="json",
+         help="of the shards (default: json, a line a picture)")  # fmt: skip
+    many("--shard-size", type=positive_int, default=1000, metavar="N",
+         help="pictures a shard; those that are there stay (default: 1000)")  # fmt: skip
     video = parser.add_argument_group("videos").add_argument
     video("--detect-every", type=positive_int, default=10, metavar="N",
           help="detect on every N-th frame, follow between (default: 10)")  # fmt: skip
@@ -81,6 +89,12 @@ def parse_args(argv=None):
     args = parser.parse_args(argv)
     if args.quality and args.model:
         parser.error(f"--quality {args.quality} names its networks: leave --model out")
+    drawn = ("boxes", "beside", "heatmaps", "json", "draw_boxes")
+    option = next((name for name in drawn if getattr(args, name)), None)
+    if args.engine and option:
+        parser.error(f"--engine {args.engine} draws nothing: leave {option} out")
+    if args.engine and (args.output is None or len(args.inputs) > 1):
+        parser.error(f"--engine {args.engine} takes one input and --output FOLDER")
     return args
 
 
@@ -247,11 +261,9 @@ def drawing_names(photos):
     return names
 
 
-def open_estimator(args, num_threads=None):
-    from keras_pose.inference import PoseEstimator
+def chosen_models(args):
+    """Returns the file of the pose network, the detector, and the skeleton if named."""
     from keras_pose.inference.detectors import WHOLE_IMAGE
-    from keras_pose.runtime.bottom_up_model import load_pose
-    from keras_pose.runtime.loading import check_keypoints
     from keras_pose.shipped import POSE, shipped_file
 
     weights = args.weights
@@ -272,7 +284,15 @@ def open_estimator(args, num_threads=None):
         from keras_pose.data.mixing import load_skeleton
 
         skeleton = load_skeleton(args.skeleton)
-    path = weights or shipped_file(POSE)
+    return weights or shipped_file(POSE), detector, skeleton
+
+
+def open_estimator(args, num_threads=None):
+    from keras_pose.inference import PoseEstimator
+    from keras_pose.runtime.bottom_up_model import load_pose
+    from keras_pose.runtime.loading import check_keypoints
+
+    path, detector, skeleton = chosen_models(args)
     pose_model = load_pose(path, args.model, num_threads=num_threads, skeleton=skeleton)
     check_keypoints(pose_model.contract, skeleton, path)
     return PoseEstimator(
@@ -398,6 +418,47 @@ def video_stem(name):
     )
 
 
+def label_many(args):
+    """Labels pictures shard by shard, and prints what became of them."""
+    from tqdm import tqdm
+
+    from keras_pose.inference.detectors import WHOLE_IMAGE
+    from keras_pose.inference.shards import (
+        EstimatorOptions,
+        label_by_ray,
+        make_shards,
+        open_output,
+    )
+
+    weights, detector, skeleton = chosen_models(args)
+    options = EstimatorOptions(
+        str(Path(weights).absolute()) if Path(weights).exists() else str(weights),
+        str(Path(detector).absolute()) if detector not in (None, WHOLE_IMAGE) else detector,
+        args.model,
+        skeleton,
+        args.flip_test,
+        args.box_threshold,
+    )
+    shards = make_shards(args.inputs[0], args.shard_size)
+    left = open_output(args.output, shards, options.facts(), args.format)
+    print(f"shards      {len(shards)}, of which {len(left)} are left to do", flush=True)
+    totals = {"pictures": 0, "people": 0, "bad": 0}
+    with tqdm(total=len(left), unit="shard", disable=None) as bar:
+
+        def add(counts):
+            for name in totals:
+                totals[name] += int(counts[name])
+            bar.update()
+
+        if left:
+            label_by_ray(left, options, args.output, args.format, add)
+    print(
+        f"done        {totals['pictures']} pictures, {totals['people']} people, "
+        f"{totals['bad']} pictures that could not be read"
+    )
+    print(f"written     {args.output}")
+
+
 def draw_photos(args):
     """Draws photos; returns an error if some, but not a single one, cannot be read."""
     from keras_pose.files import check_writable, write_json
@@ -440,6 +501,8 @@ def main(argv=None):
     args = parse_args(argv[1:] if argv[:1] == ["predict"] else argv)
     # What they need is imported after parsing: `--help` must not wait for OpenCV, nor
     # for TensorFlow.
+    if args.engine:
+        return label_many(args)
     draw = draw_video if is_video(args.inputs, args.output) else draw_photos
     try:
         return draw(args)
