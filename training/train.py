@@ -80,6 +80,11 @@ def parse_args(argv=None):
     add("--save-minutes", type=float, default=10.0, metavar="M", help="time between saves "
         "within an epoch; SIGTERM saves, too, and exits with 75 (default: 10)")  # fmt: skip
     add("--devices", default="auto", help="auto, a GPU count, a list, or cpu:N")
+    add("--workers", metavar="HOST:PORT,...", help="processes that train together, "
+        "started with the same options (docs/cluster.md; default: TF_CONFIG)")  # fmt: skip
+    add("--worker-index", type=int, metavar="I", help="which of --workers this is, from 0")
+    add("--data-service", metavar="HOST:PORT,...",
+        help="machines that make the input: training/serve_data.py")  # fmt: skip
     add("--mixed-precision", nargs="?", const="float16", metavar="TYPE", help="compute "
         "in float16 (default), or in bfloat16, whose range needs no scaling")  # fmt: skip
     add("--accumulate", type=positive_int, metavar="N", help="change weights every N "
@@ -231,8 +236,16 @@ def main(argv=None):
     args = parse_args(argv)
     # Imported after parsing: TensorFlow takes seconds, `--help` must not.
     import_tensorflow(for_training=True)
+    from keras_pose.data.data_service import split_addresses
     from keras_pose.files.runs import new_run_dir
+    from keras_pose.trainer.cluster import find_cluster
 
+    args.cluster = find_cluster(args.workers, args.worker_index)
+    if args.cluster and not (args.run_dir or args.resume):
+        raise ValueError(
+            "Workers need --run-dir FOLDER, or --resume: one folder that all of them read."
+        )
+    args.data_services = split_addresses(args.data_service)
     if args.resume:
         return train(resumed(args), args.resume, args)
     recipe = make_recipe(args)
@@ -247,7 +260,14 @@ def train(recipe, run_dir, args):
     from keras_pose.trainer.callbacks import StopRun
 
     try:
-        return fit_any(recipe, run_dir, args.devices, args.save_minutes)
+        return fit_any(
+            recipe,
+            run_dir,
+            args.devices,
+            args.save_minutes,
+            args.cluster,
+            args.data_services,
+        )
     except StopRun as stop:
         print(f"Saved and stopped. To go on: python training/train.py --resume {run_dir}")
         raise stop

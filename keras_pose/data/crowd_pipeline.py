@@ -14,8 +14,8 @@ import tensorflow as tf
 from keras_pose.codecs.part_affinity import PartAffinityCodec
 from keras_pose.data.crowds import CrowdSource
 from keras_pose.data.image_decoding import decode_image
-from keras_pose.data.pipeline import plain_order
-from keras_pose.data.transforms import crop_matrix_tf, jitter_color
+from keras_pose.data.pipeline import WHOLE, Part, plain_order, positions_of
+from keras_pose.data.transforms import crop_matrix_tf, jitter_of_batch
 from keras_pose.data.warping import warp_crop
 from keras_pose.pictures.boxes import PAD_VALUE
 from keras_pose.pictures.normalization import Normalization
@@ -64,6 +64,8 @@ def training_crowds(
     *,
     seed: int = 0,
     start_batch: int = 0,
+    part: Part = WHOLE,
+    every: int = 1,
 ) -> tf.data.Dataset:
     """Yields endless shuffled, augmented batches; an epoch has every picture once.
 
@@ -76,6 +78,8 @@ def training_crowds(
         outputs: channels of each output of the network, which tell heatmaps from fields.
         seed: seed of order and augmentation.
         start_batch: number of batches already taken by an interrupted run.
+        part: share of each batch that is made, a batch for each of its replicas.
+        every: step from one batch to the next; others come from elsewhere.
 
     Returns:
         Dataset of (images, targets, weights): (B, H, W, 3) float32 normalised; for each
@@ -96,16 +100,17 @@ def training_crowds(
 
     def finish(images, heatmaps, fields, mask, positions):
         if augmentation.color:
-            # One more than the seeds of samples have, so never one of theirs.
-            color_seed = tf.stack([tf.constant(seed + 1, tf.int64), positions[0]])
-            images = jitter_color(images, augmentation.color, color_seed)
+            images = jitter_of_batch(
+                images, augmentation.color, seed, positions, batch_size
+            )
         is_heatmap = [channels == skeleton.num_keypoints + 1 for channels in outputs]
         targets = tuple(heatmaps if is_one else fields for is_one in is_heatmap)
         return normalization(images), targets, (mask,) * len(targets)
 
-    positions = tf.data.Dataset.counter(start_batch * batch_size)
+    positions = positions_of(batch_size, start_batch, part, every)
     dataset = positions.map(sample_at, num_parallel_calls=tf.data.AUTOTUNE)
-    dataset = dataset.batch(batch_size, drop_remainder=True)
+    size = batch_size // part.count // part.replicas
+    dataset = dataset.batch(size, drop_remainder=True)
     return dataset.map(finish, num_parallel_calls=tf.data.AUTOTUNE).prefetch(2)
 
 

@@ -8,6 +8,7 @@ starts the stream where the interrupted one stopped, sees what it would have see
 from __future__ import annotations
 
 import functools
+from dataclasses import dataclass
 
 import numpy as np
 import tensorflow as tf
@@ -18,6 +19,43 @@ from keras_pose.data.sources import PersonSource
 from keras_pose.data.warping import can_compile, cut_crop
 from keras_pose.pictures.geometry import BOX_PADDING
 from keras_pose.pictures.normalization import Normalization
+
+
+@dataclass(frozen=True)
+class Part:
+    """One worker's share of every batch: each makes only what its own devices see.
+
+    Attributes:
+        index: number of the worker.
+        count: workers.
+        replicas: devices of each worker, which take a batch of their own in turn.
+    """
+
+    index: int = 0
+    count: int = 1
+    replicas: int = 1
+
+    def of(self, batch_size: int) -> tuple[int, int]:
+        """Returns the worker's first place in a batch of all, and its number of samples.
+
+        Raises:
+            ValueError: for a batch that cannot be shared out evenly.
+        """
+        check_divides(batch_size, self.count * self.replicas)
+        share = batch_size // self.count
+        return self.index * share, share
+
+
+WHOLE = Part()
+
+
+def check_divides(batch_size: int, num_replicas: int) -> None:
+    """Raises ValueError unless a batch can be shared out evenly."""
+    if batch_size % num_replicas:
+        raise ValueError(
+            f"A batch of {batch_size} cannot be shared out evenly among {num_replicas} "
+            f"devices: take a number of devices that divides it."
+        )
 
 
 def training_dataset(
@@ -32,6 +70,8 @@ def training_dataset(
     start_batch: int = 0,
     num_outputs: int = 1,
     with_kinds: bool = False,
+    part: Part = WHOLE,
+    every: int = 1,
 ) -> tf.data.Dataset:
     """Yields endless shuffled, augmented batches.
 
@@ -46,6 +86,8 @@ def training_dataset(
         start_batch: number of batches already taken by an interrupted run.
         num_outputs: number of stacks; targets are repeated for each.
         with_kinds: put the kinds of keypoints first, for a head for visibility.
+        part: share of each batch that is made, a batch for each of its replicas.
+        every: step from one batch to the next; others come from elsewhere.
 
     Returns:
         Dataset of (images, targets, weights): (B, H, W, 3) float32 normalised,
@@ -55,19 +97,38 @@ def training_dataset(
     """
     source = source.trainable()
     draw = sample_drawer(source, codec, augmentation, box_padding, seed)
-    batches = tf.data.Dataset.counter(start_batch).map(
-        lambda number: draw(number * batch_size, batch_size), tf.data.AUTOTUNE
+    first, share = part.of(batch_size)
+    batches = tf.data.Dataset.counter(start_batch, every).map(
+        lambda number: draw(number * batch_size + first, share), tf.data.AUTOTUNE
     )
     samples = batches.unbatch()
+    size = share // part.replicas
     return _finish(
         samples,
         source,
         codec,
         normalization,
-        batch_size,
+        size,
         num_outputs,
         with_kinds,
         is_endless=True,
+    )
+
+
+def positions_of(batch_size: int, start_batch: int, part: Part, every: int):
+    """Returns the positions in the stream of a worker's samples, an endless data set.
+
+    Args:
+        batch_size, start_batch, part, every: as `training_dataset` takes them.
+    """
+    first, share = part.of(batch_size)
+    if share == batch_size and every == 1:
+        return tf.data.Dataset.counter(start_batch * batch_size)
+    batches = tf.data.Dataset.counter(start_batch, every)
+    return batches.flat_map(
+        lambda number: tf.data.Dataset.range(share).map(
+            lambda place: number * batch_size + first + place
+        )
     )
 
 
@@ -150,6 +211,7 @@ def validation_dataset(
     num_replicas: int = 1,
     with_kinds: bool = False,
     cuts_pictures: bool = False,
+    part: Part = WHOLE,
 ) -> tf.data.Dataset:
     """Yields samples once, in order, not augmented; else as `training_dataset`.
 
@@ -159,7 +221,8 @@ def validation_dataset(
     Every batch can be shared out evenly among `num_replicas`, because Keras cannot
     build from uneven shares, and an empty one makes the loss NaN. So up to
     `num_replicas - 1` samples at the end are left out (or the first come again,
-    where there are too few for one each).
+    where there are too few for one each). A part of several workers has batches for one
+    replica each, of a stretch of the samples for each replica.
     """
     source = source.trainable()
     size = len(source)
@@ -176,11 +239,24 @@ def validation_dataset(
             )
         return _placed(sample, source, codec)
 
-    batches = tf.data.Dataset.range(count).batch(batch_size).map(place, tf.data.AUTOTUNE)
-    # Keras warns at the end of what it could not count before.
-    samples = batches.unbatch().apply(tf.data.experimental.assert_cardinality(count))
-    return _finish(
-        samples, source, codec, normalization, batch_size, num_outputs, with_kinds
+    def finished(first, count, batch_size):
+        positions = tf.data.Dataset.range(first, first + count)
+        batches = positions.batch(batch_size).map(place, tf.data.AUTOTUNE)
+        # Keras warns at the end of what it could not count before.
+        samples = batches.unbatch().apply(tf.data.experimental.assert_cardinality(count))
+        return _finish(
+            samples, source, codec, normalization, batch_size, num_outputs, with_kinds
+        )
+
+    if part == WHOLE:
+        return finished(0, count, batch_size)
+    stretch, size_of_one = count // num_replicas, batch_size // num_replicas
+    firsts = [(part.index * part.replicas + i) * stretch for i in range(part.replicas)]
+    stretches = [finished(first, stretch, size_of_one) for first in firsts]
+    num_batches = -(-stretch // size_of_one)
+    turns = tf.data.Dataset.range(part.replicas).repeat(num_batches)
+    return tf.data.Dataset.choose_from_datasets(stretches, turns).apply(
+        tf.data.experimental.assert_cardinality(num_batches * part.replicas)
     )
 
 
@@ -221,13 +297,16 @@ def sample_drawer(
 
 def _labels(source):
     """Returns the columns of a source, of which samples are rows."""
-    return {
+    table = {
         "image_index": tf.constant(source.image_index),
         "box_xywh": tf.constant(source.boxes_xywh),
         "keypoints_xy": tf.constant(source.keypoints_xy),
         "visibility": tf.constant(source.visibility),
         "says_hidden": tf.constant(source.says_hidden),
     }
+    if source.confidence is not None:
+        table["confidence"] = tf.constant(source.confidence)
+    return table
 
 
 def _whole_crops(table, indices, codec, box_padding):
@@ -239,8 +318,9 @@ def _placed(sample, source, codec):
     sample = transforms.place_crop(
         sample, source.skeleton, codec.input_hw, codec.is_unbiased
     )
-    kept = ("image_index", "reach", "inverse", "keypoints_xy", "visibility", "kinds")
-    return {name: sample[name] for name in kept}
+    kept = ["image_index", "reach", "inverse", "keypoints_xy", "visibility", "kinds"]
+    kept += ["confidence"]
+    return {name: sample[name] for name in kept if name in sample}
 
 
 def image_reader(source: PersonSource):
@@ -269,12 +349,21 @@ def _finish(
     def cut(sample):
         encoded = read(sample["image_index"])
         image = cut_crop(encoded, sample, codec.input_hw, normalization)
-        return image, sample["keypoints_xy"], sample["visibility"], sample["kinds"]
+        confidence = [sample[name] for name in ("confidence",) if name in sample]
+        return (
+            image,
+            sample["keypoints_xy"],
+            sample["visibility"],
+            sample["kinds"],
+            *confidence,
+        )
 
     encode_targets = _target_encoder(codec)
 
-    def encode(images, keypoints_xy, visibility, kinds):
+    def encode(images, keypoints_xy, visibility, kinds, confidence=None):
         targets, weights = encode_targets(keypoints_xy, visibility)
+        if confidence is not None:
+            weights *= confidence
         if num_outputs > 1 or with_kinds:
             targets, weights = (targets,) * num_outputs, (weights,) * num_outputs
         if with_kinds:

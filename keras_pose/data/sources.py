@@ -53,6 +53,7 @@ class PersonSource(InPictures):
         keypoints_xy: (N, K, 2) float32, image pixels.
         visibility: (N, K) int32 COCO flags.
         num_skipped_images: images that were left out because they are broken.
+        confidence: (N, K) float32, how much a label weighs; None for 1 each.
         set_index: (N,) int32, the data set that each person is from, rising; None for
             one set.
         shares: relative sampling weights of a mix; () weights each set by its number of
@@ -72,6 +73,7 @@ class PersonSource(InPictures):
     shares: tuple[float, ...] = ()
     image_hw: np.ndarray | None = None
     is_trainable: bool = False
+    confidence: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.image_index)
@@ -166,6 +168,7 @@ class PersonSource(InPictures):
             visibility=self.visibility[keep],
             num_skipped_images=len(broken),
             set_index=None if self.set_index is None else self.set_index[keep],
+            confidence=None if self.confidence is None else self.confidence[keep],
         )
 
 
@@ -251,6 +254,20 @@ def mix_sources(
         shares,
         np.concatenate([_sizes(source) for source in sources]),
         all(source.is_trainable for source in sources),
+        _confidences(sources),
+    )
+
+
+def _confidences(sources: Sequence[PersonSource]) -> np.ndarray | None:
+    if all(source.confidence is None for source in sources):
+        return None
+    return np.concatenate(
+        [
+            np.ones(source.visibility.shape, np.float32)
+            if source.confidence is None
+            else source.confidence
+            for source in sources
+        ]
     )
 
 

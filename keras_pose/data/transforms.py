@@ -10,6 +10,7 @@ A sample on its way holds
     visibility    (K,) int32 COCO flags
     bounds        (4,) float32, x and y of the first and of the last pixel of the picture
                   that the crop may see; only where pictures are cut
+    confidence    (K,) float32, how much labels weigh, where that is not 1
 
 or has an axis more in front, of a batch: many small ops a sample would cost more than the
 arithmetic. Scale, rotation, flip and half-body only change the crop that will be cut, so
@@ -278,6 +279,10 @@ def place_crop(sample, skeleton: Skeleton, input_hw, is_unbiased: bool = False):
     if bounds is not None:
         visibility = tf.where(_is_beyond(sample["keypoints_xy"], bounds), 0, visibility)
     is_mirrored = sample["is_mirrored"][..., None]
+    if "confidence" in sample:
+        weights = sample["confidence"]
+        mirrored = tf.gather(weights, permutation, axis=-1)
+        sample |= {"confidence": tf.where(is_mirrored, mirrored, weights)}
     reach, inverse = place_window(matrix, input_hw, bounds)
     return sample | {
         "reach": reach,
@@ -352,4 +357,22 @@ def jitter_color(images, strength: float, seed):
         (B, H, W, 3) float32 in [0, 255].
     """
     numbers = tf.random.stateless_uniform([tf.shape(images)[0], 6], seed)
+    return change_colors(images, color_changes(numbers, strength))
+
+
+def jitter_of_batch(images, strength: float, seed: int, positions, batch_size: int):
+    """Changes the colours of part of a batch as those of the whole are changed.
+
+    Args:
+        images: (N, H, W, 3) float32 in [0, 255].
+        strength: strength of the changes, that of `Augmentation.color`.
+        seed: seed of the training.
+        positions: (N,) int64, places of the images in the stream.
+        batch_size: images of the whole batch.
+    """
+    first = positions[0] // batch_size * batch_size
+    # One more than the seeds of samples have, so never one of theirs.
+    color_seed = tf.stack([tf.constant(seed + 1, tf.int64), first])
+    numbers = tf.random.stateless_uniform([batch_size, 6], color_seed)
+    numbers = tf.gather(numbers, positions - first)
     return change_colors(images, color_changes(numbers, strength))

@@ -14,7 +14,8 @@ from keras_pose.data.crowds import (
     crowds_of_people,
     open_crowds,
 )
-from keras_pose.data.pipeline import indices_of_batch, plain_order
+from keras_pose.data.data_service import served
+from keras_pose.data.pipeline import WHOLE, indices_of_batch, plain_order
 from keras_pose.data.readers.coco import Reading
 from keras_pose.data.sources import synthetic_source
 from keras_pose.losses import MaskedMaps
@@ -25,21 +26,25 @@ from keras_pose.runtime.bottom_up_model import BottomUpModel
 from keras_pose.skeleton import COCO_17, Skeleton
 from keras_pose.trainer import callbacks
 from keras_pose.trainer.bottom_up_recipes import BottomUpRecipe
+from keras_pose.trainer.cluster import Cluster, stops_with_others
+from keras_pose.trainer.cluster_steps import Team
 from keras_pose.trainer.devices import recipe_strategy
 from keras_pose.trainer.fit import (
     SAVE_MINUTES,
+    begin,
     equalize,
     go_through,
     restore,
     synchronize_batch_norm,
 )
 from keras_pose.trainer.fused_norms import fuse_norms
+from keras_pose.trainer.meeting import code_facts, compare, data_facts
 from keras_pose.trainer.optimization import make_adamw, warmed_up
 from keras_pose.trainer.plan import Plan, make_plan
-from keras_pose.trainer.run_dirs import open_run_dir
+from keras_pose.trainer.run_dirs import check_run_dir, open_run_dir
 from keras_pose.trainer.run_facts import books, print_facts, print_outcome
 from keras_pose.trainer.run_recipe import precision_policy
-from keras_pose.trainer.run_state import Progress, RunState, find_state
+from keras_pose.trainer.run_state import RunState, find_state
 from keras_pose.weights.creation import create_model
 from keras_pose.weights.provenance import (
     Provenance,
@@ -57,6 +62,8 @@ def fit_bottom_up(
     run_dir,
     devices: str = "auto",
     save_minutes: float = SAVE_MINUTES,
+    cluster: Cluster | None = None,
+    data_services: tuple[str, ...] = (),
 ) -> Path:
     """Trains a bottom-up network, or goes on where an interrupted run stopped.
 
@@ -66,48 +73,71 @@ def fit_bottom_up(
             training goes on after the last step that was saved.
         devices: devices to train on, a word of `trainer.devices.make_strategy`.
         save_minutes: time between saves within an epoch.
+        cluster: workers that train together, see `fit.fit`.
+        data_services: addresses of servers that make the training input.
 
     Returns:
         The run folder.
 
     Raises:
         ValueError: for a recipe, data or devices that do not fit.
+        ConnectionError: if other workers do not come.
+        LostWorker: when one of them, or a server, is gone.
         FileNotFoundError: when the data set is not where the recipe says.
         PermissionError: when the folder cannot be written to.
     """
     run_dir = Path(run_dir)
     if run_dir.exists():
-        open_run_dir(run_dir, recipe)  # refuses another run before any work is done
+        check_run_dir(run_dir, recipe)  # refuses another run before any work is done
     PartAffinityCodec(recipe.input_hw)  # refuses an input that is no multiple of the stride
-    strategy = recipe_strategy(recipe, devices)
+    strategy = recipe_strategy(recipe, devices, cluster)
+    team = Team(cluster, strategy) if cluster else None
+    with stops_with_others(cluster, data_services):
+        _fit(recipe, run_dir, strategy, team, save_minutes, data_services)
+    return run_dir
+
+
+def _fit(recipe, run_dir, strategy, team, save_minutes, data_services):
+    if team is not None:
+        compare(team, code_facts(recipe, team))
     keras.utils.set_random_seed(recipe.seed)
     keras.mixed_precision.set_global_policy(precision_policy(recipe.mixed_precision))
-    global_batch = recipe.batch_size * strategy.num_replicas_in_sync
     state = find_state(run_dir, callbacks.BottomUpCheckpoint.best_name)
-    progress = state.progress if state else Progress()
+    progress = begin(state, recipe, strategy)
+    global_batch = progress.global_batch
     with strategy.scope():
         whole, network, model = _make_models(recipe, state)
     contract = bottom_up_contract_of(network)
     source = _training_source(recipe, global_batch, contract.skeleton)
     plan = make_plan(recipe, len(source), global_batch)
+    if team is not None:
+        compare(team, data_facts({"train": source}, progress))
     with strategy.scope():
         _compile(model, recipe, plan, state)
     measured = runnable_network(model) if recipe.quantization_aware else network
     measure = _ap_function(recipe, measured, contract)
-    open_run_dir(run_dir, recipe)  # not before all is well: it would stay behind
-    _print_facts(recipe, plan, whole, strategy, source, progress)
+    part = team.part if team else WHOLE
+    is_chief = team is None or team.is_chief
+    if is_chief:
+        open_run_dir(run_dir, recipe)  # not before all is well: it would stay behind
+        _print_facts(recipe, plan, whole, strategy, source, progress)
 
-    def batches_from(number):
-        return training_crowds(
-            source,
-            contract.codec,
-            contract.normalization or normalization_of(network),
-            recipe.augmentation,
-            plan.global_batch,
-            [output.shape[-1] for output in model.outputs],
-            seed=recipe.seed,
-            start_batch=number,
-        )
+    def batches_from(number, part=part, services=data_services):
+        def make(first, every):
+            return training_crowds(
+                source,
+                contract.codec,
+                contract.normalization or normalization_of(network),
+                recipe.augmentation,
+                plan.global_batch,
+                [output.shape[-1] for output in model.outputs],
+                seed=recipe.seed,
+                start_batch=first,
+                part=part,
+                every=every,
+            )
+
+        return served(make, services, number, part)
 
     def names_of_batch(number):
         order = plain_order(len(source), recipe.seed)
@@ -115,7 +145,8 @@ def fit_bottom_up(
         return [str(source.image_ids[index]) for index in chosen]
 
     if recipe.quantization_aware and state is None:
-        equalize(whole, batches_from(0), plan.global_batch)
+        # Whole batches: all workers begin with the same weights.
+        equalize(whole, batches_from(0, WHOLE, ()), plan.global_batch)
     chosen = [
         *([callbacks.StopAtStep(recipe.max_steps)] if recipe.max_steps else []),
         callbacks.StopAtNaN(run_dir, names_of_batch),
@@ -123,9 +154,9 @@ def fit_bottom_up(
         *books(run_dir),
         callbacks.BottomUpCheckpoint(run_dir, contract, progress, save_minutes, network),
     ]
-    go_through(model, batches_from, None, run_dir, plan, progress, chosen)
-    print_outcome(run_dir, {"": source.num_skipped_images})
-    return run_dir
+    go_through(model, batches_from, None, run_dir, plan, progress, chosen, team)
+    if is_chief:
+        print_outcome(run_dir, {"": source.num_skipped_images})
 
 
 def _training_source(

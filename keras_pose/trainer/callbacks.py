@@ -21,6 +21,7 @@ from keras_pose.contracts.entries import CONTRACT_NAME, AnyContract, save_keras_
 from keras_pose.contracts.pose import Contract
 from keras_pose.files.runs import BEST_NAME, LAST_NAME
 from keras_pose.models.fake_quantization import trained_ranges
+from keras_pose.trainer.cluster_steps import Team
 from keras_pose.trainer.optimization import steps_taken
 from keras_pose.trainer.run_state import (
     NETWORK_CONTRACT_NAME,
@@ -157,6 +158,8 @@ class SaveState(keras.callbacks.Callback):
 
     best_name = f"val_{PCK}"
     contract_name = CONTRACT_NAME
+    # Of several workers, all save after the same step, and worker 0 writes.
+    team: Team | None = None
 
     def __init__(
         self,
@@ -182,7 +185,7 @@ class SaveState(keras.callbacks.Callback):
         self._start = progress
         self._best = progress.best
         self._seconds = 60 * minutes
-        self._is_ending = False
+        self._is_ending = self._must_end = self._is_due = False
         self._old_handler: Any = None
         self._saved_at = time.monotonic()
         self._epoch = self._steps = 0
@@ -209,23 +212,39 @@ class SaveState(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch, logs=None):
         self._steps += 1
-        if self._is_ending or time.monotonic() - self._saved_at > self._seconds:
+        self._agree(time.monotonic() - self._saved_at > self._seconds)
+        if self._is_due or self._must_end:
             self._save_within_epoch(metric_values(self.model))
 
     def on_test_begin(self, logs=None):
         self._metrics = metric_values(self.model)  # validation begins by forgetting them
 
     def on_test_batch_end(self, batch, logs=None):
-        if self._is_ending:
+        self._agree(False)
+        if self._must_end:
             if self._averages is not None:
                 self._averages.put_back()
             self._save_within_epoch(self._metrics)
 
     def on_epoch_end(self, epoch, logs=None):
-        self._save(Progress(epoch + 1, 0, self._best))
+        self._save(self._progress(epoch + 1, 0))
+
+    def _progress(self, epochs, steps, metrics=()):
+        return Progress(epochs, steps, self._best, metrics, self._start.global_batch)
+
+    def _agree(self, is_due):
+        """Finds out whether all save or end now, of which a signal is one worker's word."""
+        if self.team is None:
+            self._is_due, self._must_end = is_due, self._is_ending
+        else:
+            self._is_due, self._must_end = self.team.agree(is_due, self._is_ending)
+
+    @property
+    def _writes(self) -> bool:
+        return self.team is None or self.team.is_chief
 
     def _save_within_epoch(self, metrics):
-        progress = Progress(self._epoch, self._steps, self._best, metrics)
+        progress = self._progress(self._epoch, self._steps, metrics)
         try:
             self._save(progress)
         except OSError as error:
@@ -238,17 +257,22 @@ class SaveState(keras.callbacks.Callback):
             self._saved_at = time.monotonic()
 
     def _save(self, progress):
-        save_state(
-            self.model,
-            self._run_dir,
-            self._contract,
-            progress,
-            self.best_name,
-            self.contract_name,
-        )
+        if self._writes:
+            save_state(
+                self.model,
+                self._run_dir,
+                self._contract,
+                progress,
+                self.best_name,
+                self.contract_name,
+            )
         self._saved_at = time.monotonic()
-        if self._is_ending:
+        if self.team is None:
+            self._must_end = self._is_ending
+        if self._must_end:
             self.on_train_end()
+            if self.team is not None:
+                self.team.wait()
             raise StopRun(self._run_dir)
 
 
@@ -277,14 +301,18 @@ class RunCheckpoint(SaveState):
         value = float((logs or {})[self.best_name])
         if value > self._best or not (self._run_dir / BEST_NAME).exists():
             self._best = max(value, self._best)
-            with averaged_weights(self.model):
-                save_network(
-                    without_optimizer(self._network),
-                    self._run_dir / BEST_NAME,
-                    self._contract,
-                    self.model,
-                )
+            if self._writes:
+                self._save_best()
         super().on_epoch_end(epoch, logs)
+
+    def _save_best(self):
+        with averaged_weights(self.model):
+            save_network(
+                without_optimizer(self._network),
+                self._run_dir / BEST_NAME,
+                self._contract,
+                self.model,
+            )
 
 
 def save_network(network, path, contract, model) -> None:
@@ -360,13 +388,14 @@ class DetectorCheckpoint(SaveState):
         value = float((logs or {}).get(self.best_name, float("nan")))
         if value > self._best or self._best == 0:
             self._best = max(self._best, 0.0 if math.isnan(value) else value)
-            with averaged_weights(self.model):
-                save_network(
-                    self._network,
-                    self._run_dir / BEST_NAME,
-                    self._contract,
-                    self.model,
-                )
+            if self._writes:
+                with averaged_weights(self.model):
+                    save_network(
+                        self._network,
+                        self._run_dir / BEST_NAME,
+                        self._contract,
+                        self.model,
+                    )
         super().on_epoch_end(epoch, logs)
 
 

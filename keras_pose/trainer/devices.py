@@ -4,14 +4,22 @@ from __future__ import annotations
 
 import tensorflow as tf
 
+from keras_pose.trainer.cluster import Cluster, join
 
-def recipe_strategy(recipe, devices: str) -> tf.distribute.Strategy:
-    """Chooses the distribution strategy of a run.
+
+def recipe_strategy(
+    recipe, devices: str, cluster: Cluster | None = None
+) -> tf.distribute.Strategy:
+    """Chooses the distribution strategy of a run; waits for the other workers, if any.
 
     Raises:
         ValueError: for devices that are not there, or several where gradients are
             accumulated: Keras' optimizers do that on one device only.
+        ConnectionError: if other workers do not come.
     """
+    if cluster is not None:
+        _check_shared(recipe, devices, cluster)
+        return join(cluster)
     strategy = make_strategy(devices)
     if recipe.accumulate == 1:
         return strategy
@@ -22,6 +30,19 @@ def recipe_strategy(recipe, devices: str) -> tf.distribute.Strategy:
             f"has {len(workers)}: they make batches {len(workers)} times as large already."
         )
     return tf.distribute.OneDeviceStrategy(workers[0])
+
+
+def _check_shared(recipe, devices, cluster):
+    if recipe.accumulate > 1:
+        raise ValueError(
+            f"accumulate {recipe.accumulate} works on one device, and there are "
+            f"{cluster.size} workers: they make batches as large already."
+        )
+    if devices != "auto":
+        raise ValueError(
+            f"Each of several workers trains on all GPUs that it sees, got --devices "
+            f"{devices}: choose them by the variable CUDA_VISIBLE_DEVICES."
+        )
 
 
 def make_strategy(devices: str = "auto") -> tf.distribute.Strategy:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import math
 import sys
 from pathlib import Path
@@ -14,6 +15,7 @@ import tensorflow as tf
 from keras_pose.codecs import CODECS
 from keras_pose.contracts.pose import keras_contract, read_contract
 from keras_pose.data import PoseDataset
+from keras_pose.data.data_service import served
 from keras_pose.data.mixing import (
     Mix,
     open_measured,
@@ -24,6 +26,8 @@ from keras_pose.data.mixing import (
     validating_set,
 )
 from keras_pose.data.pipeline import (
+    WHOLE,
+    check_divides,
     indices_of_batch,
     person_order,
     training_dataset,
@@ -47,14 +51,17 @@ from keras_pose.models.visibility import has_visibility, head_layers
 from keras_pose.pictures.normalization import Normalization
 from keras_pose.runtime import PoseModel
 from keras_pose.trainer import callbacks
+from keras_pose.trainer.cluster import Cluster, stops_with_others
+from keras_pose.trainer.cluster_steps import Team
 from keras_pose.trainer.devices import recipe_strategy
 from keras_pose.trainer.fused_norms import fuse_norms
+from keras_pose.trainer.meeting import code_facts, compare, data_facts
 from keras_pose.trainer.optimization import make_loss, make_optimizer
 from keras_pose.trainer.plan import make_plan
 from keras_pose.trainer.recipes import Recipe
-from keras_pose.trainer.run_dirs import open_run_dir
+from keras_pose.trainer.run_dirs import check_run_dir, open_run_dir
 from keras_pose.trainer.run_facts import books, print_facts, print_outcome
-from keras_pose.trainer.run_recipe import precision_policy
+from keras_pose.trainer.run_recipe import RunRecipe, precision_policy
 from keras_pose.trainer.run_state import (
     Progress,
     RunState,
@@ -67,6 +74,12 @@ from keras_pose.zoo import get_spec
 
 # Minutes between saves within an epoch.
 SAVE_MINUTES = 10.0
+# Callbacks of the chief alone, which write or measure for the folder of the run.
+WRITERS = (
+    keras.callbacks.CSVLogger,
+    keras.callbacks.TensorBoard,
+    callbacks.MeasureMetric,
+)
 
 
 def fit(
@@ -75,6 +88,8 @@ def fit(
     devices: str = "auto",
     watchers=(),
     save_minutes: float = SAVE_MINUTES,
+    cluster: Cluster | None = None,
+    data_services: tuple[str, ...] = (),
 ) -> Path:
     """Trains a model, or goes on where an interrupted run stopped.
 
@@ -85,58 +100,103 @@ def fit(
         devices: devices to train on, a word of `trainer.devices.make_strategy`.
         watchers: Keras callbacks that are called besides those of every run.
         save_minutes: time between saves within an epoch.
+        cluster: workers that train together, each in a process that calls this with the
+            same recipe and folder; None for a process that trains by itself.
+        data_services: addresses of servers that make the training input, see
+            `data.data_service`.
 
     Returns:
         The run folder.
 
     Raises:
         ValueError: for a recipe, data or devices that do not fit.
+        ConnectionError: if other workers do not come.
+        LostWorker: when one of them, or a server, is gone.
         FileNotFoundError: when the data set is not where the recipe says.
         PermissionError: when the folder cannot be written to.
     """
     run_dir = Path(run_dir)
     if run_dir.exists():
-        open_run_dir(run_dir, recipe)  # refuses another run before any work is done
-    strategy = recipe_strategy(recipe, devices)
+        check_run_dir(run_dir, recipe)  # refuses another run before any work is done
+    strategy = recipe_strategy(recipe, devices, cluster)
+    team = Team(cluster, strategy) if cluster else None
+    with stops_with_others(cluster, data_services):
+        _fit(recipe, run_dir, strategy, team, watchers, save_minutes, data_services)
+    return run_dir
+
+
+def _fit(recipe, run_dir, strategy, team, watchers, save_minutes, data_services):
+    if team is not None:
+        compare(team, code_facts(recipe, team))
     keras.utils.set_random_seed(recipe.seed)
     keras.mixed_precision.set_global_policy(precision_policy(recipe.mixed_precision))
-    global_batch = recipe.batch_size * strategy.num_replicas_in_sync
+    state = find_state(run_dir, callbacks.best_name_of(recipe.visibility))
+    progress = begin(state, recipe, strategy)
+    global_batch = progress.global_batch
     sources = {name: _open_source(recipe, name, global_batch) for name in ("train", "val")}
     plan = make_plan(recipe, sources["train"].epoch_size, global_batch)
-    state = find_state(run_dir, callbacks.best_name_of(recipe.visibility))
-    progress = state.progress if state else Progress()
+    if team is not None:
+        compare(team, data_facts(sources, progress))
     codec = CODECS[recipe.codec].for_input(recipe.input_hw, get_spec(recipe.model).stride)
     with strategy.scope():
         network, model = _make_models(recipe, plan, state, sources["train"].skeleton, codec)
     contract = keras_contract(
         network, codec, sources["train"].skeleton, _normalization(network, state)
     )
-    open_run_dir(run_dir, recipe)  # not before all is well: it would stay behind
-    _print_facts(recipe, plan, model, strategy, sources, progress)
+    part = team.part if team else WHOLE
+    is_chief = team is None or team.is_chief
+    if is_chief:
+        open_run_dir(run_dir, recipe)  # not before all is well: it would stay behind
+        _print_facts(recipe, plan, model, strategy, sources, progress)
 
-    def batches_from(number):
-        return _training_batches(recipe, plan, sources["train"], contract, model, number)
+    def batches_from(number, part=part, services=data_services):
+        def make(first, every):
+            return _training_batches(
+                recipe, plan, sources["train"], contract, model, first, part, every
+            )
+
+        return served(make, services, number, part)
 
     if recipe.quantization_aware and state is None:
-        equalize(network, batches_from(0), plan.global_batch)
+        # Whole batches: all workers begin with the same weights.
+        equalize(network, batches_from(0, WHOLE, ()), plan.global_batch)
     chosen = _make_callbacks(
         recipe, plan, run_dir, progress, save_minutes, contract, network, model, sources
     )
     go_through(
         model,
         batches_from,
-        _validation_batches(recipe, plan, sources["val"], contract, model),
+        _validation_batches(recipe, plan, sources["val"], contract, model, strategy, part),
         run_dir,
         plan,
         progress,
         [*chosen, *watchers],
+        team,
     )
-    skipped = {f" of {name}": s.num_skipped_images for name, s in sources.items()}
-    print_outcome(run_dir, skipped)
-    return run_dir
+    if is_chief:
+        skipped = {f" of {name}": s.num_skipped_images for name, s in sources.items()}
+        print_outcome(run_dir, skipped)
 
 
-def go_through(model, batches_from, val_batches, run_dir, plan, progress, chosen) -> None:
+def begin(state: RunState | None, recipe: RunRecipe, strategy) -> Progress:
+    """Returns where a run is, and how many samples a step has on all devices together.
+
+    A run that goes on keeps that number, on fewer devices or on more.
+
+    Raises:
+        ValueError: where they cannot share it out evenly.
+    """
+    count = strategy.num_replicas_in_sync
+    progress = state.progress if state else Progress()
+    if progress.global_batch:
+        check_divides(progress.global_batch, count)
+        return progress
+    return dataclasses.replace(progress, global_batch=recipe.batch_size * count)
+
+
+def go_through(
+    model, batches_from, val_batches, run_dir, plan, progress, chosen, team=None
+) -> None:
     """Trains a compiled model from where a run is to its end.
 
     Args:
@@ -148,13 +208,23 @@ def go_through(model, batches_from, val_batches, run_dir, plan, progress, chosen
         plan: steps and epochs of the whole run.
         progress: position of the run.
         chosen: callbacks.
+        team: other workers, whose part of the batches is another; None for none.
     """
     done = progress.epochs_done
-    forget_rows_from(run_dir, done)
+    is_chief, spread = True, lambda batches: batches
+    if team is not None:
+        is_chief, spread = team.is_chief, team.spread
+        team.share_steps(model, batches_from(0).element_spec)
+        chosen = [each for each in chosen if is_chief or not isinstance(each, WRITERS)]
+        for each in chosen:
+            if isinstance(each, callbacks.SaveState):
+                each.team = team
+    if is_chief:
+        forget_rows_from(run_dir, done)
     options = {
-        "validation_data": val_batches,
+        "validation_data": None if val_batches is None else spread(val_batches),
         "callbacks": chosen,
-        "verbose": 1 if sys.stdout.isatty() else 2,
+        "verbose": (1 if sys.stdout.isatty() else 2) if is_chief else 0,
         "shuffle": False,  # the data set has its own order; Keras would only warn
     }
     if progress.steps_done:
@@ -162,25 +232,25 @@ def go_through(model, batches_from, val_batches, run_dir, plan, progress, chosen
         with _unfinished(model.optimizer):
             if rest:
                 model.fit(
-                    batches_from(done * plan.steps_per_epoch + progress.steps_done),
+                    spread(batches_from(done * plan.steps_per_epoch + progress.steps_done)),
                     steps_per_epoch=rest,
                     initial_epoch=done,
                     epochs=done + 1,
                     **options,
                 )
             else:
-                _validate_only(model, val_batches, done, progress, chosen)
-        if model.stop_training:
-            return
-        done += 1
+                _validate_only(model, val_batches, done, progress, chosen, spread)
+        done = plan.epochs if model.stop_training else done + 1
     if done < plan.epochs:
         model.fit(
-            batches_from(done * plan.steps_per_epoch),
+            spread(batches_from(done * plan.steps_per_epoch)),
             steps_per_epoch=plan.steps_per_epoch,
             initial_epoch=done,
             epochs=plan.epochs,
             **options,
         )
+    if team is not None:
+        team.wait()  # a worker that leaves early would be missed by the others
 
 
 @contextlib.contextmanager
@@ -193,15 +263,18 @@ def _unfinished(optimizer):
         del optimizer.finalize_variable_values
 
 
-def _validate_only(model, val_batches, epoch, progress, chosen):
+def _validate_only(model, val_batches, epoch, progress, chosen, spread):
     """Ends an epoch of which all steps are done, as `fit` would."""
     model.stop_training = False
-    model.evaluate(val_batches.take(1), verbose=0)  # metrics are built at the first batch
+    # Metrics are built at the first batch.
+    model.evaluate(spread(val_batches.take(1)), verbose=0)
     listed = keras.callbacks.CallbackList(chosen, model=model)
     listed.on_train_begin()
     listed.on_epoch_begin(epoch)  # restores them
     logs = model.get_metrics_result()
-    values = model.evaluate(val_batches, callbacks=listed, verbose=0, return_dict=True)
+    values = model.evaluate(
+        spread(val_batches), callbacks=listed, verbose=0, return_dict=True
+    )
     logs |= {f"val_{name}": value for name, value in values.items()}
     listed.on_epoch_end(epoch, logs)
     listed.on_train_end()
@@ -357,7 +430,7 @@ def synchronize_batch_norm(model):
             layer.synchronized = is_distributed
 
 
-def _training_batches(recipe, plan, source, contract, model, first_batch):
+def _training_batches(recipe, plan, source, contract, model, first_batch, part, every):
     return training_dataset(
         source,
         contract.codec,
@@ -369,6 +442,8 @@ def _training_batches(recipe, plan, source, contract, model, first_batch):
         start_batch=first_batch,
         num_outputs=len(model.outputs) - has_visibility(model),
         with_kinds=has_visibility(model),
+        part=part,
+        every=every,
     )
 
 
@@ -386,7 +461,7 @@ def equalize(network, batches, batch_size: int) -> None:
     print(f"equalized   {count} channels of weights, see models/equalization.py")
 
 
-def _validation_batches(recipe, plan, source, contract, model):
+def _validation_batches(recipe, plan, source, contract, model, strategy, part):
     batches = validation_dataset(
         source,
         contract.codec,
@@ -396,10 +471,12 @@ def _validation_batches(recipe, plan, source, contract, model):
         num_outputs=len(model.outputs) - has_visibility(model),
         with_kinds=has_visibility(model),
         cuts_pictures=recipe.visibility == "only",
-        num_replicas=plan.global_batch // recipe.batch_size,
+        num_replicas=strategy.num_replicas_in_sync,
+        part=part,
     )
     # A smoke run of a few steps must not validate for minutes.
-    return batches.take(1 + recipe.max_steps // 10) if recipe.max_steps else batches
+    limit = (1 + recipe.max_steps // 10) * part.replicas
+    return batches.take(limit) if recipe.max_steps else batches
 
 
 def _make_callbacks(

@@ -29,10 +29,22 @@ def open_run_dir(run_dir, recipe: AnyRecipe) -> Path:
     """
     run_dir = Path(run_dir)
     check_writable(run_dir)
-    wanted = _with_skeleton(recipe.to_dict())
     if not (run_dir / RECIPE_NAME).exists():
-        write_json(run_dir / RECIPE_NAME, wanted)
-        return run_dir
+        write_json(run_dir / RECIPE_NAME, _with_skeleton(recipe.to_dict()))
+    check_run_dir(run_dir, recipe)
+    return run_dir
+
+
+def check_run_dir(run_dir, recipe: AnyRecipe) -> None:
+    """Looks whether a folder holds the run of a recipe, or none yet; writes nothing.
+
+    Raises:
+        ValueError: when it holds a run of another recipe; says what differs.
+    """
+    run_dir = Path(run_dir)
+    if not (run_dir / RECIPE_NAME).exists():
+        return
+    wanted = _with_skeleton(recipe.to_dict())
     there = _with_skeleton(read_recipe(run_dir).to_dict())
     differing = [name for name in wanted if there.get(name) != wanted[name]]
     if differing:
@@ -40,7 +52,6 @@ def open_run_dir(run_dir, recipe: AnyRecipe) -> Path:
             f"{name}: {there.get(name)} there, {wanted[name]} now" for name in differing
         )
         raise ValueError(f"{run_dir} holds a run of another recipe ({changes}).")
-    return run_dir
 
 
 def _with_skeleton(entries: dict[str, Any]) -> dict[str, Any]:

@@ -20,8 +20,10 @@ def print_facts(
     num_params = f"{count_params(network):,} parameters"
     print(f"model       {recipe.model}, input {recipe.input_hw}, {num_params}")
     devices = strategy.extended.worker_devices
-    print(f"devices     {strategy.num_replicas_in_sync} replicas: {', '.join(devices)}")
-    print(f"batch       {recipe.batch_size} x {len(devices)} = {plan.global_batch}")
+    count = strategy.num_replicas_in_sync
+    more = "" if count == len(devices) else f" on each of {count // len(devices)} workers"
+    print(f"devices     {count} replicas: {', '.join(devices)}{more}")
+    print(f"batch       {plan.global_batch // count} x {count} = {plan.global_batch}")
     if recipe.accumulate > 1:
         print(f"weights     change every {recipe.accumulate} steps")
     step = f", step {progress.steps_done + 1}" if progress.steps_done else ""

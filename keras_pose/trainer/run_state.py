@@ -41,12 +41,14 @@ class Progress:
         best: highest figure of a validation so far, 0 before the first.
         metrics: values of the model's metrics within that epoch, as nested lists, in the
             order of its `metrics_variables`.
+        global_batch: samples a step, over all devices; 0 where a state does not say.
     """
 
     epochs_done: int = 0
     steps_done: int = 0
     best: float = 0.0
     metrics: tuple = ()
+    global_batch: int = 0
 
 
 @dataclass(frozen=True)

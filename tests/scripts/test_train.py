@@ -54,6 +54,21 @@ def _train(folder, *args):
             ["--model", "testing_pose", "--save-minutes", "0"], "positive", id="minutes"
         ),
         pytest.param([], "--model NAME is needed", id="nothing"),
+        pytest.param(
+            ["--model", "testing_pose", "--workers", "a:1,b:1"],
+            "--workers needs --worker-index",
+            id="worker",
+        ),
+        pytest.param(
+            ["--model", "testing_pose", "--workers", "a:1,b:1", "--worker-index", "1"],
+            "Workers need --run-dir",
+            id="run_dir",
+        ),
+        pytest.param(
+            ["--model", "testing_pose", "--data-service", "127.0.0.1:9"],
+            "data service at 127.0.0.1:9 does not answer",
+            id="service",
+        ),
     ],
 )
 def test_wrong_options_end_in_one_plain_line(
@@ -73,7 +88,7 @@ def test_a_process_that_must_end_says_how_to_go_on(script, tmp_path, monkeypatch
     from keras_pose.trainer import any_fit
     from keras_pose.trainer.callbacks import StopRun
 
-    def stopped(recipe, run_dir, devices, save_minutes):
+    def stopped(recipe, run_dir, devices, save_minutes, **options):
         assert save_minutes == 3
         raise StopRun(run_dir)
 
