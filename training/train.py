@@ -67,8 +67,8 @@ def parse_args(argv=None):
     add("--codec", help="targets: gaussian, dark, udp, udp_offset; simcc; regression")
     add("--weights", help="start from: coco, imagenet, ... (see keras_pose models), "
         "shipped, or a .keras, .weights.h5, .pth, .safetensors, ... file")  # fmt: skip
-    add("--teacher", metavar="FILE", help="detectors: learn from this one, too, a .keras "
-        "file; teacher_share of the recipe says how much")  # fmt: skip
+    add("--teacher", metavar="FILE", help="learn from this network, too; a detector from a "
+        ".keras file; the recipe's teacher_share says how much")  # fmt: skip
     add("--quantization-aware", action="store_true",
         help="fine-tune --weights with int8's rounding inside: the last resort, where "
         "export/to_tflite.py --int8 --max-drop does not do")  # fmt: skip

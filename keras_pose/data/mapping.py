@@ -27,7 +27,10 @@ def map_record(
 
 
 def map_table(table: PersonTable, skeleton: Skeleton, target: Skeleton) -> PersonTable:
-    """Sorts everybody's keypoints as `map_record` does; without any, they are left out."""
+    """Sorts everybody's keypoints as `map_record` does; without any, they are left out.
+
+    Who had none before, as a teacher's pupils may, stays.
+    """
     shape = (len(table), target.num_keypoints)
     keypoints_xy = np.zeros((*shape, 2), np.float32)
     visibility = np.zeros(shape, np.uint8)
@@ -36,7 +39,7 @@ def map_table(table: PersonTable, skeleton: Skeleton, target: Skeleton) -> Perso
             keypoints_xy[:, target.index(name)] = table.keypoints_xy[:, i]
             visibility[:, target.index(name)] = table.visibility[:, i]
     mapped = dataclasses.replace(table, keypoints_xy=keypoints_xy, visibility=visibility)
-    return mapped.take(visibility.any(axis=1))
+    return mapped.take(visibility.any(axis=1) | ~table.visibility.any(axis=1))
 
 
 def map_records(

@@ -324,12 +324,19 @@ def open_set_for(
     return open_set(name, data_dir, split, own, reading)
 
 
-def open_train(mix: Mix) -> list[PoseDataset]:
+def open_train(mix: Mix, keeps_unlabelled: bool = False) -> list[PoseDataset]:
     """Opens the training split of every set, sorted into the mix's skeleton.
 
     A set without a training split is refused. The extended Leeds Sports Poses are
     trained on as a whole where another set validates.
+
+    Args:
+        mix: the sets.
+        keeps_unlabelled: True to keep people with boxes and no keypoints, of files in
+            COCO's format.
     """
+    reading = dataclasses.replace(mix.reading, keeps_unlabelled=keeps_unlabelled)
+    mix = dataclasses.replace(mix, reading=reading)
     validating = None if mix.is_single else validating_name(mix)
     splits = {
         name: "all" if name != validating and _has_all(name) else "train"

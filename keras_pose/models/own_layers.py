@@ -46,6 +46,36 @@ class ScaleNorm(layers.Layer):
 
 
 @keras.saving.register_keras_serializable(PACKAGE)
+class TeacherGap(layers.Layer):
+    """Passes a student's output on, and adds its distance from a teacher's to the loss.
+
+    Called on [images, output]. Only in training, and only where `gap` is set, which is not
+    saved: a file's layer does nothing.
+
+    Attributes:
+        share: factor on the distance.
+        gap: function from images and output to the distance, a scalar; None for none.
+    """
+
+    def __init__(self, share=0.5, **options):
+        super().__init__(**options)
+        self.share = share
+        self.gap = None
+
+    def call(self, inputs, training=None):
+        images, output = inputs
+        if training and self.gap is not None:
+            self.add_loss(self.share * self.gap(images, output))
+        return output
+
+    def compute_output_shape(self, input_shape):
+        return input_shape[1]
+
+    def get_config(self):
+        return super().get_config() | {"share": self.share}
+
+
+@keras.saving.register_keras_serializable(PACKAGE)
 class ScaleResidual(layers.Layer):
     """Multiplies every channel by a learned number, 1 at the start."""
 

@@ -47,6 +47,7 @@ from keras_pose.measuring.settings import MeasureSettings
 from keras_pose.metrics.streaming import StreamingPCK
 from keras_pose.models.equalization import NUM_CROPS, equalize_channels
 from keras_pose.models.fake_quantization import fake_quantized
+from keras_pose.models.own_layers import TeacherGap
 from keras_pose.models.visibility import has_visibility, head_layers
 from keras_pose.pictures.normalization import Normalization
 from keras_pose.runtime import PoseModel
@@ -58,6 +59,11 @@ from keras_pose.trainer.fused_norms import fuse_norms
 from keras_pose.trainer.meeting import code_facts, compare, data_facts
 from keras_pose.trainer.optimization import make_loss, make_optimizer
 from keras_pose.trainer.plan import make_plan
+from keras_pose.trainer.pose_teacher import (
+    copies_maps,
+    labelled_by_teacher,
+    with_teacher,
+)
 from keras_pose.trainer.recipes import Recipe
 from keras_pose.trainer.run_dirs import check_run_dir, open_run_dir
 from keras_pose.trainer.run_facts import books, print_facts, print_outcome
@@ -138,6 +144,10 @@ def _fit(recipe, run_dir, strategy, team, watchers, save_minutes, data_services)
     if team is not None:
         compare(team, data_facts(sources, progress))
     codec = CODECS[recipe.codec].for_input(recipe.input_hw, get_spec(recipe.model).stride)
+    if recipe.teacher and not copies_maps(recipe.teacher, codec):
+        writes = team is None or team.is_chief
+        sources["train"] = _with_labels(recipe, sources["train"], run_dir, writes)
+        plan = make_plan(recipe, sources["train"].epoch_size, global_batch)
     with strategy.scope():
         network, model = _make_models(recipe, plan, state, sources["train"].skeleton, codec)
     contract = keras_contract(
@@ -295,7 +305,21 @@ def _open_source(recipe: Recipe, split: str, global_batch: int) -> PersonSource:
         return _readable(open_val(mix).in_first_images(recipe.overfit_images))
     if split == "val":
         return _readable(open_val(mix))
-    return mix_sources([_readable(people) for people in open_train(mix)], mix.shares)
+    opened = open_train(mix, keeps_unlabelled=recipe.teacher is not None)
+    return mix_sources([_readable(people) for people in opened], mix.shares)
+
+
+def _with_labels(recipe, source: PersonSource, run_dir, writes) -> PersonSource:
+    """Adds everybody once more, labelled by the teacher, of whom a share is seen."""
+    taught = labelled_by_teacher(source, recipe.teacher, run_dir, writes)
+    parts = source.set_quotas / source.epoch_size * (1 - recipe.teacher_share)
+    mixed = mix_sources([source, taught], (1.0, 1.0))
+    if source.set_index is not None:
+        last = np.full(len(taught), len(parts), np.int32)
+        mixed = dataclasses.replace(
+            mixed, set_index=np.concatenate([source.set_index, last])
+        )
+    return dataclasses.replace(mixed, shares=(*parts.tolist(), recipe.teacher_share))
 
 
 def _readable(dataset: PoseDataset) -> PersonSource:
@@ -337,6 +361,11 @@ def _make_models(recipe, plan, state: RunState | None, skeleton, codec):
         freeze_all_but_head(network)
     fuse_norms(network)
     model = fake_quantized(network) if recipe.quantization_aware else network
+    if recipe.teacher and copies_maps(recipe.teacher, codec):
+        loss = make_loss(recipe, codec, skeleton.num_keypoints)
+        seen = _normalization(network, state)
+        where = (recipe.teacher, recipe.teacher_share, codec, skeleton, seen)
+        model = with_teacher(model, *where, loss)
     compile_network(model, recipe, codec, skeleton.num_keypoints, plan.total_steps)
     if state:
         restore(model, keras.models.load_model(state.path))
@@ -358,12 +387,18 @@ def compile_network(
     num_maps = len(model.outputs) - has_visibility(model)
     losses: list = [make_loss(recipe, codec, num_keypoints) for _ in range(num_maps)]
     metrics: list = [[]] * (num_maps - 1) + [[StreamingPCK(codec)]]
+    is_taught = any(isinstance(layer, TeacherGap) for layer in model.layers)
+    shares = [1 - recipe.teacher_share if is_taught else 1.0] * num_maps
     if has_visibility(model):
         losses.insert(0, VisibilityCrossEntropy())
         name = callbacks.KIND_ACCURACY
         metrics.insert(0, [keras.metrics.SparseCategoricalAccuracy(name)])
+        shares.insert(0, 1.0)
     model.compile(
-        optimizer=make_optimizer(recipe, total_steps), loss=losses, weighted_metrics=metrics
+        optimizer=make_optimizer(recipe, total_steps),
+        loss=losses,
+        loss_weights=shares if is_taught else None,
+        weighted_metrics=metrics,
     )
 
 
@@ -561,6 +596,8 @@ def _print_facts(recipe, plan, model, strategy, sources, progress: Progress):
         print(f"visibility  a head for it{alone}")
         if not sources["train"].says_hidden.all():
             print("            without people whose flags call no keypoint hidden")
+    if recipe.teacher:
+        print(f"teacher     {recipe.teacher}, {recipe.teacher_share:g} of the loss")
     print(f"optimizer   {recipe.optimizer}, learning rate {recipe.learning_rate:g}")
     if recipe.quantization_aware:
         print("quantized   kernels and tensors are rounded to int8 while training")

@@ -80,6 +80,9 @@ class Recipe(RunRecipe):
         overfit_images: number N of images; trains and validates on the people of the first
             N images of `val`, to see that a network can learn. 0 for `train` and `val` as
             they are.
+        teacher: file of a pose network to learn from, too, `.keras`, `.tflite` or `.onnx`,
+            see `trainer.pose_teacher`; None for none.
+        teacher_share: share of the teacher's part in the loss, 0 to 1.
         quantization_aware: round weights and tensors to int8 while training, see
             `models.fake_quantization`. Fine-tunes `weights`; the last resort.
         visibility: "with" to add a head that says whether keypoints are visible, hidden or
@@ -125,6 +128,8 @@ class Recipe(RunRecipe):
     overfit_images: int = 0
     quantization_aware: bool = False
     visibility: str | None = None
+    teacher: str | None = None
+    teacher_share: float = 0.5
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -137,6 +142,8 @@ class Recipe(RunRecipe):
         _check_fits(self.model, self.codec, self.loss)
         _check_visibility(self)
         self.check_shared()
+        if not 0 <= self.teacher_share <= 1:
+            raise ValueError(f"teacher_share must be 0 to 1, got {self.teacher_share}.")
 
 
 def _check_fits(model, codec, loss):

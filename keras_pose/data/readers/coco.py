@@ -43,10 +43,12 @@ class Reading:
             None for the only one, or "person".
         rescale_labels: True to scale labels to pictures that were made smaller or larger;
             such pictures are an error otherwise.
+        keeps_unlabelled: True to keep people with a box and no labelled keypoint.
     """
 
     category: str | None = None
     rescale_labels: bool = False
+    keeps_unlabelled: bool = False
 
 
 AS_WRITTEN = Reading()
@@ -100,7 +102,14 @@ def read_coco(
         chosen = choose_category(path, reading.category)
     people = read_people(path, chosen, rules, notes)
     left_out = LeftOut(path)
-    table = usable_people(people, image_folder, reading.rescale_labels, notes, left_out)
+    table = usable_people(
+        people,
+        image_folder,
+        reading.rescale_labels,
+        notes,
+        left_out,
+        reading.keeps_unlabelled,
+    )
     notes.warn()
     left_out.warn()
     return table
@@ -276,10 +285,15 @@ def _checked_category(path, name, skeleton, check_names):
 
 
 def usable_people(
-    people: CocoPeople, image_folder, rescale: bool, notes: Notes, left_out: LeftOut
+    people: CocoPeople,
+    image_folder,
+    rescale: bool,
+    notes: Notes,
+    left_out: LeftOut,
+    keeps_unlabelled: bool = False,
 ) -> PersonTable:
     """Makes the table of the people who can be used, and counts the others."""
-    used = people.is_labelled & ~people.is_crowd
+    used = (people.is_labelled | keeps_unlabelled) & ~people.is_crowd
     images = np.unique(people.image_index[used])
     found, root = locate_images(people, image_folder, images)
     stated_hw = people.images.sizes_hw

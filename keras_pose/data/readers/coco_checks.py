@@ -31,6 +31,7 @@ def check_boxes(people: CocoPeople, rows: np.ndarray, boxes, notes: Notes) -> No
     """
     parts = np.array_split(rows, -(-len(rows) // _AT_ONCE))
     outside = rows[np.concatenate([_is_outside(people, part, boxes) for part in parts])]
+    outside = outside[people.is_labelled[outside]]  # others have nothing to be outside
     names = [f"annotation id {people.ids[i]}" for i in outside]
     if len(outside) > _TOO_MANY * len(rows):
         raise ValueError(
