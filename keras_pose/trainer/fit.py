@@ -55,7 +55,7 @@ from keras_pose.trainer import callbacks
 from keras_pose.trainer.cluster import Cluster, stops_with_others
 from keras_pose.trainer.cluster_steps import Team
 from keras_pose.trainer.devices import recipe_strategy
-from keras_pose.trainer.fused_norms import fuse_norms
+from keras_pose.trainer.fused_norms import fuse_norms, share_moments
 from keras_pose.trainer.meeting import code_facts, compare, data_facts
 from keras_pose.trainer.optimization import make_loss, make_optimizer
 from keras_pose.trainer.plan import make_plan
@@ -463,6 +463,7 @@ def synchronize_batch_norm(model):
     for layer in model.layers:
         if isinstance(layer, keras.layers.BatchNormalization):
             layer.synchronized = is_distributed
+    share_moments(model)
 
 
 def _training_batches(recipe, plan, source, contract, model, first_batch, part, every):

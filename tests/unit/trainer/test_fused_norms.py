@@ -3,8 +3,9 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
-from keras_pose.trainer.fused_norms import fuse_norms
+from keras_pose.trainer.fused_norms import fuse_norms, share_moments
 
 
 def _network(**options):
@@ -65,3 +66,37 @@ def test_the_saved_network_has_the_layer_of_keras(tmp_path):
 )
 def test_what_the_kernel_does_not_compute_stays(options):
     assert fuse_norms(_network(**options)) == 0
+
+
+def test_the_variance_over_replicas_is_not_lost_beside_a_large_mean(monkeypatch):
+    # Two replicas' halves of a batch, of a deviation of 1 at a mean of 100.
+    parts = np.random.default_rng(0).normal(100, 1, (2, 4, 8, 8, 3)).astype("float32")
+    means = [part.mean(axis=(0, 1, 2), dtype="float64") for part in parts]
+
+    class Replica:
+        """The first of the two, which hears the other's values."""
+
+        def __init__(self):
+            middle = np.mean(means, axis=0)
+            spreads = [
+                part.astype("float64").var(axis=(0, 1, 2)) + (mean - middle) ** 2
+                for part, mean in zip(parts, means, strict=True)
+            ]
+            self._others = iter([means[1], spreads[1]])
+
+        def all_reduce(self, op, value):
+            assert op == "MEAN"
+            return (value + next(self._others).astype("float32")) / 2
+
+    layer = keras.layers.BatchNormalization(synchronized=True)
+    layer.build((None, 8, 8, 3))
+    share_moments(keras.Sequential([layer]))
+    monkeypatch.setattr(tf.distribute, "get_replica_context", Replica)
+    mean, variance = layer._moments(tf.constant(parts[0]), None)
+    whole = parts.astype("float64")
+    np.testing.assert_allclose(mean, whole.mean(axis=(0, 1, 2, 3)), rtol=1e-6)
+    np.testing.assert_allclose(variance, whole.var(axis=(0, 1, 2, 3)), rtol=1e-4)
+    # What Keras computes is further off.
+    squares = np.square(parts).mean(axis=(0, 1, 2, 3), dtype="float32")
+    keras_variance = squares - np.square(parts.mean(axis=(0, 1, 2, 3), dtype="float32"))
+    assert np.abs(keras_variance / whole.var(axis=(0, 1, 2, 3)) - 1).max() > 2e-4
