@@ -294,7 +294,13 @@ def calibrate_scores(seen: Seen, skeleton: Skeleton) -> Calibration:
         for chosen in [seen.is_labelled[i::2]]
     ]
     (fitted, fitted_right), (tested, tested_right) = parts
-    calibration = ScoreCalibration(*fit_logistic(fitted, fitted_right), TOLERANCE)
+    slope, intercept = fit_logistic(fitted, fitted_right)
+    if not slope > 0:
+        raise ValueError(
+            f"Higher scores must be right more often to be calibrated; of {len(fitted)} "
+            "keypoints they are not. Calibrate on more people, or train on."
+        )
+    calibration = ScoreCalibration(slope, intercept, TOLERANCE)
     return Calibration(
         reliability(tested, tested_right),
         reliability(calibration(tested), tested_right),

@@ -92,3 +92,13 @@ def test_a_skeleton_without_sigmas_has_no_right_and_wrong(people):
     skeleton = dataclasses.replace(COCO_17, oks_sigmas=())
     with pytest.raises(ValueError, match="has no sigmas"):
         kinds.calibrate_scores(kinds.look(make_head(), people), skeleton)
+
+
+def test_scores_that_are_higher_where_keypoints_are_wrong_are_refused(people):
+    seen = kinds.look(make_head(), people)
+    far = seen._replace(
+        keypoints_xy=seen.labelled_xy + 900.0 * (np.arange(17) % 2)[:, None],
+        scores=np.tile(np.arange(17) % 2, (2, 1)).astype(float),
+    )
+    with pytest.raises(ValueError, match="Higher scores must be right more often"):
+        kinds.calibrate_scores(far, COCO_17)
