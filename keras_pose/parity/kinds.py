@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from keras_pose.codecs import codec_from_dict
+from keras_pose.contracts.certainty import ScoreCalibration, Visibility
 from keras_pose.contracts.fields import tensor_spec
 from keras_pose.inference.detectors import is_usable
 from keras_pose.inference.estimator import BOX_THRESHOLD, PoseEstimator
@@ -80,6 +81,15 @@ def rate_people(given: Fields, models: Models) -> Fields:
         given["box_scores"], given["keypoint_scores"], given["threshold"]
     )
     return {"scores": scores}
+
+
+def certainty(given: Fields, models: Models) -> Fields:
+    field = Visibility.from_dict(given["visibility"])
+    found = {"visibility": field.probabilities(field.output.to_real(given["raw"]))}
+    if given["score_calibration"] is not None:
+        calibration = ScoreCalibration.from_dict(given["score_calibration"])
+        found["keypoint_scores"] = calibration(given["keypoint_scores"])
+    return found
 
 
 def letterbox(given: Fields, models: Models) -> Fields:
@@ -211,6 +221,7 @@ KINDS: dict[str, Callable[[Fields, Models], Fields]] = {
     "real": to_real,
     "decode": decode,
     "person_scores": rate_people,
+    "certainty": certainty,
     "letterbox": letterbox,
     "boxes": decode_boxes,
     "nms": nms,

@@ -117,7 +117,21 @@ def _person_cases(file: ModelFile, person: Person, name: str) -> list[Case]:
         where={"keypoints_xy": is_steady, "keypoint_scores": is_steady},
         tolerances={"keypoints_xy": tolerance},
     )
-    return [crop, tensor, run, decoded, whole]
+    return [crop, tensor, run, decoded, *_certainty(contract, run, decoded, name), whole]
+
+
+def _certainty(contract: Contract, run: Case, decoded: Case, name: str) -> list[Case]:
+    """Makes the case of what a network with a head for visibility does not know."""
+    if contract.visibility is None:
+        return []
+    calibration = contract.score_calibration
+    given = {
+        "visibility": contract.visibility.to_dict(),
+        "raw": run.expected["raw"][1][0],
+        "score_calibration": None if calibration is None else calibration.to_dict(),
+        "keypoint_scores": decoded.expected["keypoint_scores"],
+    }
+    return [make_case("certainty", name, given)]
 
 
 def _describe(person: Person) -> str:

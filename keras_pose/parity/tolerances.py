@@ -42,6 +42,7 @@ FIELDS: dict[str, tuple[float, str]] = {
     "proposed_scores": (SCORES, "probability"),
     "keypoint_scores": (SCORES, "output of the network"),
     "scores": (SCORES, "score"),
+    "visibility": (SCORES, "probability"),
     "similarity": (SCORES, "OKS"),
     "real": (SCORES, "output of the network"),
     "proposed_labels": (EXACT, "class"),

@@ -11,6 +11,8 @@ from keras_pose.contracts.pose import read_contract
 from keras_pose.exporting.formats.embedding import replace_contract
 from keras_pose.exporting.formats.onnx_export import export_onnx
 from keras_pose.exporting.formats.tflite_export import export_tflite
+from keras_pose.parity.model_cases import Person, person_cases
+from keras_pose.parity.model_file import ModelFile
 from keras_pose.runtime import PoseModel
 from keras_pose.runtime.loading import load_model
 from keras_pose.weights.creation import create_model
@@ -54,3 +56,10 @@ def test_int8_files_say_what_the_network_says(
     replace_contract(path, changed)
     assert read_contract(path).score_calibration == calibrated
     np.testing.assert_array_equal(load_model(path).predict_all(CROPS)[1], found)
+    person = Person(CROPS[0], np.array([8.0, 6, 30, 40]))
+    cases = {case.kind: case for case in person_cases(ModelFile(path), [person])}
+    shares = cases["certainty"].expected["visibility"]
+    assert shares.shape == (17, 3)
+    rated = cases["certainty"].expected["keypoint_scores"]
+    scores = cases["decode"].expected["keypoint_scores"]
+    np.testing.assert_allclose(rated, calibrated(scores), rtol=1e-6)
