@@ -43,6 +43,8 @@ private class Fields(private val json: Json, private val arrays: ByteBuffer) {
 
     fun has(key: String) = json.find(key) != null
 
+    fun optional(key: String) = json.find(key)?.value
+
     fun size(key: String) = json(key).integers().let { Size(it[0], it[1]) }
 
     private fun tensorOf(values: Json): Tensor {
@@ -132,6 +134,19 @@ private fun replayPersonScores(given: Fields, expected: Fields) {
         personScore(boxScores[i], scores.floats(), threshold)
     }
     check("scores", scores, expected.tensor("scores"))
+}
+
+private fun replayCertainty(given: Fields, expected: Fields) {
+    // The readers look for the names that the case has as well.
+    val scores = given.tensor("keypoint_scores").floats()
+    val entry = Json(
+        mapOf("visibility" to given.json("visibility").value, "score_calibration" to given.optional("score_calibration"))
+    )
+    val visibility = Visibility.read(entry, scores.size)!!
+    val logits = toReal(given.tensor("raw").floats(), visibility.output)
+    check("visibility", numbers(visibility.probabilities(logits)), expected.tensor("visibility"))
+    val calibration = ScoreCalibration.read(entry) ?: return
+    check("keypoint_scores", numbers(calibration.apply(scores)), expected.tensor("keypoint_scores"))
 }
 
 private fun replayLetterbox(given: Fields, expected: Fields) {
@@ -388,6 +403,7 @@ private val REPLAYS = mapOf<String, (Fields, Fields) -> Unit>(
     },
     "decode" to ::replayDecode,
     "person_scores" to ::replayPersonScores,
+    "certainty" to ::replayCertainty,
     "letterbox" to ::replayLetterbox,
     "boxes" to ::replayBoxes,
     "nms" to ::replayNms,

@@ -19,7 +19,11 @@ sealed class Contract {
     val inputSize get() = Size(input.shape[1], input.shape[2])
 }
 
-/** @property boxPadding factor from person box to crop. */
+/**
+ * @property boxPadding factor from person box to crop.
+ * @property visibility null: the file does not say it.
+ * @property scoreCalibration null: scores are what they are.
+ */
 class PoseContract(
     override val model: String,
     override val quantization: String,
@@ -28,7 +32,9 @@ class PoseContract(
     val output: TensorSpec,
     val boxPadding: Double,
     val codec: Codec,
-    val skeleton: Skeleton
+    val skeleton: Skeleton,
+    val visibility: Visibility?,
+    val scoreCalibration: ScoreCalibration?
 ) : Contract()
 
 /** The tensors of one output map: [stride] input pixels per cell. */
@@ -107,7 +113,10 @@ private fun poseContract(entry: Json): PoseContract {
     mustBe("input of $model", input.shape.drop(1), listOf(codec.input.height, codec.input.width, 3))
     val padding = entry["crop", "crop"]["crop.box_padding", "box_padding"].number()
     val quantization = entry["quantization", "quantization"].text()
-    return PoseContract(model, quantization, input, normalizationOf(entry), output, padding, codec, skeleton)
+    return PoseContract(
+        model, quantization, input, normalizationOf(entry), output, padding, codec, skeleton,
+        Visibility.read(entry, skeleton.names.size), ScoreCalibration.read(entry)
+    )
 }
 
 private fun detectorContract(entry: Json): DetectorContract {
@@ -165,7 +174,7 @@ private fun skeletonOf(values: Json): Skeleton {
     )
 }
 
-private fun mustBe(what: String, actual: List<Int>, expected: List<Int>) {
+internal fun mustBe(what: String, actual: List<Int>, expected: List<Int>) {
     if (actual != expected) {
         throw ContractError(
             "The contract says ${actual.joinToString("x")} for the $what, expected ${expected.joinToString("x")}."

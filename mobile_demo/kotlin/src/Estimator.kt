@@ -61,7 +61,11 @@ class PoseEstimator(
             val found = contract.codec.decode(outputs, contract.skeleton.names.size)
             val points = matrix.inverse().move(found.keypointsXy)
             val xy = FloatArray(points.size) { points[it].toFloat() }
-            Person(box.rounded(), xy, found.scores, personScore(boxScore, found.scores).toFloat())
+            val visibility = contract.visibility?.let { it.probabilities(toReal(raw.getValue(it.output.name), it.output)) }
+            // People are rated by the scores as they are.
+            val score = personScore(boxScore, found.scores).toFloat()
+            val scores = contract.scoreCalibration?.apply(found.scores) ?: found.scores
+            Person(box.rounded(), xy, scores, score, visibility = visibility)
         }
     }
 

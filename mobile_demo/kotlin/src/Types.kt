@@ -48,16 +48,23 @@ data class Detection(val box: Box, val score: Float, val label: Int)
  * @property keypointScores of the K keypoints.
  * @property score confidence in the person as a whole.
  * @property trackId [NO_TRACK] for people who are not followed.
+ * @property visibility probabilities that a keypoint is visible, hidden or outside the picture, three a keypoint; null
+ * for files that do not say.
  */
 class Person(
     val box: Box,
     val keypointsXy: FloatArray,
     val keypointScores: FloatArray,
     val score: Float,
-    val trackId: Int = NO_TRACK
+    val trackId: Int = NO_TRACK,
+    val visibility: FloatArray? = null
 ) {
     fun with(keypointsXy: FloatArray = this.keypointsXy, trackId: Int = this.trackId) =
-        Person(box, keypointsXy, keypointScores, score, trackId)
+        Person(box, keypointsXy, keypointScores, score, trackId, visibility)
+
+    /** Whether a keypoint is more likely outside the picture than in it. */
+    fun isOutside(keypoint: Int) =
+        visibility != null && visibility[VISIBILITY_KINDS.size * keypoint + 2] > OUTSIDE_THRESHOLD
 }
 
 /**

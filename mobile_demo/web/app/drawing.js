@@ -9,7 +9,7 @@
  * @property {boolean} isMirrored
  */
 
-import { NO_TRACK } from "./core/index.js";
+import { NO_TRACK, isOutside } from "./core/index.js";
 
 /** Keypoints at or below this score are not drawn. */
 export const DRAWN_SCORE = 0.2;
@@ -49,7 +49,7 @@ export function draw(context, picture, view, people, skeleton, showsBoxes) {
  */
 function drawPerson(context, view, person, skeleton, showsBoxes) {
   const unit = Math.max(view.width, view.height) / 320;
-  const isSure = Array.from(person.keypointScores, (score) => score > DRAWN_SCORE);
+  const isSure = Array.from(person.keypointScores, (score, k) => score > DRAWN_SCORE && !isOutside(person, k));
   const at = (/** @type {number} */ k) => person.keypointsXy.subarray(2 * k, 2 * k + 2);
   context.lineCap = "round";
   for (const [start, end] of skeleton.limbPairs) {

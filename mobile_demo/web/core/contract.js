@@ -3,6 +3,7 @@
  *
  * @import { BoxSettings } from "./detector.js"
  * @import { Codec } from "./codecs.js"
+ * @import { ScoreCalibration, Visibility } from "./certainty.js"
  * @import { Skeleton, Size } from "./types.js"
  * @import { Normalization, TensorSpec } from "./tensors.js"
  *
@@ -17,6 +18,8 @@
  * @property {number} boxPadding factor from person box to crop.
  * @property {Codec} codec
  * @property {Skeleton} skeleton
+ * @property {Visibility | null} visibility null: the file does not say it.
+ * @property {ScoreCalibration | null} scoreCalibration null: scores are what they are.
  *
  * @typedef {object} DetectorContract
  * @property {"detection"} task
@@ -30,6 +33,7 @@
  * @property {BoxSettings} settings
  */
 
+import { KINDS } from "./certainty.js";
 import { outputShape, readCodec } from "./codecs.js";
 import { DamagedError, findText, withoutText } from "./embedded.js";
 import { sha256 } from "./sha256.js";
@@ -152,7 +156,49 @@ function poseContract(entry) {
     boxPadding: number(entry.crop.box_padding, "crop.box_padding"),
     codec,
     skeleton,
+    visibility: visibilityOf(entry, skeleton.names.length),
+    scoreCalibration: scoreCalibrationOf(entry),
   };
+}
+
+/**
+ * @param {any} entry
+ * @param {number} numKeypoints
+ * @returns {Visibility | null}
+ */
+function visibilityOf({ visibility, model }, numKeypoints) {
+  if (!visibility) return null;
+  const { kinds } = visibility;
+  if (!Array.isArray(kinds) || kinds.length !== KINDS.length || KINDS.some((kind, i) => kinds[i] !== kind)) {
+    throw new ContractError(`The contract's visibility.kinds must be ${KINDS.join(", ")}, got ${kinds}.`);
+  }
+  const output = tensorSpec(visibility);
+  mustBe("visibility", output.shape.slice(1), [numKeypoints, KINDS.length], model);
+  return { output, temperature: positive(visibility.temperature, "visibility.temperature") };
+}
+
+/**
+ * @param {any} entry
+ * @returns {ScoreCalibration | null}
+ */
+function scoreCalibrationOf({ score_calibration: values }) {
+  if (!values) return null;
+  if (values.kind !== "logistic") {
+    throw new ContractError(`The contract's score_calibration.kind must be logistic, got ${values.kind}.`);
+  }
+  return {
+    slope: positive(values.slope, "score_calibration.slope"),
+    intercept: number(values.intercept, "score_calibration.intercept"),
+  };
+}
+
+/**
+ * @param {unknown} value
+ * @param {string} field
+ */
+function positive(value, field) {
+  if (number(value, field) > 0) return number(value, field);
+  throw new ContractError(`The contract's ${field} must be above 0, got ${value}.`);
 }
 
 /**

@@ -15,6 +15,7 @@
  * @property {(stage: string, milliseconds: number) => void} add
  */
 
+import { calibrated, probabilities } from "./certainty.js";
 import { decode } from "./codecs.js";
 import { PERSON, decodeBoxes } from "./detector.js";
 import { cropMatrix, invertMatrix, isUsable, transformPoints, warpImage, wholeImageBox } from "./geometry.js";
@@ -92,6 +93,7 @@ export class PoseEstimator {
    */
   async estimateOne(image, box, boxScore) {
     const { inputHw, boxPadding, codec, input, normalization, output, skeleton } = this.contract;
+    const { visibility, scoreCalibration } = this.contract;
     const matrix = cropMatrix(box, inputHw, boxPadding, codec.isUnbiased);
     const crop = this.timed("crop", () => toInput(warpImage(image, matrix, inputHw), input, normalization));
     const raw = await this.timedRun("pose", this.run, crop);
@@ -101,9 +103,12 @@ export class PoseEstimator {
       return {
         box: /** @type {Box} */ (box.map(Math.fround)),
         keypointsXy: Float32Array.from(transformPoints(invertMatrix(matrix), keypointsXy)),
-        keypointScores: scores,
+        keypointScores: scoreCalibration ? calibrated(scores, scoreCalibration) : scores,
         score: Math.fround(personScore(boxScore, scores)),
         trackId: NO_TRACK,
+        visibility: visibility
+          ? probabilities(toReal(raw[visibility.output.name], visibility.output), visibility.temperature)
+          : null,
       };
     });
   }

@@ -17,6 +17,7 @@
  */
 
 export { BUNDLE_VERSION, BundleError, checkBundled, readManifest } from "./bundle.js";
+export { KINDS, OUTSIDE_THRESHOLD, calibrated, isOutside, probabilities } from "./certainty.js";
 export { CODEC_KINDS, decode, outputShape, readCodec } from "./codecs.js";
 export { ContractError, SCHEMA_VERSION, fromEntry, readContract } from "./contract.js";
 export { PERSON, boxIou, decodeBoxes, propose, suppress } from "./detector.js";

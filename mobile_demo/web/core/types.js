@@ -25,6 +25,8 @@
  * @property {Float32Array} keypointScores (K)
  * @property {number} score confidence in the person as a whole.
  * @property {number} trackId NO_TRACK for people who are not followed.
+ * @property {Float32Array | null} [visibility] (K * 3) probabilities that a keypoint is
+ * visible, hidden or outside the picture; null for files that do not say.
  *
  * @typedef {object} Skeleton
  * @property {string} name

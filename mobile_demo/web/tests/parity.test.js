@@ -11,6 +11,7 @@ import {
   OneEuroSmoother,
   PoseEstimator,
   RegionFollower,
+  calibrated,
   cropMatrix,
   decode,
   decodeBoxes,
@@ -23,6 +24,7 @@ import {
   oks,
   oksNms,
   personScore,
+  probabilities,
   propose,
   readCodec,
   suppress,
@@ -43,6 +45,7 @@ const REPLAYS = {
   input: replayInput,
   real: ({ raw, output }, { real }) => assertEqual("real", toReal(raw.data, spec(output)), real),
   decode: replayDecode,
+  certainty: replayCertainty,
   person_scores: replayPersonScores,
   letterbox: replayLetterbox,
   boxes: replayBoxes,
@@ -120,6 +123,15 @@ function replayLetterbox({ image, input_hw: inputHw }, expected) {
   assertEqual("boxed", fitted.pixels, expected.boxed);
   assertEqual("content_hw", letterboxHw([image.shape[0], image.shape[1]], inputHw), expected.content_hw);
   assertEqual("scale_xy", [fitted.scaleX, fitted.scaleY], expected.scale_xy);
+}
+
+/** @type {(given: Fields, expected: Fields) => void} */
+function replayCertainty(given, expected) {
+  const logits = toReal(given.raw.data, spec(given.visibility));
+  assertEqual("visibility", probabilities(logits, given.visibility.temperature), expected.visibility);
+  if (!given.score_calibration) return;
+  const scores = Float32Array.from(given.keypoint_scores.data);
+  assertEqual("keypoint_scores", calibrated(scores, given.score_calibration), expected.keypoint_scores);
 }
 
 /** @type {(given: Fields, expected: Fields) => void} */

@@ -202,7 +202,10 @@ async function openModel(path, task, accelerator) {
   const read = await core.readContract(json, name, bytes);
   if (read.task !== task) throw new Error(`${name} is a model for ${read.task}, not for ${task}.`);
   const contract = /** @type {T extends "top_down" ? PoseContract : DetectorContract} */ (read);
-  const outputs = read.task === "top_down" ? [read.output] : read.levels.flatMap((level) => [level.scores, level.distances]);
+  const outputs =
+    read.task === "top_down"
+      ? [read.output, ...(read.visibility ? [read.visibility.output] : [])]
+      : read.levels.flatMap((level) => [level.scores, level.distances]);
   for (const { dtype } of [read.input, ...outputs]) checkType(name, dtype);
   const { model, runsOn } = await compile(bytes, accelerator);
   openModels.push(model);

@@ -135,6 +135,6 @@ fun readModel(entry: ModelEntry, task: String): CheckedModel {
 
 /** All outputs of a model. */
 fun outputsOf(contract: Contract) = when (contract) {
-    is PoseContract -> listOf(contract.output)
+    is PoseContract -> listOfNotNull(contract.output, contract.visibility?.output)
     is DetectorContract -> contract.levels.flatMap { listOf(it.scores, it.distances) }
 }

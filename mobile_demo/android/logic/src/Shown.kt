@@ -1,6 +1,7 @@
 /** Where and how a picture's people are drawn: places, widths and colours, as Python draws them. */
 package keraspose.phone
 
+import keraspose.VISIBILITY_KINDS
 import keraspose.NO_TRACK
 import keraspose.Person
 import keraspose.Size
@@ -8,6 +9,9 @@ import keraspose.Skeleton
 
 /** Keypoints at or below this score are not drawn. */
 const val DRAWN_SCORE = 0.2f
+
+/** Share of the opacity that a keypoint loses that is surely hidden. */
+const val HIDDEN_FADING = 0.6f
 
 /**
  * A picture in the middle of a view, as large as it fits.
@@ -83,12 +87,13 @@ class Figure(person: Person, shown: Shown) {
         if (i % 2 == 0) shown.x(value) else shown.y(value)
     }
     val isShown = BooleanArray(person.keypointScores.size) { k ->
-        person.keypointScores[k] > DRAWN_SCORE && xy[2 * k].isFinite() && xy[2 * k + 1].isFinite()
+        person.keypointScores[k] > DRAWN_SCORE && !person.isOutside(k) && xy[2 * k].isFinite() && xy[2 * k + 1].isFinite()
     }
 
     /** 0 to 1. */
     val opacity = FloatArray(person.keypointScores.size) { k ->
-        0.45f + 0.55f * Math.min(1f, Math.max(0f, (person.keypointScores[k] - DRAWN_SCORE) / 0.5f))
+        val sure = 0.45f + 0.55f * Math.min(1f, Math.max(0f, (person.keypointScores[k] - DRAWN_SCORE) / 0.5f))
+        sure * (1 - HIDDEN_FADING * (person.visibility?.get(VISIBILITY_KINDS.size * k + 1) ?: 0f))
     }
 
     /** The longer side of what is shown; 0 where nothing is. */

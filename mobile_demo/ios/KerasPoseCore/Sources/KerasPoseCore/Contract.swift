@@ -56,10 +56,11 @@ public enum Contract: Equatable, Sendable {
     public var input: TensorSpec { common.input }
     public var signature: String? { common.signature }
 
-    /// All outputs: of a detector the scores level by level, then the distances.
+    /// All outputs: of a pose model that of visibility is the second, if it has one; of a detector the scores level by
+    /// level, then the distances.
     public var outputs: [TensorSpec] {
         switch self {
-        case .pose(let contract): return [contract.output]
+        case .pose(let contract): return [contract.output] + (contract.visibility.map { [$0.output] } ?? [])
         case .detector(let contract): return contract.levels.map(\.scores) + contract.levels.map(\.distances)
         }
     }
@@ -134,6 +135,10 @@ public struct PoseContract: Equatable, Sendable {
     public let boxPadding: Double
     public let codec: Codec
     public let skeleton: Skeleton
+    /// nil: the file does not say it.
+    public let visibility: Visibility?
+    /// nil: scores are what they are.
+    public let scoreCalibration: ScoreCalibration?
 
     public var input: TensorSpec { head.input }
     public var normalization: Normalization? { head.normalization }
@@ -145,6 +150,8 @@ public struct PoseContract: Equatable, Sendable {
         codec = try Codec(try entry.member("codec"))
         skeleton = try Skeleton(try entry.member("skeleton"))
         boxPadding = try entry.member("crop").member("box_padding", of: "crop").number()
+        visibility = try Visibility(entry, numKeypoints: skeleton.names.count)
+        scoreCalibration = try ScoreCalibration(entry)
         let expected = codec.outputShape(numKeypoints: skeleton.names.count)
         try mustBe("output of \(head.model)", Array(output.shape.dropFirst()), expected)
         try mustBe("input of \(head.model)", Array(input.shape.dropFirst()), [codec.input.height, codec.input.width, 3])
@@ -248,7 +255,7 @@ extension Skeleton {
     }
 }
 
-private func mustBe(_ what: String, _ actual: [Int], _ expected: [Int]) throws {
+func mustBe(_ what: String, _ actual: [Int], _ expected: [Int]) throws {
     guard actual == expected else {
         throw ContractError("The contract says \(crossed(actual)) for the \(what), expected \(crossed(expected)).")
     }

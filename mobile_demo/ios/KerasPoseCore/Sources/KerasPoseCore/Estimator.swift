@@ -66,11 +66,14 @@ public final class PoseEstimator {
         return try timer.time("decode") {
             let outputs = try realOutput(raw, contract.output)
             let found = try contract.codec.decode(outputs, numKeypoints: contract.skeleton.names.count)
+            let visibility = try contract.visibility.map { $0.probabilities(try realOutput(raw, $0.output)) }
             return Person(
                 box: box.rounded,
                 keypointsXY: matrix.inverse.move(found.keypointsXY.map { Double($0) }).map { Float($0) },
-                keypointScores: found.scores,
-                score: Float(personScore(boxScore: boxScore, keypointScores: found.scores))
+                keypointScores: contract.scoreCalibration?.apply(found.scores) ?? found.scores,
+                // People are rated by the scores as they are.
+                score: Float(personScore(boxScore: boxScore, keypointScores: found.scores)),
+                visibility: visibility
             )
         }
     }

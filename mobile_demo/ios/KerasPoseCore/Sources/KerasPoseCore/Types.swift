@@ -84,13 +84,25 @@ public struct Person: Equatable, Sendable {
     public let score: Float
     /// `noTrack` for people who are not followed.
     public var trackID: Int
+    /// Probabilities that a keypoint is visible, hidden or outside the picture, three a keypoint; nil for files that do
+    /// not say.
+    public let visibility: [Float]?
 
-    public init(box: Box, keypointsXY: [Float], keypointScores: [Float], score: Float, trackID: Int = noTrack) {
+    public init(
+        box: Box, keypointsXY: [Float], keypointScores: [Float], score: Float, trackID: Int = noTrack,
+        visibility: [Float]? = nil
+    ) {
         self.box = box
         self.keypointsXY = keypointsXY
         self.keypointScores = keypointScores
         self.score = score
         self.trackID = trackID
+        self.visibility = visibility
+    }
+
+    /// Whether a keypoint is more likely outside the picture than in it.
+    public func isOutside(_ keypoint: Int) -> Bool {
+        visibility.map { $0[visibilityKinds.count * keypoint + 2] > outsideThreshold } ?? false
     }
 
     /// Whether a keypoint is finite, and its score above the threshold.

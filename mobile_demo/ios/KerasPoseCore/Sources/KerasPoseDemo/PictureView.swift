@@ -79,7 +79,7 @@ public struct DrawnSkeleton: Equatable {
     public let limbs: [Limb]
 
     public init(of person: Person, skeleton: Skeleton, in view: PictureView) {
-        func isDrawn(_ k: Int) -> Bool { person.isSure(k, threshold: Self.drawnScore) }
+        func isDrawn(_ k: Int) -> Bool { person.isSure(k, threshold: Self.drawnScore) && !person.isOutside(k) }
         func seen(_ k: Int) -> ViewPoint {
             view.point(x: Double(person.keypointsXY[2 * k]), y: Double(person.keypointsXY[2 * k + 1]))
         }

@@ -57,6 +57,7 @@ private final class Replay {
         case "real": try real()
         case "decode": try decode()
         case "person_scores": try personScores()
+        case "certainty": try certainty()
         case "letterbox": try letterboxed()
         case "boxes": try boxes()
         case "nms": try nms()
@@ -134,6 +135,22 @@ private final class Replay {
             personScore(boxScore: boxScores[i], keypointScores: scores.map { Float($0) }, threshold: threshold)
         }
         try check("scores", scores)
+    }
+
+    private func certainty() throws {
+        let scores = try given.tensor("keypoint_scores").floats
+        let hasCalibration = given.has("score_calibration")
+        let entry = JSON.object([
+            "visibility": try given.member("visibility"),
+            "score_calibration": hasCalibration ? try given.member("score_calibration") : .null,
+        ])
+        guard let visibility = try Visibility(entry, numKeypoints: scores.count) else {
+            throw ContractError("The case has no visibility.")
+        }
+        let logits = toReal(try given.tensor("raw").floats, spec: visibility.output)
+        try check("visibility", visibility.probabilities(logits))
+        guard let calibration = try ScoreCalibration(entry) else { return }
+        try check("keypoint_scores", calibration.apply(scores))
     }
 
     private func boxes() throws {
