@@ -65,7 +65,8 @@ class RangeRule:
 
 EXTREMES = RangeRule()
 # Rules that a search tries, in order; 99 lost more of an HRNet (docs/results.md).
-RULES = (EXTREMES, *(RangeRule("percentile", share) for share in (99.99, 99.9, 99.5)))
+_PERCENTILES = (99.999, DEFAULT_PERCENTILE, 99.9, 99.5)
+RULES = (EXTREMES, *(RangeRule("percentile", share) for share in _PERCENTILES))
 
 
 class RangeCollector:

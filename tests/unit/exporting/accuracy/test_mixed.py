@@ -87,14 +87,14 @@ def test_ranges_that_lose_little_are_found_before_anything_becomes_float(tmp_pat
     model = tiny_model()
     contract = keras_contract(model, CODEC, SKELETON, BGR)
     conversion = TFLiteConversion(model, contract, smooth_crops(12))
-    validation = _by_name({"minmax": 0.30, "99.99_": 0.48, "99.9_": 0.498})
+    validation = _by_name({"minmax": 0.30, "99.999_": 0.4, "99.99_": 0.48, "99.9_": 0.498})
     lines = []
     mixed = MixedExport(conversion, validation, 0.5, RULES, say=lines.append)
     export, rule = mixed.write(tmp_path / "mixed.tflite")
     assert rule == RangeRule("percentile", 99.9)
     assert export.contract.float_operators == ()
     tried = [line.rpartition(" by ")[2] for line in lines if "in float" in line]
-    assert tried == ["minmax", "percentile 99.99", "percentile 99.9"]
+    assert tried == [str(rule) for rule in RULES[:4]]
     written = conversion.quantized("int8", range_rule=rule)
     assert written != conversion.quantized("int8")
     (tmp_path / "again.tflite").write_bytes(written)
@@ -109,6 +109,7 @@ def test_where_no_ranges_do_the_best_of_them_are_kept_and_float_is_added(
     float_less = "_0_in_float"
     validation = _by_name({
         f"minmax{float_less}": 0.30,
+        f"99.999{float_less}": 0.40,
         f"99.99{float_less}": 0.48,
         f"99.9{float_less}": 0.47,
         f"99.5{float_less}": 0.1,
