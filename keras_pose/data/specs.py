@@ -343,6 +343,21 @@ _ROWS = (
         note="For measuring only.",
     ),
     DatasetSpec(
+        "humanart",
+        COCO_17,
+        _read_coco_like,
+        # Pictures are called as they lie beside the set's own folder, HumanArt.
+        (("annotations/{word}_humanart_coco.json", ".."),
+         ("HumanArt/annotations/{word}_humanart_coco.json", ".")),
+        {"train": "training", "val": "validation"},
+        ("coco_ap",),
+        "https://github.com/IDEA-Research/HumanArt",
+        ("HumanArt.zip", "{training,validation}_humanart_coco.json"),
+        "research",
+        has_coco_file=True,
+        note="Painted, drawn and sculpted people, and photographs; keypoints as COCO's.",
+    ),
+    DatasetSpec(
         "coco_wholebody",
         COCO_WHOLEBODY_133,
         layouts=_WHOLEBODY_LAYOUTS,

@@ -136,6 +136,19 @@ def test_both_layouts_of_coco_are_found(tmp_path):
     assert find_coco(official, "val")[1] == official / "val2017"
 
 
+@pytest.mark.parametrize("data_dir", ["HumanArt", "."])
+def test_human_art_calls_pictures_as_they_lie_beside_its_folder(tmp_path, data_dir):
+    folder = tmp_path / "HumanArt"
+    (folder / "annotations").mkdir(parents=True)
+    image = {"id": 1, "file_name": "HumanArt/images/a.png", "width": 100, "height": 80}
+    path = _write(folder, [_annotation()], images=[image])
+    path.rename(folder / "annotations" / "validation_humanart_coco.json")
+
+    (record,) = open_dataset("humanart", tmp_path / data_dir, "val").records
+
+    assert record.image_path.samefile(folder / "images" / "a.png")
+
+
 def test_an_unknown_data_set_gets_a_suggestion():
     with pytest.raises(ValueError, match="Did you mean coco"):
         open_dataset("cocoo")
