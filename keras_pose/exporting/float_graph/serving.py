@@ -57,12 +57,13 @@ def serving_function(model, contract: ModelContract, batch=1, with_decode=False)
         decoded_contract(contract)  # refuses detectors and bottom-up networks
     kernel, bias = normalization_kernel(contract.normalization)
     names = [spec.name for spec in contract.outputs]
+    network = with_constants(model)
 
-    @tf.function(input_signature=[image_spec])
+    @tf.function(input_signature=[image_spec], autograph=False)
     def serve(image):
         x = tf.nn.conv2d(tf.cast(image, tf.float32), kernel, strides=1, padding="VALID")
         x = tf.nn.bias_add(x, bias)
-        outputs = model(x, training=False)
+        outputs = network(x)
         counting = counting_outputs(outputs, contract)
         named = {name: tf.identity(y) for name, y in zip(names, counting, strict=True)}
         if codec is not None and with_decode:
@@ -83,6 +84,25 @@ def counting_outputs(outputs, contract: ModelContract) -> list:
     if contract.visibility is None:
         return [last_output(outputs)]
     return [outputs[-1], outputs[0]]
+
+
+def with_constants(model):
+    """Returns a function of what a model does, in which its weights are constants.
+
+    With variables, TensorFlow would have to trace the function, make constants of them and
+    trace the result; converters would load the variables. Of HRNet that takes longer than
+    all the rest.
+
+    Args:
+        model: Keras model; the function has the values that its weights have now.
+    """
+    values = [(variable, np.asarray(variable)) for variable in model.variables]
+
+    def call(x):
+        with keras.StatelessScope(state_mapping=values):
+            return model(x, training=False)
+
+    return call
 
 
 def normalization_kernel(normalization: Normalization):

@@ -8,6 +8,7 @@ import tensorflow as tf
 from keras_pose.commandline.quiet import quiet_stderr
 from keras_pose.contracts.fields import INPUT_NAME
 from keras_pose.exporting.float_graph.saved import builtin_converter
+from keras_pose.exporting.float_graph.serving import with_constants
 from keras_pose.weights.provenance import normalization_of
 from keras_pose.zoo import build_model
 
@@ -35,10 +36,12 @@ def any_tflite_bytes(model, is_float16: bool = False) -> bytes:
     """
     normalization = normalization_of(model)
     shape = (1, *model.inputs[0].shape[1:])
+    network = with_constants(model)
+    image_spec = tf.TensorSpec(shape, tf.uint8, name=INPUT_NAME)
 
-    @tf.function(input_signature=[tf.TensorSpec(shape, tf.uint8, name=INPUT_NAME)])
+    @tf.function(input_signature=[image_spec], autograph=False)
     def serve(image):
-        outputs = model(normalization(tf.cast(image, tf.float32)), training=False)
+        outputs = network(normalization(tf.cast(image, tf.float32)))
         return {f"output_{i}": x for i, x in enumerate(keras.tree.flatten(outputs))}
 
     with quiet_stderr(), builtin_converter(serve) as converter:
