@@ -2,76 +2,44 @@
 
 from __future__ import annotations
 
+import copy
 from collections import Counter
 from collections.abc import Hashable, Sequence
 from pathlib import Path
 from typing import Any
 
-import flatbuffers
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from keras_pose.modelfiles.graph import Graph, Operator, Tensor
+from keras_pose.modelfiles.tflite_model import TFLiteModel
 
-_OP_NAMES = {
-    code: name for name, code in vars(schema.BuiltinOperator).items() if name.isupper()
-}
 _TYPE_NAMES = {
     code: name.lower() for name, code in vars(schema.TensorType).items() if name.isupper()
 }
-_FILE_IDENTIFIER = b"TFL3"
-_FLOATS = (schema.TensorType.FLOAT16, schema.TensorType.FLOAT32)
 
 
 def op_counts(path) -> Counter:
     """Counts the ops of a file by name; those that are not builtin as "custom:NAME"."""
-    model = _read(path)
-    return Counter(name for name, _ in _operators(model))
+    return _read(path).op_counts()
 
 
 def custom_ops(path) -> list[str]:
     """Returns the names of the ops that are not builtin, such as Select-TF's "Flex..."."""
-    names = {name for name in op_counts(path) if name.startswith("custom:")}
-    return sorted(name.removeprefix("custom:") for name in names)
+    return _read(path).custom_ops()
 
 
 def float_ops(path) -> Counter:
     """Counts the ops that read or write a floating point tensor."""
-    model = _read(path)
-    return Counter(
-        name for name, types in _operators(model) if any(kind in _FLOATS for kind in types)
-    )
+    return _read(path).float_ops()
 
 
-def _read(path):
+def _read(path) -> TFLiteModel:
     content = Path(path).read_bytes()
     try:
-        return schema.ModelT.InitFromObj(schema.Model.GetRootAs(content))
+        return TFLiteModel.read(content)
     except Exception as error:  # flatbuffers trusts its input, and fails anyhow
         raise ValueError(f"{path} is not a .tflite file, or is damaged: {error}") from error
-
-
-def _operators(model):
-    """Yields (name, types of inputs and outputs) of every op."""
-    for graph in model.subgraphs:
-        for operator in graph.operators:
-            tensors = [*operator.inputs, *operator.outputs]
-            # -1 stands for an input that was left out.
-            types = [graph.tensors[index].type for index in tensors if index >= 0]
-            yield _name(model.operatorCodes[operator.opcodeIndex]), types
-
-
-def _name(code) -> str:
-    if code.customCode:
-        return f"custom:{code.customCode.decode()}"
-    number = builtin_of(code)
-    return _OP_NAMES.get(number, str(number))
-
-
-def builtin_of(code) -> int:
-    """Returns what an operator code stands for, a `schema.BuiltinOperator`."""
-    # Files written before 2020 have it in the old one-byte field.
-    return max(code.builtinCode, code.deprecatedBuiltinCode)
 
 
 def tflite_graph(path) -> Graph:
@@ -83,15 +51,20 @@ def tflite_graph(path) -> Graph:
     """
     model = _read(path)
     try:
-        graph = model.subgraphs[0]
-        tensors: dict[Hashable, Tensor] = {
-            i: _tensor(model, tensor) for i, tensor in enumerate(graph.tensors)
-        }
-        operators = tuple(_operator(model, each, len(tensors)) for each in graph.operators)
-        ends = [_keys(side, len(tensors)) for side in (graph.inputs, graph.outputs)]
-        return Graph(".tflite", tensors, operators, *ends)
+        return graph_of(model)
     except (IndexError, TypeError, AttributeError, UnicodeDecodeError) as error:
         raise ValueError(f"{path} is a damaged .tflite file: {error}") from error
+
+
+def graph_of(model: TFLiteModel) -> Graph:
+    """Returns the graph of a file that was read."""
+    graph = model.graph
+    tensors: dict[Hashable, Tensor] = {
+        i: _tensor(model, tensor) for i, tensor in enumerate(graph.tensors)
+    }
+    operators = tuple(_operator(model, each, len(tensors)) for each in graph.operators)
+    ends = [_keys(side, len(tensors)) for side in (graph.inputs, graph.outputs)]
+    return Graph(".tflite", tensors, operators, *ends)
 
 
 def signature_names(path) -> dict[str, str]:
@@ -103,19 +76,18 @@ def signature_names(path) -> dict[str, str]:
         ValueError: for a damaged file.
     """
     model = _read(path)
-    tensors = model.subgraphs[0].tensors
     return {
-        tensors[end.tensorIndex].name.decode(): end.name.decode()
-        for signature in (model.signatureDefs or [])[:1]
+        model.graph.tensors[end.tensorIndex].name.decode(): end.name.decode()
+        for signature in (model.tables.signatureDefs or [])[:1]
         for end in (*signature.inputs, *signature.outputs)
     }
 
 
-def _tensor(model, tensor) -> Tensor:
+def _tensor(model: TFLiteModel, tensor) -> Tensor:
     quantization = tensor.quantization
     scales = [] if quantization is None else _list(quantization.scale)
     zero_points = [] if quantization is None else _list(quantization.zeroPoint)
-    data = model.buffers[tensor.buffer].data
+    data = model.tables.buffers[tensor.buffer].data
     return Tensor(
         name=(tensor.name or b"").decode(),
         shape=tuple(int(size) for size in _list(tensor.shape)),
@@ -127,12 +99,13 @@ def _tensor(model, tensor) -> Tensor:
     )
 
 
-def _operator(model, operator, num_tensors) -> Operator:
-    code = model.operatorCodes[operator.opcodeIndex]
+def _operator(model: TFLiteModel, operator, num_tensors) -> Operator:
+    code = model.tables.operatorCodes[operator.opcodeIndex]
     options = vars(operator.builtinOptions) if operator.builtinOptions else {}
     inputs = _keys([i for i in _list(operator.inputs) if i >= 0], num_tensors)
     outputs = _keys(operator.outputs, num_tensors)
-    return Operator(_name(code), inputs, outputs, dict(options), int(code.version))
+    kind = model.name_of_kind(operator)
+    return Operator(kind, inputs, outputs, dict(options), int(code.version))
 
 
 def _list(values) -> list:
@@ -161,11 +134,11 @@ def cut_out(path, groups: Sequence[Sequence[int]]) -> list[bytes]:
         ValueError: for a damaged file.
     """
     model = _read(path)
-    return [_cut(model, list(group)) for group in groups]
+    return [_cut(model.tables, list(group)) for group in groups]
 
 
-def _cut(model, group: list[int]) -> bytes:
-    graph = model.subgraphs[0]
+def _cut(tables, group: list[int]) -> bytes:
+    graph = tables.subgraphs[0]
     operators = [graph.operators[index] for index in group]
     made = {int(i) for each in operators for i in each.outputs}
     read = {int(i) for each in operators for i in each.inputs if i >= 0}
@@ -174,7 +147,7 @@ def _cut(model, group: list[int]) -> bytes:
     # Buffer 0 is empty, by the schema's rule; nothing shares a buffer afterwards.
     buffers = [schema.BufferT()]
     part = schema.SubGraphT()
-    part.tensors = [_moved_tensor(model, graph.tensors[i], buffers) for i in tensors]
+    part.tensors = [_moved_tensor(tables, graph.tensors[i], buffers) for i in tensors]
     part.operators = [_moved_operator(each, new_index) for each in operators]
     outside = [
         i for i in tensors if i not in made and not part.tensors[new_index[i]].buffer
@@ -184,36 +157,25 @@ def _cut(model, group: list[int]) -> bytes:
     results = [i for i in tensors if i in made and i not in inner]
     part.outputs = np.array([new_index[i] for i in results], np.int32)
     piece = schema.ModelT()
-    piece.version = model.version
-    piece.operatorCodes = model.operatorCodes
+    piece.version = tables.version
+    piece.operatorCodes = tables.operatorCodes
     piece.subgraphs, piece.buffers = [part], buffers
-    return pack(piece)
+    return TFLiteModel(piece).to_bytes()
 
 
-def _moved_tensor(model, tensor, buffers) -> Any:
-    copy = schema.TensorT()
-    vars(copy).update(vars(tensor))
-    data = model.buffers[tensor.buffer].data
-    copy.buffer = 0
+def _moved_tensor(tables, tensor, buffers) -> Any:
+    moved = copy.copy(tensor)
+    data = tables.buffers[tensor.buffer].data
+    moved.buffer = 0
     if data is not None and len(data):
-        copy.buffer = len(buffers)
-        buffer = schema.BufferT()
-        buffer.data = data
-        buffers.append(buffer)
-    return copy
+        moved.buffer = len(buffers)
+        buffers.append(schema.BufferT(data))
+    return moved
 
 
 def _moved_operator(operator, new_index) -> Any:
-    copy = schema.OperatorT()
-    vars(copy).update(vars(operator))
-    copy.inputs = np.array([new_index.get(int(i), -1) for i in operator.inputs], np.int32)
-    copy.outputs = np.array([new_index[int(i)] for i in operator.outputs], np.int32)
-    copy.intermediates = None
-    return copy
-
-
-def pack(model) -> bytes:
-    """Returns the bytes of a `.tflite` file."""
-    builder = flatbuffers.Builder()
-    builder.Finish(model.Pack(builder), _FILE_IDENTIFIER)
-    return bytes(builder.Output())
+    moved = copy.copy(operator)
+    moved.inputs = np.array([new_index.get(int(i), -1) for i in operator.inputs], np.int32)
+    moved.outputs = np.array([new_index[int(i)] for i in operator.outputs], np.int32)
+    moved.intermediates = None
+    return moved

@@ -18,8 +18,7 @@ from keras_pose.exporting.accuracy.layer_errors import (
     worst_first,
 )
 from keras_pose.exporting.float_graph.serving import counting_outputs
-from keras_pose.exporting.formats.onnx_export import OnnxConversion
-from keras_pose.exporting.formats.tflite_export import TFLiteConversion
+from keras_pose.exporting.formats.conversion import Conversion
 from keras_pose.exporting.inspection.benchmark import write_csv
 from keras_pose.exporting.inspection.timing import align
 from keras_pose.modelfiles.layer_names import LayerNames
@@ -29,9 +28,7 @@ from keras_pose.pictures.plots import plot_layer_errors
 NAME = "layer_errors"
 
 
-def errors_of(
-    conversion: TFLiteConversion | OnnxConversion, int8: bytes, num_images: int
-) -> list[LayerError]:
+def errors_of(conversion: Conversion, int8: bytes, num_images: int) -> list[LayerError]:
     """Measures an int8 file against the float one that it was made from.
 
     Args:
@@ -48,13 +45,13 @@ def errors_of(
     with tempfile.TemporaryDirectory() as folder:
         suffix = conversion.suffix
         paths = Path(folder) / f"float32{suffix}", Path(folder) / f"int8{suffix}"
-        for path, content in zip(paths, (conversion.calibrated_bytes, int8), strict=True):
-            path.write_bytes(content)
+        paths[0].write_bytes(conversion.pack(conversion.calibrated_model))
+        paths[1].write_bytes(int8)
         return measure_layer_errors(*paths, conversion.crops[:num_images], names)
 
 
 def report_layer_errors(
-    conversion: TFLiteConversion | OnnxConversion,
+    conversion: Conversion,
     int8: bytes,
     folder,
     num_images: int,

@@ -16,8 +16,7 @@ from keras_pose.exporting.accuracy.layer_errors import LayerError
 from keras_pose.exporting.accuracy.selective import Selection, Step, select_float_ops
 from keras_pose.exporting.accuracy.validation import Validation
 from keras_pose.exporting.errors import ExportError
-from keras_pose.exporting.formats.onnx_export import OnnxConversion
-from keras_pose.exporting.formats.tflite_export import TFLiteConversion
+from keras_pose.exporting.formats.conversion import Conversion
 from keras_pose.exporting.formats.writing import Export
 from keras_pose.exporting.inspection.timing import (
     align,
@@ -48,7 +47,7 @@ class MixedExport:
         say: function that gets a line of text for every step.
     """
 
-    conversion: TFLiteConversion | OnnxConversion
+    conversion: Conversion
     validation: Validation
     max_drop: float
     rules: Sequence[RangeRule] = (EXTREMES,)
@@ -56,8 +55,7 @@ class MixedExport:
     say: Callable[[str], None] = print
 
     def __post_init__(self) -> None:
-        if isinstance(self.conversion, TFLiteConversion):
-            self.conversion = self.conversion.of_format(self.quantization)
+        self.conversion = self.conversion.of_format(self.quantization)
 
     def write(self, path) -> tuple[Export, RangeRule]:
         """Searches, reports the price in bytes and time, and writes the file.
@@ -123,10 +121,8 @@ class MixedExport:
         return errors_of(self.conversion, content, NUM_ERROR_CROPS)
 
     def _measure(self, path: Path, quantization, float_ops, rule: RangeRule) -> float:
-        content = self.conversion.quantized(quantization, float_ops, range_rule=rule)
-        path.write_bytes(content)
-        contract = self.conversion.describe(path, quantization, float_ops)
-        return self.validation.measure(path, contract)
+        draft = self.conversion.draft(path, quantization, float_ops, True, range_rule=rule)
+        return self.validation.measure(path, draft.contract)
 
     def _tell_price(self, folder: Path, rule: RangeRule, selection: Selection) -> None:
         """Times the chosen file, plain int8 and float32 in turn."""

@@ -29,7 +29,7 @@ from keras_pose.exporting.float_graph.serving import (
 )
 from keras_pose.exporting.formats.embedding import describe
 from keras_pose.exporting.formats.table import COREML_FORMATS
-from keras_pose.exporting.formats.writing import Draft, Export, check_written, runnable
+from keras_pose.exporting.formats.writing import Draft, Export, Reference, check_written
 from keras_pose.files import atomic_folder
 from keras_pose.runtime.coreml_backend import PACKAGE, CoreMLBackend
 from keras_pose.runtime.loading import COREML_TYPE
@@ -74,8 +74,8 @@ def export_coreml(
         # Read back: what is checked is what was written.
         backend = CoreMLBackend(temporary)
         _check_tensors(backend, described)
-        reference = runnable(model, contract)
-        error = check_written(temporary, Draft(described), reference, crops)
+        reference = Reference(model, contract, crops)
+        error = check_written(temporary, Draft(described), reference)
     write_contract(path, described)
     return Export(path, described, error)
 

@@ -11,7 +11,6 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import onnx
 
@@ -19,12 +18,11 @@ from keras_pose.commandline.quiet import quiet_stderr
 from keras_pose.contracts.detector import ModelContract
 from keras_pose.contracts.fields import TensorSpec
 from keras_pose.exporting.errors import ExportError, layer_of_scope
-from keras_pose.exporting.float_graph.decoding import decoded_contract
 from keras_pose.exporting.float_graph.layer_rewrites import onnx_replacement
 from keras_pose.exporting.float_graph.onnx_folding import fold_into_convolutions
-from keras_pose.exporting.float_graph.serving import in_float32, serving_function
-from keras_pose.exporting.formats.writing import Draft, Export, runnable, write_export
-from keras_pose.exporting.quantization.integer_network import equalized
+from keras_pose.exporting.float_graph.serving import serving_function
+from keras_pose.exporting.formats.conversion import Conversion
+from keras_pose.exporting.formats.writing import Export
 from keras_pose.exporting.quantization.measured_ranges import (
     EXTREMES,
     RangeCollector,
@@ -46,32 +44,20 @@ ONNX_QUANTIZATIONS = ("float32", "float16", "int8")
 
 
 @dataclass
-class OnnxConversion:
+class OnnxConversion(Conversion):
     """One model on its way to `.onnx` files: what they share is made once.
 
     Attributes:
-        model: Keras model of normalised images.
-        contract: contract of the model, with its normalisation.
-        crops: (N, H, W, 3) uint8; all calibrate an int8 file, the first few check any.
-        batch: images the files take at a time.
-        with_decode: return keypoints instead of what the codec decodes.
         opset: version of the ONNX operators, one of `OPSETS`.
-        equalizes: bring the channels of an int8 file's tensors to like ranges first, see
-            `quantization.integer_network`.
 
     Raises:
         ValueError: for another opset.
     """
 
-    model: Any
-    contract: ModelContract
-    crops: Any
-    batch: int = 1
-    with_decode: bool = False
     opset: int = DEFAULT_OPSET
-    equalizes: bool = True
 
     suffix = ".onnx"
+    quantizations = ONNX_QUANTIZATIONS
 
     def __post_init__(self) -> None:
         if self.opset not in OPSETS:
@@ -79,88 +65,58 @@ class OnnxConversion:
                 f"opset must be {OPSETS[0]} to {OPSETS[-1]}, got {self.opset}."
             )
 
-    @cached_property
-    def float_bytes(self) -> bytes:
-        return float_onnx_bytes(
-            self.model, self.contract, self.batch, self.with_decode, self.opset
-        )
+    replacement_of = staticmethod(onnx_replacement)
 
-    @cached_property
-    def calibrated_bytes(self) -> bytes:
-        """The float32 file that int8 is made of."""
-        model, crops = self.model, self.crops
-        network = equalized(model, self.contract, crops) if self.equalizes else model
-        if network is model:
-            return self.float_bytes
-        return float_onnx_bytes(
+    def convert(self, network) -> onnx.ModelProto:
+        return float_onnx_model(
             network, self.contract, self.batch, self.with_decode, self.opset
         )
 
     @cached_property
     def collector(self) -> RangeCollector:
-        return collect_onnx_ranges(self.calibrated_bytes, self.crops)
+        return collect_onnx_ranges(self.calibrated_model, self.crops)
 
-    def quantized(
+    def quantized_model(
         self,
         quantization: str,
         float_ops: Collection[str] = (),
         range_rule: RangeRule = EXTREMES,
-    ) -> bytes:
-        """Returns the content of a file in one of `ONNX_QUANTIZATIONS`, not yet checked.
-
-        Raises:
-            ValueError: for `float_ops` of a format without integers, or that are none.
-        """
+    ) -> onnx.ModelProto:
         if float_ops and quantization != "int8":
             raise ValueError(
                 f"float_ops are what an int8 file leaves in float, got {quantization}."
             )
         outputs = [spec.name for spec in self.contract.outputs]
         if quantization == "float16":
-            return in_float16(self.float_bytes, outputs)
+            return in_float16(self.float_model, outputs)
         if quantization == "int8":
             ranges = self.collector.ranges(range_rule)
             # Whatever the method, maxima of the outputs are not clipped.
             extremes = self.collector.ranges()
             ranges |= {name: extremes[name] for name in outputs}
-            return in_int8(self.calibrated_bytes, ranges, outputs, float_ops)
-        return self.float_bytes
+            return in_int8(self.calibrated_model, ranges, outputs, float_ops)
+        return self.float_model
+
+    def pack(self, content: onnx.ModelProto) -> bytes:
+        return content.SerializeToString()
+
+    def without_outputs(self, content: onnx.ModelProto, names) -> onnx.ModelProto:
+        return without_onnx_outputs(content, names)
 
     def describe(
-        self, path, quantization: str, float_ops: Collection[str] = ()
+        self, path, content: onnx.ModelProto, quantization: str, float_ops=()
     ) -> ModelContract:
-        """Describes a written file; what runs in float is nothing to refuse in ONNX."""
+        # What runs in float is nothing to refuse in ONNX.
         backend = OnnxBackend(path)
         image = TensorSpec(backend.input.name, backend.input.shape, backend.input.dtype)
-        contract = decoded_contract(self.contract) if self.with_decode else self.contract
-        contract = contract.with_tensors(
+        contract = self.file_contract.with_tensors(
             image, backend.outputs, normalization=None, quantization=quantization
         )
         return dataclasses.replace(
             contract,
             float_operators=tuple(float_ops),
-            sums_fit_16_bits=sums_fit(onnx.load(path)),
+            sums_fit_16_bits=sums_fit(content),
         )
-
-    def write(
-        self, path, quantization="float32", float_ops=(), is_measured=False, **options
-    ) -> Export:
-        """Writes one file and its contract; see `export_onnx`."""
-        if quantization not in ONNX_QUANTIZATIONS:
-            raise ValueError(
-                f"quantization must be one of {ONNX_QUANTIZATIONS}, got {quantization!r}."
-            )
-
-        def write(temporary: Path) -> Draft:
-            content = self.quantized(quantization, float_ops, **options)
-            with_outputs = content if self.with_decode else None
-            if with_outputs is not None:
-                content = without_onnx_outputs(content, {self.contract.outputs[0].name})
-            temporary.write_bytes(content)
-            contract = self.describe(temporary, quantization, float_ops)
-            return Draft(contract, with_outputs, is_measured=is_measured)
-
-        return write_export(path, write, runnable(self.model, self.contract), self.crops)
 
 
 def export_onnx(
@@ -195,25 +151,24 @@ def export_onnx(
         Whatever is raised, what stood at `path` stays.
     """
     with_decode = options.pop("with_decode", False)
-    conversion = OnnxConversion(model, contract, crops, batch, with_decode, opset)
+    conversion = OnnxConversion(model, contract, crops, batch, with_decode, opset=opset)
     return conversion.write(path, quantization, **options)
 
 
-def float_onnx_bytes(
-    model,
+def float_onnx_model(
+    network,
     contract: ModelContract,
     batch: int = 1,
     with_decode: bool = False,
     opset: int = DEFAULT_OPSET,
-) -> bytes:
-    """Converts a model to float32, for uint8 pixels; returns the content of a file.
+) -> onnx.ModelProto:
+    """Converts a network to float32, for uint8 pixels.
 
     Raises:
         ExportError: if the model cannot be converted; names ops and layers.
     """
     import tf2onnx  # here: it takes a second, and TFLite exports do without it
 
-    network = in_float32(model, onnx_replacement)
     serve = serving_function(network, contract, batch, with_decode)
     with tempfile.TemporaryDirectory() as folder, quiet_stderr():
         path = Path(folder) / "float.onnx"
@@ -230,7 +185,7 @@ def float_onnx_bytes(
             ) from error
         converted = onnx.load(path)
     _check_operators(converted, contract.model)
-    return fold_into_convolutions(converted).SerializeToString()
+    return fold_into_convolutions(converted)
 
 
 def _check_operators(converted: onnx.ModelProto, name: str) -> None:

@@ -5,9 +5,9 @@
         export_format(model, contract, path, crops, name)
 
 To write several, `export_formats` converts once. What formats are made of, step by step:
-`tflite_export.float_tflite_bytes(model, contract, batch)` gives the float32 file, and
-`tflite_quantizing.quantize(float_bytes, crops, settings, float_ops=())` any other;
-`float_ops` are names out of `tflite_quantizing.quantizable_ops(float_bytes)` that are left
+`tflite_export.float_tflite_model(model, contract, batch)` gives the float32 file, and
+`tflite_quantizing.quantize(float_model, crops, settings, float_ops=())` any other;
+`float_ops` are names out of `tflite_quantizing.quantizable_ops(float_model)` that are left
 in float.
 """
 
@@ -142,7 +142,7 @@ def export_formats(
             from keras_pose.exporting.formats.tflite_export import TFLiteConversion
 
             tflite = tflite or TFLiteConversion(
-                model, contract, crops, batch, with_decode, integers_only
+                model, contract, crops, batch, with_decode, integers_only=integers_only
             )
             written[name] = tflite.write(path, quantization, **options)
         else:
@@ -151,8 +151,9 @@ def export_formats(
                 OnnxConversion,
             )
 
+            opset = opset or DEFAULT_OPSET
             onnx = onnx or OnnxConversion(
-                model, contract, crops, batch, with_decode, opset or DEFAULT_OPSET
+                model, contract, crops, batch, with_decode, opset=opset
             )
             written[name] = onnx.write(path, quantization, **options)
     return written

@@ -13,8 +13,6 @@ import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
-from typing import Any
 
 from keras_pose.codecs.heatmaps import HeatmapCodec
 from keras_pose.commandline.quiet import quiet_stderr
@@ -23,32 +21,30 @@ from keras_pose.contracts.detector import ModelContract
 from keras_pose.contracts.fields import TensorSpec
 from keras_pose.contracts.pose import Contract
 from keras_pose.exporting.errors import ExportError, layer_of_scope
-from keras_pose.exporting.float_graph.decoding import decoded_contract
 from keras_pose.exporting.float_graph.layer_rewrites import tflite_replacement
 from keras_pose.exporting.float_graph.saved import builtin_converter
 from keras_pose.exporting.float_graph.serving import SIGNATURE, in_float32, serving_function
-from keras_pose.exporting.formats.writing import Draft, Export, runnable, write_export
-from keras_pose.exporting.quantization import tflite_edit as edit
+from keras_pose.exporting.formats.conversion import Conversion
+from keras_pose.exporting.formats.writing import Export
 from keras_pose.exporting.quantization.attention import attention_ops
 from keras_pose.exporting.quantization.calibration import NUM_CHECK_CROPS
 from keras_pose.exporting.quantization.dynamic_range import warn_of_coarse_layers
-from keras_pose.exporting.quantization.integer_network import equalized
 from keras_pose.exporting.quantization.measured_ranges import (
     EXTREMES,
     Range,
     RangeCollector,
     RangeRule,
 )
+from keras_pose.exporting.quantization.tflite_decoding import network_of
 from keras_pose.exporting.quantization.tflite_quantizing import (
     INTEGER_FORMATS,
     QuantizationSettings,
     collect_ranges,
-    network_of,
     quantize,
 )
 from keras_pose.exporting.quantization.trained_ranges import ranges_by_tensor
 from keras_pose.exporting.quantization.weight_rounding import weight_error
-from keras_pose.modelfiles.flatbuffer import custom_ops, float_ops
+from keras_pose.modelfiles.tflite_model import TFLiteModel
 from keras_pose.models.rescaled_silu import silu_before_depthwise
 from keras_pose.runtime.litert_backend import LiteRTBackend
 
@@ -57,48 +53,23 @@ QUANTIZATIONS = ("float32", "float16", "dynamic", *INT8, "int16x8", "int4")
 
 
 @dataclass
-class TFLiteConversion:
+class TFLiteConversion(Conversion):
     """One model on its way to `.tflite` files: what they share is made once.
 
     Attributes:
-        model: Keras model of normalised images.
-        contract: contract of the model, with its normalisation.
-        crops: (N, H, W, 3) uint8; all calibrate integer files, the first few check any.
-        batch: images the files take at a time.
-        with_decode: return keypoints instead of what the codec decodes.
         integers_only: in int8 files compute attention in integers, too, see
             `quantization.attention`; int8_per_tensor and int16x8 always do.
-        equalizes: bring the channels of integer files' tensors to like ranges first, see
-            `quantization.integer_network`.
-        rescales_silu: let factors pass SiLU before depthwise convolutions, too; not for
-            int8_per_tensor, see `of_format`.
     """
 
-    model: Any
-    contract: ModelContract
-    crops: Any
-    batch: int = 1
-    with_decode: bool = False
     integers_only: bool = False
-    equalizes: bool = True
-    rescales_silu: bool = True
 
     suffix = ".tflite"
+    quantizations = QUANTIZATIONS
 
-    @cached_property
-    def float_bytes(self) -> bytes:
-        return float_tflite_bytes(self.model, self.contract, self.batch, self.with_decode)
+    replacement_of = staticmethod(tflite_replacement)
 
-    @cached_property
-    def calibrated_bytes(self) -> bytes:
-        """The float32 file that integer files are made of."""
-        model, crops = self.model, self.crops
-        network = model
-        if self.equalizes:
-            network = equalized(model, self.contract, crops, self.rescales_silu)
-        if network is model:
-            return self.float_bytes
-        return float_tflite_bytes(network, self.contract, self.batch, self.with_decode)
+    def convert(self, network) -> TFLiteModel:
+        return convert_network(network, self.contract, self.batch, self.with_decode)
 
     def of_format(self, quantization: str) -> TFLiteConversion:
         """Returns the conversion that makes files of a format; mostly this one.
@@ -118,15 +89,15 @@ class TFLiteConversion:
     @cached_property
     def trained_ranges(self) -> dict[str, Range]:
         """Ranges that came with the model from quantization-aware training, by tensor."""
-        return ranges_by_tensor(self.calibrated_bytes, ranges_of(self.model))
+        return ranges_by_tensor(self.calibrated_model, ranges_of(self.model))
 
     @cached_property
     def collector(self) -> RangeCollector:
-        return collect_ranges(self.calibrated_bytes, self.crops)
+        return collect_ranges(self.calibrated_model, self.crops)
 
     @cached_property
     def _attention(self) -> list[str]:
-        return attention_ops(network_of(self.float_bytes))
+        return attention_ops(network_of(self.calibrated_model))
 
     def float_ops_of(
         self, quantization: str, float_ops: Collection[str] = ()
@@ -136,68 +107,53 @@ class TFLiteConversion:
             return tuple(float_ops)
         return tuple(dict.fromkeys([*float_ops, *self._attention]))
 
-    def quantized(
+    def quantized_model(
         self,
         quantization: str,
         float_ops: Collection[str] = (),
         range_rule: RangeRule = EXTREMES,
         known_ranges: Mapping[str, Range] | None = None,
-    ) -> bytes:
-        """Returns the content of a file in one of `QUANTIZATIONS`, not yet checked."""
+    ) -> TFLiteModel:
         if quantization == "float32":
-            return self.float_bytes
+            return self.float_model
         if self.of_format(quantization) is not self:
-            return self.of_format(quantization).quantized(
+            return self.of_format(quantization).quantized_model(
                 quantization, float_ops, range_rule, known_ranges
             )
+        if quantization == "dynamic":
+            warn_of_coarse_layers(self.model)
         settings = QuantizationSettings(
             quantization, range_rule, keeps_peaks(self.contract)
         )
         if quantization not in INTEGER_FORMATS:
-            return quantize(self.float_bytes, None, settings, float_ops)
+            return quantize(self.float_model, None, settings, float_ops)
         float_ops = self.float_ops_of(quantization, float_ops)
         known = self.trained_ranges if known_ranges is None else known_ranges
         return quantize(
-            self.calibrated_bytes, self.crops, settings, float_ops, self.collector, known
+            self.calibrated_model, self.crops, settings, float_ops, self.collector, known
         )
 
+    def pack(self, content: TFLiteModel) -> bytes:
+        return content.to_bytes()
+
+    def without_outputs(self, content: TFLiteModel, names) -> TFLiteModel:
+        content = content.copy()
+        content.drop_outputs(names)
+        return content
+
     def describe(
-        self, path, quantization: str, float_ops: Collection[str] = ()
+        self, path, content: TFLiteModel, quantization: str, float_ops=()
     ) -> ModelContract:
-        """Checks what can be seen without running a file; see `check_file`."""
-        contract = decoded_contract(self.contract) if self.with_decode else self.contract
         in_float = self.float_ops_of(quantization, float_ops)
         is_whole = not (in_float or self.with_decode)
-        contract = check_file(path, contract, quantization, is_whole)
+        contract = check_file(path, content, self.file_contract, quantization, is_whole)
         return dataclasses.replace(contract, float_operators=in_float)
 
-    def write(
-        self, path, quantization="float32", float_ops=(), is_measured=False, **options
-    ) -> Export:
-        """Writes one file and its contract; see `export_tflite`."""
-        if quantization not in QUANTIZATIONS:
-            raise ValueError(
-                f"quantization must be one of {QUANTIZATIONS}, got {quantization!r}."
-            )
-        if quantization == "dynamic":
-            warn_of_coarse_layers(self.model)
-
-        def write(temporary: Path) -> Draft:
-            content = self.quantized(quantization, float_ops, **options)
-            with_outputs = content if self.with_decode else None
-            if with_outputs is not None:
-                content = edit.without_outputs(content, {self.contract.outputs[0].name})
-            temporary.write_bytes(content)
-            contract = self.describe(temporary, quantization, float_ops)
-            few = self.crops[:NUM_CHECK_CROPS]
-            is_integer = quantization in INTEGER_FORMATS
-            of_format = self.of_format(quantization)
-            network = of_format.calibrated_bytes if is_integer else self.float_bytes
-            rounding = weight_error(network, few, quantization)
-            return Draft(contract, with_outputs, rounding, is_measured)
-
-        reference = runnable(self.model, self.contract)
-        return write_export(path, write, reference, self.crops)
+    def weight_error(self, quantization: str) -> float:
+        is_integer = quantization in INTEGER_FORMATS
+        of_format = self.of_format(quantization)
+        network = of_format.calibrated_model if is_integer else self.float_model
+        return weight_error(network, self.crops[:NUM_CHECK_CROPS], quantization)
 
 
 def export_tflite(
@@ -229,10 +185,10 @@ def export_tflite(
     return conversion.write(path, quantization, **options)
 
 
-def float_tflite_bytes(
+def float_tflite_model(
     model, contract: ModelContract, batch: int = 1, with_decode: bool = False
-) -> bytes:
-    """Converts a model to float32, for uint8 pixels; returns the content of a file.
+) -> TFLiteModel:
+    """Converts a model to float32, for uint8 pixels.
 
     No two tensors of it have the same name, so that names can choose ops.
 
@@ -246,15 +202,24 @@ def float_tflite_bytes(
         ExportError: names the ops that are not builtin, and their layers.
     """
     network = in_float32(model, tflite_replacement)
+    return convert_network(network, contract, batch, with_decode)
+
+
+def convert_network(
+    network, contract: ModelContract, batch: int, with_decode: bool
+) -> TFLiteModel:
+    """Converts a network whose layers are replaced; see `float_tflite_model`."""
     serve = serving_function(network, contract, batch, with_decode)
     with quiet_stderr(), builtin_converter(serve) as converter:
         try:
-            return edit.with_unique_names(converter.convert())
+            converted = TFLiteModel.read(converter.convert())
         except Exception as error:  # the converter's errors have no common base
             raise ExportError(
                 f"{contract.model} cannot be converted with TFLite's builtin ops alone: "
                 f"{_reason(error)}"
             ) from error
+    converted.number_doubles()
+    return converted
 
 
 def _reason(error: Exception) -> str:
@@ -281,12 +246,17 @@ def keeps_peaks(contract: ModelContract) -> bool:
 
 
 def check_file(
-    path, contract: ModelContract, quantization: str, is_whole: bool = True
+    path,
+    content: TFLiteModel,
+    contract: ModelContract,
+    quantization: str,
+    is_whole: bool = True,
 ) -> ModelContract:
     """Checks what can be seen without running the file; returns its contract.
 
     Args:
         path: the file.
+        content: what stands in it.
         contract: contract of the model, or of the file where it decodes.
         quantization: one of `QUANTIZATIONS`.
         is_whole: True if all ops were to be quantized.
@@ -295,13 +265,13 @@ def check_file(
         ExportError: for ops that are not builtin, or, in an int8 file, float ops or
             an input that is not plain pixels.
     """
-    strange = custom_ops(path)
+    strange = content.custom_ops()
     if strange:
         raise ExportError(f"The converted file needs ops that are not builtin: {strange}.")
     with quiet_stderr():
         backend = LiteRTBackend(path)
     if quantization in INT8:
-        _check_int8(path, backend, is_whole)
+        _check_int8(content, backend, is_whole)
     image = TensorSpec(backend.input.name, backend.input.shape, backend.input.dtype)
     return contract.with_tensors(
         image,
@@ -312,7 +282,7 @@ def check_file(
     )
 
 
-def _check_int8(path, backend: LiteRTBackend, is_whole: bool) -> None:
+def _check_int8(content: TFLiteModel, backend: LiteRTBackend, is_whole: bool) -> None:
     image = backend.input
     if (image.dtype, image.scale, image.zero_point) != ("uint8", 1.0, 0):
         raise ExportError(
@@ -324,5 +294,6 @@ def _check_int8(path, backend: LiteRTBackend, is_whole: bool) -> None:
     for output in backend.outputs:
         if output.dtype != "int8" or output.scale is None:
             raise ExportError(f"The outputs of an int8 file must be int8, got {output}.")
-    if float_ops(path):
-        raise ExportError(f"These ops of the int8 file run in float: {float_ops(path)}.")
+    in_float = content.float_ops()
+    if in_float:
+        raise ExportError(f"These ops of the int8 file run in float: {in_float}.")

@@ -13,6 +13,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +25,7 @@ from keras_pose.contracts.entries import contracts_beside, write_contract
 from keras_pose.contracts.pose import Contract
 from keras_pose.exporting.comparison import boxes_error, relative_error
 from keras_pose.exporting.errors import ExportError
-from keras_pose.exporting.float_graph.serving import in_float32
+from keras_pose.exporting.float_graph.serving import counting_outputs, in_float32
 from keras_pose.exporting.formats.embedding import embed_contract
 from keras_pose.exporting.quantization.calibration import NUM_CHECK_CROPS
 from keras_pose.files import atomic_path
@@ -59,7 +60,6 @@ _REMEDIES = {
 }
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
-# Models that a file can be compared with.
 Runnable = PoseModel | Detector | BottomUpModel
 
 
@@ -107,16 +107,39 @@ class Draft:
         return error_limit(self.contract.quantization, self.weight_error)
 
 
-def write_export(
-    path, write: Callable[[Path], Draft], reference: Runnable, crops
-) -> Export:
+class Reference:
+    """A Keras model that files are compared with, in float32: in mixed precision, as it
+    may have been trained in, it rounds more than a float file may.
+
+    Attributes:
+        contract: contract of the model, with its normalisation.
+        crops: (n, H, W, 3) uint8 that are compared on, a few.
+    """
+
+    def __init__(self, model, contract: ModelContract, crops):
+        self._model, self.contract = model, contract
+        self.crops = crops[:NUM_CHECK_CROPS]
+
+    @cached_property
+    def outputs(self) -> list[np.ndarray]:
+        """What the model gives for the crops, one array for each tensor."""
+        images = self.crops
+        if self.contract.normalization is not None:
+            images = self.contract.normalization(images)
+        # Not traced, which would take longer than a few crops do.
+        network = in_float32(self._model)
+        outputs = network(np.asarray(images, np.float32), training=False)
+        counting = counting_outputs(outputs, self.contract)
+        return [np.asarray(output, np.float32) for output in counting]
+
+
+def write_export(path, write: Callable[[Path], Draft], reference: Reference) -> Export:
     """Writes, checks, then names a file, and writes its contract beside it.
 
     Args:
         path: path of the file to write.
         write: converts to the temporary path it is given.
         reference: the Keras model.
-        crops: (N, H, W, 3) uint8 to compare on.
 
     Raises:
         ExportError: if the file does not do what the model does.
@@ -132,7 +155,7 @@ def write_export(
         with atomic_path(path) as temporary:
             draft = write(temporary)
             embed_contract(temporary, draft.contract)
-            error = _check(temporary, draft, reference, crops)
+            error = _check(temporary, draft, reference)
         write_contract(path, draft.contract)
     return Export(path, draft.contract, error)
 
@@ -182,22 +205,18 @@ def _kept_on_error(path: Path) -> Iterator[None]:
             backup.unlink(missing_ok=True)
 
 
-def _check(path: Path, draft: Draft, reference: Runnable, crops) -> float:
-    if draft.with_outputs is None:
-        return check_written(path, draft, reference, crops)
-    if not isinstance(reference, PoseModel):
-        raise TypeError("Only top-down networks decode in the graph.")
-    return check_decoding(path, draft, reference, crops)
+def _check(path: Path, draft: Draft, reference: Reference) -> float:
+    check = check_written if draft.with_outputs is None else check_decoding
+    return check(path, draft, reference)
 
 
-def check_written(path, draft: Draft, reference: Runnable, crops) -> float:
+def check_written(path, draft: Draft, reference: Reference) -> float:
     """Runs a converted file beside the Keras model, on the first few crops.
 
     Args:
         path: the file.
         draft: contract and bounds of the file.
         reference: the Keras model.
-        crops: (N, H, W, 3) uint8.
 
     Returns:
         The `relative_error` of its outputs.
@@ -205,17 +224,15 @@ def check_written(path, draft: Draft, reference: Runnable, crops) -> float:
     Raises:
         ExportError: if the file cannot be run, or gives other outputs.
     """
-    crops = crops[:NUM_CHECK_CROPS]
-    expected = _outputs(reference, crops)
     try:
         with quiet_stderr():
-            actual = _outputs(_open(path, draft.contract), crops)
+            actual = _outputs(_open(path, draft.contract), reference.crops)
     except (ValueError, RuntimeError) as cause:
         raise ExportError(f"The converted file does not run: {cause}") from cause
-    return _limited_error(actual, expected, draft)
+    return _limited_error(actual, reference.outputs, draft)
 
 
-def check_decoding(path, draft: Draft, reference: PoseModel, crops) -> float:
+def check_decoding(path, draft: Draft, reference: Reference) -> float:
     """Checks a file that decodes, with a second file that also gives the outputs.
 
     The network's outputs must be those of the Keras model, as in any file; the keypoints
@@ -228,13 +245,14 @@ def check_decoding(path, draft: Draft, reference: PoseModel, crops) -> float:
     Raises:
         ExportError: if one of them is not so.
     """
-    crops = crops[:NUM_CHECK_CROPS]
-    outputs, keypoints = _run_with_outputs(path, draft, reference.contract, crops)
-    expected = [reference.predict(crops)]
-    error = _limited_error([outputs], expected, draft)
-    expected_xy, _ = reference.contract.codec.decode(outputs)
+    contract = reference.contract
+    if not isinstance(contract, Contract):
+        raise TypeError("Only top-down networks decode in the graph.")
+    outputs, keypoints = _run_with_outputs(path, draft, contract, reference.crops)
+    error = _limited_error([outputs], reference.outputs[:1], draft)
+    expected_xy, _ = contract.codec.decode(outputs)
     with quiet_stderr():
-        actual = _outputs(_open(path, draft.contract), crops)[0]
+        actual = _outputs(_open(path, draft.contract), reference.crops)[0]
     # Flat maps, as untrained networks give, send some keypoints anywhere in float32.
     shift = max(
         float(np.quantile(np.abs(found - wanted), 0.9))
@@ -298,20 +316,6 @@ def _limited_error(actual, expected, draft: Draft) -> float:
             f"{_REMEDIES.get(kind, '')}"
         )
     return error
-
-
-def runnable(model, contract: ModelContract) -> Runnable:
-    """Wraps a Keras model in memory so that it takes pixels.
-
-    Files are compared with it in float32: in mixed precision, as it may have been trained
-    in, it rounds more than a float file may.
-    """
-    model = in_float32(model)
-    if isinstance(contract, DetectorContract):
-        return Detector.from_keras(model, contract)
-    if isinstance(contract, BottomUpContract):
-        return BottomUpModel.from_keras(model, contract)
-    return PoseModel.from_keras(model, contract)
 
 
 def _open(path, contract: ModelContract) -> Runnable:

@@ -14,7 +14,7 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from keras_pose.commandline.packages import import_runtime
-from keras_pose.modelfiles.flatbuffer import pack
+from keras_pose.modelfiles.tflite_model import TFLiteModel
 
 # Rows, inner size, columns: 268 million multiply-accumulates, in the second-level cache
 # of no core, but read often enough for memory not to matter.
@@ -119,7 +119,7 @@ def _pointwise_convolution(dtype: str) -> bytes:
     model = schema.ModelT()
     model.version = 3
     model.operatorCodes, model.subgraphs, model.buffers = [code], [graph], buffers
-    return pack(model)
+    return TFLiteModel(model).to_bytes()
 
 
 def _tensor(row, is_quantized: bool, buffers: list):

@@ -45,25 +45,25 @@ def write_noise_files(
         quantize,
     )
 
-    content = _float_bytes(model, (input_hw[0], input_hw[1]))
+    content = _float_model(model, (input_hw[0], input_hw[1]))
     shape = (NUM_NOISE_CROPS, *input_hw, 3)
     noise = np.random.default_rng(SEED).integers(0, 256, shape, np.uint8)
     float_ops = attention_ops(content)
     quantized = quantize(content, noise, QuantizationSettings("int8"), float_ops)
     for path, each in ((float_path, content), (int8_path, quantized)):
         with atomic_path(path) as temporary:
-            temporary.write_bytes(each)
+            temporary.write_bytes(each.to_bytes())
     return {"num_float_ops": len(float_ops)}
 
 
-def _float_bytes(model: str, input_hw: tuple[int, int]) -> bytes:
+def _float_model(model: str, input_hw: tuple[int, int]):
     import keras
 
     from keras_pose.exporting.float_graph.layer_rewrites import tflite_replacement
     from keras_pose.exporting.float_graph.serving import in_float32
-    from keras_pose.exporting.formats.tflite_export import float_tflite_bytes
+    from keras_pose.exporting.formats.tflite_export import float_tflite_model
     from keras_pose.exporting.inspection.sizes import any_tflite_bytes
-    from keras_pose.exporting.quantization.tflite_edit import with_unique_names
+    from keras_pose.modelfiles.tflite_model import TFLiteModel
     from keras_pose.weights.provenance import file_contract_of
     from keras_pose.zoo import build_model, get_spec
 
@@ -71,8 +71,11 @@ def _float_bytes(model: str, input_hw: tuple[int, int]) -> bytes:
     network = build_model(model, input_hw=input_hw)
     if get_spec(model).task in DESCRIBED_TASKS:
         contract: Any = file_contract_of(network)  # of poses or boxes, by the task
-        return float_tflite_bytes(network, contract)
-    return with_unique_names(any_tflite_bytes(in_float32(network, tflite_replacement)))
+        return float_tflite_model(network, contract)
+    content = any_tflite_bytes(in_float32(network, tflite_replacement))
+    converted = TFLiteModel.read(content)
+    converted.number_doubles()
+    return converted
 
 
 def write_mixed(

@@ -1,3 +1,1 @@
-"""From a float32 file to any other: crops, ranges, and the tools that take them. Bytes in,
-bytes out.
-"""
+"""From a float32 file to any other: crops, ranges, and the tools that take them."""

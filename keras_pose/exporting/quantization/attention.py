@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from ai_edge_litert import schema_py_generated as schema
 
-from keras_pose.exporting.quantization import tflite_edit as edit
+from keras_pose.modelfiles.tflite_model import TFLiteModel
 
 _PRODUCT = schema.BuiltinOperator.BATCH_MATMUL
 # With weights of their own: these have integer kernels, and end what lies between.
@@ -22,27 +22,26 @@ _WEIGHTED = (
 )
 
 
-def attention_ops(content: bytes) -> list[str]:
+def attention_ops(model: TFLiteModel) -> list[str]:
     """Returns the names of products of computed tensors and of what lies between them.
 
     Args:
-        content: a float file.
+        model: a float file.
 
     Returns:
         Names as in `tflite_quantizing.quantizable_ops`, in the order they run in.
     """
-    model = edit.parse(content)
-    graph = model.subgraphs[0]
-    names = edit.tensor_names(content)
+    graph = model.graph
+    names = model.computed_names()
     from_product: set[int] = set()  # tensors that depend on a product, without weights
     to_product: set[int] = set()  # tensors that a product depends on, without weights
     for operator in graph.operators:
-        kind = edit.kind_of(model, operator)
+        kind = model.kind_of(operator)
         is_behind = from_product & set(map(int, operator.inputs))
         if _is_product(model, operator, names) or (is_behind and kind not in _WEIGHTED):
             from_product |= set(map(int, operator.outputs))
     for operator in reversed(graph.operators):
-        kind = edit.kind_of(model, operator)
+        kind = model.kind_of(operator)
         is_before = to_product & set(map(int, operator.outputs))
         is_product = _is_product(model, operator, names)
         if is_product or (is_before and kind not in _WEIGHTED):
@@ -55,6 +54,6 @@ def attention_ops(content: bytes) -> list[str]:
     ]
 
 
-def _is_product(model, operator, names) -> bool:
+def _is_product(model: TFLiteModel, operator, names) -> bool:
     are_computed = all(int(index) in names for index in operator.inputs)
-    return edit.kind_of(model, operator) == _PRODUCT and are_computed
+    return model.kind_of(operator) == _PRODUCT and are_computed

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from ai_edge_litert import schema_py_generated as schema
 
 from keras_pose.exporting.quantization.measured_ranges import Range, logistic_range
-from keras_pose.exporting.quantization.tflite_edit import kind_of, parse, readers_of
+from keras_pose.modelfiles.tflite_model import TFLiteModel
 
 # Operators whose results have the scale of their only source.
 _MOVERS = (
@@ -28,7 +28,7 @@ _SHARES = (schema.BuiltinOperator.LOGISTIC, schema.BuiltinOperator.SOFTMAX)
 _SHARE_RANGE = (0.0, 255 / 256)
 
 
-def with_int8_ranges(content: bytes, ranges: Mapping[int, Range]) -> dict[int, Range]:
+def int8_ranges(model: TFLiteModel, measured: Mapping[str, Range]) -> dict[str, Range]:
     """Replaces measured ranges by those that int8 operators have.
 
     Those that give shares, what only a logistic function reads, and everything that is cut
@@ -38,21 +38,21 @@ def with_int8_ranges(content: bytes, ranges: Mapping[int, Range]) -> dict[int, R
     from (Lite-HRNet's weights of all resolutions).
 
     Args:
-        content: the float file.
-        ranges: index of a tensor -> (low, high), as measured.
+        model: the float file.
+        measured: name of a tensor -> (low, high).
     """
-    ranges, model = dict(ranges), parse(content)
-    readers = readers_of(model.subgraphs[0])
-    cut: set[int] = set()
-    for operator in model.subgraphs[0].operators:  # in the order in which they run
-        kind, result = kind_of(model, operator), int(operator.outputs[0])
+    ranges, names, readers = dict(measured), model.computed_names(), model.readers()
+    cut: set[str] = set()
+    for operator in model.graph.operators:  # in the order in which they run
+        kind, result = model.kind_of(operator), names[int(operator.outputs[0])]
         if kind in _SHARES and result in ranges:
             ranges[result] = _SHARE_RANGE
         if kind == schema.BuiltinOperator.LOGISTIC:
-            (source,) = map(int, operator.inputs)
-            if source in ranges and len(readers[source]) == 1:
-                ranges[source] = logistic_range(ranges[source])
-        sources = {int(index) for index in operator.inputs if int(index) in ranges}
+            (read,) = map(int, operator.inputs)
+            if names[read] in ranges and len(readers[read]) == 1:
+                ranges[names[read]] = logistic_range(ranges[names[read]])
+        inputs = {names.get(int(index), "") for index in operator.inputs}
+        sources = inputs & ranges.keys()
         is_slice = kind == schema.BuiltinOperator.STRIDED_SLICE
         if len(sources) == 1 and (is_slice or (kind in _MOVERS and sources <= cut)):
             cut.add(result)

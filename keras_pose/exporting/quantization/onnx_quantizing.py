@@ -1,4 +1,4 @@
-"""From a float32 `.onnx` file to float16 and int8. Bytes in, bytes out.
+"""From a float32 `.onnx` file to float16 and int8.
 
 Nodes of a file that decodes in its graph stay float32: those are the nodes that the
 network's own outputs do not need.
@@ -26,13 +26,12 @@ from keras_pose.runtime.backend import resolve_num_threads
 from keras_pose.runtime.onnx_backend import ERRORS_ONLY
 
 
-def collect_onnx_ranges(float_bytes: bytes, crops) -> RangeCollector:
+def collect_onnx_ranges(model: onnx.ModelProto, crops) -> RangeCollector:
     """Runs a float file on crops and notes what its tensors hold, by name.
 
     Raises:
         ValueError: for crops that do not fit the file, or none.
     """
-    model = onnx.load_from_string(float_bytes)
     batch, *input_hw, _ = _input_shape(model)
     check_calibration(crops, input_hw)
     session, names = session_of_all(model)
@@ -47,31 +46,31 @@ def collect_onnx_ranges(float_bytes: bytes, crops) -> RangeCollector:
     return RangeCollector(activations)
 
 
-def in_float16(float_bytes: bytes, outputs: Collection[str]) -> bytes:
+def in_float16(float_model: onnx.ModelProto, outputs: Collection[str]) -> onnx.ModelProto:
     """Halves weights and arithmetic; input and outputs keep their types.
 
     Args:
-        float_bytes: the float32 file.
+        float_model: the float32 file, which stays as it is.
         outputs: names of the network's own outputs.
     """
     from onnxruntime.transformers.float16 import convert_float_to_float16
 
-    model = onnx.load_from_string(float_bytes)
+    model = _copy(float_model)
     decoding = nodes_behind(model, outputs)
     with quiet_stderr():
         model = convert_float_to_float16(
             model, keep_io_types=True, node_block_list=decoding
         )
     _drop_doubles(model)
-    return model.SerializeToString()
+    return model
 
 
 def in_int8(
-    float_bytes: bytes,
+    float_model: onnx.ModelProto,
     ranges: Mapping[Hashable, Range],
     outputs: Collection[str],
     float_ops: Collection[str] = (),
-) -> bytes:
+) -> onnx.ModelProto:
     """Quantizes with ONNX Runtime: pairs of QuantizeLinear and DequantizeLinear (QDQ).
 
     Weights are int8 with a scale per channel, activations uint8: the pair that x86
@@ -79,7 +78,7 @@ def in_int8(
     large as lets all processors sum their products alike, see `summed_kernels`.
 
     Args:
-        float_bytes: the float32 file.
+        float_model: the float32 file, which stays as it is.
         ranges: name of a tensor -> (low, high).
         outputs: names of the network's own outputs.
         float_ops: operators that stay float, by the tensors that `onnx_units` calls them.
@@ -92,7 +91,7 @@ def in_int8(
     from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
     from onnxruntime.quantization.registry import QDQRegistry, QLinearOpsRegistry
 
-    model = onnx.shape_inference.infer_shapes(onnx.load_from_string(float_bytes))
+    model = onnx.shape_inference.infer_shapes(float_model)
     excluded = nodes_behind(model, outputs) + nodes_of(model, outputs, float_ops)
     ranges = dict(ranges)
     for name in _only_logistic(model):
@@ -124,7 +123,7 @@ def in_int8(
         quantizer.quantize_model()
     # The tool adds nodes at the end; ONNX asks that makers stand before readers.
     quantizer.model.topological_sort()
-    return quantizer.model.model.SerializeToString()
+    return quantizer.model.model
 
 
 def _only_logistic(model) -> list[str]:
@@ -135,13 +134,21 @@ def _only_logistic(model) -> list[str]:
     return [name for name in sources if readers[name] == 1 and name not in ends]
 
 
-def without_onnx_outputs(content: bytes, names: Collection[str]) -> bytes:
-    """Leaves out outputs by their names; their nodes stay as they are."""
-    model = onnx.load_from_string(content)
+def without_onnx_outputs(
+    content: onnx.ModelProto, names: Collection[str]
+) -> onnx.ModelProto:
+    """Returns a file without some outputs, by name; their nodes stay as they are."""
+    model = _copy(content)
     kept = [output for output in model.graph.output if output.name not in names]
     del model.graph.output[:]
     model.graph.output.extend(kept)
-    return model.SerializeToString()
+    return model
+
+
+def _copy(model: onnx.ModelProto) -> onnx.ModelProto:
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    return copy
 
 
 def _drop_doubles(model) -> None:
@@ -172,10 +179,8 @@ def session_of_all(model):
         if info.type.tensor_type.elem_type == onnx.TensorProto.FLOAT
     }
     extra = [name for name in computed if name in is_float and name not in own]
-    copy = onnx.ModelProto()
-    copy.CopyFrom(inferred)
-    copy.graph.output.extend(infos[name] for name in extra)
-    return open_onnx(copy.SerializeToString()), [*extra, *own]
+    inferred.graph.output.extend(infos[name] for name in extra)
+    return open_onnx(inferred.SerializeToString()), [*extra, *own]
 
 
 def open_onnx(content: bytes):

@@ -11,14 +11,7 @@ from __future__ import annotations
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from keras_pose.exporting.quantization.tflite_edit import (
-    add_opcode,
-    integers_of,
-    kind_of,
-    parse,
-    readers_of,
-)
-from keras_pose.modelfiles.flatbuffer import pack
+from keras_pose.modelfiles.tflite_model import TFLiteModel, integers_of
 
 _OPERATORS = schema.BuiltinOperator
 # Of (batch, pixels, groups, channels of a group).
@@ -30,32 +23,29 @@ _CONV_VERSION = 3
 _MAX_CHANNELS = 256
 
 
-def with_shuffles_as_convolutions(content: bytes) -> bytes:
+def make_shuffles_convolutions(model: TFLiteModel) -> None:
     """Replaces channel shuffles by convolutions that give the very same integers.
 
     Args:
-        content: an int8 file. A shuffle is a RESHAPE that splits channels into groups, a
+        model: an int8 file. A shuffle is a RESHAPE that splits channels into groups, a
             TRANSPOSE that swaps groups and channels, and mostly a RESHAPE back; those
             whose tensors are not int8, or have very many channels, stay.
     """
-    model = parse(content)
-    graph = model.subgraphs[0]
-    makers = {int(op.outputs[0]): op for op in graph.operators}
+    makers = {int(op.outputs[0]): op for op in model.graph.operators}
     editor = _Editor(model)
-    for transpose in list(graph.operators):
+    for transpose in list(model.graph.operators):
         split = makers.get(int(transpose.inputs[0]))
         if split is not None and _is_shuffle(model, split, transpose):
             editor.replace(split, transpose)
-    return pack(model)
 
 
-def _is_shuffle(model, split, transpose) -> bool:
-    tensors = model.subgraphs[0].tensors
-    kinds = kind_of(model, split), kind_of(model, transpose)
+def _is_shuffle(model: TFLiteModel, split, transpose) -> bool:
+    tensors = model.graph.tensors
+    kinds = model.kind_of(split), model.kind_of(transpose)
     if kinds != (_OPERATORS.RESHAPE, _OPERATORS.TRANSPOSE):
         return False
     image, groups = tensors[split.inputs[0]], tensors[split.outputs[0]]
-    order = model.buffers[tensors[transpose.inputs[1]].buffer].data
+    order = model.tables.buffers[tensors[transpose.inputs[1]].buffer].data
     return (
         image.type == schema.TensorType.INT8
         and len(image.shape) == len(groups.shape) == 4
@@ -70,9 +60,9 @@ def _is_shuffle(model, split, transpose) -> bool:
 class _Editor:
     """Writes convolutions into a model. Those of one kind of shuffle share their kernel."""
 
-    def __init__(self, model):
-        self._model, self._graph = model, model.subgraphs[0]
-        self._readers = readers_of(self._graph)
+    def __init__(self, model: TFLiteModel):
+        self._model, self._graph = model, model.graph
+        self._readers = model.readers()
         self._kernels: dict[tuple[int, int], int] = {}
         self._zeros: dict[int, int] = {}
 
@@ -103,7 +93,7 @@ class _Editor:
             tensor.name + b"/shuffled", tensor.shape, tensor.type, 0, tensor.quantization
         )
         shape = self._graph.tensors[transpose.outputs[0]].shape
-        transpose.opcodeIndex = add_opcode(self._model, _OPERATORS.RESHAPE)
+        transpose.opcodeIndex = self._model.opcode(_OPERATORS.RESHAPE)
         transpose.inputs = np.array([result, self._shape(shape)], np.int32)
         transpose.builtinOptionsType = schema.BuiltinOptions.ReshapeOptions
         transpose.builtinOptions = schema.ReshapeOptionsT()
@@ -112,7 +102,7 @@ class _Editor:
 
     def _gives_image(self, operator, image: int) -> bool:
         shapes = (self._graph.tensors[i].shape for i in (operator.outputs[0], image))
-        is_reshape = kind_of(self._model, operator) == _OPERATORS.RESHAPE
+        is_reshape = self._model.kind_of(operator) == _OPERATORS.RESHAPE
         return is_reshape and np.array_equal(*shapes)
 
     def _convolution(self, image: int, result: int, groups: int, size: int):
@@ -120,14 +110,11 @@ class _Editor:
         options.padding = schema.Padding.SAME
         options.strideH = options.strideW = 1
         options.dilationHFactor = options.dilationWFactor = 1
-        operator = schema.OperatorT()
-        operator.opcodeIndex = add_opcode(self._model, _OPERATORS.CONV_2D, _CONV_VERSION)
-        operator.builtinOptionsType = schema.BuiltinOptions.Conv2DOptions
-        operator.builtinOptions = options
         kernel = self._kernel(groups, size)
         inputs = [image, kernel, self._bias(image, groups * size)]
-        operator.inputs = np.array(inputs, np.int32)
-        operator.outputs = np.array([result], np.int32)
+        operator = self._model.operator(_OPERATORS.CONV_2D, inputs, [result], _CONV_VERSION)
+        operator.builtinOptionsType = schema.BuiltinOptions.Conv2DOptions
+        operator.builtinOptions = options
         return operator
 
     def _kernel(self, groups: int, size: int) -> int:
@@ -157,20 +144,22 @@ class _Editor:
 
     def _shape(self, shape) -> int:
         values = np.array(shape, np.int32)
-        buffer, name = self._buffer(values), b"shuffle/shape%d" % len(self._model.buffers)
-        return self._tensor(name, values.shape, schema.TensorType.INT32, buffer, None)
+        name = b"shuffle/shape%d" % len(self._model.tables.buffers)
+        return self._tensor(
+            name, values.shape, schema.TensorType.INT32, self._buffer(values), None
+        )
 
     def _buffer(self, values: np.ndarray) -> int:
-        buffer = schema.BufferT()
-        buffer.data = np.frombuffer(values.tobytes(), np.uint8)
-        self._model.buffers.append(buffer)
-        return len(self._model.buffers) - 1
+        return self._model.add_buffer(np.frombuffer(values.tobytes(), np.uint8))
 
     def _tensor(self, name: bytes, shape, kind: int, buffer: int, quantization) -> int:
-        tensor = schema.TensorT()
-        tensor.name, tensor.type, tensor.buffer = name, kind, buffer
-        tensor.shape = np.array(shape, np.int32)
-        tensor.quantization = quantization
-        self._graph.tensors.append(tensor)
-        self._readers[len(self._graph.tensors) - 1] = []
-        return len(self._graph.tensors) - 1
+        index = self._model.add_tensor(
+            schema.TensorT(),
+            name=name,
+            shape=np.array(shape, np.int32),
+            type=kind,
+            buffer=buffer,
+            quantization=quantization,
+        )
+        self._readers[index] = []
+        return index

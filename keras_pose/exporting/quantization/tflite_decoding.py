@@ -7,49 +7,47 @@ through every op that only moves numbers (arg-max, gather). So they never see it
 
 from __future__ import annotations
 
+import copy
+
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from keras_pose.exporting.float_graph.serving import DECODED_NAME
-from keras_pose.exporting.quantization.tflite_edit import add_opcode, output_indices, parse
-from keras_pose.modelfiles.flatbuffer import builtin_of, pack
+from keras_pose.modelfiles.tflite_model import TFLiteModel, builtin_of
 
 
-def decodes(content: bytes) -> bool:
+def decodes(model: TFLiteModel) -> bool:
     """Returns True if a file gives decoded keypoints."""
-    return DECODED_NAME in output_indices(content)
+    return DECODED_NAME in model.outputs
 
 
-def without_decoding(content: bytes) -> bytes:
-    """Leaves the network of a file that gives its outputs and decoded keypoints."""
-    model = parse(content)
-    graph = model.subgraphs[0]
-    behind = _behind(content)
-    graph.operators = [op for op in graph.operators if int(op.outputs[0]) not in behind]
-    (signature,) = model.signatureDefs
-    kept = [out for out in signature.outputs if out.name.decode() != DECODED_NAME]
-    signature.outputs = kept
-    graph.outputs = np.array([out.tensorIndex for out in kept], np.int32)
-    _drop_unused_tensors(model)
-    return pack(model)
+def network_of(float_model: TFLiteModel) -> TFLiteModel:
+    """Returns a float file without what decodes in its graph; another one to be changed."""
+    network = float_model.copy()
+    if decodes(network):
+        behind = _behind(network)
+        network.graph.operators = [
+            op for op in network.graph.operators if int(op.outputs[0]) not in behind
+        ]
+        network.drop_outputs({DECODED_NAME})
+        _drop_unused_tensors(network)
+    return network
 
 
-def with_decoding(network: bytes, content: bytes) -> bytes:
+def append_decoding(model: TFLiteModel, float_model: TFLiteModel) -> None:
     """Puts the decoding of a float file behind a network, quantized or not.
 
     Args:
-        network: the file to add to.
-        content: the float file, which gives the same outputs and decoded keypoints.
+        model: the file to add to.
+        float_model: the float file, which gives the same outputs and decoded keypoints.
     """
-    model, source = parse(network), parse(content)
-    graph, source_graph = model.subgraphs[0], source.subgraphs[0]
-    (signature,) = model.signatureDefs
-    outputs, source_outputs = list(signature.outputs), output_indices(content)
-    copier = _Copier(model, source)
-    behind = _behind(content)
+    (signature,) = model.tables.signatureDefs
+    outputs, source_outputs = list(signature.outputs), float_model.outputs
+    copier = _Copier(model, float_model)
+    behind = _behind(float_model)
     is_read = {
         int(i)
-        for operator in source_graph.operators
+        for operator in float_model.graph.operators
         if int(operator.outputs[0]) in behind
         for i in operator.inputs
     }
@@ -57,24 +55,23 @@ def with_decoding(network: bytes, content: bytes) -> bytes:
         source_output = source_outputs[output.name.decode()]
         if source_output in is_read:
             copier.index[source_output] = _in_float(model, output.tensorIndex)
-    for operator in source_graph.operators:
+    for operator in float_model.graph.operators:
         if int(operator.outputs[0]) in behind:
-            graph.operators.append(copier.operator(operator))
+            model.graph.operators.append(copier.operator(operator))
     decoded = schema.TensorMapT()
     decoded.name = DECODED_NAME.encode()
-    decoded.tensorIndex = copier.index[output_indices(content)[DECODED_NAME]]
+    decoded.tensorIndex = copier.index[float_model.outputs[DECODED_NAME]]
     signature.outputs = [*outputs, decoded]
-    graph.outputs = np.array([each.tensorIndex for each in signature.outputs], np.int32)
-    return pack(model)
+    indices = [each.tensorIndex for each in signature.outputs]
+    model.graph.outputs = np.array(indices, np.int32)
 
 
-def _behind(content: bytes) -> set[int]:
+def _behind(model: TFLiteModel) -> set[int]:
     """Returns the tensors that are computed, but not needed for the network's outputs."""
-    outputs = output_indices(content)
-    needed = {index for name, index in outputs.items() if name != DECODED_NAME}
+    needed = {index for name, index in model.outputs.items() if name != DECODED_NAME}
     computed: set[int] = set()
     # Operators stand in the order they run in.
-    for operator in reversed(parse(content).subgraphs[0].operators):
+    for operator in reversed(model.graph.operators):
         made = {int(i) for i in operator.outputs}
         computed |= made
         if made & needed:
@@ -89,55 +86,48 @@ class _Copier:
         index: tensors of the source -> tensors of the target.
     """
 
-    def __init__(self, target, source):
+    def __init__(self, target: TFLiteModel, source: TFLiteModel):
         self.index: dict[int, int] = {-1: -1}  # an input that was left out
         self._target, self._source = target, source
 
     def operator(self, operator):
-        code = self._source.operatorCodes[operator.opcodeIndex]
-        copy = schema.OperatorT()
-        vars(copy).update(vars(operator))
-        copy.opcodeIndex = add_opcode(self._target, builtin_of(code), code.version)
-        copy.inputs = np.array([self._tensor(int(i)) for i in operator.inputs], np.int32)
-        copy.outputs = np.array([self._tensor(int(i)) for i in operator.outputs], np.int32)
-        return copy
+        code = self._source.tables.operatorCodes[operator.opcodeIndex]
+        moved = copy.copy(operator)
+        moved.opcodeIndex = self._target.opcode(builtin_of(code), code.version)
+        moved.inputs = np.array([self._tensor(int(i)) for i in operator.inputs], np.int32)
+        moved.outputs = np.array([self._tensor(int(i)) for i in operator.outputs], np.int32)
+        return moved
 
     def _tensor(self, index: int) -> int:
         if index not in self.index:
-            tensor = self._source.subgraphs[0].tensors[index]
-            copy = schema.TensorT()
-            vars(copy).update(vars(tensor))
-            copy.name = b"decoding/" + tensor.name
-            copy.buffer = len(self._target.buffers)
-            buffer = schema.BufferT()
-            buffer.data = self._source.buffers[tensor.buffer].data
-            self._target.buffers.append(buffer)
-            self.index[index] = len(self._target.subgraphs[0].tensors)
-            self._target.subgraphs[0].tensors.append(copy)
+            tensor = self._source.graph.tensors[index]
+            data = self._source.tables.buffers[tensor.buffer].data
+            self.index[index] = self._target.add_tensor(
+                tensor,
+                name=b"decoding/" + tensor.name,
+                buffer=self._target.add_buffer(data),
+            )
         return self.index[index]
 
 
-def _in_float(model, index: int) -> int:
+def _in_float(model: TFLiteModel, index: int) -> int:
     """Returns a float32 form of a tensor; adds the op that makes it, if need be."""
-    graph = model.subgraphs[0]
-    tensor = graph.tensors[index]
+    tensor = model.graph.tensors[index]
     if tensor.type == schema.TensorType.FLOAT32:
         return index
-    real = schema.TensorT()
-    vars(real).update(vars(tensor))
-    real.name, real.type = tensor.name + b"_dequantized", schema.TensorType.FLOAT32
-    real.quantization = None
-    graph.tensors.append(real)
-    operator = schema.OperatorT()
-    operator.opcodeIndex = add_opcode(model, schema.BuiltinOperator.DEQUANTIZE, 2)
-    operator.inputs = np.array([index], np.int32)
-    operator.outputs = np.array([len(graph.tensors) - 1], np.int32)
-    graph.operators.append(operator)
-    return len(graph.tensors) - 1
+    real = model.add_tensor(
+        tensor,
+        name=tensor.name + b"_dequantized",
+        type=schema.TensorType.FLOAT32,
+        quantization=None,
+    )
+    dequantize = schema.BuiltinOperator.DEQUANTIZE
+    model.graph.operators.append(model.operator(dequantize, [index], [real], version=2))
+    return real
 
 
-def _drop_unused_tensors(model) -> None:
-    graph = model.subgraphs[0]
+def _drop_unused_tensors(model: TFLiteModel) -> None:
+    graph = model.graph
     used = {int(i) for op in graph.operators for i in (*op.inputs, *op.outputs)}
     kept = sorted(used - {-1} | {int(i) for i in (*graph.inputs, *graph.outputs)})
     index = {old: new for new, old in enumerate(kept)} | {-1: -1}
@@ -145,6 +135,6 @@ def _drop_unused_tensors(model) -> None:
     for holder in (graph, *graph.operators):
         holder.inputs = np.array([index[int(i)] for i in holder.inputs], np.int32)
         holder.outputs = np.array([index[int(i)] for i in holder.outputs], np.int32)
-    for signature in model.signatureDefs:
+    for signature in model.tables.signatureDefs:
         for entry in (*signature.inputs, *signature.outputs):
             entry.tensorIndex = index[entry.tensorIndex]

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Hashable, Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,20 +25,20 @@ from keras_pose.commandline.quiet import quiet_stderr
 from keras_pose.exporting.errors import ExportError
 from keras_pose.exporting.quantization import tflite_edit as edit
 from keras_pose.exporting.quantization.calibration import check_calibration
-from keras_pose.exporting.quantization.forced_ranges import with_int8_ranges
+from keras_pose.exporting.quantization.forced_ranges import int8_ranges
 from keras_pose.exporting.quantization.measured_ranges import (
     EXTREMES,
     Range,
     RangeCollector,
     RangeRule,
 )
-from keras_pose.exporting.quantization.shuffles import with_shuffles_as_convolutions
+from keras_pose.exporting.quantization.shuffles import make_shuffles_convolutions
 from keras_pose.exporting.quantization.tflite_decoding import (
+    append_decoding,
     decodes,
-    with_decoding,
-    without_decoding,
+    network_of,
 )
-from keras_pose.modelfiles.flatbuffer import pack
+from keras_pose.modelfiles.tflite_model import TFLiteModel
 
 # Ranges of symmetric 16-bit activations need no care: 65536 steps are enough for any.
 INTEGER_FORMATS = ("int8", "int8_per_tensor", "int16x8")
@@ -68,19 +68,19 @@ class QuantizationSettings:
 
 
 def quantize(
-    float_bytes: bytes,
+    float_model: TFLiteModel,
     crops,
     settings: QuantizationSettings,
     float_ops: Collection[str] = (),
     collector: RangeCollector | None = None,
     known_ranges: Mapping[str, Range] | None = None,
-) -> bytes:
-    """Quantizes a file that `tflite_export.float_tflite_bytes` returned.
+) -> TFLiteModel:
+    """Quantizes a file that `tflite_export.float_tflite_model` returned.
 
     What decodes in the graph stays float, in every format.
 
     Args:
-        float_bytes: the float32 file.
+        float_model: the float32 file, which stays as it is.
         crops: (N, H, W, 3) uint8 to calibrate on; None where activations stay float.
         settings: number format and range rule.
         float_ops: names of ops that stay float: those of their outputs, as
@@ -100,11 +100,11 @@ def quantize(
     """
     if settings.quantization not in ("float16", "dynamic", "int4", *INTEGER_FORMATS):
         raise ValueError(f"Unknown quantization {settings.quantization!r}.")
-    network = network_of(float_bytes)
+    network = network_of(float_model)
     _check_names(network, {*float_ops, *(known_ranges or {})})
-    ranges: dict[int, Range] = {}
+    ranges: dict[str, Range] = {}
     if settings.quantization in INTEGER_FORMATS:
-        collector = collector or collect_ranges(network, crops)
+        collector = collector or collect_ranges(float_model, crops)
         ranges = _tensor_ranges(network, collector, settings, known_ranges or {})
     try:
         quantized = _quantize_network(network, ranges, float_ops, settings.quantization)
@@ -113,49 +113,46 @@ def quantize(
         raise ExportError(
             f"The model cannot be quantized to {settings.quantization}: {reason}"
         ) from error
-    return with_decoding(quantized, float_bytes) if decodes(float_bytes) else quantized
+    if decodes(float_model):
+        append_decoding(quantized, float_model)
+    return quantized
 
 
-def network_of(float_bytes: bytes) -> bytes:
-    """Returns a float file without what decodes in its graph."""
-    return without_decoding(float_bytes) if decodes(float_bytes) else float_bytes
-
-
-def collect_ranges(float_bytes: bytes, crops) -> RangeCollector:
-    """Runs a float file on crops and notes what its tensors hold, by tensor index.
+def collect_ranges(float_model: TFLiteModel, crops) -> RangeCollector:
+    """Runs a float file on crops and notes what its tensors hold, by name.
 
     Raises:
         ValueError: for crops that do not fit the file, or too few.
     """
-    content = edit.without_pixel_cast(network_of(float_bytes))
-    tensors = edit.float_tensors(content)
-    interpreter, image = _open(content)
+    of_network = set(network_of(float_model).float_names().values())
+    # The converter's own bytes are run, in which tensors have the same indices.
+    names = {i: x for i, x in float_model.float_names().items() if x in of_network}
+    interpreter, image = _open(float_model.source)
     check_calibration(crops, tuple(image["shape"][1:3]))
     batch = int(image["shape"][0])
 
-    def activations() -> Iterable[dict[int, np.ndarray]]:
+    def activations() -> Iterable[dict[str, np.ndarray]]:
         for start in range(0, len(crops), batch):
             # The last batch is filled up with the first crops.
             indices = np.arange(start, start + batch) % len(crops)
-            interpreter.set_tensor(image["index"], crops[indices].astype(np.float32))
+            interpreter.set_tensor(image["index"], np.ascontiguousarray(crops[indices]))
             interpreter.invoke()
-            yield {index: interpreter.get_tensor(index) for index in tensors}
+            yield {name: interpreter.get_tensor(index) for index, name in names.items()}
 
     return RangeCollector(activations)
 
 
-def quantizable_ops(float_bytes: bytes) -> list[str]:
+def quantizable_ops(float_model: TFLiteModel) -> list[str]:
     """Returns the names of the network's ops, in the order they run in.
 
     A name is that of the op's output tensor, and holds those of the Keras layers that
-    were fused into the op. Ops that decode are not among them.
+    were fused into the op. Ops that decode are not among them, nor is the pixels' cast.
     """
-    content = edit.without_pixel_cast(network_of(float_bytes))
-    is_float = set(edit.float_tensors(content))
-    names = edit.tensor_names(content)
-    operators = edit.parse(content).subgraphs[0].operators
-    computed = [int(operator.outputs[0]) for operator in operators]
-    return [names[index] for index in computed if index in is_float]
+    network = network_of(float_model)
+    edit.remove_pixel_cast(network)
+    names = network.float_names()
+    computed = [int(operator.outputs[0]) for operator in network.graph.operators]
+    return [names[index] for index in computed if index in names]
 
 
 def _open(content: bytes):
@@ -172,8 +169,8 @@ def _open(content: bytes):
     return interpreter, image
 
 
-def _check_names(network, names) -> None:
-    unknown = sorted(names - set(edit.tensor_names(network).values()))
+def _check_names(network: TFLiteModel, names) -> None:
+    unknown = sorted(names - set(network.computed_names().values()))
     if unknown:
         raise ValueError(
             f"float_ops and known_ranges must name tensors that the float file computes; "
@@ -181,23 +178,28 @@ def _check_names(network, names) -> None:
         )
 
 
-def _tensor_ranges(network, collector, settings, known_ranges) -> dict[int, Range]:
-    """Returns the ranges of what is to be quantized, by tensor index."""
-    content = edit.without_pixel_cast(network)
-    ranges = dict(collector.ranges(settings.range_rule))
-    for index in edit.output_indices(content).values():
-        low, high = collector.ranges()[index]
-        ranges[index] = (ranges[index][0] if settings.keeps_peaks else low, high)
-    for index, name in edit.tensor_names(content).items():
-        if name in known_ranges:
-            ranges[index] = known_ranges[name]
-    (pixels,) = edit.parse(content).subgraphs[0].inputs
+def _tensor_ranges(
+    network: TFLiteModel,
+    collector: RangeCollector,
+    settings: QuantizationSettings,
+    known_ranges: Mapping[str, Range],
+) -> dict[str, Range]:
+    """Returns the ranges of what is to be quantized, by the tensor's name."""
+    extremes, names = collector.ranges(), network.computed_names()
+    ranges: dict[Hashable, Range] = dict(collector.ranges(settings.range_rule))
+    for name in (names[index] for index in network.outputs.values()):
+        low, high = extremes[name]
+        ranges[name] = (ranges[name][0] if settings.keeps_peaks else low, high)
+    ranges.update(known_ranges)
     # Exactly 0 and 255 make the quantised input the pixel itself, whatever the crops hold.
-    ranges[int(pixels)] = PIXEL_RANGE
-    return ranges
+    ranges[names[int(edit.pixel_cast(network).outputs[0])]] = PIXEL_RANGE
+    return {str(name): limits for name, limits in ranges.items()}
 
 
-def _quantize_network(network, ranges, float_ops, quantization: str) -> bytes:
+def _quantize_network(
+    network: TFLiteModel, ranges: Mapping[str, Range], float_ops, quantization: str
+) -> TFLiteModel:
+    """Quantizes a network, which is changed."""
     if quantization not in INTEGER_FORMATS:
         return _with_quantized_weights(network, quantization, float_ops)
     if quantization == "int16x8":
@@ -205,23 +207,25 @@ def _quantize_network(network, ranges, float_ops, quantization: str) -> bytes:
     return _int8(network, ranges, float_ops, is_per_channel=quantization == "int8")
 
 
-def _int8(network, ranges, float_ops, is_per_channel: bool) -> bytes:
+def _int8(network: TFLiteModel, ranges, float_ops, is_per_channel: bool) -> TFLiteModel:
     """Quantizes throughout with TensorFlow's quantizer, see `_mlir_quantize`."""
     mlir_quantize = _mlir_quantize()
-    content = edit.without_pixel_cast(network)
-    content = edit.with_ranges(content, with_int8_ranges(content, ranges))
+    edit.remove_pixel_cast(network)
+    edit.write_ranges(network, int8_ranges(network, ranges))
     with quiet_stderr():
-        quantized = mlir_quantize(
-            content,
+        content = mlir_quantize(
+            network.to_bytes(),
             disable_per_channel=not is_per_channel,
             disable_per_channel_for_dense_layers=not is_per_channel,
             fully_quantize=True,
             denylisted_nodes=set(float_ops),
         )
-    quantized = edit.with_names_by_output(quantized, content)
-    quantized = edit.with_integer_products(quantized, float_ops)
-    quantized = with_shuffles_as_convolutions(quantized)
-    return edit.with_uint8_pixels(quantized)
+    quantized = TFLiteModel.read(content)
+    edit.name_outputs_apart(quantized, network)
+    edit.make_integer_products(quantized, float_ops)
+    make_shuffles_convolutions(quantized)
+    edit.take_uint8_pixels(quantized)
+    return quantized
 
 
 def _mlir_quantize():
@@ -245,24 +249,22 @@ def _mlir_quantize():
     return mlir_quantize
 
 
-def _int16x8(network, ranges, float_ops) -> bytes:
+def _int16x8(network: TFLiteModel, ranges, float_ops) -> TFLiteModel:
     from ai_edge_quantizer import quantizer
 
-    tool = quantizer.Quantizer(network)
+    tool = quantizer.Quantizer(network.to_bytes())
     tool.add_static_config(".*", "*", activation_num_bits=16, weight_num_bits=8)
     _leave_float(tool, float_ops)
-    names = edit.tensor_names(network)
     limits = {
-        names[index]: {
-            "min": np.array([low], np.float32),
-            "max": np.array([high], np.float32),
-        }
-        for index, (low, high) in ranges.items()
+        name: {"min": np.array([low], np.float32), "max": np.array([high], np.float32)}
+        for name, (low, high) in ranges.items()
     }
     return _run(tool, limits)
 
 
-def _with_quantized_weights(network, quantization, float_ops) -> bytes:
+def _with_quantized_weights(
+    network: TFLiteModel, quantization: str, float_ops
+) -> TFLiteModel:
     """Stores weights in fewer bits; activations stay float between the ops."""
     from ai_edge_quantizer import qtyping, quantizer
 
@@ -275,7 +277,7 @@ def _with_quantized_weights(network, quantization, float_ops) -> bytes:
     )
     integer = quantization == "dynamic"
     precision = qtyping.ComputePrecision
-    tool = quantizer.Quantizer(network)
+    tool = quantizer.Quantizer(network.to_bytes())
     tool.update_quantization_recipe(
         ".*",
         "*",
@@ -304,9 +306,9 @@ def _leave_float(tool, float_ops) -> None:
         )
 
 
-def _run(tool, limits) -> bytes:
+def _run(tool, limits) -> TFLiteModel:
     with quiet_stderr():
         result = tool.quantize(
             limits, enable_progress_bar=False, enable_progress_report=False
         )
-    return pack(edit.parse(bytes(result.quantized_model)))
+    return TFLiteModel.read(bytes(result.quantized_model))

@@ -9,13 +9,14 @@ from keras_pose.contracts.activation_ranges import Ranges
 from keras_pose.exporting.quantization.measured_ranges import Range
 from keras_pose.exporting.quantization.tflite_quantizing import quantizable_ops
 from keras_pose.modelfiles.layer_names import find_layers
+from keras_pose.modelfiles.tflite_model import TFLiteModel
 
 
-def ranges_by_tensor(float_bytes: bytes, ranges: Ranges) -> dict[str, Range]:
+def ranges_by_tensor(float_model: TFLiteModel, ranges: Ranges) -> dict[str, Range]:
     """Finds the tensors whose ranges are known.
 
     Args:
-        float_bytes: float32 file, from `float_tflite_bytes`.
+        float_model: float32 file, from `tflite_export.float_tflite_model`.
         ranges: ranges by layer, see `activation_ranges`; may be empty.
 
     Returns:
@@ -24,7 +25,7 @@ def ranges_by_tensor(float_bytes: bytes, ranges: Ranges) -> dict[str, Range]:
         fused behind it there; the others are calibrated.
     """
     layers_of = {
-        tensor: find_layers(tensor, ranges) for tensor in quantizable_ops(float_bytes)
+        tensor: find_layers(tensor, ranges) for tensor in quantizable_ops(float_model)
     }
     last = {layer: tensor for tensor, layers in layers_of.items() for layer in layers}
     return {

@@ -12,10 +12,11 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from keras_pose.commandline.quiet import quiet_stderr
+from keras_pose.contracts.fields import INPUT_NAME
 from keras_pose.exporting.comparison import relative_error
-from keras_pose.exporting.quantization import tflite_edit as edit
-from keras_pose.exporting.quantization.tflite_quantizing import MIN_WEIGHTS, network_of
-from keras_pose.modelfiles.flatbuffer import pack
+from keras_pose.exporting.quantization.tflite_decoding import network_of
+from keras_pose.exporting.quantization.tflite_quantizing import MIN_WEIGHTS
+from keras_pose.modelfiles.tflite_model import TFLiteModel
 
 # Operators with a kernel as their second input -> its axis of output channels.
 _CHANNEL_AXES = {
@@ -34,11 +35,11 @@ WEIGHT_FORMATS = {
 }
 
 
-def weight_error(float_bytes: bytes, crops, quantization: str) -> float:
+def weight_error(float_model: TFLiteModel, crops, quantization: str) -> float:
     """Measures what a format's weights lose, on a few crops.
 
     Args:
-        float_bytes: float32 file, from `float_tflite_bytes`.
+        float_model: float32 file, from `tflite_export.float_tflite_model`.
         crops: (N, H, W, 3) uint8.
         quantization: any; 0 is returned for those that are not `WEIGHT_FORMATS`.
 
@@ -47,29 +48,29 @@ def weight_error(float_bytes: bytes, crops, quantization: str) -> float:
     """
     if quantization not in WEIGHT_FORMATS:
         return 0.0
-    network = network_of(float_bytes)
-    rounded = with_rounded_weights(network, *WEIGHT_FORMATS[quantization])
-    pairs = zip(_run(rounded, crops), _run(network, crops), strict=True)
-    return max(relative_error(actual, expected) for actual, expected in pairs)
+    names = list(network_of(float_model).outputs)
+    rounded = float_model.copy()
+    round_weights(rounded, *WEIGHT_FORMATS[quantization])
+    actual = _run(rounded.to_bytes(), crops)
+    expected = _run(float_model.source, crops)
+    return max(relative_error(actual[name], expected[name]) for name in names)
 
 
-def with_rounded_weights(
-    float_bytes: bytes, num_bits: int, is_per_channel: bool, min_weights: int = 1
-) -> bytes:
-    """Rounds the kernels of a float file to so many bits; what it returns is floats."""
-    model = edit.parse(float_bytes)
-    for operator in model.subgraphs[0].operators:
-        axis = _CHANNEL_AXES.get(edit.kind_of(model, operator))
+def round_weights(
+    model: TFLiteModel, num_bits: int, is_per_channel: bool, min_weights: int = 1
+) -> None:
+    """Rounds the kernels of a float file to so many bits, in place; they stay floats."""
+    for operator in model.graph.operators:
+        axis = _CHANNEL_AXES.get(model.kind_of(operator))
         if axis is None:
             continue
-        tensor = model.subgraphs[0].tensors[operator.inputs[_KERNEL_INPUT]]
-        buffer = model.buffers[tensor.buffer]
+        tensor = model.graph.tensors[operator.inputs[_KERNEL_INPUT]]
+        buffer = model.tables.buffers[tensor.buffer]
         if buffer.data is None or int(np.prod(tensor.shape)) < min_weights:
             continue
         kernel = np.frombuffer(bytes(buffer.data), np.float32).reshape(tensor.shape)
         rounded = _rounded(kernel, num_bits, axis if is_per_channel else None)
         buffer.data = np.frombuffer(rounded.tobytes(), np.uint8)
-    return pack(model)
 
 
 def _rounded(kernel: np.ndarray, num_bits: int, channel_axis: int | None) -> np.ndarray:
@@ -80,21 +81,18 @@ def _rounded(kernel: np.ndarray, num_bits: int, channel_axis: int | None) -> np.
     return (np.rint(kernel / step) * step).astype(np.float32)
 
 
-def _run(content: bytes, crops) -> list[np.ndarray]:
-    """Returns all outputs for all crops."""
+def _run(content: bytes, crops) -> dict[str, np.ndarray]:
+    """Returns all outputs for all crops, by their names in the signature."""
     import ai_edge_litert.interpreter as litert
 
     with quiet_stderr():
         interpreter = litert.Interpreter(model_content=content)
         interpreter.allocate_tensors()
-    (image,) = interpreter.get_input_details()
-    keys = [each["index"] for each in interpreter.get_output_details()]
-    batch = int(image["shape"][0])
+    run = interpreter.get_signature_runner()
+    batch = int(run.get_input_details()[INPUT_NAME]["shape"][0])
     runs = []
     for start in range(0, len(crops), batch):
         # The last batch is filled up with the first crops.
         indices = np.arange(start, start + batch) % len(crops)
-        interpreter.set_tensor(image["index"], np.ascontiguousarray(crops[indices]))
-        interpreter.invoke()
-        runs.append([interpreter.get_tensor(key) for key in keys])
-    return [np.concatenate(values) for values in zip(*runs, strict=True)]
+        runs.append(run(**{INPUT_NAME: np.ascontiguousarray(crops[indices])}))
+    return {name: np.concatenate([each[name] for each in runs]) for name in runs[0]}

@@ -141,10 +141,9 @@ def test_quantization_aware_training_of_a_detector_gives_the_export_its_ranges(
     # The int8 file takes the ranges that training found. How good it is cannot be told:
     # noise is beyond the ranges of drawn people.
     assert len(conversion.trained_ranges) > 10
-    content = conversion.quantized("int8")
-    assert content != conversion.quantized("int8", known_ranges={})
-    (tmp_path / "detector.tflite").write_bytes(content)
-    contract = conversion.describe(tmp_path / "detector.tflite", "int8")
+    path = tmp_path / "detector.tflite"
+    contract = conversion.draft(path, "int8").contract
+    assert path.read_bytes() != conversion.quantized("int8", known_ranges={})
     assert {spec.dtype for spec in contract.outputs} == {"int8"}
 
 

@@ -13,7 +13,7 @@ from imbalanced_model import BAD_LAYER, imbalanced_model, scale_channels
 
 from keras_pose.contracts.activation_ranges import set_ranges
 from keras_pose.contracts.pose import keras_contract
-from keras_pose.exporting.formats.tflite_export import TFLiteConversion, check_file
+from keras_pose.exporting.formats.tflite_export import TFLiteConversion
 from keras_pose.models.fake_quantization import fake_quantized, trained_ranges
 from keras_pose.pictures.normalization import Normalization
 from keras_pose.runtime.loading import open_model
@@ -65,8 +65,7 @@ def _int8_share_found(model, crops, images, expected, path, equalizes=False):
     """Exports to int8, and measures the file."""
     contract = keras_contract(model, CODEC, SKELETON, PLAIN)
     conversion = TFLiteConversion(model, contract, crops, equalizes=equalizes)
-    path.write_bytes(conversion.quantized("int8"))
-    file_contract = check_file(path, contract, "int8")
+    file_contract = conversion.draft(path, "int8").contract
     return _share_found(open_model(path, file_contract).predict(images), expected)
 
 

@@ -22,7 +22,6 @@ from keras_pose.exporting.accuracy.layer_errors import (
     worst_first,
 )
 from keras_pose.exporting.formats.tflite_export import TFLiteConversion
-from keras_pose.exporting.quantization.tflite_edit import tensor_names
 from keras_pose.modelfiles.flatbuffer import tflite_graph
 from keras_pose.modelfiles.layer_names import find_layers
 from keras_pose.pictures.images import read_image
@@ -144,7 +143,7 @@ def test_parts_of_a_split_are_found_in_the_float_file(tmp_path):
     (split,) = [each for each in graph.operators if each.kind.startswith("SPLIT")]
     parts = {graph.tensors[key].name for key in split.outputs}
     assert len(parts) == 3
-    assert parts <= set(tensor_names(conversion.float_bytes).values())
+    assert parts <= set(conversion.float_model.computed_names().values())
     errors = errors_of(conversion, content, num_images=2)
     assert "add" in {each.label for each in errors}
 
@@ -178,7 +177,7 @@ def test_layers_are_found_in_tensors_names(tensor, layers):
 
 def test_files_that_are_not_of_one_another_are_refused(conversion, tmp_path, exported):
     path = tmp_path / "float32.tflite"
-    path.write_bytes(conversion.float_bytes)
+    path.write_bytes(conversion.quantized("float32"))
     other = exported.paths["int8"]
     with pytest.raises(ValueError, match="must be made from"):
         measure_layer_errors(path, other, np.asarray(conversion.crops))

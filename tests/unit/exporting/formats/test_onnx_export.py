@@ -88,14 +88,14 @@ def test_operator_that_onnx_has_not_is_named_with_its_layer(exported, tmp_path):
 
 
 def test_file_without_weights_is_refused(exported, tmp_path, monkeypatch):
-    def make_zeros(model, contract, batch, with_decode, opset):
+    def make_zeros(network, contract, batch, with_decode, opset):
         content = onnx.load(exported.paths["onnx"])
         for tensor in content.graph.initializer:
             if tensor.data_type == onnx.TensorProto.FLOAT:
                 tensor.raw_data = bytes(len(tensor.raw_data))
-        return content.SerializeToString()
+        return content
 
-    monkeypatch.setattr(onnx_export, "float_onnx_bytes", make_zeros)
+    monkeypatch.setattr(onnx_export, "float_onnx_model", make_zeros)
     with pytest.raises(ExportError, match="gives other outputs"):
         export_onnx(exported.model, exported.contract, tmp_path / "a.onnx", exported.crops)
     assert not list(tmp_path.iterdir())

@@ -1,6 +1,9 @@
+from collections import Counter
+
 import keras
 import numpy as np
 import pytest
+from ai_edge_litert import schema_py_generated as schema
 from exported_files import (
     INPUT_HW,
     SKELETON,
@@ -19,9 +22,9 @@ from keras_pose.exporting.formats import tflite_export, writing
 from keras_pose.exporting.formats.tflite_export import QUANTIZATIONS, export_tflite
 from keras_pose.exporting.quantization import tflite_quantizing
 from keras_pose.modelfiles.flatbuffer import custom_ops, float_ops, op_counts
+from keras_pose.modelfiles.tflite_model import TFLiteModel
 from keras_pose.pictures.normalization import IMAGENET
 from keras_pose.runtime.litert_backend import LiteRTBackend
-from keras_pose.runtime.pose_model import PoseModel
 from keras_pose.skeleton import COCO_17
 from keras_pose.weights.creation import create_model
 
@@ -100,8 +103,8 @@ def test_file_that_disagrees_with_keras_is_refused_and_the_old_one_stays(
 ):
     path = tmp_path / "a.tflite"
     path.write_bytes(b"an older export")
-    other = exported.paths["float32"].read_bytes()
-    monkeypatch.setattr(tflite_export, "float_tflite_bytes", lambda *_: other)
+    other = TFLiteModel.read(exported.paths["float32"].read_bytes())
+    monkeypatch.setattr(tflite_export, "convert_network", lambda *_: other)
 
     with Says(
         "gives other outputs than the Keras model: the relative RMS error must be at most",
@@ -113,8 +116,9 @@ def test_file_that_disagrees_with_keras_is_refused_and_the_old_one_stays(
 
 
 def test_damaged_file_is_refused(exported, tmp_path, monkeypatch):
-    damaged = exported.paths["float32"].read_bytes()[:-2000]
-    monkeypatch.setattr(tflite_export, "float_tflite_bytes", lambda *_: damaged)
+    damaged = TFLiteModel.read(exported.paths["float32"].read_bytes())
+    damaged.tables.buffers = damaged.tables.buffers[:1]
+    monkeypatch.setattr(tflite_export, "convert_network", lambda *_: damaged)
 
     with pytest.raises(ValueError, match="is damaged"):
         export_tflite(
@@ -129,17 +133,15 @@ def test_file_that_answers_nan_is_refused(exported, monkeypatch):
             return np.full((len(crops), 8, 6, SKELETON.num_keypoints), np.nan)
 
     monkeypatch.setattr(writing, "open_model", lambda *_: Broken())
-    reference = PoseModel.from_keras(exported.model, exported.contract)
+    reference = writing.Reference(exported.model, exported.contract, exported.crops)
     draft = writing.Draft(exported.contract, is_measured=True)
     with pytest.raises(ExportError, match="got nan"):
-        writing.check_written("a.tflite", draft, reference, exported.crops)
+        writing.check_written("a.tflite", draft, reference)
 
 
 def test_int8_input_that_is_not_plain_pixels_is_refused(exported, monkeypatch, tmp_path):
     # As the quantizer leaves it: int8, zero point -128.
-    monkeypatch.setattr(
-        tflite_quantizing.edit, "with_uint8_pixels", lambda content: content
-    )
+    monkeypatch.setattr(tflite_quantizing.edit, "take_uint8_pixels", lambda model: None)
     with pytest.raises(ExportError, match=r"scale 1\.0, zero point 0"):
         export_tflite(
             exported.model,
@@ -165,7 +167,7 @@ def test_broken_contract_in_the_folder_is_found_before_the_conversion(
 ):
     (tmp_path / CONTRACT_NAME).write_text("{")
     monkeypatch.setattr(
-        tflite_export, "float_tflite_bytes", lambda *_: pytest.fail("it was converted")
+        tflite_export, "convert_network", lambda *_: pytest.fail("it was converted")
     )
     with Says(
         "is not valid JSON",
@@ -174,3 +176,29 @@ def test_broken_contract_in_the_folder_is_found_before_the_conversion(
         export_tflite(
             exported.model, exported.contract, tmp_path / "a.tflite", exported.crops
         )
+
+
+@pytest.mark.parametrize("with_decode", [False, True])
+def test_an_int8_export_reads_and_packs_two_files(
+    exported, tmp_path, monkeypatch, with_decode
+):
+    """Those of the converter and of the quantizer; a decoded file has one beside it."""
+    counts = Counter()
+
+    def count(kind, name):
+        function = getattr(kind, name)
+
+        def counted(*args):
+            counts[name] += 1
+            return function(*args)
+
+        monkeypatch.setattr(kind, name, counted)
+
+    count(schema.ModelT, "InitFromObj")
+    count(schema.ModelT, "Pack")
+    options = {"with_decode": with_decode}
+    path = tmp_path / "a.tflite"
+    export_tflite(
+        exported.model, exported.contract, path, exported.crops, "int8", **options
+    )
+    assert counts == {"InitFromObj": 2, "Pack": 2 + with_decode}

@@ -27,10 +27,8 @@ def full_disk(*_):
 def older(exported, tmp_path):
     """A good export with its contract, and its bytes; the next one is to take its place."""
     path = tmp_path / "pose.tflite"
-    reference = writing.runnable(exported.model, exported.contract)
-    write_export(
-        path, lambda temporary: copy(exported, temporary), reference, exported.crops
-    )
+    reference = writing.Reference(exported.model, exported.contract, exported.crops)
+    write_export(path, lambda temporary: copy(exported, temporary), reference)
     return path, path.read_bytes(), path.with_name(CONTRACT_NAME).read_bytes()
 
 
@@ -53,24 +51,23 @@ def full_disk_of_tensorflow(*_):
 
 @pytest.mark.parametrize("write", [full_disk, full_disk_of_tensorflow])
 def test_full_disk_while_converting_leaves_the_older_export(older, exported, write):
-    reference = writing.runnable(exported.model, exported.contract)
+    reference = writing.Reference(exported.model, exported.contract, exported.crops)
     with Says(
         "No space left while writing ... pose.tflite",
         do="Make room on the disk; the older file is still there.",
     ).refuses():
-        write_export(older[0], write, reference, exported.crops)
+        write_export(older[0], write, reference)
     check_untouched(older)
 
 
 def test_full_disk_at_the_contract_puts_the_older_export_back(older, exported, monkeypatch):
-    reference = writing.runnable(exported.model, exported.contract)
+    reference = writing.Reference(exported.model, exported.contract, exported.crops)
     monkeypatch.setattr(writing, "write_contract", full_disk)
     with pytest.raises(OSError, match="what stood there is as it was"):
         write_export(
             older[0],
             lambda temporary: copy(exported, temporary, "float16"),
             reference,
-            exported.crops,
         )
     check_untouched(older)
 
@@ -78,14 +75,13 @@ def test_full_disk_at_the_contract_puts_the_older_export_back(older, exported, m
 def test_full_disk_at_the_contract_leaves_nothing_where_nothing_was(
     exported, tmp_path, monkeypatch
 ):
-    reference = writing.runnable(exported.model, exported.contract)
+    reference = writing.Reference(exported.model, exported.contract, exported.crops)
     monkeypatch.setattr(writing, "write_contract", full_disk)
     with pytest.raises(OSError, match="No space left"):
         write_export(
             tmp_path / "a.tflite",
             lambda temporary: copy(exported, temporary),
             reference,
-            exported.crops,
         )
     assert not list(tmp_path.iterdir())
 

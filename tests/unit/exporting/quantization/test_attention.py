@@ -4,9 +4,10 @@ from exported_files import BGR, CODEC, INPUT_HW, SKELETON, smooth_crops
 
 from keras_pose.contracts.pose import keras_contract, read_contract
 from keras_pose.exporting.formats.table import export_formats
-from keras_pose.exporting.formats.tflite_export import float_tflite_bytes
+from keras_pose.exporting.formats.tflite_export import float_tflite_model
 from keras_pose.exporting.quantization.attention import attention_ops
 from keras_pose.modelfiles.flatbuffer import float_ops, op_counts
+from keras_pose.modelfiles.tflite_model import TFLiteModel
 from keras_pose.models.own_layers import GatedAttention, SelfAttention
 
 HEIGHT, WIDTH = (size // 8 for size in INPUT_HW)
@@ -34,7 +35,7 @@ def transformer():
 
 
 def test_attention_is_the_products_and_what_lies_between_them(transformer):
-    names = attention_ops(float_tflite_bytes(*transformer))
+    names = attention_ops(float_tflite_model(*transformer))
     assert [name.rpartition("/")[2] for name in names] == 2 * [
         "MatMul",
         "mul",
@@ -48,13 +49,13 @@ def test_gated_attention_is_attention_too():
     keras.utils.set_random_seed(0)
     model = network(lambda name: GatedAttention(8, 4, name=name), 20)
     contract = keras_contract(model, CODEC, SKELETON, BGR)
-    names = attention_ops(float_tflite_bytes(model, contract))
+    names = attention_ops(float_tflite_model(model, contract))
     assert sum("MatMul" in name for name in names) == 4
     assert not any("qkv" in name or "project" in name for name in names)
 
 
 def test_products_with_weights_are_no_attention(exported):
-    assert attention_ops(exported.paths["float32"].read_bytes()) == []
+    assert attention_ops(TFLiteModel.read(exported.paths["float32"].read_bytes())) == []
 
 
 @pytest.mark.parametrize("integers_only", [False, True])

@@ -8,9 +8,9 @@ from keras import layers
 
 from keras_pose.contracts.pose import keras_contract
 from keras_pose.exporting.accuracy.layer_errors import measure_layer_errors
-from keras_pose.exporting.formats.tflite_export import float_tflite_bytes
+from keras_pose.exporting.formats.tflite_export import float_tflite_model
 from keras_pose.exporting.quantization import tflite_quantizing
-from keras_pose.exporting.quantization.shuffles import with_shuffles_as_convolutions
+from keras_pose.exporting.quantization.shuffles import make_shuffles_convolutions
 from keras_pose.exporting.quantization.tflite_quantizing import (
     QuantizationSettings,
     quantize,
@@ -40,18 +40,16 @@ def network(make, channels=24):
 
 
 def float_content(model):
-    return float_tflite_bytes(model, keras_contract(model, CODEC, SKELETON, BGR))
+    return float_tflite_model(model, keras_contract(model, CODEC, SKELETON, BGR))
 
 
 def both(content, tmp_path, monkeypatch):
     """Returns int8 files with shuffles as convolutions, and as they were."""
     paths = tmp_path / "convolutions.tflite", tmp_path / "transposes.tflite"
-    paths[0].write_bytes(quantize(content, smooth_crops(8), INT8))
+    paths[0].write_bytes(quantize(content, smooth_crops(8), INT8).to_bytes())
     with monkeypatch.context() as patch:
-        patch.setattr(
-            tflite_quantizing, "with_shuffles_as_convolutions", lambda content: content
-        )
-        paths[1].write_bytes(quantize(content, smooth_crops(8), INT8))
+        patch.setattr(tflite_quantizing, "make_shuffles_convolutions", lambda model: None)
+        paths[1].write_bytes(quantize(content, smooth_crops(8), INT8).to_bytes())
     return paths
 
 
@@ -124,13 +122,14 @@ def test_what_would_not_pay_and_what_is_no_shuffle_stay(
 
 def test_float_files_stay_as_they_are(tmp_path):
     content = float_content(network(lambda x: shuffled(x, 2, "shuffle")))
-    (tmp_path / "float.tflite").write_bytes(with_shuffles_as_convolutions(content))
+    make_shuffles_convolutions(content)
+    (tmp_path / "float.tflite").write_bytes(content.to_bytes())
     assert op_counts(tmp_path / "float.tflite")["TRANSPOSE"] == 1
 
 
 def test_errors_of_the_other_operators_are_still_told(tmp_path, monkeypatch):
     content = float_content(network(lambda x: shuffled(x, 2, "shuffle")))
-    (tmp_path / "float.tflite").write_bytes(content)
+    (tmp_path / "float.tflite").write_bytes(content.to_bytes())
     new, _ = both(content, tmp_path, monkeypatch)
     errors = measure_layer_errors(tmp_path / "float.tflite", new, smooth_crops(2))
     # The normalisation and the two layers.

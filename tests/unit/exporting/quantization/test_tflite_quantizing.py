@@ -14,23 +14,17 @@ from exported_files import (
 
 from keras_pose.contracts.pose import keras_contract
 from keras_pose.exporting.errors import ExportError
-from keras_pose.exporting.formats.tflite_export import float_tflite_bytes
-from keras_pose.exporting.quantization.forced_ranges import with_int8_ranges
+from keras_pose.exporting.formats.tflite_export import float_tflite_model
+from keras_pose.exporting.quantization.forced_ranges import int8_ranges
 from keras_pose.exporting.quantization.measured_ranges import RangeRule
-from keras_pose.exporting.quantization.tflite_edit import (
-    output_indices,
-    parse,
-    tensor_names,
-    with_integer_products,
-    without_pixel_cast,
-)
+from keras_pose.exporting.quantization.tflite_edit import make_integer_products
 from keras_pose.exporting.quantization.tflite_quantizing import (
     QuantizationSettings,
     collect_ranges,
     quantizable_ops,
     quantize,
 )
-from keras_pose.modelfiles.flatbuffer import float_ops, op_counts, pack
+from keras_pose.modelfiles.flatbuffer import float_ops, op_counts
 from keras_pose.models.own_layers import ChannelSlice
 from keras_pose.runtime.litert_backend import LiteRTBackend
 
@@ -38,20 +32,20 @@ INT8 = QuantizationSettings("int8")
 
 
 @pytest.fixture(scope="module")
-def float_bytes():
+def float_model():
     model = tiny_model()
     contract = keras_contract(model, CODEC, SKELETON, BGR)
-    return float_tflite_bytes(model, contract)
+    return float_tflite_model(model, contract)
 
 
 @pytest.fixture(scope="module")
-def collector(float_bytes, exported):
-    return collect_ranges(float_bytes, exported.crops)
+def collector(float_model, exported):
+    return collect_ranges(float_model, exported.crops)
 
 
-def write(content, folder, name="a.tflite"):
+def write(converted, folder, name="a.tflite"):
     path = folder / name
-    path.write_bytes(content)
+    path.write_bytes(converted.to_bytes())
     return path
 
 
@@ -61,30 +55,30 @@ def test_batch_norm_is_folded_into_the_convolution_before_it(exported):
     assert counts == {"CAST": 1, "CONV_2D": 4}
 
 
-def test_ops_are_called_by_their_layers_in_order(float_bytes):
-    names = quantizable_ops(float_bytes)
+def test_ops_are_called_by_their_layers_in_order(float_model):
+    names = quantizable_ops(float_model)
     assert len(names) == 4
     assert "re_lu" in names[1]
     assert "bn" in names[1]
 
 
-def test_named_ops_stay_float_and_the_others_do_not(float_bytes, collector, tmp_path):
-    name = quantizable_ops(float_bytes)[1]
+def test_named_ops_stay_float_and_the_others_do_not(float_model, collector, tmp_path):
+    name = quantizable_ops(float_model)[1]
 
-    path = write(quantize(float_bytes, None, INT8, [name], collector), tmp_path)
+    path = write(quantize(float_model, None, INT8, [name], collector), tmp_path)
 
     assert float_ops(path)["CONV_2D"] == 1
     assert op_counts(path)["CONV_2D"] == 4
 
 
-def test_unknown_names_are_refused(float_bytes, collector):
+def test_unknown_names_are_refused(float_model, collector):
     with pytest.raises(ValueError, match=r"these are none: \['no_such_op'\]"):
-        quantize(float_bytes, None, INT8, ["no_such_op"], collector)
+        quantize(float_model, None, INT8, ["no_such_op"], collector)
 
 
-def test_unknown_quantization_is_refused(float_bytes):
+def test_unknown_quantization_is_refused(float_model):
     with pytest.raises(ValueError, match="Unknown quantization 'int2'"):
-        quantize(float_bytes, None, QuantizationSettings("int2"))
+        quantize(float_model, None, QuantizationSettings("int2"))
 
 
 @pytest.mark.parametrize(
@@ -95,9 +89,9 @@ def test_unknown_quantization_is_refused(float_bytes):
         pytest.param(np.zeros((3, *INPUT_HW, 3), np.float32), id="normalised"),
     ],
 )
-def test_crops_that_do_not_fit_are_refused(float_bytes, crops):
+def test_crops_that_do_not_fit_are_refused(float_model, crops):
     with pytest.raises(ValueError, match=r"at least 1 crop, \(N, 32, 24, 3\) uint8, got"):
-        quantize(float_bytes, crops, INT8)
+        quantize(float_model, crops, INT8)
 
 
 def test_per_tensor_weights_have_one_scale(exported):
@@ -110,22 +104,21 @@ def test_int16x8_keeps_activations_in_16_bits_and_convolves_in_integers(exported
     assert LiteRTBackend(exported.paths["int16x8"]).output.dtype == "int16"
 
 
-def test_known_ranges_go_before_measured_ones(float_bytes, collector):
-    name = quantizable_ops(float_bytes)[1]
+def test_known_ranges_go_before_measured_ones(float_model, collector):
+    name = quantizable_ops(float_model)[1]
 
-    content = quantize(
-        float_bytes, None, INT8, (), collector, known_ranges={name: (0.0, 51.0)}
+    int8 = quantize(
+        float_model, None, INT8, (), collector, known_ranges={name: (0.0, 51.0)}
     )
 
-    (index,) = (i for i, each in tensor_names(content).items() if each == name)
-    tensor = parse(content).subgraphs[0].tensors[index]
-    assert tensor.quantization.scale == pytest.approx(51 / 255)
+    (index,) = (i for i, each in int8.computed_names().items() if each == name)
+    assert int8.graph.tensors[index].quantization.scale == pytest.approx(51 / 255)
 
 
-def test_heatmaps_use_the_whole_range_of_their_integers(float_bytes, exported, tmp_path):
+def test_heatmaps_use_the_whole_range_of_their_integers(float_model, exported, tmp_path):
     """Whatever the method: peaks that are clipped would become plateaus."""
     settings = QuantizationSettings("int8", RangeRule("percentile", 99.0), keeps_peaks=True)
-    path = write(quantize(float_bytes, exported.crops, settings), tmp_path)
+    path = write(quantize(float_model, exported.crops, settings), tmp_path)
 
     output = LiteRTBackend(path).output
     heatmaps = exported.heatmaps(exported.crops)
@@ -135,12 +128,12 @@ def test_heatmaps_use_the_whole_range_of_their_integers(float_bytes, exported, t
     assert np.quantile(heatmaps, 0.001) < lowest < 0
 
 
-def test_integers_cover_the_outputs_of_all_other_networks_too(float_bytes, collector):
-    (index,) = output_indices(float_bytes).values()
-    low, high = collector.extremes[index]
-    content = quantize(float_bytes, None, QuantizationSettings("int8"), (), collector)
-    (index,) = output_indices(content).values()
-    quantization = parse(content).subgraphs[0].tensors[index].quantization
+def test_integers_cover_the_outputs_of_all_other_networks_too(float_model, collector):
+    (index,) = float_model.outputs.values()
+    low, high = collector.extremes[float_model.computed_names()[index]]
+    int8 = quantize(float_model, None, QuantizationSettings("int8"), (), collector)
+    (index,) = int8.outputs.values()
+    quantization = int8.graph.tensors[index].quantization
     assert quantization.scale * 255 == pytest.approx(high - low, rel=1e-5)
 
 
@@ -156,19 +149,18 @@ def test_slices_and_what_is_repeated_of_them_have_the_range_of_what_they_are_cut
     weigh.set_weights([kernel * [2, 2, 2, 2, 1, 1, 1, 1], bias])
     small = keras.layers.UpSampling2D(2, name="up")(ChannelSlice(4, 8, name="cut")(both))
     model = keras.Model(image, keras.layers.Conv2D(3, 1, name="last")(small))
-    content = float_tflite_bytes(model, keras_contract(model, CODEC, SKELETON, BGR))
+    converted = float_tflite_model(model, keras_contract(model, CODEC, SKELETON, BGR))
 
-    measured = collect_ranges(content, exported.crops).extremes
-    ranges = with_int8_ranges(without_pixel_cast(content), measured)
+    measured = collect_ranges(converted, exported.crops).extremes
+    ranges = int8_ranges(converted, measured)
 
-    names = tensor_names(content).items()
-    moved = {i for i, name in names if "/cut" in name or "/up" in name}
-    (source,) = (i for i, name in names if "/weigh" in name and i in measured)
+    moved = {name for name in measured if "/cut" in name or "/up" in name}
+    (source,) = (name for name in measured if "/weigh" in name)
     assert len(moved) >= 3
-    assert {ranges[index] for index in moved} == {measured[source]}
-    assert measured[source] not in {measured[index] for index in moved}
-    assert {i: r for i, r in ranges.items() if i not in moved} == {
-        i: r for i, r in measured.items() if i not in moved
+    assert {ranges[name] for name in moved} == {measured[source]}
+    assert measured[source] not in {measured[name] for name in moved}
+    assert {name: limits for name, limits in ranges.items() if name not in moved} == {
+        name: limits for name, limits in measured.items() if name not in moved
     }
 
 
@@ -185,7 +177,7 @@ def weighed(exported):
     weighed = keras.layers.Multiply(name="weighed")([second, weights])
     joined = keras.layers.Concatenate(name="joined")([first, weighed])
     model = keras.Model(image, keras.layers.Conv2D(3, 1, name="last")(joined))
-    return float_tflite_bytes(model, keras_contract(model, CODEC, SKELETON, BGR))
+    return float_tflite_model(model, keras_contract(model, CODEC, SKELETON, BGR))
 
 
 def test_products_of_what_is_cut_out_are_products_of_integers(weighed, exported, tmp_path):
@@ -200,17 +192,18 @@ def test_products_of_what_is_cut_out_are_products_of_integers(weighed, exported,
 
 def test_products_of_integers_are_called_as_the_float_ones(weighed, exported):
     (name,) = [name for name in quantizable_ops(weighed) if "weighed" in name]
-    model = parse(quantize(weighed, exported.crops, INT8, [name]))
-    tensors, operators = model.subgraphs[0].tensors, model.subgraphs[0].operators
+    int8 = quantize(weighed, exported.crops, INT8, [name])
+    tensors, operators = int8.graph.tensors, int8.graph.operators
     (product,) = [op for op in operators if tensors[op.outputs[0]].name.decode() == name]
     # So the quantizer calls what it makes of Lite-HRNet's products.
     (after,) = [op for op in operators if product.outputs[0] in op.inputs]
     tensors[after.outputs[0]].name = b"tfl.quantize"
 
-    names = tensor_names(with_integer_products(pack(model)))
+    make_integer_products(int8)
 
-    assert name in names.values()
-    assert "tfl.quantize" not in names.values()
+    names = int8.computed_names().values()
+    assert name in names
+    assert "tfl.quantize" not in names
 
 
 def test_products_that_are_meant_to_be_float_stay_float(weighed, exported, tmp_path):
@@ -230,10 +223,10 @@ def assert_close(path, float_path, crops):
 
 
 def test_a_tensorflow_without_its_quantizer_is_told(
-    float_bytes, exported, collector, monkeypatch
+    float_model, exported, collector, monkeypatch
 ):
     # TensorFlow loads its parts when they are asked for, which dotted names do not do.
     convert = importlib.import_module("tensorflow.lite.python.convert")
     monkeypatch.delattr(convert, "mlir_quantize")
     with pytest.raises(ExportError, match=r"which TensorFlow 2\S+ does not have; it is"):
-        quantize(float_bytes, exported.crops, INT8, (), collector)
+        quantize(float_model, exported.crops, INT8, (), collector)

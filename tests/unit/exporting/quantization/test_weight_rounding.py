@@ -11,9 +11,10 @@ from keras_pose.exporting.errors import ExportError
 from keras_pose.exporting.formats.tflite_export import TFLiteConversion
 from keras_pose.exporting.formats.writing import MAX_ERROR, WORST_LIMIT, error_limit
 from keras_pose.exporting.quantization.weight_rounding import (
+    round_weights,
     weight_error,
-    with_rounded_weights,
 )
+from keras_pose.modelfiles.tflite_model import TFLiteModel
 
 
 def kernels(content):
@@ -40,8 +41,9 @@ def imbalanced():
 
 
 def test_rounded_kernels_have_as_many_values_as_bits_allow(exported):
-    content = with_rounded_weights(exported.paths["float32"].read_bytes(), 4, True)
-    found = kernels(content)
+    model = TFLiteModel.read(exported.paths["float32"].read_bytes())
+    round_weights(model, 4, True)
+    found = kernels(model.to_bytes())
     assert len(found) == 3
     for kernel in found:
         for channel in kernel:
@@ -50,11 +52,12 @@ def test_rounded_kernels_have_as_many_values_as_bits_allow(exported):
 
 
 def test_kernels_that_a_format_leaves_alone_lose_nothing(exported):
-    content, crops = exported.paths["float32"].read_bytes(), exported.crops[:2]
+    model = TFLiteModel.read(exported.paths["float32"].read_bytes())
+    crops = exported.crops[:2]
     # All kernels of the network are smaller than those that int4 is worth it for.
-    assert weight_error(content, crops, "int4") == 0
-    assert weight_error(content, crops, "float16") == 0
-    assert 0 < weight_error(content, crops, "int16x8") < 0.1
+    assert weight_error(model, crops, "int4") == 0
+    assert weight_error(model, crops, "float16") == 0
+    assert 0 < weight_error(model, crops, "int16x8") < 0.1
 
 
 def test_bound_is_the_networks_own(imbalanced):
@@ -62,7 +65,7 @@ def test_bound_is_the_networks_own(imbalanced):
     one for each, the weights that read it still share theirs with those that read others.
     """
     lost = {
-        name: weight_error(imbalanced.float_bytes, imbalanced.crops, name)
+        name: weight_error(imbalanced.float_model, imbalanced.crops, name)
         for name in ("int8_per_tensor", "int16x8")
     }
     assert 0.1 < lost["int16x8"] < 0.3 < lost["int8_per_tensor"]

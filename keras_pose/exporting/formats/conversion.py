@@ -1,0 +1,178 @@
+"""One model on its way to files: what `.tflite` and `.onnx` have in common.
+
+A model is converted to float32 once, and once more with equalized channels where a format
+has integers and channels change; all files are made of these two. Between the steps, a file
+is an object (`Content`), not bytes.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Collection
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, ClassVar
+
+from keras_pose.contracts.detector import ModelContract
+from keras_pose.exporting.float_graph.decoding import decoded_contract
+from keras_pose.exporting.float_graph.serving import in_float32
+from keras_pose.exporting.formats.writing import Draft, Export, Reference, write_export
+from keras_pose.exporting.quantization.integer_network import equalized
+from keras_pose.exporting.quantization.measured_ranges import EXTREMES, RangeRule
+
+# A `TFLiteModel` or an `onnx.ModelProto`.
+Content = Any
+
+
+@dataclass
+class Conversion(ABC):
+    """One model on its way to files of one type.
+
+    Attributes:
+        model: Keras model of normalised images.
+        contract: contract of the model, with its normalisation.
+        crops: (N, H, W, 3) uint8; all calibrate integer files, the first few check any.
+        batch: images the files take at a time.
+        with_decode: return keypoints instead of what the codec decodes.
+        equalizes: bring the channels of integer files' tensors to like ranges first, see
+            `quantization.integer_network`.
+        rescales_silu: let factors pass SiLU before depthwise convolutions, too; not in all
+            formats, see `of_format`.
+    """
+
+    model: Any
+    contract: ModelContract
+    crops: Any
+    batch: int = 1
+    with_decode: bool = False
+    equalizes: bool = True
+    rescales_silu: bool = True
+
+    suffix: ClassVar[str]
+    quantizations: ClassVar[tuple[str, ...]]
+
+    @staticmethod
+    @abstractmethod
+    def replacement_of(layer) -> Any:
+        """Returns what takes a layer's place in the file; None for the layer itself."""
+
+    @abstractmethod
+    def convert(self, network) -> Content:
+        """Converts a network in which layers are replaced, to float32.
+
+        Raises:
+            ExportError: if it cannot be converted; names ops and layers.
+        """
+
+    @abstractmethod
+    def quantized_model(
+        self,
+        quantization: str,
+        float_ops: Collection[str] = (),
+        range_rule: RangeRule = EXTREMES,
+    ) -> Content:
+        """Returns a file in one of `quantizations`, not yet checked.
+
+        Args:
+            quantization: number format.
+            float_ops: names of operators that an int8 file leaves in float.
+            range_rule: range rule of integer activations.
+        """
+
+    @abstractmethod
+    def pack(self, content: Content) -> bytes:
+        """Returns the bytes of a file."""
+
+    @abstractmethod
+    def without_outputs(self, content: Content, names: Collection[str]) -> Content:
+        """Returns a file without some outputs, by name."""
+
+    @abstractmethod
+    def describe(
+        self, path, content: Content, quantization: str, float_ops: Collection[str] = ()
+    ) -> ModelContract:
+        """Checks what can be seen without running a file; returns its contract.
+
+        Args:
+            path: the file.
+            content: what stands in it.
+            quantization: its number format.
+            float_ops: operators that were to stay in float.
+        """
+
+    @cached_property
+    def reference(self) -> Reference:
+        """The Keras model, as all files are compared with it."""
+        return Reference(self.model, self.contract, self.crops)
+
+    @cached_property
+    def _network(self) -> Any:
+        """The model to convert; to build it takes long, so it is built once."""
+        return in_float32(self.model, self.replacement_of)
+
+    def _converted(self, model) -> Content:
+        """Converts the model, or a copy with other weights, and maybe other layers."""
+        own, others = ([type(x) for x in each.layers] for each in (self.model, model))
+        if self._network is self.model or own != others:
+            return self.convert(in_float32(model, self.replacement_of))
+        self._network.set_weights(model.get_weights())
+        return self.convert(self._network)
+
+    @cached_property
+    def float_model(self) -> Content:
+        """The float32 file."""
+        return self._converted(self.model)
+
+    @cached_property
+    def calibrated_model(self) -> Content:
+        """The float32 file that integer files are made of."""
+        network = self.model
+        if self.equalizes:
+            network = equalized(network, self.contract, self.crops, self.rescales_silu)
+        return self.float_model if network is self.model else self._converted(network)
+
+    def of_format(self, quantization: str) -> Conversion:
+        """Returns the conversion that makes files of a format; mostly this one."""
+        return self
+
+    @property
+    def file_contract(self) -> ModelContract:
+        """The contract, of keypoints where the files decode."""
+        return decoded_contract(self.contract) if self.with_decode else self.contract
+
+    def quantized(self, quantization: str, float_ops=(), **options) -> bytes:
+        """Returns the bytes of a file; see `quantized_model`."""
+        return self.pack(self.quantized_model(quantization, float_ops, **options))
+
+    def draft(
+        self, path, quantization: str, float_ops=(), is_measured=False, **options
+    ) -> Draft:
+        """Writes one file as it comes: not yet checked, with no contract beside it."""
+        content = self.quantized_model(quantization, float_ops, **options)
+        with_outputs = None
+        if self.with_decode:
+            with_outputs = self.pack(content)
+            content = self.without_outputs(content, {self.contract.outputs[0].name})
+        Path(path).write_bytes(self.pack(content))
+        contract = self.describe(path, content, quantization, float_ops)
+        rounding = 0.0 if is_measured else self.weight_error(quantization)
+        return Draft(contract, with_outputs, rounding, is_measured)
+
+    def weight_error(self, quantization: str) -> float:
+        """Returns what a format's weights lose, where formats of few bits have a limit."""
+        return 0.0
+
+    def write(
+        self, path, quantization="float32", float_ops=(), is_measured=False, **options
+    ) -> Export:
+        """Writes one file and its contract; see `table.export_formats`."""
+        if quantization not in self.quantizations:
+            raise ValueError(
+                f"quantization must be one of {self.quantizations}, got {quantization!r}."
+            )
+
+        def write(temporary: Path) -> Draft:
+            return self.draft(temporary, quantization, float_ops, is_measured, **options)
+
+        return write_export(path, write, self.reference)
