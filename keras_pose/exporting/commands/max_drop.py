@@ -12,9 +12,7 @@ from pathlib import Path
 from keras_pose.commandline import positive_int
 from keras_pose.commandline.quiet import import_tensorflow
 from keras_pose.exporting.commands import options
-from keras_pose.exporting.formats.table import FORMATS
-
-DROP_FORMATS = ("int8", "int8_per_tensor", "onnx_int8")
+from keras_pose.exporting.formats.table import DROP_FORMATS, FORMATS
 
 
 def add_drop_options(parser: argparse.ArgumentParser) -> None:

@@ -75,6 +75,8 @@ COREML_FORMATS = {
 }
 TFLITE_FORMATS = tuple(name for name, row in FORMATS.items() if row.suffix == ".tflite")
 ONNX_FORMATS = tuple(name for name, row in FORMATS.items() if row.suffix == ".onnx")
+# Those whose losses `--max-drop` can mend by operators in float.
+DROP_FORMATS = tuple(x for x, row in FORMATS.items() if row.quantization.startswith("int8"))
 
 
 def get_format(name: str) -> Format:
