@@ -60,6 +60,8 @@ def parse_args(argv=None):
         help="figure of a file that another program measured; repeat for more")  # fmt: skip
     add("--plot", type=Path, metavar="FILE", help="picture of accuracy against time")
     add("--output", type=Path, metavar="FILE", help="also write .json or .csv")
+    add("--results", type=Path, metavar="FILE",
+        help="also write the table as data, for docs/results")  # fmt: skip
     args = parser.parse_args(argv)
     if args.cpu_time and args.threads != (1,):
         threads = ",".join(map(str, args.threads))
@@ -134,6 +136,23 @@ def draw(path, benchmark):
     print(f"written     {write_image(path, picture)}")
 
 
+def keep(args, benchmark):
+    """Writes sizes, times and figures as data."""
+    from keras_pose.metrics.result_files import write_results
+
+    accuracy = benchmark.accuracy
+    columns = {"file": "", "MB": ".2f", "threads": "d", "ms": ".2f", "ratio": ".2f"}
+    rows = [
+        [Path(row.file).name, row.num_bytes / 1e6, row.num_threads, row.milliseconds,
+         row.ratio, *([accuracy.values[row.file]] if accuracy else [])]
+        for row in benchmark.rows
+    ]  # fmt: skip
+    columns |= {accuracy.name: ".3f"} if accuracy else {}
+    code = ["keras_pose/exporting", "keras_pose/runtime"]
+    protocol = f"median of {benchmark.num_runs} interleaved runs"
+    return write_results(args.results, columns, rows, code, protocol)
+
+
 @plain_errors()
 def main(argv=None):
     args = parse_args(argv)
@@ -165,6 +184,8 @@ def main(argv=None):
         print(f"written     {write_benchmark(args.output, benchmark)}")
     if args.plot:
         draw(args.plot, benchmark)
+    if args.results:
+        print(f"written     {keep(args, benchmark)}")
 
 
 if __name__ == "__main__":

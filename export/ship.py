@@ -53,6 +53,8 @@ def parse_args(argv=None):
     add("--box-threshold", type=float, default=0.1, metavar="SCORE",
         help="of both together: boxes from this score (default: 0.1)")  # fmt: skip
     add("--limit", type=positive_int, metavar="N", help="measure on the first N images")
+    add("--results", type=Path, metavar="FOLDER",
+        help="also write the figures as data, for docs/results")  # fmt: skip
     args = parser.parse_args(argv)
     if args.pose is None and args.detector is None:
         parser.error("nothing to ship: name --pose, --detector, or both")
@@ -185,6 +187,21 @@ def choose_box_threshold(pose, detector, args):
     return BoxThreshold(threshold, text)
 
 
+def keep(path, shipment):
+    """Writes the figures of a model's files as data."""
+    from keras_pose.metrics.result_files import write_results
+
+    figures = list(shipment.metrics.values())
+    names = [name for name, value in figures[0].items() if isinstance(value, float)]
+    columns = {"file": "", "MB": ".2f"} | dict.fromkeys(names, ".3f")
+    rows = [
+        [kind, each["protocol"]["file_bytes"] / 1e6, *(each.get(name) for name in names)]
+        for kind, each in shipment.metrics.items()
+    ]
+    code = ["keras_pose/shipped", "keras_pose/metrics"]
+    return write_results(path, columns, rows, code, figures[0]["protocol"])
+
+
 @plain_errors()
 def main(argv=None):
     args = parse_args(argv)
@@ -205,6 +222,9 @@ def main(argv=None):
         written = write_shipment(
             shipments, pipelines, work, args.output, data_note, threshold
         )
+    for shipment in shipments if args.results else ():
+        path = args.results / f"shipped_{shipment.kind}.json"
+        print(f"written     {keep(path, shipment)}")
     for path in written:
         print(f"written     {path} ({path.stat().st_size / 1e6:.2f} MB)")
 

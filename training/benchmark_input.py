@@ -34,6 +34,9 @@ STD = np.array([0.229, 0.224, 0.225], np.float32)
 PIXEL_STD = 200
 STRIDE = 4
 
+# What the figures hang on.
+CODE = ("keras_pose/data/pipeline.py", "keras_pose/data/warping.py",
+        "keras_pose/data/image_decoding.py", "training/benchmark_input.py")  # fmt: skip
 PLAIN, OURS, OTHER = "OpenCV and NumPy", "this build", "the other build"
 
 
@@ -54,6 +57,8 @@ def parse_args(argv=None):
         help="strength of colour changes; the plain code has none (0)")  # fmt: skip
     add("--repository", type=Path, help="another checkout, to be compared with")
     add("--json", type=Path, help="file for the figures")
+    add("--results", type=Path, metavar="FILE",
+        help="also write the table as data, for docs/results")  # fmt: skip
     return parser.parse_args(argv)
 
 
@@ -437,6 +442,13 @@ def main(argv=None):
         before = value
     if args.json:
         args.json.write_text(json.dumps({"totals": totals, "steps": figures}, indent=2))
+    if args.results:
+        from keras_pose.metrics.result_files import write_results
+
+        rows = [[name, value, value / totals[PLAIN]] for name, value in totals.items()]
+        columns = {"": "", "ms a sample": ".3f", "ratio": ".2f"}
+        protocol = f"processor time, {height}x{width}, {args.threads} threads"
+        write_results(args.results, columns, rows, CODE, protocol)
 
 
 if __name__ == "__main__":

@@ -21,6 +21,8 @@ sys.path.insert(0, str(ROOT))  # run from a clone
 
 from keras_pose.commandline import plain_errors, positive_int
 
+# What the figures hang on.
+CODE = ("keras_pose/data/readers", "keras_pose/data/sources.py")
 NUM_KEYPOINTS = 17
 PEOPLE_PER_IMAGE = 3
 # Runs in a process of its own: peak memory is a process's.
@@ -46,6 +48,8 @@ def parse_args(argv=None):
     add = parser.add_argument
     add("--people", type=positive_int, default=200_000, metavar="N")
     add("--repository", type=Path, help="another checkout, to be compared with")
+    add("--results", type=Path, metavar="FILE",
+        help="also write the table as data, for docs/results")  # fmt: skip
     return parser.parse_args(argv)
 
 
@@ -110,13 +114,24 @@ def main(argv=None):
         megabytes = write_file(folder, args.people)
         print(f"file        {args.people:,} people, {megabytes:.0f} MB")
         found = measure(ROOT, folder)
+        builds = {"this build": found}
         print(f"this build  {describe(found)}")
         if args.repository:
-            other = measure(args.repository.resolve(), folder)
+            other = builds["the other"] = measure(args.repository.resolve(), folder)
             print(f"the other   {describe(other)}")
             ratios = {name: found[name] / other[name] for name in ("seconds", "cpu_seconds",
                                                                    "peak_mb")}  # fmt: skip
             print("ratio       " + ", ".join(f"{k} {v:.2f}" for k, v in ratios.items()))
+        if args.results:
+            from keras_pose.metrics.result_files import write_results
+
+            columns = {"people": ",d", "MB": ".0f", "build": "", "s": ".1f", "CPU s": ".1f",
+                       "peak MB": ",.0f"}  # fmt: skip
+            rows = [
+                [args.people, megabytes, name, each["seconds"], each["cpu_seconds"],
+                 each["peak_mb"]] for name, each in builds.items()
+            ]  # fmt: skip
+            write_results(args.results, columns, rows, CODE)
 
 
 def describe(found):

@@ -23,6 +23,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run from a clone
 from keras_pose.commandline import plain_errors, positive_int
 
 NORMS, UPDATES, ONEDNN = "norms", "updates", "oneDNN"
+# What the figures hang on.
+CODE = ("keras_pose/trainer/fused_norms.py", "keras_pose/trainer/fused_updates.py",
+        "keras_pose/trainer/optimization.py", "training/benchmark_step.py")  # fmt: skip
 # Name -> what of it is ours.
 VARIANTS = {
     "as they come": (),
@@ -48,6 +51,8 @@ def parse_args(argv=None):
     parser.add_argument("--variants", nargs="+", choices=VARIANTS, default=list(VARIANTS),
         metavar="NAME", help=f"of {', '.join(VARIANTS)} (default: all)")  # fmt: skip
     parser.add_argument("--json", type=Path, help="file for the figures")
+    parser.add_argument("--results", type=Path, metavar="FILE",
+        help="also write the table as data, for docs/results")  # fmt: skip
     return parser.parse_args(argv)
 
 
@@ -148,6 +153,24 @@ def main(argv=None):
         )
     if args.json:
         args.json.write_text(json.dumps(figures, indent=2))
+    if args.results:
+        keep(args, figures)
+
+
+def keep(args, figures):
+    """Writes the table as data."""
+    from keras_pose.metrics.result_files import write_results
+
+    base = figures[args.variants[0]]["images_per_second"]
+    rows = [
+        [name, each["images_per_second"], each["images_per_second"] / base,
+         each["first_step_cpu_seconds"], each["first_step_peak_bytes"] / 1e6]
+        for name, each in figures.items()
+    ]  # fmt: skip
+    columns = {args.model: "", "images a second": ".1f", "times as fast": ".2f",
+               "first step, CPU s": ".1f", "MB": ",.0f"}  # fmt: skip
+    protocol = f"batches of {args.batch_size}, {args.threads} threads, best of turns"
+    write_results(args.results, columns, rows, CODE, protocol)
 
 
 if __name__ == "__main__":

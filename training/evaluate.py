@@ -73,6 +73,8 @@ def parse_args(argv=None):
         help="folder, or .json file for a single model file")  # fmt: skip
     add("--predictions", type=Path, metavar="FILE", help="also write COCO results there")
     add("--plots", type=Path, metavar="FOLDER", help="also draw charts into it")
+    add("--results", type=Path, metavar="FILE",
+        help="also write the table as data, for docs/results")  # fmt: skip
     args = parser.parse_args(argv)
     several = args.weights is not None and len(args.weights) > 1
     if several and (args.predictions or is_file_name(args.output)):
@@ -199,6 +201,23 @@ def draw_charts(measurements, folder):
         print(f"written     {write_image(folder / file_name, picture)}")
 
 
+def keep(args, measurements):
+    """Writes the figures of all files as data, with the protocol of the first."""
+    import dataclasses
+
+    from keras_pose.metrics.result_files import write_results
+
+    names = list(measurements[0].stats)
+    columns = {"file": "", "MB": ".2f"} | dict.fromkeys(names, ".3f")
+    rows = []
+    for each in measurements:
+        figures = [None if each.stats[x] != each.stats[x] else each.stats[x] for x in names]
+        rows.append([each.protocol.file_name, each.protocol.file_bytes / 1e6, *figures])
+    protocol = dataclasses.asdict(measurements[0].protocol)
+    code = ["keras_pose/metrics", "keras_pose/runtime", "keras_pose/codecs"]
+    print(f"written     {write_results(args.results, columns, rows, code, protocol)}")
+
+
 def print_table(measurements):
     from keras_pose.metrics.box_protocol import BoxMeasurement, box_table
     from keras_pose.metrics.protocol import comparison_table
@@ -223,6 +242,8 @@ def main(argv=None):
         measurements = measure(args)
     if args.compare or len(measurements) > 1:
         print_table(measurements)
+    if args.results:
+        keep(args, measurements)
     if args.plots:
         draw_charts(measurements, check_writable(args.plots))
 
