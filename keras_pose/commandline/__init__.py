@@ -1,5 +1,5 @@
 """What programs share: arguments, plain errors, quiet libraries, words of `keras-pose`."""
 
-from keras_pose.commandline.programs import plain_errors, positive_int
+from keras_pose.commandline.programs import plain_errors, positive_int, some_of
 
-__all__ = ["plain_errors", "positive_int"]
+__all__ = ["plain_errors", "positive_int", "some_of"]

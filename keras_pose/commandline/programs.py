@@ -6,7 +6,7 @@ import argparse
 import contextlib
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 TRACEBACK_VARIABLE = "KERAS_POSE_TRACEBACK"
 
@@ -31,6 +31,12 @@ def plain_errors() -> Iterator[None]:
             f"error: {error}{_advice(error)}\n"
             f"({TRACEBACK_VARIABLE}=1 shows where it was raised)"
         )
+
+
+def some_of(names: Iterable, most: int) -> str:
+    """Lists the first names of many for a message, and "..." for the others."""
+    listed = list(map(str, names))
+    return ", ".join(listed[:most]) + ", ..." * (len(listed) > most)
 
 
 def _advice(error: Exception) -> str:

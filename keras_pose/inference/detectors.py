@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from keras_pose.commandline import some_of
 from keras_pose.contracts.detector_description import is_description
 from keras_pose.files import read_json
 from keras_pose.pictures.geometry import xywh_to_xyxy
@@ -63,7 +64,7 @@ class DetectionFile:
         if categories and COCO_PERSON not in categories:
             raise ValueError(
                 f"{self.path} has no box of a person, whose category_id is {COCO_PERSON} "
-                f"as in COCO; it has {_first_few(sorted(categories, key=str))}."
+                f"as in COCO; it has {some_of(map(repr, sorted(categories, key=str)), 3)}."
             )
         self._boxes = {image_id: np.array(rows) for image_id, rows in found.items()}
         self._has_matched = False
@@ -86,7 +87,7 @@ class DetectionFile:
             self._has_matched = True
             warnings.warn(
                 f"{self.path} has no boxes of {str(image_id)!r}: it speaks of the images "
-                f"{_first_few(self._boxes)}.",
+                f"{some_of(map(repr, self._boxes), 3)}.",
                 stacklevel=2,
             )
         return Detections.none()
@@ -115,11 +116,6 @@ class DetectionFile:
                     f"{entry[field]!r}."
                 )
         return entry["image_id"], entry.get("category_id", COCO_PERSON), row
-
-
-def _first_few(ids) -> str:
-    some = list(ids)[:3]
-    return ", ".join(map(repr, some)) + ", ..." * (len(ids) > len(some))
 
 
 def _names(image_id):

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from keras_pose.commandline import some_of
 from keras_pose.data.records import PersonRecord
 from keras_pose.files import read_json
 from keras_pose.metrics.coco_ap import person_category_id
@@ -95,10 +96,9 @@ def _why_none(entries, person, score_threshold) -> str:
             f"{score_threshold:g}."
         )
     found = sorted_ids(entry["category_id"] for entry in entries)
-    more = ", ..." if len(found) > _NAMED else ""
     return (
         f"the ground truth's people are of category {person!r}, its {len(entries)} entries "
-        f"of {', '.join(map(repr, found[:_NAMED]))}{more}."
+        f"of {some_of(map(repr, found), _NAMED)}."
     )
 
 

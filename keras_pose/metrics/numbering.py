@@ -11,6 +11,8 @@ from collections.abc import Hashable, Iterable, Mapping, Sequence
 from numbers import Real
 from typing import Any
 
+from keras_pose.commandline import some_of
+
 _NAMED = 5  # ids that an error names
 
 
@@ -43,7 +45,7 @@ def check_known_images(detections: Sequence[Mapping[str, Any]], known, source=""
     )
     if not unknown:
         return
-    named = ", ".join(map(repr, unknown[:_NAMED])) + ", ..." * (len(unknown) > _NAMED)
+    named = some_of(map(repr, unknown), _NAMED)
     same_words = {str(each) for each in known}.intersection(map(str, unknown))
     hint = (
         "one of the two files has these ids as text, the other as numbers"

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import keras_pose
+from keras_pose.commandline import some_of
 from keras_pose.contracts.bottom_up import BottomUpContract
 from keras_pose.contracts.detector_description import is_description, read_description
 from keras_pose.contracts.pose import Contract
@@ -358,9 +359,8 @@ def count_images(num_images: int, is_subset: bool, left_out: Sequence[str]) -> s
     subset = "first " if is_subset else ""
     if not left_out:
         return f"{subset}{num_images} images"
-    names = ", ".join(left_out[:_NAMED]) + ", ..." * (len(left_out) > _NAMED)
     whole = num_images + len(left_out)
-    return f"{num_images} of {subset}{whole} images (left out: {names})"
+    return f"{num_images} of {subset}{whole} images (left out: {some_of(left_out, _NAMED)})"
 
 
 def columns(protocol: Protocol) -> list[str]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from keras_pose.commandline import some_of
 from keras_pose.weights.catalog import entries_of
 from keras_pose.weights.importer import NUM_NAMES_SHOWN, at_size_of, fill, tensor_names
 from keras_pose.weights.layouts import module_name
@@ -101,10 +102,9 @@ def model_of_backbone(name: str, num_keypoints, input_hw, tensors, source):
         for layer in model.layers
         if layer.weights and module_name(layer.name) not in modules
     ]
-    more = ", ..." if len(new) > NUM_NAMES_SHOWN else ""
     print(
         f"{name}: {source} holds a backbone, so these layers start at random: "
-        f"{', '.join(new[:NUM_NAMES_SHOWN])}{more}."
+        f"{some_of(new, NUM_NAMES_SHOWN)}."
     )
     known = [entry.normalization for entry in entries_of(name) if entry.is_backbone]
     normalization = known[0] if known else None

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from keras import layers
 
+from keras_pose.commandline import some_of
 from keras_pose.contracts.entries import save_keras_model
 from keras_pose.files import atomic_path
 from keras_pose.weights.file_kinds import TORCH, kind_of, split_table
@@ -321,7 +322,4 @@ def _check_tensor(name, value: np.ndarray, shape, source) -> None:
 
 def _some(names: list[str]) -> str:
     """Lists the first few names, or says that there are none."""
-    if not names:
-        return "none"
-    more = ", ..." if len(names) > NUM_NAMES_SHOWN else ""
-    return ", ".join(names[:NUM_NAMES_SHOWN]) + more
+    return some_of(names, NUM_NAMES_SHOWN) or "none"

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from keras_pose.commandline import some_of
 from keras_pose.pictures.normalization import IMAGENET, OPENPOSE, Normalization
 from keras_pose.zoo import ModelSpec, get_spec
 
@@ -263,9 +264,8 @@ def _is_carried_by_most(names: Collection[str], wrapper: str) -> bool:
 
 
 def _say_left_out(kind: str, names: list[str]) -> None:
-    shown = ", ".join(names[:NUM_NAMES_SHOWN])
-    more = ", ..." if len(names) > NUM_NAMES_SHOWN else ""
-    print(f"left out of the checkpoint: {len(names)} {kind} ({shown}{more})")
+    shown = some_of(names, NUM_NAMES_SHOWN)
+    print(f"left out of the checkpoint: {len(names)} {kind} ({shown})")
 
 
 def _without_leftovers(

@@ -30,6 +30,8 @@ from typing import IO, Any, NoReturn, cast
 
 import numpy as np
 
+from keras_pose.commandline import some_of
+
 # First object of the older container.
 LEGACY_MAGIC_NUMBER = 0x1950A86A20F9469CFC6C
 LEGACY_PROTOCOL_VERSION = 1001
@@ -628,9 +630,9 @@ def _some(tables: dict[str, dict[Any, Any]]) -> str:
         return "none"
     shown = [
         f"{_shown(name)} ({_num_tensors(entries)} tensors)"
-        for name, entries in list(tables.items())[:NUM_NAMES_SHOWN]
+        for name, entries in tables.items()
     ]
-    return ", ".join(shown) + (", ..." if len(tables) > NUM_NAMES_SHOWN else "")
+    return some_of(shown, NUM_NAMES_SHOWN)
 
 
 def _tensors_of(entries: dict[Any, Any], path) -> dict[str, _StorageView]:
@@ -642,8 +644,7 @@ def _tensors_of(entries: dict[Any, Any], path) -> dict[str, _StorageView]:
     }
     others = [_shown(name) for name in entries if name not in tensors]
     if others:
-        more = ", ..." if len(others) > NUM_NAMES_SHOWN else ""
-        print(f"{path}: no tensors, left out: {', '.join(others[:NUM_NAMES_SHOWN])}{more}")
+        print(f"{path}: no tensors, left out: {some_of(others, NUM_NAMES_SHOWN)}")
     return tensors
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from keras_pose.commandline import some_of
 from keras_pose.data.readers.coco_people import CocoPeople
 from keras_pose.skeleton import Skeleton
 
@@ -64,9 +65,7 @@ class Finding:
         return self.text.replace("{}", f"{self.total:,}")
 
     def __str__(self) -> str:
-        named = ", ".join(map(str, self.spots[:_NAMED]))
-        more = ", ..." if len(self.spots) > _NAMED else ""
-        where = f": {named}{more}" if named else ""
+        where = f": {some_of(self.spots, _NAMED)}" if self.spots else ""
         return f"{self.level:8} {self.kind}: {self.words}{where}"
 
     def as_json(self) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from keras_pose.commandline import some_of
 from keras_pose.contracts.entries import CONTRACT_NAME
 from keras_pose.contracts.fields import TensorSpec
 from keras_pose.exporting.formats.writing import Export
@@ -47,9 +48,8 @@ def _describe_norms(path: Path, model) -> list[str]:
     left = unfolded_batch_norms(read_graph(path), names)
     text = f"folded   {len(names) - len(left)} of {len(names)} batch norms"
     shown = [f"{name} ({', '.join(kinds)})" for name, kinds in left.items()]
-    if len(shown) > MOST_NAMES:
-        shown[MOST_NAMES:] = ["..."]
-    return [text + (f"; still operators: {', '.join(shown)}" if left else "")]
+    unfolded = f"; still operators: {some_of(shown, MOST_NAMES)}"
+    return [text + (unfolded if left else "")]
 
 
 def _describe_parent(path: Path) -> str:

@@ -14,6 +14,8 @@ import warnings
 import keras
 from keras import layers
 
+from keras_pose.commandline import some_of
+
 # Layers that are named; a network has dozens.
 MOST_NAMES = 3
 
@@ -27,7 +29,7 @@ def warn_of_coarse_layers(model) -> None:
     silu = [layer.name for layer in model.layers if _is_silu(layer)]
     gates = [layer.name for layer in model.layers if _is_gate(layer)]
     found = [
-        f"{kind} ({len(names)}: {_listed(names)})"
+        f"{kind} ({len(names)}: {some_of(names, MOST_NAMES)})"
         for kind, names in (("SiLU", silu), ("squeeze-and-excite", gates))
         if names
     ]
@@ -52,7 +54,3 @@ def _is_gate(layer) -> bool:
         return False
     sizes = {tuple(tensor.shape[1:3]) for tensor in layer.input if len(tensor.shape) == 4}
     return (1, 1) in sizes and len(sizes) > 1
-
-
-def _listed(names: list[str]) -> str:
-    return ", ".join([*names[:MOST_NAMES], *["..."][: len(names) > MOST_NAMES]])
