@@ -99,7 +99,9 @@ def with_constants(model):
     values = [(variable, np.asarray(variable)) for variable in model.variables]
 
     def call(x):
-        with keras.StatelessScope(state_mapping=values):
+        # Called after their layers, as files name them.
+        named = [(each, tf.constant(value, name=each.path)) for each, value in values]
+        with keras.StatelessScope(state_mapping=named):
             return model(x, training=False)
 
     return call
