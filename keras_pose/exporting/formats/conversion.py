@@ -7,6 +7,7 @@ is an object (`Content`), not bytes.
 
 from __future__ import annotations
 
+import gc
 from abc import ABC, abstractmethod
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -115,9 +116,13 @@ class Conversion(ABC):
         """Converts the model, or a copy with other weights, and maybe other layers."""
         own, others = ([type(x) for x in each.layers] for each in (self.model, model))
         if self._network is self.model or own != others:
-            return self.convert(in_float32(model, self.replacement_of))
-        self._network.set_weights(model.get_weights())
-        return self.convert(self._network)
+            converted = self.convert(in_float32(model, self.replacement_of))
+        else:
+            self._network.set_weights(model.get_weights())
+            converted = self.convert(self._network)
+        # Graphs are in circles, and hold all weights until they are looked for.
+        gc.collect()
+        return converted
 
     @cached_property
     def float_model(self) -> Content:
