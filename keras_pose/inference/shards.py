@@ -14,6 +14,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -29,6 +30,7 @@ from keras_pose.shipped import POSE, shipped_file
 from keras_pose.skeleton import Skeleton
 
 FORMATS = ("json", "parquet")
+_UNNAMED = re.compile(r"<_io\.BytesIO object at 0x[0-9a-f]+>")
 SHARD_SIZE = 1000
 MANIFEST_NAME = "shards.json"
 # Columns of a Parquet file with pictures, or with their paths; the first that is there.
@@ -206,7 +208,8 @@ def label_picture(estimator: PoseEstimator, name: str, picture) -> dict[str, Any
         row["height"], row["width"] = image.shape[:2]
         people = estimator(image, image_id=name).to_dicts()
     except (ValueError, OSError, MemoryError) as error:
-        return row | {"error": str(error)}
+        # Pictures of tables have no file to be named by.
+        return row | {"error": _UNNAMED.sub(name, str(error))}
     for person in people:
         person["keypoints"] = [
             {"name": point} | values for point, values in person["keypoints"].items()
