@@ -29,6 +29,8 @@ PAIRS = "Both models together"
 MAX_LOSS = 0.01
 # Fields of a recipe that name paths on one machine.
 _PRIVATE = ("data_dir", "max_steps")
+# Fields that name files, of which a card says the ends.
+_FILES = ("weights", "teacher")
 _COLUMNS = {
     POSE: ("AP", "AP50", "AP75", "APM", "APL", "AR"),
     DETECTOR: ("AP", "AP50", "AP75", "APS", "APM", "APL", "AR100", "F1", "F1_score"),
@@ -412,7 +414,9 @@ def _training(recipes: list[dict[str, Any]]) -> str:
 def _setting(name: str, value) -> str:
     if value is None:
         return "-"
-    return f"`{'/'.join(Path(value).parts[-2:]) if name == 'weights' else value}`"
+    if name in _FILES:
+        value = "/".join(Path(value).parts[-2:])
+    return f"`{value}`"
 
 
 def markdown_table(header, rows) -> str:

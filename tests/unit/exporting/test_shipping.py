@@ -48,7 +48,12 @@ def shipment(work, kind, ap, refused=None):
         path.write_bytes(b"weights of " + path.name.encode())
     recipes = [
         {"epochs": 12, "data_dir": "/home/me/coco", "weights": None},
-        {"epochs": 19, "data_dir": "/home/me/coco", "weights": "/home/me/first/best.keras"},
+        {
+            "epochs": 19,
+            "data_dir": "/home/me/coco",
+            "weights": "/home/me/first/best.keras",
+            "teacher": "/home/me/big/best.keras",
+        },
     ]
     network = work / f"{kind}_net_64x48.keras"
     network.write_bytes(b"kernels")
@@ -118,6 +123,7 @@ def test_files_cards_and_index_are_put_in_place(tmp_path):
     assert "951 people, ground-truth boxes, no flip test, hard OKS-NMS" in pose_card
     assert "| epochs | `12` | `19` |" in pose_card
     assert "| weights | - | `first/best.keras` |" in pose_card
+    assert "| teacher | - | `big/best.keras` |" in pose_card
     assert "/home/me" not in pose_card
 
 
