@@ -7,6 +7,7 @@ from ai_edge_litert.interpreter import Interpreter
 from weights_check import assert_same_weights
 
 from keras_pose.exporting.float_graph.saved import builtin_converter
+from keras_pose.exporting.float_graph.serving import with_constants
 from keras_pose.models.complexity import count_macs, count_params
 from keras_pose.weights.creation import create_model
 from keras_pose.zoo import build_model, get_spec
@@ -183,9 +184,11 @@ def _to_tflite(model) -> bytes:
     """Converts all outputs of a model, for one image at a time."""
     image_spec = tf.TensorSpec((1, *model.inputs[0].shape[1:]), tf.float32, name="image")
 
+    network = with_constants(model)
+
     @tf.function(input_signature=[image_spec])
     def serve(image):
-        outputs = keras.tree.flatten(model(image, training=False))
+        outputs = keras.tree.flatten(network(image))
         return {f"output_{i}": output for i, output in enumerate(outputs)}
 
     with builtin_converter(serve) as converter:

@@ -96,15 +96,23 @@ def with_constants(model):
     Args:
         model: Keras model; the function has the values that its weights have now.
     """
+    network = of_one_tensor(model)
     values = [(variable, np.asarray(variable)) for variable in model.variables]
 
     def call(x):
         # Called after their layers, as files name them.
         named = [(each, tf.constant(value, name=each.path)) for each, value in values]
         with keras.StatelessScope(state_mapping=named):
-            return model(x, training=False)
+            return network(x, training=False)
 
     return call
+
+
+def of_one_tensor(model):
+    """Returns a model that takes its input as a tensor; some files want a list of one."""
+    if not isinstance(model.input, list):
+        return model
+    return keras.Model(model.inputs[0], model.outputs, name=model.name)
 
 
 def normalization_kernel(normalization: Normalization):

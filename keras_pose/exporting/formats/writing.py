@@ -25,7 +25,11 @@ from keras_pose.contracts.entries import contracts_beside, write_contract
 from keras_pose.contracts.pose import Contract
 from keras_pose.exporting.comparison import boxes_error, relative_error
 from keras_pose.exporting.errors import ExportError
-from keras_pose.exporting.float_graph.serving import counting_outputs, in_float32
+from keras_pose.exporting.float_graph.serving import (
+    counting_outputs,
+    in_float32,
+    of_one_tensor,
+)
 from keras_pose.exporting.formats.embedding import embed_contract
 from keras_pose.exporting.quantization.calibration import NUM_CHECK_CROPS
 from keras_pose.files import atomic_path
@@ -127,7 +131,7 @@ class Reference:
         if self.contract.normalization is not None:
             images = self.contract.normalization(images)
         # Not traced, which would take longer than a few crops do.
-        network = in_float32(self._model)
+        network = of_one_tensor(in_float32(self._model))
         outputs = network(np.asarray(images, np.float32), training=False)
         counting = counting_outputs(outputs, self.contract)
         return [np.asarray(output, np.float32) for output in counting]

@@ -27,20 +27,26 @@ def unsettled_norms(model, images) -> tuple[int, int]:
         many there are.
     """
     import keras
-    from keras import ops
 
     norms = [x for x in model.layers if isinstance(x, keras.layers.BatchNormalization)]
     if not norms:
         return 0, 0
-    inputs = [ops.cast(norm.input, "float32") for norm in norms]
-    spread = [ops.var(x, axis=tuple(range(len(x.shape) - 1))) for x in inputs]
-    found = keras.Model(model.inputs[0], spread)(images, training=False)
+    # Layers added to the model's own would count as readers of its tensors ever after.
+    inputs = [norm.input for norm in norms]
+    found = keras.Model(model.inputs[0], inputs)(images, training=False)
     factors = [
-        float(np.median((np.asarray(values) + norm.epsilon) / (_variance(norm))))
+        float(np.median((_spread(values) + norm.epsilon) / (_variance(norm))))
         for values, norm in zip(found, norms, strict=True)
     ]
     off = [not 1 / LARGEST_FACTOR <= factor <= LARGEST_FACTOR for factor in factors]
     return sum(off), len(norms)
+
+
+def _spread(values) -> np.ndarray:
+    from keras import ops
+
+    axes = tuple(range(len(values.shape) - 1))
+    return np.asarray(ops.var(ops.cast(values, "float32"), axis=axes))
 
 
 def _variance(norm) -> np.ndarray:
