@@ -12,6 +12,7 @@
 #   POSE_LAST_EPOCHS   the same on COCO's own labels only (default: 12)
 #   DETECTOR_EPOCHS    at 224x224 (default: 60)
 #   TEACHER            a pose file that labels the people without keypoints first
+#   DETECTOR_TEACHER   a .keras file of a detector that the detector learns from, too
 #   PYTHON             default: .venv/bin/python
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -70,8 +71,13 @@ step pose_tuned "$python" training/train.py --model pose_lite --weights "$work/p
 step pose_last "$python" training/train.py --model pose_lite \
   --weights "$work/pose_tuned/best.keras" "${data[@]}" --recipe "$work/pose_last.json" \
   --input-hw 224 160 --epochs "${POSE_LAST_EPOCHS:-12}" --run-dir "$work/pose_last"
+detector_teacher=()
+if [ -n "${DETECTOR_TEACHER:-}" ]; then
+  detector_teacher=(--teacher "$(realpath "$DETECTOR_TEACHER")")
+fi
 step detector "$python" training/train.py --model rtmdet_lite0 --weights imagenet "${data[@]}" \
-  --input-hw 224 224 --epochs "${DETECTOR_EPOCHS:-60}" --run-dir "$work/detector"
+  ${detector_teacher[@]+"${detector_teacher[@]}"} --input-hw 224 224 \
+  --epochs "${DETECTOR_EPOCHS:-60}" --run-dir "$work/detector"
 
 shipped=${SHIPPED:-$work/shipped}
 mkdir -p "$shipped"

@@ -21,7 +21,7 @@ from keras_pose.pictures.structures import Poses
 
 # Share of the skeletons drawn that should be of somebody.
 RIGHT_SHARE = 0.7
-THRESHOLDS = tuple(np.arange(20, 81, 5) / 100)
+THRESHOLDS = tuple(np.arange(20, 81) / 100)
 
 
 class Shown(NamedTuple):
