@@ -45,10 +45,10 @@ def test_what_is_above_the_threshold_counts():
 
 def test_the_lowest_threshold_with_enough_of_it_right_is_chosen():
     seen = [picture((0.9, 0), (0.72, 900)), picture((0.62, 0), (0.42, 900))]
-    # Above 0.2 half is right, above 0.45 two of three, above 0.65 one of two.
-    assert choose_threshold(seen, 0.5, 0.6) == (0.45, count_shown(seen, 0.45, 0.5))
+    # Above 0.2 half is right, above 0.42 two of three, above 0.62 one of two.
+    assert choose_threshold(seen, 0.5, 0.6) == (0.42, count_shown(seen, 0.42, 0.5))
     assert choose_threshold(seen, 0.5, 0.5)[0] == 0.2
-    assert choose_threshold(seen, 0.5, 0.7)[0] == 0.75
+    assert choose_threshold(seen, 0.5, 0.7)[0] == 0.72
     none_right = [picture((0.9, 900), (0.3, 0))]
     assert choose_threshold(none_right, 0.5, 0.7)[0] == 0.2
 
