@@ -182,17 +182,37 @@ class ErfGELU(layers.Layer):
         return x * (tf.math.erf(x / math.sqrt(2)) + 1) * 0.5
 
 
-def tflite_replacement(layer: layers.Layer) -> layers.Layer | None:
+def nodes_of(model) -> frozenset[int]:
+    """Returns the calls of layers that make up a functional model, by their `id`.
+
+    Keras notes every call at the layers: also those of other models that read this one's
+    tensors, or that it is a part of.
+    """
+    calls = model._nodes_by_depth.values()
+    return frozenset(id(node) for nodes in calls for node in nodes)
+
+
+def _own(nodes, own: frozenset[int] | None) -> list:
+    return [node for node in nodes if own is None or id(node) in own]
+
+
+def tflite_replacement(
+    layer: layers.Layer, own: frozenset[int] | None = None
+) -> layers.Layer | None:
     """Returns a layer that computes the same and costs less in a `.tflite` file.
 
     It has the layer's name, and weights if the layer has any. None for all layers
     that stay.
+
+    Args:
+        layer: layer of a functional model.
+        own: `nodes_of` the model; None for a layer of one model alone.
     """
-    if _is_lone_norm(layer):
+    if _is_lone_norm(layer, own):
         return ConvolvedNorm.from_config(layer.get_config() | {"dtype": "float32"})
-    if _adds_pixels(layer):
+    if _adds_pixels(layer, own):
         return PlainSum(name=layer.name, dtype="float32")
-    if _is_lone_relu(layer):
+    if _is_lone_relu(layer, own):
         return ConvolvedReLU(name=layer.name, dtype="float32")
     if isinstance(layer, ResizeAlignedCorners):
         return AlignedResize(layer.size_hw, name=layer.name, dtype="float32")
@@ -201,36 +221,39 @@ def tflite_replacement(layer: layers.Layer) -> layers.Layer | None:
     return _upsampling(layer, BlockUpsampling)
 
 
-def _is_lone_relu(layer) -> bool:
+def _is_lone_relu(layer, own) -> bool:
     """Returns True for rectifiers of maps that others also read unrectified."""
     config = layer.get_config()
     is_plain = isinstance(layer, layers.ReLU) and not (
         config["max_value"] or config["negative_slope"] or config["threshold"]
     )
-    if not is_plain or len(layer._inbound_nodes) != 1:
+    calls = _own(layer._inbound_nodes, own)
+    if not is_plain or len(calls) != 1:
         return False
-    (source,) = layer._inbound_nodes[0].input_tensors
-    readers = source._keras_history.operation._outbound_nodes
+    (source,) = calls[0].input_tensors
+    readers = _own(source._keras_history.operation._outbound_nodes, own)
     return len(source.shape) == 4 and len(readers) > 1
 
 
-def _is_lone_norm(layer) -> bool:
+def _is_lone_norm(layer, own) -> bool:
     """Returns True for batch norms of maps that converters leave beside a convolution."""
-    if not isinstance(layer, layers.BatchNormalization) or len(layer._inbound_nodes) != 1:
+    calls = _own(layer._inbound_nodes, own)
+    if not isinstance(layer, layers.BatchNormalization) or len(calls) != 1:
         return False
-    (source,) = layer._inbound_nodes[0].input_tensors
+    (source,) = calls[0].input_tensors
     if len(source.shape) != 4 or layer.axis not in (-1, 3):
         return False
     before = source._keras_history.operation
-    is_read_alone = len(before._outbound_nodes) == 1
+    is_read_alone = len(_own(before._outbound_nodes, own)) == 1
     is_linear = getattr(before, "activation", None) in (None, activations.linear)
     return not (isinstance(before, _CONVOLUTIONS) and is_read_alone and is_linear)
 
 
-def _adds_pixels(layer) -> bool:
-    if not isinstance(layer, layers.Add) or len(layer._inbound_nodes) != 1:
+def _adds_pixels(layer, own) -> bool:
+    calls = _own(layer._inbound_nodes, own)
+    if not isinstance(layer, layers.Add) or len(calls) != 1:
         return False
-    shapes = [tuple(x.shape[1:]) for x in layer._inbound_nodes[0].input_tensors]
+    shapes = [tuple(x.shape[1:]) for x in calls[0].input_tensors]
     return len(set(shapes)) == 1 and shapes[0][:-1] == (1, 1)
 
 
@@ -241,9 +264,11 @@ def _averages_blocks(layer) -> bool:
     return is_square and layer.data_format == "channels_last"
 
 
-def onnx_replacement(layer: layers.Layer) -> layers.Layer | None:
+def onnx_replacement(
+    layer: layers.Layer, own: frozenset[int] | None = None
+) -> layers.Layer | None:
     """Does for `.onnx` files what `tflite_replacement` does for `.tflite`."""
-    if _adds_pixels(layer):
+    if _adds_pixels(layer, own):
         return PlainSum(name=layer.name, dtype="float32")
     if isinstance(layer, layers.Activation) and layer.activation is activations.gelu:
         return ErfGELU(name=layer.name, dtype="float32")

@@ -17,6 +17,7 @@ from keras_pose.contracts.detector import ModelContract
 from keras_pose.contracts.fields import INPUT_NAME
 from keras_pose.contracts.pose import Contract
 from keras_pose.exporting.float_graph.decoding import decode_in_graph, decoded_contract
+from keras_pose.exporting.float_graph.layer_rewrites import nodes_of
 from keras_pose.pictures.normalization import Normalization
 from keras_pose.runtime.keras_backend import last_output
 
@@ -138,12 +139,14 @@ def in_float32(model, replacement_of=None):
 
     Args:
         model: the network, which stays as it is.
-        replacement_of: function from a layer to one with the same weights that takes its
-            place in the copy, or None, such as `layer_rewrites.tflite_replacement`.
+        replacement_of: function from a layer, and the `nodes_of` the model, to a layer with
+            the same weights that takes its place in the copy, or None, such as
+            `layer_rewrites.tflite_replacement`.
     """
     replacements = {}
     if replacement_of is not None:
-        replacements = {layer.name: replacement_of(layer) for layer in model.layers}
+        own = nodes_of(model)
+        replacements = {layer.name: replacement_of(layer, own) for layer in model.layers}
     is_changed = any(replacement is not None for replacement in replacements.values())
     if not is_changed and all(layer.compute_dtype == "float32" for layer in model.layers):
         return model

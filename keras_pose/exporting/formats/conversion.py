@@ -55,8 +55,13 @@ class Conversion(ABC):
 
     @staticmethod
     @abstractmethod
-    def replacement_of(layer) -> Any:
-        """Returns what takes a layer's place in the file; None for the layer itself."""
+    def replacement_of(layer, own) -> Any:
+        """Returns what takes a layer's place in the file; None for the layer itself.
+
+        Args:
+            layer: layer of the model.
+            own: `layer_rewrites.nodes_of` the model.
+        """
 
     @abstractmethod
     def convert(self, network) -> Content:

@@ -37,7 +37,7 @@ def equalized(model, contract: ModelContract, crops, rescales_silu: bool = True)
         return model
     rescaled = set(silu_before_depthwise(model)) if rescales_silu else set()
 
-    def replacement(layer):
+    def replacement(layer, own):
         if layer.name in rescaled:
             return RescaledSilu(name=layer.name, dtype="float32")
         return None

@@ -145,6 +145,19 @@ def test_a_norm_behind_a_convolution_is_left_to_it():
         assert in_float32(model, tflite_replacement) is model
 
 
+@pytest.mark.parametrize("kind", ["norm", "relu"])
+def test_other_models_of_the_same_layers_change_nothing(kind):
+    model = normalised(lambda x: x) if kind == "norm" else rectified(is_shared=False)
+    # Others read what only this model's own layers should, and call all of them again.
+    tensors = [layer.output for layer in model.layers]
+    keras.Model(model.inputs, [keras.ops.mean(x) for x in tensors])
+    assert in_float32(model, tflite_replacement) is model
+    shared = rectified(is_shared=True)
+    shared(keras.Input((4, 6, 3)))
+    changed = in_float32(shared, tflite_replacement)
+    assert isinstance(changed.get_layer("relu"), ConvolvedReLU)
+
+
 @pytest.mark.slow
 def test_sums_of_single_pixels_are_sums_in_files(tmp_path):
     image = keras.Input((*INPUT_HW, 3), name="image")
