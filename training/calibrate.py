@@ -110,11 +110,12 @@ def fit_visibility(seen, contract):
 
 def report_drawn(cut, visibility):
     """Prints what is drawn of cut people, without the head and with it."""
-    from keras_pose.measuring.keypoint_kinds import DRAWN, count_drawn
+    from keras_pose.measuring.keypoint_kinds import count_drawn
+    from keras_pose.pictures.drawing import DRAWN_SCORE
 
     print(
         f"drawn       of {len(cut.scores)} people whose pictures end at the middle of "
-        f"their boxes, with a score above {DRAWN:g}:"
+        f"their boxes, with a score above {DRAWN_SCORE:g}:"
     )
     for label, field in (("without it", None), ("with it", visibility)):
         count = count_drawn(cut, field)
@@ -129,9 +130,10 @@ def draw(args, model, cut):
     """Draws some people whose pictures are cut, without and with the head."""
     import numpy as np
 
-    from keras_pose.measuring.keypoint_kinds import OUTSIDE, cut_picture, poses_of
+    from keras_pose.measuring.keypoint_kinds import cut_picture, poses_of
     from keras_pose.pictures.drawing import contact_sheet, draw_poses
     from keras_pose.pictures.images import read_labelled, write_image
+    from keras_pose.pictures.structures import OUTSIDE
 
     # The largest of those who lose keypoints, from the most different pictures.
     lost = (cut.kinds == OUTSIDE).any(axis=1)

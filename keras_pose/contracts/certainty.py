@@ -42,9 +42,7 @@ class Visibility:
 
     def probabilities(self, logits) -> np.ndarray:
         """Maps (..., K, 3) logits to (..., K, 3) float32 probabilities."""
-        scaled = np.asarray(logits, np.float64) / self.temperature
-        powers = np.exp(scaled - scaled.max(axis=-1, keepdims=True))
-        return (powers / powers.sum(axis=-1, keepdims=True)).astype(np.float32)
+        return softmax(np.asarray(logits, np.float64) / self.temperature)
 
     def to_dict(self) -> dict[str, Any]:
         return {
@@ -117,6 +115,12 @@ class ScoreCalibration:
                 f"{values['kind']!r}."
             )
         return cls(values["slope"], values["intercept"], values["tolerance"])
+
+
+def softmax(logits: np.ndarray) -> np.ndarray:
+    """Maps logits to float32 probabilities, over the last axis."""
+    powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    return (powers / powers.sum(axis=-1, keepdims=True)).astype(np.float32)
 
 
 def certainty_to_dict(

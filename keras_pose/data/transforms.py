@@ -27,10 +27,9 @@ import tensorflow as tf
 
 from keras_pose.data.warping import change_colors, place_window
 from keras_pose.pictures.geometry import BOX_PADDING
+from keras_pose.pictures.structures import HIDDEN, OUTSIDE, UNKNOWN, VISIBLE
 from keras_pose.skeleton import Skeleton
 
-# Kinds of keypoints, in the order of a head's logits (`models.visibility`).
-VISIBLE, HIDDEN, OUTSIDE, UNKNOWN = 0, 1, 2, -1
 # Sides at which pictures end: below, above, left, right; where the next share begins.
 _CUT_SIDES = (0.6, 0.7, 0.85)
 # Pixels; where a picture ends that is not cut.

@@ -14,7 +14,12 @@ from typing import NamedTuple
 import numpy as np
 from tqdm import tqdm
 
-from keras_pose.contracts.certainty import KINDS, ScoreCalibration, Visibility
+from keras_pose.contracts.certainty import (
+    KINDS,
+    ScoreCalibration,
+    Visibility,
+    softmax,
+)
 from keras_pose.data.mixing import for_model, open_set_for, with_uniform_sigmas
 from keras_pose.data.records import PersonRecord
 from keras_pose.measuring.settings import MeasureSettings
@@ -25,26 +30,29 @@ from keras_pose.metrics.score_calibration import (
     fit_softmax_temperature,
     reliability,
 )
+from keras_pose.pictures.drawing import DRAWN_SCORE
 from keras_pose.pictures.geometry import invert_matrix, transform_points, xywh_to_xyxy
 from keras_pose.pictures.oks import keypoint_similarities
-from keras_pose.pictures.structures import Poses
+from keras_pose.pictures.structures import (
+    HIDDEN,
+    OUTSIDE,
+    UNKNOWN,
+    VISIBLE,
+    Poses,
+    more_likely_outside,
+)
 from keras_pose.runtime.pose_model import PoseModel
 from keras_pose.runtime.top_down_steps import (
     crop_people,
     decode_people,
     person_scores,
-    predict_people,
 )
 from keras_pose.skeleton import Skeleton
 
-VISIBLE, HIDDEN, OUTSIDE = range(len(KINDS))
-UNKNOWN = -1
 # What stays of a person's box where a picture is cut.
 CUT_SHARE = 0.5
 # OKS of a single keypoint from which on it is right.
-TOLERANCE = 0.5
-# Score above which a keypoint is drawn.
-DRAWN = 0.2
+TOLERANCE = ScoreCalibration.tolerance
 
 
 class Seen(NamedTuple):
@@ -53,8 +61,8 @@ class Seen(NamedTuple):
     Attributes:
         keypoints_xy: (N, K, 2) image pixels.
         scores: (N, K) as the codec gives them.
-        shares: (N, K, 3) probabilities of `KINDS` before any temperature; None for a
-            network without a head for visibility.
+        logits: (N, K, 3) logits of `KINDS`; None for a network without a head for
+            visibility.
         labelled_xy: (N, K, 2) image pixels.
         kinds: (N, K) int: the true kind, or `UNKNOWN`.
         is_labelled: (N, K) bool.
@@ -65,7 +73,7 @@ class Seen(NamedTuple):
 
     keypoints_xy: np.ndarray
     scores: np.ndarray
-    shares: np.ndarray | None
+    logits: np.ndarray | None
     labelled_xy: np.ndarray
     kinds: np.ndarray
     is_labelled: np.ndarray
@@ -131,14 +139,14 @@ def look(model: PoseModel, people: People, is_cut: bool = False) -> Seen:
     broken.warn()
     if not found:
         broken.fail(len(broken.names))
-    xy, scores, shares, labelled_xy, kinds, is_labelled, areas, boxes, records = zip(
+    xy, scores, logits, labelled_xy, kinds, is_labelled, areas, boxes, records = zip(
         *found, strict=True
     )
     has_head = model.contract.visibility is not None
     return Seen(
         np.stack(xy),
         np.stack(scores),
-        np.stack(shares) if has_head else None,
+        np.stack(logits) if has_head else None,
         np.stack(labelled_xy),
         np.stack(kinds),
         np.stack(is_labelled),
@@ -153,15 +161,14 @@ def _look_at(model: PoseModel, people: People, image, record: PersonRecord, is_c
     if is_cut:
         picture, box_xywh = cut_picture(image, box_xywh)
     crops, to_image = crop_people(picture, box_xywh[None], model.contract)
-    plain = _without_temperature(model)
-    outputs, shares = predict_people(plain, crops)
+    outputs, logits = model.predict_all(crops)
     keypoints_xy, scores = decode_people(outputs, to_image, model.contract)
     labelled_xy = np.asarray(record.keypoints_xy, float)
     kinds = _kinds(record, people, invert_matrix(to_image)[0], model, picture, is_cut)
     return (
         keypoints_xy[0],
         scores[0],
-        None if shares is None else shares[0],
+        None if logits is None else logits[0],
         labelled_xy,
         kinds,
         record.visibility > 0,
@@ -177,15 +184,6 @@ def cut_picture(image, box_xywh) -> tuple[np.ndarray, np.ndarray]:
     last = int(np.clip(np.floor(y + CUT_SHARE * height), 0, len(image) - 1))
     # At least a pixel, of boxes that lie above the picture.
     return image[: last + 1], np.array([x, y, width, max(last - y, 1.0)])
-
-
-def _without_temperature(model: PoseModel) -> PoseModel:
-    """Returns the model with a temperature of 1."""
-    contract = model.contract
-    if contract.visibility is None or contract.visibility.temperature == 1:
-        return model
-    plain = dataclasses.replace(contract, visibility=Visibility(contract.visibility.output))
-    return PoseModel(plain, model.file_type, model._backend)
 
 
 def _kinds(record, people: People, to_crop, model: PoseModel, picture, is_cut):
@@ -229,7 +227,7 @@ def calibrate_visibility(seen: Sequence[Seen]) -> Calibration:
     Raises:
         ValueError: for a network without a head, or people without known kinds.
     """
-    if any(each.shares is None for each in seen):
+    if any(each.logits is None for each in seen):
         raise ValueError("This network has no head for visibility to calibrate.")
     parts = [[_known(each, start) for each in seen] for start in (0, 1)]
     (fitted, fitted_kinds), (tested, tested_kinds) = (
@@ -241,7 +239,7 @@ def calibrate_visibility(seen: Sequence[Seen]) -> Calibration:
     temperature = fit_softmax_temperature(fitted, fitted_kinds)
     is_right = tested.argmax(axis=1) == tested_kinds
     before, after = (
-        reliability(_softmax(tested / divisor).max(axis=1), is_right)
+        reliability(softmax(tested / divisor).max(axis=1), is_right)
         for divisor in (1.0, temperature)
     )
     return Calibration(before, after, (temperature,), float(is_right.mean()))
@@ -251,13 +249,7 @@ def _known(seen: Seen, start: int) -> tuple[np.ndarray, np.ndarray]:
     """Returns (M, 3) logits and (M,) kinds of every other person, where they are known."""
     kinds = seen.kinds[start::2]
     is_known = kinds != UNKNOWN
-    shares = np.asarray(seen.shares)[start::2][is_known]
-    return np.log(np.maximum(shares, 1e-12)), kinds[is_known]
-
-
-def _softmax(logits):
-    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return powers / powers.sum(axis=1, keepdims=True)
+    return np.asarray(seen.logits, np.float64)[start::2][is_known], kinds[is_known]
 
 
 def confusion(seen: Sequence[Seen]) -> np.ndarray:
@@ -265,7 +257,7 @@ def confusion(seen: Sequence[Seen]) -> np.ndarray:
     counts = np.zeros((len(KINDS), len(KINDS)), int)
     for each in seen:
         is_known = each.kinds != UNKNOWN
-        found = np.asarray(each.shares)[is_known].argmax(axis=1)
+        found = np.asarray(each.logits)[is_known].argmax(axis=1)
         np.add.at(counts, (each.kinds[is_known], found), 1)
     return counts
 
@@ -339,10 +331,9 @@ def count_drawn(seen: Seen, visibility: Visibility | None) -> Drawn:
         visibility: contract's field, with its temperature, by which keypoints are left
             out; None to draw all whose score is above the threshold.
     """
-    is_drawn = seen.scores > DRAWN
-    if visibility is not None and seen.shares is not None:
-        shares = visibility.probabilities(np.log(np.maximum(seen.shares, 1e-12)))
-        is_drawn &= ~(shares[..., OUTSIDE] > 0.5)
+    is_drawn = seen.scores > DRAWN_SCORE
+    if visibility is not None and seen.logits is not None:
+        is_drawn &= ~more_likely_outside(visibility.probabilities(seen.logits))
     # Labelled, whatever its flag says of being hidden.
     is_outside = seen.kinds == OUTSIDE
     is_inside = seen.is_labelled & ~is_outside
@@ -357,9 +348,8 @@ def count_drawn(seen: Seen, visibility: Visibility | None) -> Drawn:
 def poses_of(seen: Seen, index: int, model: PoseModel, says_kinds: bool) -> Poses:
     """Returns one person as the estimator does, with or without visibility."""
     shares = None
-    if says_kinds and model.contract.visibility is not None and seen.shares is not None:
-        logits = np.log(np.maximum(seen.shares[index][None], 1e-12))
-        shares = model.contract.visibility.probabilities(logits)
+    if says_kinds and model.contract.visibility is not None and seen.logits is not None:
+        shares = model.contract.visibility.probabilities(seen.logits[index][None])
     scores = seen.scores[index][None]
     return Poses(
         seen.boxes_xyxy[index][None],

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from keras_pose.pictures.structures import NO_TRACK, Poses
+from keras_pose.pictures.structures import HIDDEN, NO_TRACK, Poses
 from keras_pose.skeleton import Skeleton
 
 # The person's left, right and middle: blue and orange can be told apart with any
@@ -33,6 +33,8 @@ MIN_LINE_WIDTH, MAX_LINE_WIDTH = 1.5, 14.0  # pixels
 # whole bodies would become blots.
 MIN_DOT_DISTANCE = 4.0  # pixels
 
+# Score above which a keypoint is drawn.
+DRAWN_SCORE = 0.2
 # Share of the opacity that a keypoint loses that is surely hidden.
 HIDDEN_FADING = 0.6
 
@@ -50,7 +52,7 @@ def draw_poses(
     image: np.ndarray,
     poses: Poses,
     *,
-    threshold: float = 0.2,
+    threshold: float = DRAWN_SCORE,
     draw_boxes: bool = False,
     draw_tracks: bool = True,
 ) -> np.ndarray:
@@ -171,7 +173,7 @@ class _Person:
         self._opacity = np.interp(scores, (threshold, max(threshold, 0.7)), (0.45, 1.0))
         if poses.visibility is not None:
             self._opacity = self._opacity * (
-                1 - HIDDEN_FADING * poses.visibility[index, :, 1]
+                1 - HIDDEN_FADING * poses.visibility[index, :, HIDDEN]
             )
         shown = self._xy[self._is_shown]
         self.size = float((shown.max(0) - shown.min(0)).max()) if len(shown) else 0.0

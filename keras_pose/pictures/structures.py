@@ -15,6 +15,15 @@ from keras_pose.skeleton import Skeleton
 NO_TRACK = -1
 # Kinds of keypoints, in the order of `Poses.visibility`.
 VISIBILITY_KINDS = ("visible", "hidden", "outside")
+VISIBLE, HIDDEN, OUTSIDE = range(len(VISIBILITY_KINDS))
+# Of keypoints of which labels do not say it.
+UNKNOWN = -1
+
+
+def more_likely_outside(visibility: np.ndarray) -> np.ndarray:
+    """Returns (..., K) bool of (..., K, 3) probabilities: more likely outside than not."""
+    is_outside: np.ndarray = visibility[..., OUTSIDE] > 0.5
+    return is_outside
 
 
 @dataclass(frozen=True)
@@ -100,8 +109,7 @@ class Poses:
         """
         if self.visibility is None:
             return np.zeros(self.keypoint_scores.shape, bool)
-        is_outside: np.ndarray = self.visibility[..., 2] > 0.5
-        return is_outside
+        return more_likely_outside(self.visibility)
 
     def replace(self, **values) -> Poses:
         """Returns a copy with other values."""

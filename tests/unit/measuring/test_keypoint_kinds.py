@@ -55,7 +55,7 @@ def test_keypoints_beyond_the_end_of_a_picture_are_outside(people):
     assert whole.kinds[0].tolist() == [0] * 7 + [1] + [0] * 8 + [-1]
     assert cut.kinds[0].tolist() == [0] * 7 + [1] + [2] * 8 + [-1]
     # What is fitted is what the network says before any temperature.
-    odds = np.log(whole.shares[0, 0, 0] / whole.shares[0, 0, 1])
+    odds = whole.logits[0, 0, 0] - whole.logits[0, 0, 1]
     assert odds == pytest.approx(3, abs=1e-5)
     counts = kinds.confusion([whole, cut])
     assert counts.tolist() == [[28, 0, 16], [4, 0, 0], [0, 0, 16]]
@@ -79,8 +79,7 @@ def test_calibration_is_fitted_on_some_and_measured_on_others():
     logits = rng.normal(size=(4000, 17, 3))
     shares = np.exp(logits) / np.exp(logits).sum(axis=-1, keepdims=True)
     true = (rng.uniform(size=(4000, 17, 1)) > shares.cumsum(axis=-1)).sum(axis=-1)
-    sharp = shares**3 / (shares**3).sum(axis=-1, keepdims=True)
-    seen = SimpleNamespace(shares=sharp, kinds=true)
+    seen = SimpleNamespace(logits=3 * logits, kinds=true)
 
     found = kinds.calibrate_visibility([seen])
 
