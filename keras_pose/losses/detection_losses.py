@@ -202,6 +202,26 @@ class BoxLoss(keras.losses.Loss):
         scores = quality_focal(logits, quality) * counts[..., None]
         return _mean_loss(scores, boxes, target_boxes, weight)
 
+    def distance(self, y_pred, teacher):
+        """Returns (B,): how far predictions are from a teacher's, cell by cell.
+
+        Scores by the quality focal loss, boxes by GIoU, weighed by the teacher's scores.
+        Where labels are missing, or say of a crowd no more than that it is there, it still
+        says something.
+
+        Args:
+            y_pred: (B, N, C + 4) predictions.
+            teacher: (B, N, C + 4) predictions of the network to learn from.
+        """
+        logits, boxes = self._split(ops.cast(y_pred, "float32"))
+        teacher_logits, teacher_boxes = self._split(ops.cast(teacher, "float32"))
+        quality = ops.sigmoid(teacher_logits)
+        weight = ops.max(quality, axis=-1)
+        # Boxes of cells that see nothing are not worth copying, and there are many.
+        weight = ops.where(weight > MIN_TEACHER_SCORE, weight, 0.0)
+        scores = quality_focal(logits, quality)
+        return _mean_loss(scores, boxes, teacher_boxes, weight)
+
     def _split(self, y_pred):
         return y_pred[..., :-4], decode(self._priors, y_pred[..., -4:])
 
@@ -222,41 +242,3 @@ def _mean_loss(scores, boxes, target_boxes, weight):
     per_image = ops.sum(scores, axis=(1, 2)) + GIOU_WEIGHT * ops.sum(places, axis=1)
     num_images = ops.cast(ops.shape(weight)[0], "float32")
     return per_image * num_images / ops.maximum(ops.sum(weight), 1.0)
-
-
-@keras.saving.register_keras_serializable("keras_pose")
-class DistilledBoxLoss(BoxLoss):
-    """Loss of a detector that learns from labels and from another detector.
-
-    The other one, the teacher, is copied cell by cell: its scores by the quality focal
-    loss, its boxes by GIoU, weighed by its scores. Where labels are missing, or say of a
-    crowd no more than that it is there, it still says something.
-
-    Targets are those of `BoxLoss`; predictions (B, N, 2 (C + 4)): the rows of the network,
-    then the teacher's.
-
-    Attributes:
-        teacher_share: share of the teacher's part in the loss, 0 to 1.
-    """
-
-    def __init__(self, input_hw, strides, teacher_share, name="box_loss", **kwargs):
-        super().__init__(input_hw, strides, name=name, **kwargs)
-        self.teacher_share = teacher_share
-
-    def call(self, y_true, y_pred):
-        """Returns (B,) losses."""
-        rows, teacher_rows = ops.split(ops.cast(y_pred, "float32"), 2, axis=-1)
-        from_labels = super().call(y_true, rows)
-        logits, boxes = self._split(rows)
-        teacher_logits, teacher_boxes = self._split(ops.stop_gradient(teacher_rows))
-        quality = ops.sigmoid(teacher_logits)
-        weight = ops.max(quality, axis=-1)
-        # Boxes of cells that see nothing are not worth copying, and there are many.
-        weight = ops.where(weight > MIN_TEACHER_SCORE, weight, 0.0)
-        scores = quality_focal(logits, quality)
-        from_teacher = _mean_loss(scores, boxes, teacher_boxes, weight)
-        share = self.teacher_share
-        return (1 - share) * from_labels + share * from_teacher
-
-    def get_config(self):
-        return super().get_config() | {"teacher_share": self.teacher_share}

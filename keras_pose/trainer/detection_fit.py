@@ -28,7 +28,7 @@ from keras_pose.data.person_boxes import (
 from keras_pose.data.pipeline import indices_of_batch, plain_order
 from keras_pose.data.readers.coco import Reading
 from keras_pose.data.sources import synthetic_source
-from keras_pose.losses.detection_losses import BoxLoss, DistilledBoxLoss
+from keras_pose.losses.detection_losses import BoxLoss
 from keras_pose.measuring.box_split import BoxSplit
 from keras_pose.measuring.settings import MeasureSettings
 from keras_pose.models.fake_quantization import fake_quantized
@@ -161,21 +161,19 @@ def _make_models(recipe: DetectionRecipe, plan: Plan, state: RunState | None):
     fuse_norms(network)
     measured = fake_quantized(network) if recipe.quantization_aware else network
     model = training_model(measured)
+    num_levels = len(network.outputs) // 2
+    strides = [recipe.input_hw[0] // x.shape[1] for x in network.outputs[:num_levels]]
+    loss, weights_of_losses = BoxLoss(recipe.input_hw, strides), None
     if recipe.teacher is not None:
         seen = _normalization(network, state)
-        model = with_teacher(model, recipe.teacher, network, seen, joined_rows)
-    model.compile(_make_optimizer(recipe, plan), _make_loss(recipe, network))
+        where = (recipe.teacher, recipe.teacher_share, network, seen)
+        model = with_teacher(model, *where, loss)
+        weights_of_losses = [1 - recipe.teacher_share]
+    optimizer = _make_optimizer(recipe, plan)
+    model.compile(optimizer, loss, loss_weights=weights_of_losses)
     if state:
         restore(model, keras.models.load_model(state.path))
     return network, measured, model
-
-
-def _make_loss(recipe: DetectionRecipe, network) -> BoxLoss:
-    num_levels = len(network.outputs) // 2
-    strides = [recipe.input_hw[0] // x.shape[1] for x in network.outputs[:num_levels]]
-    if recipe.teacher is None:
-        return BoxLoss(recipe.input_hw, strides)
-    return DistilledBoxLoss(recipe.input_hw, strides, recipe.teacher_share)
 
 
 def start_boxes(network) -> None:
@@ -192,30 +190,17 @@ def training_model(network) -> keras.Model:
 
     The layers, and so the weights, are the network's own.
     """
-    joined = joined_rows(network.outputs)
-    return keras.Model(network.inputs, joined, name=f"{network.name}-training")
-
-
-def joined_rows(outputs, prefix=""):
-    """Puts the outputs of a detector into one tensor (B, N, C + 4), float32.
-
-    Args:
-        outputs: logits of each level, then distances.
-        prefix: beginning of the new layers' names.
-    """
-    num_levels = len(outputs) // 2
+    num_levels = len(network.outputs) // 2
     rows = []
     for i in range(num_levels):
-        logits, distances = outputs[i], outputs[num_levels + i]
+        logits, distances = network.outputs[i], network.outputs[num_levels + i]
         parts = [
-            layers.Reshape(
-                (-1, x.shape[-1]), dtype="float32", name=f"{prefix}{kind}-row-{i}"
-            )(x)
+            layers.Reshape((-1, x.shape[-1]), dtype="float32", name=f"{kind}-row-{i}")(x)
             for kind, x in (("logits", logits), ("distances", distances))
         ]
-        level = layers.Concatenate(dtype="float32", name=f"{prefix}level-{i}")
-        rows.append(level(parts))
-    return layers.Concatenate(axis=1, dtype="float32", name=f"{prefix}levels")(rows)
+        rows.append(layers.Concatenate(dtype="float32", name=f"level-{i}")(parts))
+    joined = layers.Concatenate(axis=1, dtype="float32", name="levels")(rows)
+    return keras.Model(network.inputs, joined, name=f"{network.name}-training")
 
 
 def _make_optimizer(recipe: DetectionRecipe, plan: Plan) -> keras.optimizers.Optimizer:

@@ -54,6 +54,7 @@ class DetectionRecipe(RunRecipe):
 
     AUGMENTATION: ClassVar[type] = BoxAugmentation
     POSITIVE: ClassVar[tuple[str, ...]] = ("ap_every",)
+    SHARES: ClassVar[tuple[str, ...]] = ("teacher_share",)
 
     model: str
     dataset: str = "coco"
@@ -86,8 +87,6 @@ class DetectionRecipe(RunRecipe):
                 f"{self.model} is no detector: see trainer.recipes.get_recipe."
             )
         self.check_shared()
-        if not 0 <= self.teacher_share <= 1:
-            raise ValueError(f"teacher_share must be 0 to 1, got {self.teacher_share}.")
 
 
 def get_detection_recipe(model: str, dataset: str = "coco") -> DetectionRecipe:

@@ -1,16 +1,18 @@
 """Detectors that others learn from: distillation, cell by cell, while training.
 
 The teacher sees the pixels that the student sees, in its own normalisation, and is never
-trained. Its answers stand beside the student's in what the loss is given.
+trained.
 """
 
 from __future__ import annotations
 
 import keras
 import numpy as np
-from keras import layers, ops
+from keras import ops
 
 from keras_pose.contracts.detector import read_detector_contract
+from keras_pose.losses.detection_losses import BoxLoss
+from keras_pose.models.own_layers import TeacherGap
 from keras_pose.pictures.normalization import Normalization
 from keras_pose.weights.creation import create_model
 from keras_pose.weights.provenance import normalization_of
@@ -69,22 +71,39 @@ def seen_by_teacher(images, own: Normalization, other: Normalization):
     return images * factor.astype("float32") + offset.astype("float32")
 
 
-def with_teacher(model, path, network, normalization, joined_rows) -> keras.Model:
-    """Puts a teacher's rows behind those of the model that is trained.
+def with_teacher(model, path, share, network, normalization, loss: BoxLoss) -> keras.Model:
+    """Adds to a detector's loss how far its rows are from a teacher's.
 
     Args:
-        model: model from images to (B, N, C + 4) rows.
+        model: model from images to (B, N, C + 4) rows, see `BoxLoss`.
         path: file of the teacher.
+        share: share of the teacher's part in the loss, 0 to 1.
         network: detector that learns.
         normalization: normalisation of its images.
-        joined_rows: function from the outputs of a detector to its rows.
+        loss: loss of the rows.
 
     Returns:
-        A model from images to (B, N, 2 (C + 4)).
+        A model of the same inputs, outputs and weights. The teacher is no part of it, nor
+        of what is saved.
     """
     teacher = load_teacher(path, network)
-    images = seen_by_teacher(model.inputs[0], normalization, normalization_of(teacher))
-    nested = keras.Model(teacher.inputs, teacher.outputs, name="teacher")
-    rows = joined_rows(nested(images, training=False), "teacher-")
-    both = layers.Concatenate(dtype="float32", name="with-teacher")
-    return keras.Model(model.inputs, both([model.outputs[0], rows]), name=model.name)
+    theirs = normalization_of(teacher)
+
+    def gap(images, rows):
+        seen = seen_by_teacher(images, normalization, theirs)
+        copied = rows_of(teacher(seen, training=False))
+        return ops.mean(loss.distance(rows, ops.stop_gradient(copied)))
+
+    layer = TeacherGap(share, name="teacher-gap", dtype="float32")
+    layer.gap = gap
+    rows = layer([model.inputs[0], model.outputs[0]])
+    return keras.Model(model.inputs, rows, name=model.name)
+
+
+def rows_of(outputs):
+    """Puts the outputs of a detector, logits of each level, then distances, into rows."""
+    half = len(outputs) // 2
+    pairs = zip(outputs[:half], outputs[half:], strict=True)
+    levels = [ops.concatenate(pair, axis=-1) for pair in pairs]
+    flat = [ops.reshape(x, (-1, x.shape[1] * x.shape[2], x.shape[3])) for x in levels]
+    return ops.concatenate(flat, axis=1)

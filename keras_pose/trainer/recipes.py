@@ -95,6 +95,7 @@ class Recipe(RunRecipe):
     AUGMENTATION: ClassVar[type] = Augmentation
     POSITIVE: ClassVar[tuple[str, ...]] = ("ohkm_top_k",)
     NOT_NEGATIVE: ClassVar[tuple[str, ...]] = ("ap_every", "overfit_images", "clip_norm")
+    SHARES: ClassVar[tuple[str, ...]] = ("teacher_share",)
 
     model: str
     dataset: str = "coco"
@@ -142,8 +143,6 @@ class Recipe(RunRecipe):
         _check_fits(self.model, self.codec, self.loss)
         _check_visibility(self)
         self.check_shared()
-        if not 0 <= self.teacher_share <= 1:
-            raise ValueError(f"teacher_share must be 0 to 1, got {self.teacher_share}.")
 
 
 def _check_fits(model, codec, loss):

@@ -14,11 +14,13 @@ class RunRecipe:
         AUGMENTATION: class of the entry `augmentation`.
         POSITIVE: names of further entries that must be above 0.
         NOT_NEGATIVE: names of further entries that must not be below 0.
+        SHARES: names of entries that must be 0 to 1.
     """
 
     AUGMENTATION: ClassVar[type]
     POSITIVE: ClassVar[tuple[str, ...]] = ()
     NOT_NEGATIVE: ClassVar[tuple[str, ...]] = ()
+    SHARES: ClassVar[tuple[str, ...]] = ()
 
     model: str
     epochs: int
@@ -44,6 +46,9 @@ class RunRecipe:
                 raise ValueError(f"{name} must be positive, got {getattr(self, name)}.")
         if not 0 <= self.ema_momentum < 1:
             raise ValueError(f"ema_momentum must be in [0, 1), got {self.ema_momentum}.")
+        for name in self.SHARES:
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} must be 0 to 1, got {getattr(self, name)}.")
         for name in ("max_steps", "warmup_steps", "weight_decay", *self.NOT_NEGATIVE):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} must not be negative, got {getattr(self, name)}.")

@@ -8,7 +8,6 @@ from keras_pose.losses.detection_losses import (
     MIN_TEACHER_SCORE,
     PADDING,
     BoxLoss,
-    DistilledBoxLoss,
     assign,
     giou,
     prior_table,
@@ -129,12 +128,8 @@ def test_the_loss_is_the_sum_over_the_batch_by_its_qualities():
 def test_a_teacher_is_copied_cell_by_cell():
     own, other = (_scene(seed)[1:] for seed in (0, 1))
     logits, teacher_logits = (scene[0][:, 0] for scene in (own, other))
-    truth = _padded(_scene(0)[0])[None]
     rows = [np.concatenate(scene, axis=1)[None] for scene in (own, other)]
-
-    def loss(share, teacher_rows):
-        predicted = np.concatenate([rows[0], teacher_rows], axis=-1)
-        return float(DistilledBoxLoss(INPUT_HW, STRIDES, share)(truth, predicted))
+    loss = BoxLoss(INPUT_HW, STRIDES)
 
     qualities = 1 / (1 + np.exp(-teacher_logits))
     weights = np.where(qualities > MIN_TEACHER_SCORE, qualities, 0)
@@ -142,12 +137,10 @@ def test_a_teacher_is_copied_cell_by_cell():
     scores = [_focal(a, b) for a, b in zip(logits, qualities, strict=True)]
     expected = (np.sum(scores) + 2 * (unlike * weights).sum()) / max(weights.sum(), 1)
     assert 0 < (weights > 0).sum() < len(weights)  # else a case is not seen
-    assert loss(1.0, rows[1]) == pytest.approx(expected, rel=1e-4)
-    assert loss(1.0, rows[0]) == pytest.approx(0, abs=1e-5)
-    from_labels = float(BoxLoss(INPUT_HW, STRIDES)(truth, rows[0]))
-    assert loss(0.0, rows[1]) == pytest.approx(from_labels, rel=1e-5)
-    mixed = 0.75 * from_labels + 0.25 * expected
-    assert loss(0.25, rows[1]) == pytest.approx(mixed, rel=1e-4)
+    (distance,) = np.array(loss.distance(*rows))
+    assert distance == pytest.approx(expected, rel=1e-4)
+    (none,) = np.array(loss.distance(rows[0], rows[0]))
+    assert none == pytest.approx(0, abs=1e-5)
 
 
 def test_giou_by_arithmetic():
