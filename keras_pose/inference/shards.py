@@ -26,7 +26,7 @@ from keras_pose.files import atomic_path, check_writable, file_sha256, read_json
 from keras_pose.inference.estimator import PoseEstimator
 from keras_pose.pictures.images import PICTURE_SUFFIXES, as_image
 from keras_pose.runtime.bottom_up_model import load_pose
-from keras_pose.shipped import POSE, shipped_file
+from keras_pose.shipped import DETECTOR, POSE, shipped_file
 from keras_pose.skeleton import Skeleton
 
 FORMATS = ("json", "parquet")
@@ -93,11 +93,12 @@ class EstimatorOptions:
         facts: dict[str, Any] = {
             "flip_test": self.flip_test,
             "box_threshold": self.box_threshold,
+            "model": self.model,
+            "skeleton": self.skeleton and list(self.skeleton.names),
         }
-        for name in ("weights", "detector"):
-            value = getattr(self, name)
-            is_file = value is not None and Path(value).exists()
-            facts[name] = file_sha256(value)[:16] if is_file else value
+        for name, kind in (("weights", POSE), ("detector", DETECTOR)):
+            value = getattr(self, name) or shipped_file(kind)
+            facts[name] = file_sha256(value)[:16] if Path(value).exists() else value
         return facts
 
 

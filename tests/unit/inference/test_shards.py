@@ -19,6 +19,7 @@ from keras_pose.inference.shards import (
     shard_path,
 )
 from keras_pose.pictures.structures import Poses
+from keras_pose.shipped import DETECTOR, POSE, shipped_file
 from keras_pose.skeleton import COCO_17
 
 PEOPLE = Path(command.__file__).parent / "demo" / "pictures"
@@ -87,6 +88,12 @@ def test_work_goes_on_by_shard_and_other_work_is_refused(folder, tmp_path):
     other = dataclasses.replace(EstimatorOptions(), flip_test=True).facts()
     with pytest.raises(ValueError, match="with another flip_test"):
         open_output(output, all_shards, other, "json")
+    # The usual models are files, too, and may be others tomorrow.
+    named = EstimatorOptions(str(shipped_file(POSE)), str(shipped_file(DETECTOR)))
+    assert named.facts() == facts
+    swapped = EstimatorOptions(detector=str(shipped_file(POSE))).facts()
+    with pytest.raises(ValueError, match="with another detector"):
+        open_output(output, all_shards, swapped, "json")
 
 
 def test_what_holds_no_pictures_is_refused(tmp_path, capsys):
