@@ -30,19 +30,33 @@ def split_addresses(words: str | None) -> tuple[str, ...]:
     """
     addresses = tuple(word.strip() for word in words.split(",")) if words else ()
     for address in addresses:
-        host, _, port = address.rpartition(":")
-        if not host or not port.isdecimal():
-            raise ValueError(
-                f"A data service is host:port, such as node1:5050, got {address!r}."
-            )
-        try:
-            socket.create_connection((host, int(port)), 5).close()
-        except OSError as error:
+        if not answers(address):
             raise ConnectionError(
-                f"The data service at {address} does not answer ({error}): start "
+                f"The data service at {address} does not answer: start "
                 "python training/serve_data.py there, or leave --data-service out."
-            ) from error
+            )
     return addresses
+
+
+def check_address(address: str) -> tuple[str, int]:
+    """Splits an address of another process.
+
+    Raises:
+        ValueError: if it is not "host:port".
+    """
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdecimal() or not 0 < int(port) < 65536:
+        raise ValueError(f"An address is host:port, such as node1:2222, got {address!r}.")
+    return host, int(port)
+
+
+def answers(address: str, seconds: float = 5.0) -> bool:
+    """Returns True if something accepts connections at an address."""
+    try:
+        with socket.create_connection(check_address(address), seconds):
+            return True
+    except OSError:
+        return False
 
 
 def served(

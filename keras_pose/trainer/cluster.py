@@ -11,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import socket
 import sys
 import threading
 import time
@@ -19,6 +18,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import tensorflow as tf
+
+from keras_pose.data.data_service import answers, check_address
 
 # Seconds after which workers that are not there are given up.
 START_SECONDS = 600.0
@@ -69,18 +70,6 @@ class Cluster:
             for i, address in enumerate(self.addresses)
             if i != self.index
         }
-
-
-def check_address(address: str) -> tuple[str, int]:
-    """Splits an address.
-
-    Raises:
-        ValueError: if it is not "host:port".
-    """
-    host, _, port = address.rpartition(":")
-    if not host or not port.isdecimal() or not 0 < int(port) < 65536:
-        raise ValueError(f"An address is host:port, such as node1:2222, got {address!r}.")
-    return host, int(port)
 
 
 def find_cluster(
@@ -189,15 +178,6 @@ def _wait_for(address: str, seconds: float) -> None:
                 "start it, and let its port through."
             )
         time.sleep(0.5)
-
-
-def answers(address: str, seconds: float = 5.0) -> bool:
-    """Returns True if something accepts connections at an address."""
-    try:
-        with socket.create_connection(check_address(address), seconds):
-            return True
-    except OSError:
-        return False
 
 
 def _configure_service(cluster: Cluster, start_seconds: float) -> None:
