@@ -74,7 +74,7 @@ ROWS = (
     _classifier("lite1", (240, 240), 5_416_680, 600_185_232),
     _classifier("lite2", (260, 260), 6_092_072, 859_736_272),
     _pose("pose_lite", "lite0", 3_142_577, 321_743_520),
-    _pose("pose_lite_1", "lite1", 3_959_505, 405_515_040),
+    _pose("pose_lite_1", "lite1", 3_907_249, 405_515_040),
     _pose("pose_lite_2", "lite2", 4_546_033, 457_470_160),
     _detector("rtmdet_lite0", "lite0", 48, 3_035_231, 382_679_024),
 )
