@@ -141,6 +141,7 @@ CHANNELS = {
     "openpose_mpi": OPENPOSE_MPI_15,
     "openpose_light_1": OPENPOSE_COCO_18,
     "openpose_light_3": OPENPOSE_COCO_18,
+    "openpose_lite": COCO_17,
 }
 
 

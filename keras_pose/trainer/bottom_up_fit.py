@@ -39,7 +39,7 @@ from keras_pose.trainer.fit import (
 )
 from keras_pose.trainer.fused_norms import fuse_norms
 from keras_pose.trainer.meeting import code_facts, compare, data_facts
-from keras_pose.trainer.optimization import make_adamw, warmed_up
+from keras_pose.trainer.optimization import make_adamw, make_schedule
 from keras_pose.trainer.plan import Plan, make_plan
 from keras_pose.trainer.run_dirs import check_run_dir, open_run_dir
 from keras_pose.trainer.run_facts import books, print_facts, print_outcome
@@ -208,12 +208,8 @@ def _compile(model, recipe: BottomUpRecipe, plan: Plan, state: RunState | None) 
 
 
 def _make_optimizer(recipe: BottomUpRecipe, plan: Plan) -> keras.optimizers.Optimizer:
-    boundaries = [round(part * plan.total_steps) for part in recipe.milestones]
-    rates = [
-        recipe.learning_rate * RATE_AFTER_MILESTONE**i for i in range(len(boundaries) + 1)
-    ]
-    rate = keras.optimizers.schedules.PiecewiseConstantDecay(boundaries, rates)
-    return make_adamw(recipe, warmed_up(rate, recipe, plan.total_steps))
+    rate = make_schedule(recipe, plan.total_steps, RATE_AFTER_MILESTONE)
+    return make_adamw(recipe, rate)
 
 
 def _reading(recipe: BottomUpRecipe) -> Reading:

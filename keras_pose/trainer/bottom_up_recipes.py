@@ -7,11 +7,25 @@ pictures, and has one codec and one loss.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from keras_pose.data.crowd_pipeline import CrowdAugmentation
-from keras_pose.trainer.run_recipe import RunRecipe
+from keras_pose.trainer.run_recipe import SCHEDULES, RunRecipe, check_choice
 from keras_pose.zoo import get_spec
+
+# Ours: from an ImageNet trunk, for small sets in which people come in every size.
+LITE_SETTINGS: dict[str, Any] = {
+    "epochs": 60,
+    "batch_size": 16,
+    "learning_rate": 1e-3,
+    "schedule": "cosine",
+    "warmup_steps": 200,
+    "weight_decay": 0.05,
+    "ema_momentum": 0.998,
+    "augmentation": CrowdAugmentation(
+        min_zoom=0.35, max_zoom=1.5, rotation_degrees=25.0, color=0.2
+    ),
+}
 
 
 @dataclass(frozen=True)
@@ -32,7 +46,8 @@ class BottomUpRecipe(RunRecipe):
         epochs: passes over the pictures.
         batch_size: pictures per replica and step.
         learning_rate: highest learning rate, for the whole batch.
-        milestones: shares of the run after which the rate is a third of what it was.
+        schedule: "step" (a third at each of `milestones`) or "cosine" (down to 0).
+        milestones: shares of the run at which the schedule "step" lowers the rate.
         warmup_steps: steps of linear growth from 0.1 % of the rate.
         weight_decay: weight decay of all kernels.
         ema_momentum: momentum of the moving average of the weights, which is what is
@@ -64,6 +79,7 @@ class BottomUpRecipe(RunRecipe):
     epochs: int = 280
     batch_size: int = 80
     learning_rate: float = 4e-5
+    schedule: str = "step"
     milestones: tuple[float, ...] = (100 / 280, 200 / 280, 260 / 280)
     warmup_steps: int = 0
     weight_decay: float = 5e-4
@@ -83,6 +99,7 @@ class BottomUpRecipe(RunRecipe):
             raise ValueError(
                 f"{self.model} is no bottom-up network: see trainer.recipes.get_recipe."
             )
+        check_choice("schedule", self.schedule, SCHEDULES)
         self.check_shared()
         if sorted(self.milestones) != list(self.milestones):
             raise ValueError(f"milestones must rise, got {self.milestones}.")
@@ -94,4 +111,7 @@ def get_bottom_up_recipe(model: str, dataset: str = "coco") -> BottomUpRecipe:
     Raises:
         ValueError: for an unknown model, with the near names, or one of another task.
     """
-    return BottomUpRecipe(model, dataset)
+    spec = get_spec(model)
+    if spec.family != "openpose_lite":
+        return BottomUpRecipe(model, dataset)
+    return BottomUpRecipe(model, dataset, input_hw=spec.input_hw, **LITE_SETTINGS)

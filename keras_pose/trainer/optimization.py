@@ -10,6 +10,7 @@ from keras import ops
 
 from keras_pose.codecs import Codec
 from keras_pose.losses import LOSSES
+from keras_pose.trainer.bottom_up_recipes import BottomUpRecipe
 from keras_pose.trainer.fused_updates import fuse_updates
 from keras_pose.trainer.recipes import Recipe
 from keras_pose.trainer.run_recipe import RunRecipe
@@ -65,13 +66,19 @@ def make_loss(recipe: Recipe, codec: Codec, num_keypoints: int) -> keras.losses.
     return LOSSES[name](**settings)
 
 
-def make_schedule(recipe: Recipe, total_steps: int):
-    """Builds the learning rate of a run of `total_steps` steps."""
+def make_schedule(recipe: Recipe | BottomUpRecipe, total_steps: int, drop: float = 0.1):
+    """Builds the learning rate of a run.
+
+    Args:
+        recipe: schedule and highest rate.
+        total_steps: steps of the run.
+        drop: factor on the rate at each milestone.
+    """
     if recipe.schedule == "cosine":
         schedule = keras.optimizers.schedules.CosineDecay(recipe.learning_rate, total_steps)
     else:
         boundaries = [round(part * total_steps) for part in recipe.milestones]
-        rates = [recipe.learning_rate * 0.1**i for i in range(len(boundaries) + 1)]
+        rates = [recipe.learning_rate * drop**i for i in range(len(boundaries) + 1)]
         schedule = keras.optimizers.schedules.PiecewiseConstantDecay(boundaries, rates)
     return warmed_up(schedule, recipe, total_steps)
 

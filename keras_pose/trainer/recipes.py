@@ -7,7 +7,6 @@ each run as `recipe.json`; unknown keys are refused, never ignored.
 from __future__ import annotations
 
 import dataclasses
-import difflib
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -19,10 +18,9 @@ from keras_pose.trainer.family_recipes import (
     MODEL_SETTINGS,
     SYNTHETIC_AUGMENTATION,
 )
-from keras_pose.trainer.run_recipe import RunRecipe
+from keras_pose.trainer.run_recipe import SCHEDULES, RunRecipe, check_choice
 from keras_pose.zoo import get_spec
 
-SCHEDULES = ("step", "cosine")
 # Ways to train a head for visibility: with the rest of the network, or it alone.
 VISIBILITY_WAYS = ("with", "only")
 # Share of crops whose picture ends within the person, where such a head is trained.
@@ -139,7 +137,7 @@ class Recipe(RunRecipe):
             ("optimizer", OPTIMIZERS),
             ("codec", tuple(CODECS)),
         ):
-            _check_choice(name, getattr(self, name), known)
+            check_choice(name, getattr(self, name), known)
         _check_fits(self.model, self.codec, self.loss)
         _check_visibility(self)
         self.check_shared()
@@ -156,7 +154,7 @@ def _check_fits(model, codec, loss):
         )
     if loss is None:
         return
-    _check_choice("loss", loss, tuple(LOSSES))
+    check_choice("loss", loss, tuple(LOSSES))
     if loss not in chosen.losses:
         raise ValueError(
             f"The loss {loss!r} does not fit the targets of the codec {codec!r}: choose "
@@ -168,7 +166,7 @@ def _check_visibility(recipe) -> None:
     """Refuses a head for visibility where there is nothing that it could read."""
     if recipe.visibility is None:
         return
-    _check_choice("visibility", recipe.visibility, VISIBILITY_WAYS)
+    check_choice("visibility", recipe.visibility, VISIBILITY_WAYS)
     name = CODECS[recipe.codec].output_name
     if name not in ("heatmaps", "simcc"):
         raise ValueError(
@@ -189,13 +187,6 @@ def _gives(usual, codec) -> bool:
     # Maps can be added by asking for more keypoints, but not taken away.
     has_room = codec.channels_per_keypoint % usual.channels_per_keypoint == 0
     return usual.output_name == codec.output_name and has_room
-
-
-def _check_choice(name, value, known):
-    if value not in known:
-        near = difflib.get_close_matches(str(value), known, n=1)
-        hint = f" Did you mean {near[0]!r}?" if near else ""
-        raise ValueError(f"Unknown {name} {value!r}.{hint} Known: {', '.join(known)}.")
 
 
 def quantization_aware_settings(recipe) -> dict[str, Any]:

@@ -6,6 +6,8 @@ import dataclasses
 import difflib
 from typing import Any, ClassVar, Self
 
+SCHEDULES = ("step", "cosine")
+
 
 class RunRecipe:
     """A recipe of any kind; subclasses are frozen dataclasses with these fields.
@@ -90,6 +92,14 @@ def precision_policy(mixed_precision: bool | str) -> str:
             f"mixed_precision must be float16 or bfloat16, got {mixed_precision!r}."
         )
     return f"mixed_{mixed_precision}"
+
+
+def check_choice(name: str, value: Any, known) -> None:
+    """Raises ValueError, with the near word, for an entry that is none of those known."""
+    if value not in known:
+        near = difflib.get_close_matches(str(value), known, n=1)
+        hint = f" Did you mean {near[0]!r}?" if near else ""
+        raise ValueError(f"Unknown {name} {value!r}.{hint} Known: {', '.join(known)}.")
 
 
 def check_fine_tuning(quantization_aware: bool, weights: str | None) -> None:

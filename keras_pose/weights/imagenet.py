@@ -1,4 +1,4 @@
-"""ImageNet classifiers as the start of pose networks.
+"""ImageNet classifiers, and trained networks on their trunks, as the start of others.
 
 Every recipe of HRNet and Simple Baselines starts from one (Sun et al. 2019, sec. 4.1;
 Xiao et al. 2018, sec. 3.1). Of its tensors the backbone's go into the pose network, and
@@ -20,6 +20,7 @@ from keras_pose.weights.provenance import Provenance, set_provenance
 from keras_pose.zoo import ModelSpec, build_model, get_spec
 
 HRNET_FAMILIES = ("hrnet", "hrnet_v2_segmentation", "hrnet_v2_landmarks", "hrnet_v2p")
+LITE_FAMILIES = ("pose_lite", "rtmdet_lite", "openpose_lite")
 # The last exchange: a pose network keeps less of it than a classifier, or widens it.
 LAST_FUSION = "stage4.2.fuse_layers."
 # Names of a classifier's last layers, of whatever it classifies.
@@ -128,6 +129,57 @@ def _modules_in(model, tensors: Mapping[str, np.ndarray]) -> set[str]:
     }
 
 
+def have_one_trunk(name: str, other: str) -> bool:
+    """Returns True for two models of the zoo whose trunks come from one classifier."""
+    try:
+        return _classifier(get_spec(name)) is _classifier(get_spec(other))
+    except ValueError:
+        return False
+
+
+def model_on_trunk_of(name: str, num_keypoints, input_hw, stored, other: str, said, path):
+    """Builds a model that starts with the layers of another one, trained before.
+
+    Args:
+        name: one of `zoo.list_models()`.
+        num_keypoints: number of keypoints; it and `input_hw` are arguments of
+            `zoo.build_model`.
+        stored: tensors of the file by layer, see `models.checkpoint.read_layers`.
+        other: zoo name of the file's network; `have_one_trunk` is true of both.
+        said: provenance of the file's network.
+        path: the file, for messages.
+
+    Returns:
+        The model, with all layers that both have in one shape; a printed line names the
+        layers that start at random.
+
+    Raises:
+        ValueError: if the trunk of the file has other layers or shapes.
+    """
+    spec = get_spec(name)
+    model = build_model(name, num_keypoints, input_hw)
+    trunk = _modules_to_fill(model, spec, _classifier(spec))
+    new = []
+    for layer in (layer for layer in model.layers if layer.weights):
+        shapes = [tuple(weight.shape) for weight in layer.weights]
+        found = [array.shape for array in stored.get(layer.name, ())]
+        if shapes == found:
+            layer.set_weights(stored[layer.name])
+        elif module_name(layer.name) in trunk:
+            raise ValueError(
+                f"{path} holds {other}, whose trunk is not that of {name}: layer "
+                f"{layer.name} has the shapes {shapes}, in the file {found}."
+            )
+        else:
+            new.append(layer.name)
+    print(
+        f"{name}: {path} holds {other}, so these layers start at random: "
+        f"{some_of(new, NUM_NAMES_SHOWN)}."
+    )
+    provenance = Provenance(str(path), said.normalization, is_backbone=True)
+    return set_provenance(model, provenance)
+
+
 def load_backbone(model, tensors: Mapping[str, np.ndarray], source) -> None:
     """Sets a pose network's backbone from an ImageNet classifier; leaves its head alone.
 
@@ -181,7 +233,7 @@ def _modules_to_fill(model, spec: ModelSpec, classifier: Classifier) -> set[str]
 def _classifier(spec: ModelSpec) -> Classifier:
     if spec.family in HRNET_FAMILIES:
         return HRNET
-    if spec.family in ("pose_lite", "rtmdet_lite"):
+    if spec.family in LITE_FAMILIES:
         return EFFICIENTNET_LITE
     is_resnet = spec.options.get("backbone", "").startswith("resnet")
     if spec.family == "simple_baseline" and is_resnet:

@@ -25,6 +25,7 @@ OWN_FAMILIES = {
     "slim": "heatmaps",
     "pose_lite": "heatmaps",
     "rtmdet_lite": "bbox_head-rtm_cls-0",
+    "openpose_lite": "stage1-heatmaps",
     "deep_pose_alexnet": "fc8",
 }
 # Usual wrappers of the names of a checkpoint, which come in any number and order.
@@ -445,10 +446,12 @@ def final_layer(spec: ModelSpec) -> str:
 
 def count_keypoints(spec: ModelSpec, num_channels: int) -> int:
     """Returns how many keypoints the outputs of `final_layer` stand for."""
+    if spec.task == "bottom_up":
+        return num_channels - 1  # the last one is the background
     match spec.family:
         case "hrnet":
             return num_channels // spec.options.get("maps_per_keypoint", 1)
-        case "cpm_mpii" | "openpose" | "openpose_body25" | "openpose_light":
+        case "cpm_mpii":
             return num_channels - 1  # the last one is the background
         case "deep_pose_resnet" | "deep_pose_alexnet":
             return num_channels // 2  # x and y of each

@@ -8,6 +8,7 @@ BUILDERS = {
     "efficientnet_lite": "efficientnet_lite.build_efficientnet_lite",
     "pose_lite": "pose_lite.build_pose_lite",
     "rtmdet_lite": "rtmdet_lite.build_rtmdet_lite",
+    "openpose_lite": "openpose_lite.build_openpose_lite",
 }
 PAPER = "Tan and Le 2019, arXiv:1905.11946, and its Lite variants"
 POSE_PAPER = f"{PAPER}; head: our own design, see keras_pose/models/pose_lite.py"
@@ -77,4 +78,16 @@ ROWS = (
     _pose("pose_lite_1", "lite1", 3_907_249, 405_515_040),
     _pose("pose_lite_2", "lite2", 4_546_033, 457_470_160),
     _detector("rtmdet_lite0", "lite0", 48, 3_035_231, 382_679_024),
+    ModelSpec(
+        name="openpose_lite",
+        family="openpose_lite",
+        options=FACTORS["lite0"] | {"num_limbs": 19, "pyramid_channels": (96, 96)},
+        input_hw=(320, 320),
+        params=3_282_672,
+        macs=1_084_745_600,
+        paper=f"{PAPER}; maps: our own design, see keras_pose/models/openpose_lite.py",
+        task="bottom_up",
+        stride=8,
+        normalization=NORMALIZATION,
+    ),
 )

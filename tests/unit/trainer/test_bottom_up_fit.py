@@ -14,6 +14,7 @@ from keras_pose.skeleton import COCO_17
 from keras_pose.trainer import bottom_up_fit
 from keras_pose.trainer.bottom_up_fit import fit_bottom_up
 from keras_pose.trainer.bottom_up_recipes import BottomUpRecipe, get_bottom_up_recipe
+from keras_pose.trainer.optimization import make_schedule
 from keras_pose.trainer.run_dirs import (
     open_run_dir,
     read_recipe,
@@ -93,9 +94,26 @@ def test_recipes_survive_their_file_and_refuse_strangers(tmp_path):
         BottomUpRecipe("pose_slim")
 
 
+def test_rates_fall_in_steps_or_along_a_cosine():
+    steps = make_schedule(get_bottom_up_recipe("openpose_light_1"), 280, drop=0.5)
+    cosine = make_schedule(get_bottom_up_recipe("openpose_lite"), 4000)
+
+    assert [float(steps(step)) for step in (99, 101, 279)] == pytest.approx(
+        [4e-5, 2e-5, 5e-6]
+    )
+    assert [float(cosine(step)) for step in (100, 2000, 4000)] == pytest.approx(
+        [0.5e-3, 0.5e-3, 0], rel=0.01
+    )
+
+
 @pytest.mark.parametrize(
     ("field", "value"),
-    [("epochs", 0), ("milestones", (0.5, 0.2)), ("weight_decay", -0.1)],
+    [
+        ("schedule", "linear"),
+        ("epochs", 0),
+        ("milestones", (0.5, 0.2)),
+        ("weight_decay", -0.1),
+    ],
 )
 def test_recipes_out_of_range_are_refused(field, value):
     with pytest.raises(ValueError, match=field):
