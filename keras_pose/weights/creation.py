@@ -39,7 +39,8 @@ def create_model(
             backbone), "shipped" for those that come with the package, or a file of this
             model: `.keras`, `.weights.h5`, or a reference checkpoint (`.pth`, `.pt`,
             `.npz`). None for a random start. A checkpoint of a backbone alone leaves the
-            head at random, and a printed line says so.
+            head at random, and so does the `.keras` file of another network on the same
+            trunk; a printed line says so.
         skeleton: names of the keypoints that are to be trained. Weights for others get a
             new head, in which rows of keypoints of the same name are kept, and a printed
             line says so. None where only the number counts.

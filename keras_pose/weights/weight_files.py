@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 import keras
 
@@ -53,6 +54,12 @@ def model_from_file(
     """Builds a model with the weights of a file; see `create_model`."""
     path = Path(path)
     if path.name.endswith(KERAS_ENDINGS):
+        other = _other_network(name, path)
+        if other is not None:
+            from keras_pose.weights.imagenet import model_on_trunk_of
+
+            start = (num_keypoints, input_hw, read_layers(path), other)
+            return model_on_trunk_of(name, *start, _said_by(path)[0], path)
         model = _from_keras_file(name, input_hw, path)
         return with_keypoints(model, num_keypoints, skeleton)
     if not is_checkpoint(path) and not is_network_file(path):
@@ -68,6 +75,16 @@ def model_from_file(
     if provenance_of(model).is_backbone:
         return model
     return with_keypoints(model, num_keypoints, skeleton)
+
+
+def _other_network(name: str, path: Path) -> str | None:
+    """Returns the zoo name of a file's network if another may start from its trunk."""
+    from keras_pose.weights.imagenet import have_one_trunk
+
+    found = _entry(path).get("model")
+    if found in (None, name) or not have_one_trunk(name, found):
+        return None
+    return found
 
 
 def _from_checkpoint(name: str, num_keypoints, input_hw, path: Path):
@@ -227,13 +244,17 @@ def _bring_to_size(spec: ModelSpec, model, stored, trained_hw, path) -> None:
     check_places(spec, model, shapes, path)
 
 
+def _entry(path: Path) -> dict[str, Any]:
+    """Reads the contract of a `.keras` file; empty if there is none."""
+    try:
+        return read_entry(path)[0] if path.suffix == ".keras" else {}
+    except FileNotFoundError:  # saved by Keras itself: weights like any other
+        return {}
+
+
 def _said_by(path: Path) -> tuple[Provenance, tuple[int, int] | None]:
     """Reads what a `.keras` file's contract demands, and its input size; None if absent."""
-    try:
-        values = read_entry(path)[0] if path.suffix == ".keras" else {}
-    except FileNotFoundError:  # saved by Keras itself: weights like any other
-        values = {}
-    if not values:
+    if not _entry(path):
         return Provenance(str(path)), None
     if is_detector(path):
         found = read_detector_contract(path)

@@ -16,16 +16,18 @@ from weights_check import assert_same_weights, reference_tensors
 from keras_pose.contracts.pose import read_contract
 from keras_pose.data.synthetic import write_coco_dataset
 from keras_pose.inference import PoseEstimator
+from keras_pose.models.checkpoint import read_layers
 from keras_pose.pictures.normalization import IMAGENET
 from keras_pose.runtime import load_model
 from keras_pose.runtime.detector_model import load_detector
+from keras_pose.shipped import network_of_model
 from keras_pose.skeleton import COCO_17
 from keras_pose.weights import catalog, download
 from keras_pose.weights.catalog import get_entry
 from keras_pose.weights.creation import create_model
 from keras_pose.weights.download import DownloadError
-from keras_pose.weights.provenance import contract_of, normalization_of
-from keras_pose.zoo import build_model
+from keras_pose.weights.provenance import contract_of, normalization_of, provenance_of
+from keras_pose.zoo import build_model, get_spec
 
 ROOT = Path(__file__).resolve().parents[3]
 INPUT_HW = (64, 64)
@@ -269,6 +271,26 @@ def test_detectors_by_their_word_carry_blue_first(monkeypatch, tmp_path, server)
     assert len(server.requests) == 1
     assert load_detector("person", model="rtmdet_nano").contract.class_names == ("person",)
     check_outputs(again(reference.image, training=False), reference)
+
+
+@pytest.mark.slow
+def test_a_network_starts_from_another_ones_trunk(tmp_path, capsys):
+    path = network_of_model("pose_lite")
+
+    model = create_model("openpose_lite", 17, (64, 64), path)
+
+    assert "holds pose_lite, so these layers start at random" in capsys.readouterr().out
+    stored = read_layers(path)
+    for name in ("conv_stem", "blocks-15-bn2", "pyramid0-smooth-conv"):
+        pairs = zip(model.get_layer(name).get_weights(), stored[name], strict=True)
+        assert all(np.array_equal(new, old) for new, old in pairs)
+    assert normalization_of(model) == get_spec("pose_lite").normalization
+    assert provenance_of(model).is_backbone
+    with Says(
+        "whose trunk is not that of pose_lite_1: layer blocks-3",
+        do="Start from a network on the trunk of the same size.",
+    ).refuses():
+        create_model("pose_lite_1", 17, (64, 64), path)
 
 
 @pytest.mark.slow
