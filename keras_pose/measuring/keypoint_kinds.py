@@ -164,7 +164,14 @@ def _look_at(model: PoseModel, people: People, image, record: PersonRecord, is_c
     outputs, logits = model.predict_all(crops)
     keypoints_xy, scores = decode_people(outputs, to_image, model.contract)
     labelled_xy = np.asarray(record.keypoints_xy, float)
-    kinds = _kinds(record, people, invert_matrix(to_image)[0], model, picture, is_cut)
+    crop_xy = transform_points(invert_matrix(to_image)[0], labelled_xy)
+    kinds = kinds_of_keypoints(
+        crop_xy,
+        record.visibility,
+        model.contract.input_hw,
+        people.says_hidden,
+        is_beyond=labelled_xy[:, 1] > len(picture) - 0.5 if is_cut else False,
+    )
     return (
         keypoints_xy[0],
         scores[0],
@@ -186,18 +193,27 @@ def cut_picture(image, box_xywh) -> tuple[np.ndarray, np.ndarray]:
     return image[: last + 1], np.array([x, y, width, max(last - y, 1.0)])
 
 
-def _kinds(record, people: People, to_crop, model: PoseModel, picture, is_cut):
-    crop_xy = transform_points(to_crop, np.asarray(record.keypoints_xy, float))
-    height, width = model.contract.input_hw
+def kinds_of_keypoints(crop_xy, flags, input_hw, says_hidden, is_beyond=False):
+    """Says of labelled keypoints what a head for visibility learns of them.
+
+    The rule of `data.transforms.kinds_of`, without TensorFlow.
+
+    Args:
+        crop_xy: (K, 2) keypoints in the model input, pixels.
+        flags: (K,) COCO flags.
+        input_hw: model input (height, width), pixels.
+        says_hidden: True if the data set's flags tell hidden keypoints from visible ones.
+        is_beyond: (K,) bool, keypoints beyond the end of a cut picture; False for none.
+
+    Returns:
+        (K,) int: `VISIBLE`, `HIDDEN`, `OUTSIDE`, or `UNKNOWN`.
+    """
+    height, width = input_hw
     last = np.array([width - 0.5, height - 0.5])
-    is_outside = ((crop_xy < -0.5) | (crop_xy > last)).any(axis=-1)
-    if is_cut:
-        is_outside |= record.keypoints_xy[:, 1] > len(picture) - 0.5
-    inside = np.where(record.visibility == 2, VISIBLE, HIDDEN)
-    if not people.says_hidden:
-        inside = np.full_like(inside, UNKNOWN)
+    is_outside = ((crop_xy < -0.5) | (crop_xy > last)).any(axis=-1) | is_beyond
+    inside = np.where(flags == 2, VISIBLE, HIDDEN) if says_hidden else UNKNOWN
     kinds = np.where(is_outside, OUTSIDE, inside)
-    return np.where(record.visibility > 0, kinds, UNKNOWN)
+    return np.where(flags > 0, kinds, UNKNOWN)
 
 
 class Calibration(NamedTuple):

@@ -11,6 +11,7 @@ from PIL import Image
 from keras_pose.contracts.certainty import Visibility
 from keras_pose.contracts.fields import TensorSpec
 from keras_pose.data.records import PersonRecord
+from keras_pose.data.transforms import kinds_of
 from keras_pose.measuring import keypoint_kinds as kinds
 from keras_pose.runtime import PoseModel
 from keras_pose.skeleton import COCO_17
@@ -46,6 +47,31 @@ def make_head():
     plain = make_model()
     contract = dataclasses.replace(plain.contract, visibility=Visibility(LOGITS, 2.0))
     return PoseModel(contract, ".onnx", OutsideBackend())
+
+
+@pytest.mark.parametrize("says_hidden", [True, False])
+def test_what_is_measured_is_what_training_learns(says_hidden):
+    rng = np.random.default_rng(0)
+    crop_xy = rng.integers(-20, 140, (100, 17, 2)).astype(np.float32) / 2 + 32
+    picture_xy = rng.uniform(0, 300, (100, 17, 2)).astype(np.float32)
+    flags = rng.integers(0, 3, (100, 17)).astype(np.int32)
+    sample = {
+        "visibility": flags,
+        "keypoints_xy": picture_xy,
+        "bounds": np.float32([[-0.5, -0.5, 400, 200]] * 100),
+        "says_hidden": np.full(100, says_hidden),
+    }
+
+    found = [
+        kinds.kinds_of_keypoints(xy, flag, (96, 72), says_hidden, is_beyond=own[:, 1] > 200)
+        for xy, flag, own in zip(crop_xy, flags, picture_xy, strict=True)
+    ]
+
+    expected = kinds_of(sample, crop_xy, (96, 72)).numpy()
+    assert set(np.unique(expected)) == {-1, 0, 1, 2} - (
+        {0, 1} if not says_hidden else set()
+    )
+    np.testing.assert_array_equal(found, expected)
 
 
 def test_keypoints_beyond_the_end_of_a_picture_are_outside(people):
