@@ -27,6 +27,8 @@ QUICK = (
 )
 # Tried in full by CI: the deepest graph to convert, and the one that shuffles most.
 DEEP = ("hrnet_w18", "tiny_pose")
+# Tried by CI alone: even their shallow form takes ten seconds and more.
+MANY_LAYERS = ("tiny_pose", "lite_hrnet_18", "hrnet_v2p_w18")
 # The largest networks that `make test` computes with at all.
 MOST_PARAMS = 35e6
 # Their tiny form is tried in tests/parity/test_rtmw.py: the table's figures are left.
@@ -78,7 +80,13 @@ def test_quick_model(name, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", SMALLEST)
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=[pytest.mark.very_slow] * (name in MANY_LAYERS))
+        for name in SMALLEST
+    ],
+)
 def test_smallest_model_of_its_family(name, tmp_path):
     with shallow(name):
         check_network(name, tmp_path)

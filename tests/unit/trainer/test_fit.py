@@ -222,6 +222,7 @@ def test_a_loss_that_is_no_number_names_pictures_and_leaves_what_was_saved(tmp_p
     assert not (tmp_path / "run" / "last.keras").exists()
 
 
+@pytest.mark.very_slow
 def test_a_run_that_ended_goes_on_with_more_epochs(tmp_path):
     run_dir = fit.fit(_recipe(epochs=1, synthetic_images=4), tmp_path / "run")
     first = keras.models.load_model(run_dir / "last.keras").optimizer
@@ -275,6 +276,7 @@ def test_ap_is_measured_on_the_validation_split(tmp_path, monkeypatch):
     assert 0 <= float(rows[-1]["val_ap"]) <= 1
 
 
+@pytest.mark.very_slow
 def test_a_few_images_are_learned_by_heart(tmp_path, capsys):
     from keras_pose.data.synthetic import write_coco_dataset
 
@@ -372,6 +374,7 @@ def mix_recipe(tmp_path_factory):
     )
 
 
+@pytest.mark.very_slow
 def test_a_mixed_run_measures_the_official_figure_and_resumes(mix_recipe, tmp_path):
     whole = fit.fit(mix_recipe, tmp_path / "whole")
     assert read_contract(whole / "best.keras").skeleton.num_keypoints == 17 + 4
@@ -416,6 +419,7 @@ def _fit_in_a_process(run_dir, devices, batch_size):
     return list(csv.DictReader((run_dir / "log.csv").open())), result.stdout
 
 
+@pytest.mark.very_slow
 def test_two_replicas_report_the_loss_of_one_with_the_same_global_batch(tmp_path):
     one, _ = _fit_in_a_process(tmp_path / "one", "cpu:1", 8)
     two, printed = _fit_in_a_process(tmp_path / "two", "cpu:2", 4)
@@ -425,7 +429,7 @@ def test_two_replicas_report_the_loss_of_one_with_the_same_global_batch(tmp_path
 
 
 def test_a_run_keeps_the_channel_order_of_its_start(tmp_path):
-    name = "simple_baseline_resnet18"
+    name = "testing_pose"
     start = set_provenance(
         create_model(name, 17, (64, 64)), Provenance("a paper", BLUE_FIRST)
     )

@@ -69,6 +69,7 @@ def _int8_share_found(model, crops, images, expected, path, equalizes=False):
     return _share_found(open_model(path, file_contract).predict(images), expected)
 
 
+@pytest.mark.very_slow
 def test_training_with_rounding_recovers_channels_that_int8_loses(tmp_path):
     images, heatmaps = _lights(512, seed=0)
     new, expected = _lights(256, seed=1)

@@ -96,19 +96,15 @@ def published(monkeypatch, tmp_path, server, network):
 
 @pytest.mark.slow
 def test_a_word_becomes_a_model_and_the_second_time_nobody_is_asked(
-    monkeypatch, tmp_path, server, capsys
+    published, server, network, capsys
 ):
-    hrnet = build_model("hrnet_w32", input_hw=INPUT_HW)
-    entry = get_entry("hrnet_w32", "coco")
-    publish(monkeypatch, tmp_path, server, entry, mmpose_tensors(hrnet))
-
-    first = create_model("hrnet_w32", weights="coco")
+    first = create_model(SMALL, weights="coco")
     assert len(server.requests) == 1
     server.files.clear()
-    again = create_model("hrnet_w32", weights="coco")
+    again = create_model(SMALL, weights="coco")
 
-    assert_same_weights(first, hrnet)
-    assert_same_weights(again, hrnet)
+    assert_same_weights(first, network)
+    assert_same_weights(again, network)
     assert len(server.requests) == 1
     assert capsys.readouterr().out.count("Converting") == 1
     contract = contract_of(again)

@@ -68,10 +68,8 @@ def weights_by_layer(model):
     return {layer.name: layer.get_weights() for layer in model.layers}
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    "name", ["hrnet_w18", pytest.param("hrnet_v2p_w18", marks=pytest.mark.very_slow)]
-)
+@pytest.mark.very_slow
+@pytest.mark.parametrize("name", ["hrnet_w18", "hrnet_v2p_w18"])
 def test_hrnet_computes_the_classifiers_features(name, hrnet_tensors):
     input_hw = (64, 64)
     classifier = build_model("hrnet_w18_classification", input_hw=input_hw)
