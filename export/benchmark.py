@@ -6,6 +6,7 @@
         --runtimes litert,onnxruntime,openvino --threads 1 --cpu-time
     python export/benchmark.py int8.tflite --profile --output benchmark.json
     python export/benchmark.py a.tflite b.tflite --dataset coco --plot tradeoff.png
+    python export/benchmark.py pose.tflite bottom_up.tflite --people 1,2,5,10,20
     python export/benchmark.py anybodys.tflite --audit
 
 Milliseconds here are ratios to each other, not phone figures; the last columns say which
@@ -17,6 +18,9 @@ here, and which int8 file does not pay on this processor, with the reason.
 With --dataset, all are measured on its val split, too (AP in ground-truth boxes, or box
 AP), and --plot draws accuracy against time: which files no other one beats in both. A file
 without a contract can be timed only; its figure from elsewhere is given by --known.
+
+With --people, whole pictures are timed: top-down files behind a detector, and files that
+see everybody at once. It says from how many people on another file is the faster one.
 """
 
 import argparse
@@ -47,6 +51,11 @@ def parse_args(argv=None):
     add("--cpu-time", action="store_true",
         help="count the time on processors, in which other programs have no part; for "
         "busy machines, with --threads 1")  # fmt: skip
+    add("--people", type=counts, metavar="N,...",
+        help="time whole pictures with so many people instead, at the first of --threads; "
+        "the people are the demo's photographs, or of --dataset")  # fmt: skip
+    add("--detector", metavar="FILE",
+        help="of top-down files, with --people (default: the package's)")  # fmt: skip
     add("--profile", action="store_true", help="time operators one by one, too")
     add("--audit", action="store_true",
         help="say instead what is in the files, and what phones' accelerators take of it; "
@@ -69,7 +78,9 @@ def parse_args(argv=None):
             f"--cpu-time tells nothing of several threads, which wait on processors, too: "
             f"add --threads 1 (got {threads})"
         )
-    for option in ("known", "plot"):
+    if args.detector and not args.people:
+        parser.error("--detector finds the people of whole pictures: add --people")
+    for option in ("known", *(() if args.people else ("plot",))):
         if getattr(args, option) and not args.dataset:
             parser.error(f"--{option} needs a data set to compare files on: add --dataset")
     return args
@@ -122,6 +133,84 @@ def measure_files(args):
     return measure_accuracy(args.files, settings, dict(args.known))
 
 
+def time_people(args):
+    """Times whole pictures of more and more people, and says where files cross."""
+    import time
+
+    from keras_pose.exporting.inspection.frame_times import (
+        frame_table,
+        people_picture,
+        time_frames,
+    )
+    from keras_pose.inference import PoseEstimator
+    from keras_pose.runtime.bottom_up_model import BottomUpModel, load_pose
+    from keras_pose.runtime.instructions import instructions
+
+    estimators = {}
+    for file, name in zip(args.files, distinct_names(args.files), strict=True):
+        model = load_pose(file, num_threads=args.threads[0])
+        detector = None if isinstance(model, BottomUpModel) else args.detector
+        estimators[name] = PoseEstimator(model, detector, num_threads=args.threads[0])
+    tiles = people_of(args)
+    pictures = {count: people_picture(tiles, count) for count in args.people}
+    clock = time.process_time if args.cpu_time else time.perf_counter
+    times = time_frames(estimators, pictures, args.runs, clock)
+    print(f"Median of {args.runs} interleaved runs a picture (and people found), "
+          f"{args.threads[0]} threads; {instructions()}")  # fmt: skip
+    print(frame_table(times))
+    return times
+
+
+def distinct_names(files):
+    """Returns names for files: their own, with as many folders as it takes to differ."""
+    paths = [Path(file) for file in files]
+    for depth in range(1, max(len(path.parts) for path in paths) + 1):
+        names = ["/".join(path.parts[-depth:]) for path in paths]
+        if len(set(names)) == len(names):
+            break
+    return names
+
+
+def people_of(args):
+    """Returns pictures of a person each: those of a data set, or the demo's."""
+    from keras_pose.demo.stills import read_photographs
+    from keras_pose.exporting.inspection.frame_times import tiles_of_dataset
+
+    if not args.dataset:
+        return list(read_photographs().values())
+    where = (args.dataset, args.data_dir, args.split)
+    return tiles_of_dataset(*where, count=max(args.people))
+
+
+def keep_people(args, times):
+    """Draws the times and writes them as data, where that was asked for."""
+    from keras_pose.files import write_json
+    from keras_pose.metrics.result_files import write_results
+    from keras_pose.pictures.images import write_image
+    from keras_pose.pictures.plots import plot_frame_times
+
+    if args.plot:
+        marks = [(each.people, each.faster_after) for each in times.crossings]
+        title = f"{times.num_runs} runs each, {args.threads[0]} threads"
+        picture = plot_frame_times(times.people, times.milliseconds, marks, title)
+        print(f"written     {write_image(args.plot, picture)}")
+    names = list(times.milliseconds)
+    rows = [
+        [count, *(float(times.milliseconds[name][index]) for name in names)]
+        for index, count in enumerate(times.people)
+    ]
+    if args.output:
+        crossings = [dataclasses.asdict(each) for each in times.crossings]
+        table = {"people": times.people, "names": names, "rows": rows}
+        write_json(args.output, table | {"crossings": crossings})
+        print(f"written     {args.output}")
+    if args.results:
+        columns = {"people": "d"} | {f"{name}, ms": ".1f" for name in names}
+        protocol = f"median of {times.num_runs} interleaved runs, {args.threads[0]} threads"
+        code = ["keras_pose/inference", "keras_pose/runtime"]
+        print(f"written     {write_results(args.results, columns, rows, code, protocol)}")
+
+
 def draw(path, benchmark):
     """Draws accuracy against time."""
     from keras_pose.exporting.inspection.benchmark import milliseconds_of
@@ -158,6 +247,8 @@ def main(argv=None):
     args = parse_args(argv)
     if args.audit:
         return audit(args.files)
+    if args.people:
+        return keep_people(args, time_people(args))
     from keras_pose.exporting.inspection.advice import advise, describe_files
     from keras_pose.exporting.inspection.benchmark import (
         benchmark_files,

@@ -333,6 +333,41 @@ def plot_tradeoff(
     return _to_image(figure)
 
 
+def plot_frame_times(
+    people: Sequence[int],
+    milliseconds: Mapping[str, np.ndarray],
+    crossings: Sequence[tuple[float, str]],
+    title: str = "",
+) -> np.ndarray:
+    """Draws the time of a picture against the people in it.
+
+    Args:
+        people: (N,) numbers of people.
+        milliseconds: name of a curve -> (N,) milliseconds a picture.
+        crossings: (number of people, name of the curve that is lower from there on).
+        title: stands above the chart.
+
+    Returns:
+        (H, W, 3) uint8 RGB picture.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(8, 5), layout="constrained")
+    axes = figure.add_subplot()
+    for name, times in milliseconds.items():
+        axes.plot(people, times, "o-", label=name)
+    for count, name in crossings:
+        axes.plot(count, np.interp(count, people, milliseconds[name]), "k|", markersize=18)
+        label = f"{name} from {count:.1f} people on"
+        axes.axvline(count, color="k", alpha=0.3, linestyle=":", label=label)
+    axes.set(xlabel="people in the picture", ylabel="ms a picture, interleaved")
+    axes.set_ylim(bottom=0)
+    axes.grid(alpha=0.3)
+    axes.legend(fontsize=8)
+    figure.suptitle(title, fontsize=9)
+    return _to_image(figure)
+
+
 def _to_image(figure) -> np.ndarray:
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=110)

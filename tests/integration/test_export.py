@@ -139,9 +139,25 @@ def test_benchmark_draws_accuracy_against_time(exported, tmp_path, capsys):
     assert read_image(tmp_path / "a.png").std() > 10
 
 
+def test_benchmark_times_pictures_of_more_and_more_people(exported, tmp_path, capsys):
+    files = [str(exported.paths[kind]) for kind in ("int8", "onnx")]
+    written = [tmp_path / name for name in ("a.png", "a.json", "r.json")]
+    words = ["--people", "1,3", "--runs", "1", "--threads", "1", "--plot", written[0]]
+    BENCHMARK.main([*files, *map(str, words), "--output", str(written[1])])
+    header, *rows = capsys.readouterr().out.splitlines()[1:]
+    assert header.split() == ["people", *(Path(file).name for file in files)]
+    assert [(row.split()[0], row.split()[3]) for row in rows[:2]] == [
+        ("1", "(1)"),
+        ("3", "(3)"),
+    ]
+    assert read_image(written[0]).std() > 10
+    assert len(json.loads(written[1].read_text())["rows"]) == 2
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
+        (["--detector", "a.tflite"], "--detector finds the people of whole pictures"),
         (["--known", "b.tflite=0.9", "--dataset", "coco"], "not among the files: a.tflite"),
         (["--known", "a.tflite=0.9", "--dataset", "coco"], "Nothing to measure"),
         (["--known", "a.tflite=high"], "must be FILE=FIGURE, got 'a.tflite=high'"),
