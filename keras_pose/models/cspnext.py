@@ -10,9 +10,11 @@ from __future__ import annotations
 from keras import layers
 
 from keras_pose.models.layers import (
+    BATCH_NORM_EPSILON,
     batch_norm,
     conv,
     depthwise_conv,
+    grouped_conv,
     torch_start,
     upsample_nearest,
 )
@@ -46,7 +48,7 @@ def cspnext(image, width, depth, is_depthwise=False):
         name, channels = f"stage{stage}", int(channels * width)
         x = spatial_conv(x, channels, f"{name}-0", is_depthwise, strides=2)
         if stage == last:
-            x = _spatial_pyramid_pooling(x, f"{name}-1")
+            x = spatial_pyramid_pooling(x, f"{name}-1")
         x = csp_layer(
             x,
             channels,
@@ -164,16 +166,27 @@ def separable_conv(x, filters, kernel_size, name, strides=1):
     return conv_bn_silu(x, filters, 1, f"{name}-pointwise_conv")
 
 
-def conv_bn_silu(x, filters, kernel_size, name, strides=1):
+def conv_bn_silu(
+    x, filters, kernel_size, name, strides=1, groups=1, epsilon=BATCH_NORM_EPSILON
+):
     """Convolves, normalises and activates: mmcv's ConvModule."""
-    start = torch_start(kernel_size**2 * x.shape[-1]) | {"use_bias": False}
-    x = conv(x, filters, kernel_size, f"{name}-conv", strides, **start)
-    return bn_silu(x, name)
+    x = bare_conv(x, filters, kernel_size, name, strides, groups)
+    return bn_silu(x, name, epsilon)
 
 
-def bn_silu(x, name):
+def bare_conv(x, filters, kernel_size, name, strides=1, groups=1):
+    """Convolves without a bias, by weights that start as PyTorch's do; in groups without
+    strides.
+    """
+    start = torch_start(kernel_size**2 * x.shape[-1] // groups) | {"use_bias": False}
+    if groups > 1:
+        return grouped_conv(x, filters, kernel_size, f"{name}-conv", groups, **start)
+    return conv(x, filters, kernel_size, f"{name}-conv", strides, **start)
+
+
+def bn_silu(x, name, epsilon=BATCH_NORM_EPSILON):
     """Normalises and activates."""
-    x = batch_norm(x, f"{name}-bn")
+    x = batch_norm(x, f"{name}-bn", epsilon)
     return layers.Activation("silu", name=f"{name}-activate")(x)
 
 
@@ -194,16 +207,16 @@ def _block(x, name, adds_identity, is_depthwise):
     return layers.Add(name=f"{name}-add")([residual, x])
 
 
-def _spatial_pyramid_pooling(x, name):
+def spatial_pyramid_pooling(x, name, epsilon=BATCH_NORM_EPSILON):
     """Joins the highest values of neighbourhoods of several sizes."""
     channels = x.shape[-1]
-    x = conv_bn_silu(x, channels // 2, 1, f"{name}-conv1")
+    x = conv_bn_silu(x, channels // 2, 1, f"{name}-conv1", epsilon=epsilon)
     pooled = [
         layers.MaxPooling2D(size, strides=1, padding="same", name=f"{name}-pool{size}")(x)
         for size in POOL_SIZES
     ]
     x = layers.Concatenate(name=f"{name}-concat")([x, *pooled])
-    return conv_bn_silu(x, channels, 1, f"{name}-conv2")
+    return conv_bn_silu(x, channels, 1, f"{name}-conv2", epsilon=epsilon)
 
 
 def _channel_attention(x, name):

@@ -7,6 +7,8 @@ import math
 import keras
 from keras import layers
 
+from keras_pose.models.own_layers import GroupedConv2D
+
 BATCH_NORM_EPSILON = 1e-5
 # PyTorch's momentum 0.1 weighs the new batch, Keras' 0.9 the old average.
 BATCH_NORM_MOMENTUM = 0.9
@@ -67,10 +69,17 @@ def depthwise_conv(x, kernel_size, name, strides=1, **options):
     )(x)
 
 
-def batch_norm(x, name):
+def grouped_conv(x, filters, kernel_size, name, groups, **options):
+    """Convolves equal groups of channels by themselves, padded as `conv` pads."""
+    return GroupedConv2D(
+        filters, kernel_size, padding="same", groups=groups, name=name, **options
+    )(x)
+
+
+def batch_norm(x, name, epsilon=BATCH_NORM_EPSILON):
     """Normalises with PyTorch's constants."""
     return layers.BatchNormalization(
-        momentum=BATCH_NORM_MOMENTUM, epsilon=BATCH_NORM_EPSILON, name=name
+        momentum=BATCH_NORM_MOMENTUM, epsilon=epsilon, name=name
     )(x)
 
 

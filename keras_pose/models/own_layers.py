@@ -46,6 +46,24 @@ class ScaleNorm(layers.Layer):
 
 
 @keras.saving.register_keras_serializable(PACKAGE)
+class GroupedConv2D(layers.Conv2D):
+    """Keras' convolution of groups of channels, each by an ordinary one.
+
+    Of TensorFlow on a CPU, Keras wants a compiled one, which takes seconds to be made; in
+    files it is one operator, see `exporting.float_graph.layer_rewrites`.
+    """
+
+    def convolution_op(self, inputs, kernel):
+        parts = zip(
+            ops.split(inputs, self.groups, axis=-1),
+            ops.split(kernel, self.groups, axis=-1),
+            strict=True,
+        )
+        convolve = super().convolution_op
+        return ops.concatenate([convolve(x, each) for x, each in parts], axis=-1)
+
+
+@keras.saving.register_keras_serializable(PACKAGE)
 class TeacherGap(layers.Layer):
     """Passes a student's output on, and adds its distance from a teacher's to the loss.
 

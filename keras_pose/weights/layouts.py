@@ -85,6 +85,12 @@ REFINEMENT = re.compile(r"refinement_stages\.\d+\.")
 # Of RTMDet, the second and third of three names of one tensor.
 SHARED_KERNEL = re.compile(r"bbox_head\.(cls|reg)_convs\.[12]\.(\d\.conv)\.weight")
 
+# Of RTMO, what only training reads, and numbers that our layers compute.
+RTMO_BESIDE = re.compile(
+    r"head_module\.out_kpt_reg\.|dcc\.sigma_fc\.|dcc\.[xy]_bins$|loss_oks\.sigmas$|"
+    r"(dcc\.spe|neck\.sincos_pos_enc)\.dim_t$"
+)
+
 # leoxiaobin's and microsoft's pose_resnet read images with OpenCV and leave them BGR,
 # under the numbers that ImageNet training has for RGB, in that order.
 IMAGENET_NUMBERS_ON_BGR = Normalization(IMAGENET.mean, IMAGENET.std, channel_order="bgr")
@@ -92,6 +98,7 @@ IMAGENET_NUMBERS_ON_BGR = Normalization(IMAGENET.mean, IMAGENET.std, channel_ord
 PLAIN = Normalization(mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
 # The numbers of mmdet's configs, for blue, green and red in [0, 255].
 RTMDET = get_spec("rtmdet_nano").normalization
+RTMO = get_spec("rtmo_s").normalization
 MPII_MEAN = Normalization(mean=(0.4404, 0.4440, 0.4327), std=(1.0, 1.0, 1.0))
 
 
@@ -145,6 +152,7 @@ MMPOSE = Layout(
         "rtmw": IMAGENET,
         "vitpose": IMAGENET,
         "rtmdet": RTMDET,
+        "rtmo": RTMO,
     },
 )
 # PaddleDetection's names are mmpose's but for these words.
@@ -363,8 +371,9 @@ def is_idle(tensor_name: str, modules: Collection[str]) -> bool:
 
     Princeton's residuals all have a convolution for their shortcut, used only where the
     channels change; mmpose's hourglass has a block for a next stack after its last one;
-    mmdet's RTMDet repeats, for each level, the kernels that its levels share. Of the
-    refinements of lightweight OpenPose, later ones may be left away.
+    mmdet's RTMDet repeats, for each level, the kernels that its levels share; RTMO has
+    predictions that only its training reads. Of the refinements of lightweight OpenPose,
+    later ones may be left away.
 
     Args:
         tensor_name: name of a tensor that the model does not take.
@@ -378,6 +387,8 @@ def is_idle(tensor_name: str, modules: Collection[str]) -> bool:
     if repeated := SHARED_KERNEL.fullmatch(tensor_name):
         kind, rest = repeated.groups()
         return f"bbox_head.{kind}_convs.0.{rest}" in modules
+    if RTMO_BESIDE.match(tensor_name):
+        return "dcc.x_fc" in modules
     return tensor_name.startswith("inters.0.") and "multi_final_layers.0" in modules
 
 
@@ -407,6 +418,8 @@ def final_layer(spec: ModelSpec) -> str:
             return "final_layer.conv"
         case "rtmdet":
             return "bbox_head.rtm_cls.0"
+        case "rtmo":
+            return "head_module.out_kpt_vis.0"
         case "hrnet_classification":
             return "classifier"
         case "efficientnet_lite":

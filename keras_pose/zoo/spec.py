@@ -9,16 +9,20 @@ from typing import Any
 from keras_pose.codecs import CODECS, Codec
 from keras_pose.pictures.normalization import IMAGENET, Normalization
 
-# Tasks of networks: poses of cropped people, poses of everybody in a picture,
-# boxes, classes of pictures, classes of pixels, or features for a network of one's own.
+# Tasks of networks: poses of cropped people, poses of everybody in a picture by maps or
+# directly, boxes, classes of pictures, classes of pixels, or features for a network of
+# one's own.
 TASKS = (
     "top_down",
     "bottom_up",
+    "one_stage",
     "detection",
     "classification",
     "segmentation",
     "features",
 )
+# Those whose networks see whole pictures and find everybody's keypoints.
+CROWD_TASKS = ("bottom_up", "one_stage")
 
 
 @dataclass(frozen=True)
@@ -71,7 +75,7 @@ class ModelSpec:
     @property
     def counts(self) -> str:
         """Name of the builder's argument for the number of outputs."""
-        has_keypoints = self.task in ("top_down", "bottom_up")
+        has_keypoints = self.task in ("top_down", *CROWD_TASKS)
         return "num_keypoints" if has_keypoints else "num_classes"
 
     @property

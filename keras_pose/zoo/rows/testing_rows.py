@@ -59,4 +59,16 @@ ROWS = (
         reference_keypoints=1,
         stride=8,
     ),
+    ModelSpec(
+        name="testing_one_stage",
+        family="rtmo",
+        options={"width": 0.0625, "depth": 0.1, "neck_channels": 16},
+        input_hw=(64, 64),
+        params=317_285,
+        macs=74_601_024,
+        paper="see keras_pose/models/rtmo.py",
+        task="one_stage",
+        stride=16,
+        is_convolutional=False,
+    ),
 )

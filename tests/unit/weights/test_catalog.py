@@ -59,8 +59,8 @@ def test_resnets_and_detectors_of_the_papers_take_bgr():
         is_old_resnet = "resnet" in entry.model and re.search(
             "leoxiaobin|microsoft", entry.weights
         )
-        is_papers = entry.model.startswith(("rtmdet", "openpose"))
-        is_ours = entry.model.startswith("rtmdet_lite")
+        is_papers = entry.model.startswith(("rtmdet", "rtmo_", "openpose"))
+        is_ours = entry.model.startswith(("rtmdet_lite", "openpose_lite"))
         expected = bool(is_old_resnet) or (is_papers and not is_ours)
         assert is_bgr == expected, entry
 
