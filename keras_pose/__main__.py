@@ -289,7 +289,7 @@ def chosen_models(args):
 
 def open_estimator(args, num_threads=None):
     from keras_pose.inference import PoseEstimator
-    from keras_pose.runtime.bottom_up_model import load_pose
+    from keras_pose.runtime.crowd_model import load_pose
     from keras_pose.runtime.loading import check_keypoints
 
     path, detector, skeleton = chosen_models(args)

@@ -5,17 +5,15 @@ task "bottom_up". `entries` reads and writes the files.
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from keras_pose.codecs.part_affinity import PartAffinityCodec
-from keras_pose.contracts.entries import named, read_entry
+from keras_pose.contracts.crowd_fields import CrowdContract
 from keras_pose.contracts.fields import (
     INPUT_NAME,
     TensorSpec,
-    input_to_dict,
     integers_of,
-    integers_to_dict,
     known,
     normalization_of,
     output_to_dict,
@@ -24,7 +22,6 @@ from keras_pose.contracts.fields import (
     task_of,
     tensor_spec,
 )
-from keras_pose.pictures.boxes import PAD_VALUE
 from keras_pose.pictures.normalization import Normalization
 from keras_pose.skeleton import Skeleton
 
@@ -32,7 +29,7 @@ BOTTOM_UP = "bottom_up"
 
 
 @dataclass(frozen=True)
-class BottomUpContract:
+class BottomUpContract(CrowdContract):
     """Facts that a program needs to run one bottom-up file.
 
     Attributes:
@@ -84,10 +81,6 @@ class BottomUpContract:
             )
 
     @property
-    def input_hw(self) -> tuple[int, int]:
-        return self.codec.input_hw
-
-    @property
     def outputs(self) -> tuple[TensorSpec, TensorSpec]:
         """Both output tensors."""
         return self.heatmaps, self.fields
@@ -105,26 +98,11 @@ class BottomUpContract:
 
     def to_dict(self) -> dict[str, Any]:
         return {
-            "task": BOTTOM_UP,
-            "model": self.model,
-            "quantization": self.quantization,
-            **integers_to_dict(self.float_operators, self.sums_fit_16_bits),
-            "signature": self.signature,
-            "input": input_to_dict(self.input, self.normalization),
-            "letterbox": {
-                "anchor": "top left",
-                "border": [PAD_VALUE] * 3,
-                "interpolation": "bilinear",
-                "rounding": "half up",
-            },
+            **self._first_to_dict(BOTTOM_UP),
             "heatmaps": output_to_dict(self.heatmaps),
             "fields": output_to_dict(self.fields),
             "codec": self.codec.to_dict(),
-            "skeleton": {
-                **asdict(self.skeleton),
-                "mirror_pairs": self.skeleton.mirror_pairs,
-                "limb_pairs": self.skeleton.limb_pairs,
-            },
+            "skeleton": self._skeleton_to_dict(),
         }
 
     @classmethod
@@ -188,14 +166,3 @@ def bottom_up_contract(
         skeleton=skeleton,
         normalization=normalization,
     )
-
-
-def read_bottom_up_contract(model_path) -> BottomUpContract:
-    """Reads the contract of a bottom-up file; errors as `pose.read_contract`."""
-    values, path = read_entry(model_path)
-    return named(BottomUpContract.from_dict, values, path)
-
-
-def is_bottom_up(model_path) -> bool:
-    """Returns True for a bottom-up network's file; errors as `pose.read_contract`."""
-    return task_of(read_entry(model_path)[0]) == BOTTOM_UP

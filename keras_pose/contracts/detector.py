@@ -8,11 +8,8 @@ import dataclasses
 from dataclasses import dataclass, field
 from typing import Any
 
-from keras_pose.contracts.bottom_up import (
-    BottomUpContract,
-    is_bottom_up,
-    read_bottom_up_contract,
-)
+from keras_pose.contracts.crowd import AnyCrowdContract, is_crowd, read_crowd_contract
+from keras_pose.contracts.crowd_fields import LETTERBOX
 from keras_pose.contracts.entries import named, read_entry
 from keras_pose.contracts.fields import (
     INPUT_NAME,
@@ -28,7 +25,7 @@ from keras_pose.contracts.fields import (
     tensor_spec,
 )
 from keras_pose.contracts.pose import Contract, read_contract
-from keras_pose.pictures.boxes import PAD_VALUE, BoxSettings
+from keras_pose.pictures.boxes import BoxSettings
 from keras_pose.pictures.normalization import Normalization
 
 DETECTION = "detection"
@@ -134,12 +131,7 @@ class DetectorContract:
             **integers_to_dict(self.float_operators, self.sums_fit_16_bits),
             "signature": self.signature,
             "input": input_to_dict(self.input, self.normalization),
-            "letterbox": {
-                "anchor": "top left",
-                "border": [PAD_VALUE] * 3,
-                "interpolation": "bilinear",
-                "rounding": "half up",
-            },
+            "letterbox": LETTERBOX,
             "scores": list(map(output_to_dict, self.scores)),
             "score_activation": "sigmoid",
             "distances": list(map(output_to_dict, self.distances)),
@@ -177,7 +169,7 @@ class DetectorContract:
 
 
 # Contracts of files that can be exported.
-ModelContract = Contract | DetectorContract | BottomUpContract
+ModelContract = Contract | DetectorContract | AnyCrowdContract
 
 
 def detector_contract(
@@ -228,7 +220,7 @@ def is_detector(model_path) -> bool:
 
 def read_model_contract(model_path) -> ModelContract:
     """Reads the contract of a file of any kind; errors as `pose.read_contract`."""
-    if is_bottom_up(model_path):
-        return read_bottom_up_contract(model_path)
+    if is_crowd(model_path):
+        return read_crowd_contract(model_path)
     read = read_detector_contract if is_detector(model_path) else read_contract
     return read(model_path)

@@ -157,7 +157,7 @@ class Contract:
             raise ValueError(
                 f"This is a contract for {task}, not of a network that finds one "
                 "person's keypoints. Detectors are loaded by runtime.load_detector, "
-                "bottom-up networks by runtime.load_bottom_up."
+                "networks of whole pictures by runtime.crowd_model.load_crowd_model."
             )
         with plain_field_errors():
             return cls(

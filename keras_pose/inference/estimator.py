@@ -1,7 +1,7 @@
 """The estimator: picture in, people with their keypoints out.
 
 Top-down networks: person boxes -> crops -> network -> keypoints of the image. Bottom-up
-networks see the whole picture, and need no boxes.
+and one-stage networks see the whole picture, and need no boxes.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from keras_pose.contracts.bottom_up import BottomUpContract
 from keras_pose.inference.detectors import (
     MAX_SIDE,
     MIN_SIDE,
@@ -30,7 +31,7 @@ from keras_pose.pictures.geometry import whole_image_box, xyxy_to_xywh
 from keras_pose.pictures.images import as_image
 from keras_pose.pictures.structures import Detections, Poses
 from keras_pose.runtime import PoseModel
-from keras_pose.runtime.bottom_up_model import BottomUpModel, load_pose
+from keras_pose.runtime.crowd_model import CrowdModel, load_pose
 from keras_pose.runtime.detector_model import Detector
 from keras_pose.runtime.pose_model import MAX_BATCH
 from keras_pose.runtime.top_down_steps import (
@@ -66,23 +67,23 @@ class PoseEstimator:
     Any number of threads may call one estimator.
 
     Attributes:
-        pose_model: the model, with its contract: of a bottom-up network, or of one that
-            sees one person at a time.
+        pose_model: the model, with its contract: of a network that sees whole pictures, or
+            one person at a time.
         flip_test: True to average mirrored crops in: slower, a little better.
-        box_threshold: score of a box that a person must exceed; of a bottom-up network,
-            score of the person.
-        nms_threshold: OKS of two people who were found, above which only the better one
-            stays.
+        box_threshold: score of a box that a person must exceed; of a network that sees
+            whole pictures, score of the person.
+        nms_threshold: OKS of two people who were found in boxes, above which only the
+            better one stays.
 
     Raises:
         ValueError: for a flip test of a model whose keypoints have no mirror pairs,
-            for a detector that is none, and for a detector or a flip test of a bottom-up
-            network.
+            for a detector that is none, and for a detector or a flip test of a network
+            that sees whole pictures.
     """
 
     def __init__(
         self,
-        pose: str | Path | PoseModel | BottomUpModel | None = None,
+        pose: str | Path | PoseModel | CrowdModel | None = None,
         detector: Detect | DetectionFile | str | Path | None = None,
         flip_test: bool = False,
         num_threads: int | None = None,
@@ -109,13 +110,13 @@ class PoseEstimator:
         """
         if pose is None:
             pose = shipped_file(POSE)
-        if not isinstance(pose, PoseModel | BottomUpModel):
+        if not isinstance(pose, PoseModel | CrowdModel):
             pose = _load(pose, weights, num_threads)
-        self.pose_model: PoseModel | BottomUpModel = pose
-        if self.is_bottom_up:
+        self.pose_model: PoseModel | CrowdModel = pose
+        if self.sees_whole_pictures:
             _check_needs_nothing(pose, detector, flip_test)
             detector = WHOLE_IMAGE
-            if box_threshold is None:
+            if box_threshold is None and isinstance(pose.contract, BottomUpContract):
                 box_threshold = BOTTOM_UP_THRESHOLD
         elif flip_test:
             check_flip_test(pose.contract.skeleton)
@@ -144,9 +145,9 @@ class PoseEstimator:
         self._detector, self._is_open = detector, True
 
     @property
-    def is_bottom_up(self) -> bool:
+    def sees_whole_pictures(self) -> bool:
         """True if the network finds everybody in a picture by itself."""
-        return isinstance(self.pose_model, BottomUpModel)
+        return isinstance(self.pose_model, CrowdModel)
 
     @property
     def skeleton(self) -> Skeleton:
@@ -164,8 +165,8 @@ class PoseEstimator:
                 one.
 
         Returns:
-            The people, in the order of their boxes; those of a bottom-up network by falling
-            score.
+            The people, in the order of their boxes; those of a network that sees whole
+            pictures by falling score.
 
         Raises:
             ValueError: for what is no image, for boxes that are empty or outside the image
@@ -176,7 +177,7 @@ class PoseEstimator:
         if image_id is None and isinstance(image, str | Path):
             image_id = image
         image = as_image(image)
-        if isinstance(self.pose_model, BottomUpModel) and boxes_xyxy is None:
+        if isinstance(self.pose_model, CrowdModel) and boxes_xyxy is None:
             poses = self.pose_model(image)
             return poses[poses.scores > self.box_threshold]
         if boxes_xyxy is not None:
@@ -252,7 +253,7 @@ class PoseEstimator:
             ValueError: for a model without heatmaps, one per keypoint.
         """
         image = as_image(image)
-        if isinstance(self.pose_model, BottomUpModel):
+        if isinstance(self.pose_model, CrowdModel):
             return _show_whole(image, self.pose_model)
         codec = self.pose_model.contract.codec
         shape = codec.output_shape(self.skeleton.num_keypoints)
@@ -274,7 +275,7 @@ class PoseEstimator:
 
     @property
     def _top_down(self) -> PoseModel:
-        if isinstance(self.pose_model, BottomUpModel):
+        if isinstance(self.pose_model, CrowdModel):
             raise ValueError(
                 f"{self.pose_model.contract.model} sees whole pictures and finds the "
                 "people itself: it takes no boxes."
@@ -303,8 +304,13 @@ def _check_needs_nothing(model, detector, flip_test) -> None:
         )
 
 
-def _show_whole(image, model: BottomUpModel) -> np.ndarray:
+def _show_whole(image, model: CrowdModel) -> np.ndarray:
     """Lays the heatmaps of everybody over an image."""
+    if not isinstance(model.contract, BottomUpContract):
+        raise ValueError(
+            f"{model.contract.model} gives no heatmaps, but people; show them with "
+            "draw_poses."
+        )
     boxed, scale_xy = letterbox(image, model.contract.input_hw)
     heatmaps, _ = model.predict(boxed)
     stride = model.contract.codec.stride
@@ -316,7 +322,7 @@ def _show_whole(image, model: BottomUpModel) -> np.ndarray:
     return draw_heatmaps(image, heatmaps[..., :-1], matrix)
 
 
-def _load(pose, weights, num_threads) -> PoseModel | BottomUpModel:
+def _load(pose, weights, num_threads) -> PoseModel | CrowdModel:
     if weights is not None:
         return load_pose(weights, model=str(pose), num_threads=num_threads)
     if str(pose) in ZOO:

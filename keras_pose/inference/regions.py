@@ -109,7 +109,7 @@ class RegionFollower:
     def __call__(self, image: np.ndarray, image_id=None) -> Poses:
         """Estimates the people of the next frame; arguments as for `PoseEstimator`."""
         image = as_image(image)
-        if self._estimator.is_bottom_up:  # it sees the whole frame anyway
+        if self._estimator.sees_whole_pictures:  # it sees the whole frame anyway
             self.num_followed += 1
             return self._estimator(image, image_id=image_id)
         # Regions of one picture say nothing of one with another size.

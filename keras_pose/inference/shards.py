@@ -25,7 +25,7 @@ import numpy as np
 from keras_pose.files import atomic_path, check_writable, file_sha256, read_json, write_json
 from keras_pose.inference.estimator import PoseEstimator
 from keras_pose.pictures.images import PICTURE_SUFFIXES, as_image
-from keras_pose.runtime.bottom_up_model import load_pose
+from keras_pose.runtime.crowd_model import load_pose
 from keras_pose.shipped import DETECTOR, POSE, shipped_file
 from keras_pose.skeleton import Skeleton
 

@@ -9,7 +9,7 @@ from keras_pose.measuring.split import Measured, PictureSplit
 from keras_pose.metrics.evaluator import EvaluationResult
 from keras_pose.metrics.picture_evaluator import evaluate_pictures
 from keras_pose.metrics.protocol import NO_BOXES, Measurement, build_protocol
-from keras_pose.runtime.bottom_up_model import open_bottom_up
+from keras_pose.runtime.crowd_model import open_crowd_model
 
 
 class CrowdSplit(PictureSplit[Measurement, EvaluationResult]):
@@ -22,7 +22,7 @@ class CrowdSplit(PictureSplit[Measurement, EvaluationResult]):
         super().__init__(settings, opened, truth, "people")
 
     def open(self, path, contract):
-        return open_bottom_up(path, contract)
+        return open_crowd_model(path, contract)
 
     def evaluate(self, model, progress: bool = True) -> EvaluationResult:
         return evaluate_pictures(model, *self.pictures, progress=progress)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from keras_pose.contracts.bottom_up import BottomUpContract
+from keras_pose.contracts.crowd_fields import CrowdContract
 from keras_pose.contracts.detector import DetectorContract, ModelContract, is_detector
 from keras_pose.contracts.detector_description import is_description
 from keras_pose.contracts.pose import Contract
@@ -17,7 +17,7 @@ from keras_pose.measuring.finding import Finder
 from keras_pose.measuring.people_split import open_people
 from keras_pose.measuring.settings import MeasureSettings
 from keras_pose.measuring.split import Measured, Split
-from keras_pose.runtime.bottom_up_model import is_of_bottom_up, load_bottom_up
+from keras_pose.runtime.crowd_model import is_of_crowd, load_crowd_model
 from keras_pose.runtime.detector_model import is_bare, is_detector_name, load_detector
 from keras_pose.runtime.loading import file_type, load_model
 from keras_pose.skeleton import Skeleton
@@ -53,7 +53,7 @@ def _load_pose(path, said: Said):
 
 
 def _load_crowd(path, said: Said):
-    return load_bottom_up(path, said.model, said.num_keypoints, said.input_hw)
+    return load_crowd_model(path, said.model, said.num_keypoints, said.input_hw)
 
 
 def _load_boxes(path, said: Said):
@@ -90,13 +90,12 @@ POSE = Task(
     open_people,
 )
 CROWD = Task(
-    "bottom-up networks",
-    BottomUpContract,
+    "networks that see whole pictures",
+    CrowdContract,
     _load_crowd,
     lambda settings, *_: CrowdSplit(settings),
     ("flip_test", "boxes", "detector", "metrics", "skeleton", "sigmas"),
-    "not for bottom-up networks, which see whole pictures and are measured by COCO AP of "
-    "everybody.",
+    "not for networks that see whole pictures, which are measured by COCO AP of everybody.",
 )
 DETECTOR = Task(
     "detectors",
@@ -131,7 +130,7 @@ def task_of(path, model: str | None = None) -> Task:
             finds_boxes = is_detector(path)
     if finds_boxes:
         return DETECTOR
-    return CROWD if is_of_bottom_up(str(path) if is_official else path, model) else POSE
+    return CROWD if is_of_crowd(str(path) if is_official else path, model) else POSE
 
 
 def common_task(paths: Sequence[Any], model: str | None = None) -> Task:
@@ -172,7 +171,7 @@ def open_split(
 
     Args:
         contract: description of the models. It decides the metric: box AP for detectors,
-            AP of everybody for bottom-up networks, else those of the data set.
+            AP of everybody for networks of whole pictures, else those of the data set.
         settings: the data, and how to measure.
         finder: detector that finds people for networks that see one at a time.
 

@@ -34,7 +34,7 @@ def evaluate_pictures(
     """Finds everybody in pictures, and measures COCO AP.
 
     Args:
-        find: network and parsing, such as a `runtime.bottom_up.BottomUpModel`.
+        find: network and parsing, such as a `runtime.crowd_model.CrowdModel`.
         images: image files.
         image_ids: their ids in the ground truth; no other images count.
         ground_truth: COCO annotation file, or its contents.

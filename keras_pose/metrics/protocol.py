@@ -16,7 +16,7 @@ from typing import Any
 
 import keras_pose
 from keras_pose.commandline import some_of
-from keras_pose.contracts.bottom_up import BottomUpContract
+from keras_pose.contracts.crowd_fields import CrowdContract
 from keras_pose.contracts.detector_description import is_description, read_description
 from keras_pose.contracts.pose import Contract
 from keras_pose.files import file_sha256, read_json
@@ -146,7 +146,7 @@ _ADDED_LATER: dict[str, Any] = {"left_out": ()}
 
 def build_protocol(
     dataset,
-    contract: Contract | BottomUpContract,
+    contract: Contract | CrowdContract,
     model_path,
     result: EvaluationResult,
     is_subset: bool = False,

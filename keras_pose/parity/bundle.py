@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import keras_pose
-from keras_pose.contracts.bottom_up import BottomUpContract
+from keras_pose.contracts.crowd_fields import CrowdContract
 from keras_pose.contracts.detector import DetectorContract
 from keras_pose.contracts.entries import write_contract
 from keras_pose.files import check_writable, file_sha256, read_json, write_json
@@ -84,7 +84,7 @@ def check_models(models: Mapping[str, ModelFile]) -> None:
     for task, file in models.items():
         if file.path.suffix != SUFFIX:
             raise ValueError(f"A bundle holds {SUFFIX} files, got {file.path}.")
-        if isinstance(file.contract, BottomUpContract):
+        if isinstance(file.contract, CrowdContract):
             raise ValueError(
                 f"{file.path} sees whole pictures; the apps run networks that see one "
                 "person at a time, and detectors."

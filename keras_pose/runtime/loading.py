@@ -6,7 +6,7 @@ import dataclasses
 import difflib
 from pathlib import Path
 
-from keras_pose.contracts.bottom_up import BottomUpContract
+from keras_pose.contracts.crowd_fields import CrowdContract
 from keras_pose.contracts.pose import Contract, read_contract
 from keras_pose.runtime.backend import FileBackend
 from keras_pose.runtime.pose_model import PoseModel
@@ -119,7 +119,7 @@ def named_keypoints(contract: Contract, skeleton: Skeleton | None, path) -> Cont
 
 
 def check_keypoints(
-    contract: Contract | BottomUpContract, skeleton: Skeleton | None, path
+    contract: Contract | CrowdContract, skeleton: Skeleton | None, path
 ) -> None:
     """Raises ValueError for a skeleton that contradicts the contract."""
     if skeleton is not None and skeleton.names != contract.skeleton.names:

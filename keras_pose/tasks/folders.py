@@ -21,7 +21,11 @@ from pathlib import Path
 from typing import Any
 
 import keras_pose
-from keras_pose.contracts.bottom_up import BOTTOM_UP, BottomUpContract
+from keras_pose.contracts.crowd import (
+    CROWD_CONTRACTS,
+    AnyCrowdContract,
+    crowd_contract_of_dict,
+)
 from keras_pose.contracts.entries import (
     VERSION_FIELDS,
     check_version,
@@ -39,7 +43,7 @@ CONFIG_NAME, METADATA_NAME, CARD_NAME = "config.json", "metadata.json", "README.
 WEIGHTS_NAMES = ("model.weights.h5", "model.keras")
 FILE_NAMES = (CONFIG_NAME, METADATA_NAME, CARD_NAME, *WEIGHTS_NAMES)
 
-PoseContract = Contract | BottomUpContract
+PoseContract = Contract | AnyCrowdContract
 
 
 @dataclass(frozen=True)
@@ -242,8 +246,8 @@ def _named_fields(path: Path) -> Iterator[None]:
 
 def _read_contract(entry, path: Path) -> PoseContract:
     check_version(entry, path)
-    if task_of(entry) == BOTTOM_UP:
-        return named(BottomUpContract.from_dict, entry, path)
+    if task_of(entry) in CROWD_CONTRACTS:
+        return named(crowd_contract_of_dict, entry, path)
     return named(Contract.from_dict, entry, path)
 
 

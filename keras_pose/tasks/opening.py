@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from keras_pose.contracts.bottom_up import BottomUpContract
+from keras_pose.contracts.crowd_fields import CrowdContract
 from keras_pose.pictures.normalization import Normalization
-from keras_pose.runtime.bottom_up_model import BottomUpModel, load_pose
+from keras_pose.runtime.crowd_model import CrowdModel, load_pose
 from keras_pose.runtime.loading import KERAS_TYPES, file_type
 from keras_pose.runtime.pose_model import PoseModel
 from keras_pose.shipped import POSE, SHIPPED, shipped_file, shipped_network
@@ -46,7 +46,7 @@ class Opened:
     contract: folders.PoseContract
     facts: dict[str, Any] = field(default_factory=dict)
     recipe: dict[str, Any] = field(default_factory=dict)
-    runnable: PoseModel | BottomUpModel | None = None
+    runnable: PoseModel | CrowdModel | None = None
     file: Path | None = None
     network_file: Path | None = None
     untrained: str = ""
@@ -156,7 +156,7 @@ def _with_keypoints(opened: Opened, count: int, skeleton, source: str) -> Opened
     from keras_pose.weights.provenance import Provenance, contract_of, set_provenance
 
     contract = opened.contract
-    if isinstance(contract, BottomUpContract):
+    if isinstance(contract, CrowdContract):
         raise ValueError(
             f"{contract.model} finds everybody in a picture: its keypoints and limbs "
             "cannot be changed."

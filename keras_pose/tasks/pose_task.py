@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from keras_pose.contracts.bottom_up import BottomUpContract
+from keras_pose.contracts.crowd_fields import CrowdContract
 from keras_pose.files.runs import BEST_NAME
 from keras_pose.pictures.normalization import Normalization
 from keras_pose.skeleton import Skeleton
@@ -254,9 +254,10 @@ class PoseTask(RunnableTask):
                 f"{self._file} is a file to run: it cannot be trained. Start from a preset "
                 "of Keras weights, or from the .keras file it was made of."
             )
-        if isinstance(self.contract, BottomUpContract):
+        if isinstance(self.contract, CrowdContract):
             raise ValueError(
-                f"{self.contract.model} sees whole pictures: training/train.py trains it."
+                f"{self.contract.model} sees whole pictures: training/train.py trains it, "
+                "or says that it is not trained here."
             )
         return self.network, self.contract
 

@@ -14,8 +14,9 @@ from keras_pose.shipped import SHIPPED
 from keras_pose.weights.catalog import CatalogEntry, all_entries
 from keras_pose.weights.download import download_path, is_here
 from keras_pose.zoo import get_spec
+from keras_pose.zoo.spec import CROWD_TASKS
 
-POSE_TASKS = ("top_down", "bottom_up")
+POSE_TASKS = ("top_down", *CROWD_TASKS)
 NUM_NEAR = 3
 BYTES_PER_FLOAT = 4
 

@@ -11,10 +11,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from keras_pose.contracts.bottom_up import BottomUpContract
+from keras_pose.contracts.crowd_fields import CrowdContract
 from keras_pose.inference import PoseEstimator
 from keras_pose.pictures.structures import Poses
-from keras_pose.runtime.bottom_up_model import BottomUpModel
+from keras_pose.runtime.crowd_model import CrowdModel
 from keras_pose.runtime.pose_model import PoseModel
 from keras_pose.skeleton import Skeleton
 from keras_pose.tasks import presets
@@ -49,7 +49,7 @@ class RunnableTask:
         self._is_untrained = opened.untrained
         self._file = opened.file  # that has the weights as they are
         self._network_file = opened.network_file
-        self._runnable: PoseModel | BottomUpModel | None = opened.runnable
+        self._runnable: PoseModel | CrowdModel | None = opened.runnable
         self._estimator: PoseEstimator | None = None
 
     @property
@@ -68,7 +68,7 @@ class RunnableTask:
             self._estimator = PoseEstimator(self._model(), detector)
         return self._estimator
 
-    def _model(self) -> PoseModel | BottomUpModel:
+    def _model(self) -> PoseModel | CrowdModel:
         """Returns the network ready to run; changes of its weights are seen."""
         if self._is_untrained:
             raise ValueError(
@@ -77,8 +77,8 @@ class RunnableTask:
             )
         if self._runnable is None:
             network, contract = self.network, self.contract
-            if isinstance(contract, BottomUpContract):
-                self._runnable = BottomUpModel.from_keras(network, contract)
+            if isinstance(contract, CrowdContract):
+                self._runnable = CrowdModel.from_keras(network, contract)
             else:
                 self._runnable = PoseModel.from_keras(network, contract)
         return self._runnable
@@ -132,7 +132,7 @@ class RunnableTask:
         from keras_pose.tasks.sets import name_set
 
         named, model = name_set(data, dataset), self._model()
-        if isinstance(model, BottomUpModel):
+        if isinstance(model, CrowdModel):
             refuse(
                 {"metrics": metrics, "flip_test": flip_test},
                 "is not for networks that see whole pictures",

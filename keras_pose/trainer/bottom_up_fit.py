@@ -22,7 +22,7 @@ from keras_pose.losses import MaskedMaps
 from keras_pose.measuring.crowd_split import CrowdSplit
 from keras_pose.measuring.settings import MeasureSettings
 from keras_pose.models.fake_quantization import fake_quantized
-from keras_pose.runtime.bottom_up_model import BottomUpModel
+from keras_pose.runtime.crowd_model import CrowdModel
 from keras_pose.skeleton import COCO_17, Skeleton
 from keras_pose.trainer import callbacks
 from keras_pose.trainer.bottom_up_recipes import BottomUpRecipe
@@ -222,7 +222,7 @@ def _ap_function(recipe: BottomUpRecipe, network, contract: BottomUpContract):
     limit = recipe.max_steps or None
     where = (recipe.dataset, recipe.data_dir, "val", limit)
     split = CrowdSplit(MeasureSettings(*where, _reading(recipe)))
-    model = BottomUpModel.from_keras(network, contract)
+    model = CrowdModel.from_keras(network, contract)
     return lambda: split.value_of(model)
 
 

@@ -137,6 +137,13 @@ def recipe_for(model: str, dataset: str = "coco") -> AnyRecipe:
             return get_detection_recipe(model, dataset)
         case "bottom_up":
             return get_bottom_up_recipe(model, dataset)
+        case "one_stage":
+            raise ValueError(
+                f"{model} is not trained here: its assignment of people to cells, and its "
+                "losses, are mmpose's. Official weights are converted "
+                "(training/import_weights.py); train rtmpose_s with a detector, or "
+                "openpose_lite."
+            )
     return get_recipe(model, dataset)
 
 

@@ -11,13 +11,16 @@ from dataclasses import dataclass
 from keras_pose.codecs import CODECS, Codec
 from keras_pose.codecs.part_affinity import PartAffinityCodec
 from keras_pose.contracts.bottom_up import BottomUpContract, bottom_up_contract
+from keras_pose.contracts.crowd_fields import CrowdContract
 from keras_pose.contracts.detector import detector_contract
 from keras_pose.contracts.entries import AnyContract
+from keras_pose.contracts.one_stage import OneStageContract, one_stage_contract
 from keras_pose.contracts.pose import Contract, keras_contract
 from keras_pose.models.openpose_channels import last_maps, skeleton_for
 from keras_pose.pictures.normalization import Normalization
 from keras_pose.skeleton import Skeleton, default_skeleton, plain_skeleton
 from keras_pose.zoo import get_spec
+from keras_pose.zoo.spec import CROWD_TASKS
 
 ATTRIBUTE = "pose_weights"
 
@@ -88,12 +91,26 @@ def runnable_network(model):
     return set_provenance(last_maps(model, num_keypoints), provenance_of(model))
 
 
-def bottom_up_contract_of(model) -> BottomUpContract:
-    """Describes a bottom-up network that `runnable_network` returned.
+def crowd_contract_of(model) -> CrowdContract:
+    """Describes a network of whole pictures that `runnable_network` returned.
 
     Raises:
         ValueError: for keypoints and limbs that no skeleton has.
     """
+    if get_spec(model.name).task == "one_stage":
+        return _one_stage_contract_of(model)
+    return bottom_up_contract_of(model)
+
+
+def _one_stage_contract_of(model) -> OneStageContract:
+    num_keypoints = model.outputs[-1].shape[-1]
+    usual = plain_skeleton if hasattr(model, ATTRIBUTE) else default_skeleton
+    skeleton = provenance_of(model).skeleton or usual(num_keypoints)
+    return one_stage_contract(model, skeleton, normalization_of(model))
+
+
+def bottom_up_contract_of(model) -> BottomUpContract:
+    """Describes a bottom-up network; errors as `crowd_contract_of`."""
     provenance = provenance_of(model)
     skeleton = provenance.skeleton or skeleton_for(model.name, *_counts(model))
     height, width = model.inputs[0].shape[1:3]
@@ -117,8 +134,8 @@ def file_contract_of(model) -> AnyContract:
     """
     if get_spec(model.name).task == "detection":
         return detector_contract(model, normalization_of(model))
-    if get_spec(model.name).task == "bottom_up":
-        return bottom_up_contract_of(model)
+    if get_spec(model.name).task in CROWD_TASKS:
+        return crowd_contract_of(model)
     return contract_of(model)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import keras
 
-from keras_pose.contracts.bottom_up import is_bottom_up, read_bottom_up_contract
+from keras_pose.contracts.crowd import is_crowd, read_crowd_contract
 from keras_pose.contracts.detector import is_detector, read_detector_contract
 from keras_pose.contracts.entries import read_entry, save_keras_model
 from keras_pose.contracts.pose import read_contract
@@ -42,6 +42,7 @@ from keras_pose.weights.provenance import (
     set_provenance,
 )
 from keras_pose.zoo import ModelSpec, build_model, get_spec
+from keras_pose.zoo.spec import CROWD_TASKS
 
 KERAS_ENDINGS = (".keras", ".weights.h5")
 # Part of the name of converted files: raised when converting changes what it writes.
@@ -174,7 +175,7 @@ def _has_contract(entry: CatalogEntry) -> bool:
     """Returns True if there is a kind of contract for the network."""
     task = get_spec(entry.model).task
     is_of_people = task == "detection" and entry.num_keypoints == 1
-    return task in ("top_down", "bottom_up") or is_of_people
+    return task in ("top_down", *CROWD_TASKS) or is_of_people
 
 
 def _provenance(entry: CatalogEntry) -> Provenance:
@@ -259,8 +260,8 @@ def _said_by(path: Path) -> tuple[Provenance, tuple[int, int] | None]:
     if is_detector(path):
         found = read_detector_contract(path)
         return Provenance(str(path), found.normalization), found.input_hw
-    if is_bottom_up(path):
-        whole = read_bottom_up_contract(path)
+    if is_crowd(path):
+        whole = read_crowd_contract(path)
         provenance = Provenance(str(path), whole.normalization, None, whole.skeleton)
         return provenance, whole.input_hw
     contract = read_contract(path)

@@ -65,7 +65,7 @@ def weights(tmp_path, monkeypatch):
     monkeypatch.setattr(tasks, "load_model", lambda *_, **__: CenterModel())
     # The files hold no contract to tell by.
     monkeypatch.setattr(tasks, "is_detector", lambda *_: False)
-    monkeypatch.setattr(tasks, "is_of_bottom_up", lambda *_: False)
+    monkeypatch.setattr(tasks, "is_of_crowd", lambda *_: False)
     paths = [tmp_path / "float.tflite", tmp_path / "int8.tflite"]
     for path in paths:
         path.write_bytes(b"a model")

@@ -115,7 +115,7 @@ def measure(data_dir, tmp_path, monkeypatch):
     spec.loader.exec_module(script)
     monkeypatch.setattr(tasks, "load_model", lambda *_, **__: CenterModel())
     monkeypatch.setattr(tasks, "is_detector", lambda *_: False)
-    monkeypatch.setattr(tasks, "is_of_bottom_up", lambda *_: False)
+    monkeypatch.setattr(tasks, "is_of_crowd", lambda *_: False)
     weights = tmp_path / "model.tflite"
     weights.write_bytes(b"a model")
 

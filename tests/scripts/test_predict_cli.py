@@ -13,7 +13,7 @@ from keras_pose import runtime
 from keras_pose.codecs import GaussianHeatmapCodec
 from keras_pose.contracts.fields import TensorSpec
 from keras_pose.contracts.pose import Contract
-from keras_pose.runtime import PoseModel, bottom_up_model
+from keras_pose.runtime import PoseModel, crowd_model
 from keras_pose.skeleton import COCO_17
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -51,7 +51,7 @@ def threads_asked_for(monkeypatch):
         return model
 
     monkeypatch.setattr(runtime, "load_model", load_model)
-    monkeypatch.setattr(bottom_up_model, "load_pose", load_model)
+    monkeypatch.setattr(crowd_model, "load_pose", load_model)
     return asked
 
 

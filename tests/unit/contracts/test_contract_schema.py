@@ -14,6 +14,7 @@ from keras_pose.contracts.certainty import ScoreCalibration, Visibility
 from keras_pose.contracts.detector import DetectorContract
 from keras_pose.contracts.entries import VERSION_FIELDS, contracts_beside
 from keras_pose.contracts.fields import TensorSpec
+from keras_pose.contracts.one_stage import FIELDS, OneStageContract
 from keras_pose.contracts.pose import Contract
 from keras_pose.modelfiles.embedded import extract
 from keras_pose.pictures.boxes import BoxSettings
@@ -106,6 +107,19 @@ def test_contracts_of_bottom_up_networks_fit():
     entry = contract.to_dict()
     assert errors_of(entry) == []
     for field, value in (("fields", None), ("codec", {"kind": "gaussian"})):
+        assert errors_of(entry | {field: value})
+
+
+def test_contracts_of_one_stage_networks_fit():
+    shapes = ((100,), (100, 4), (100, 34), (100, 17))
+    outputs = (
+        TensorSpec(f"people_{name}", (1, *shape), "float32")
+        for name, shape in zip(FIELDS, shapes, strict=True)
+    )
+    image = TensorSpec("image", (1, 64, 48, 3), "uint8")
+    entry = OneStageContract("rtmo", image, *outputs, COCO_17).to_dict()
+    assert errors_of(entry) == []
+    for field, value in (("scores", None), ("codec", {"kind": "part_affinity"})):
         assert errors_of(entry | {field: value})
 
 

@@ -59,7 +59,7 @@ class FakeEstimator:
 
     skeleton = TWO
     nms_threshold = 0.5
-    is_bottom_up = False
+    sees_whole_pictures = False
 
     def __init__(self, *people_xy, score=0.9):
         self.people_xy = np.reshape(people_xy, (-1, 2)).astype(float)

@@ -9,7 +9,7 @@ from says import Says
 
 from keras_pose.data.crowd_pipeline import CrowdAugmentation
 from keras_pose.data.synthetic import write_coco_dataset
-from keras_pose.runtime.bottom_up_model import load_bottom_up
+from keras_pose.runtime.crowd_model import load_crowd_model
 from keras_pose.skeleton import COCO_17
 from keras_pose.trainer import bottom_up_fit
 from keras_pose.trainer.bottom_up_fit import fit_bottom_up
@@ -76,7 +76,7 @@ def test_a_run_that_goes_on_leaves_a_network_that_finds_people_by_itself(
     assert 0 <= float(rows[1]["val_ap"]) <= 1
     optimizer = keras.models.load_model(run_dir / "last.keras").optimizer
     assert int(optimizer.iterations) == 4  # two batches of two of three pictures, twice
-    model = load_bottom_up(run_dir / "best.keras")
+    model = load_crowd_model(run_dir / "best.keras")
     assert model.contract.skeleton == COCO_17
     heatmaps, fields = model.predict(np.zeros((64, 64, 3), np.uint8))
     assert (heatmaps.shape, fields.shape) == ((8, 8, 18), (8, 8, 38))

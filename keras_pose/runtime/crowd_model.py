@@ -1,4 +1,5 @@
-"""`BottomUpModel`: picture in, people out, whatever the file."""
+"""`CrowdModel`: picture in, people out, whatever the file, of a network that sees whole
+pictures."""
 
 from __future__ import annotations
 
@@ -6,14 +7,14 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_pose.contracts.bottom_up import (
-    BottomUpContract,
-    is_bottom_up,
-    read_bottom_up_contract,
+from keras_pose.contracts.crowd import (
+    AnyCrowdContract,
+    is_crowd,
+    read_crowd_contract,
 )
 from keras_pose.pictures.structures import Poses
 from keras_pose.runtime.backend import OutputsBackend
-from keras_pose.runtime.bottom_up_steps import find_poses
+from keras_pose.runtime.crowd_steps import find_poses
 from keras_pose.runtime.detector_model import check_tensors
 from keras_pose.runtime.loading import (
     KERAS_TYPES,
@@ -26,12 +27,13 @@ from keras_pose.runtime.loading import (
 from keras_pose.runtime.pose_model import PoseModel
 from keras_pose.skeleton import Skeleton
 from keras_pose.zoo import ZOO
+from keras_pose.zoo.spec import CROWD_TASKS
 
 
-class BottomUpModel:
-    """A bottom-up network that is ready to run.
+class CrowdModel:
+    """A bottom-up or one-stage network that is ready to run.
 
-        model = load_bottom_up("pose_model.tflite")
+        model = load_crowd_model("pose_model.tflite")
         poses = model(image)
 
     Attributes:
@@ -44,7 +46,7 @@ class BottomUpModel:
 
     def __init__(
         self,
-        contract: BottomUpContract,
+        contract: AnyCrowdContract,
         file_type: str,
         backend: OutputsBackend,
         path: Path | str | None = None,
@@ -55,7 +57,7 @@ class BottomUpModel:
         self._backend = backend
 
     @classmethod
-    def from_keras(cls, model, contract: BottomUpContract) -> BottomUpModel:
+    def from_keras(cls, model, contract: AnyCrowdContract) -> CrowdModel:
         """Wraps a model in memory; later changes of its weights are seen."""
         from keras_pose.runtime.keras_backend import KerasOutputs
 
@@ -84,8 +86,8 @@ class BottomUpModel:
             boxed: (*input_hw, 3) uint8 RGB.
 
         Returns:
-            heatmaps: (h, w, K + 1) float32; real values, also of a quantized network.
-            fields: (h, w, 2 L) float32.
+            The outputs of the contract without batch, float32; real values, also of a
+            quantized network.
         """
         images = np.asarray(boxed)[None]
         if self.contract.normalization is not None:
@@ -94,14 +96,14 @@ class BottomUpModel:
         return [spec.to_real(raw[spec.name][0]) for spec in self.contract.outputs]
 
 
-def load_bottom_up(
+def load_crowd_model(
     path,
     model: str | None = None,
     num_keypoints: int | None = None,
     input_hw: tuple[int, int] | None = None,
     num_threads: int | None = None,
-) -> BottomUpModel:
-    """Loads a bottom-up network.
+) -> CrowdModel:
+    """Loads a bottom-up or one-stage network.
 
     Args:
         path: `.keras`, `.tflite` or `.onnx`, with its contract; or with `model` a word for
@@ -116,15 +118,15 @@ def load_bottom_up(
     Raises:
         FileNotFoundError: if the file or its contract is missing.
         ValueError: if the file is of unknown type, damaged, not the one its contract
-            was written for, or no bottom-up network.
+            was written for, or of no network that sees whole pictures.
         ImportError: names the package that is missing to run such a file.
     """
     if is_official(path) or file_type(path) in KERAS_TYPES:
-        network, contract = load_keras_bottom_up(path, model, num_keypoints, input_hw)
-        return BottomUpModel.from_keras(network, contract)
-    contract = read_bottom_up_contract(path)
+        network, contract = load_keras_crowd(path, model, num_keypoints, input_hw)
+        return CrowdModel.from_keras(network, contract)
+    contract = read_crowd_contract(path)
     check_agrees(path, contract, model, num_keypoints, input_hw)
-    return open_bottom_up(path, contract, num_threads)
+    return open_crowd_model(path, contract, num_threads)
 
 
 def load_pose(
@@ -134,30 +136,31 @@ def load_pose(
     input_hw: tuple[int, int] | None = None,
     num_threads: int | None = None,
     skeleton: Skeleton | None = None,
-) -> PoseModel | BottomUpModel:
+) -> PoseModel | CrowdModel:
     """Loads a pose network of either kind; arguments and errors as `load_model`."""
-    if is_of_bottom_up(path, model):
-        return load_bottom_up(path, model, num_keypoints, input_hw, num_threads)
+    if is_of_crowd(path, model):
+        return load_crowd_model(path, model, num_keypoints, input_hw, num_threads)
     return load_model(path, model, num_keypoints, input_hw, num_threads, skeleton)
 
 
-def is_of_bottom_up(path, model: str | None = None) -> bool:
-    """Returns True for a bottom-up file by its contract, or weights by their model."""
+def is_of_crowd(path, model: str | None = None) -> bool:
+    """Returns True for such a file by its contract, for weights by their model."""
     if is_official(path) or file_type(path) == ".weights.h5":
-        return model in ZOO and ZOO[model].task == "bottom_up"
-    return is_bottom_up(path)
+        return model in ZOO and ZOO[model].task in CROWD_TASKS
+    return is_crowd(path)
 
 
-def load_keras_bottom_up(path, model=None, num_keypoints=None, input_hw=None):
-    """Loads a bottom-up network of Keras; arguments and errors as `load_bottom_up`.
+def load_keras_crowd(path, model=None, num_keypoints=None, input_hw=None):
+    """Loads such a network of Keras; arguments and errors as `load_crowd_model`.
 
     Returns:
-        The `keras.Model` of the last heatmaps and fields, and its `BottomUpContract`.
+        The `keras.Model` of what files hold (of bottom-up networks the last heatmaps and
+        fields), and its contract.
     """
     if not is_official(path) and file_type(path) == ".keras":
         from keras_pose.runtime.keras_backend import load_network
 
-        contract = read_bottom_up_contract(path)
+        contract = read_crowd_contract(path)
         check_agrees(path, contract, model, num_keypoints, input_hw)
         return load_network(path), contract
     if model is None:
@@ -166,14 +169,14 @@ def load_keras_bottom_up(path, model=None, num_keypoints=None, input_hw=None):
             "--model on the command line)."
         )
     from keras_pose.weights.creation import create_model
-    from keras_pose.weights.provenance import bottom_up_contract_of, runnable_network
+    from keras_pose.weights.provenance import crowd_contract_of, runnable_network
 
     network = runnable_network(create_model(model, num_keypoints, input_hw, path))
-    return network, bottom_up_contract_of(network)
+    return network, crowd_contract_of(network)
 
 
-def open_bottom_up(
-    path, contract: BottomUpContract, num_threads: int | None = None
-) -> BottomUpModel:
+def open_crowd_model(
+    path, contract: AnyCrowdContract, num_threads: int | None = None
+) -> CrowdModel:
     """Opens a `.tflite` or `.onnx` file whose contract is at hand."""
-    return BottomUpModel(contract, file_type(path), open_backend(path, num_threads), path)
+    return CrowdModel(contract, file_type(path), open_backend(path, num_threads), path)
