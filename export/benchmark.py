@@ -143,13 +143,13 @@ def time_people(args):
         time_frames,
     )
     from keras_pose.inference import PoseEstimator
-    from keras_pose.runtime.bottom_up_model import BottomUpModel, load_pose
+    from keras_pose.runtime.crowd_model import CrowdModel, load_pose
     from keras_pose.runtime.instructions import instructions
 
     estimators = {}
     for file, name in zip(args.files, distinct_names(args.files), strict=True):
         model = load_pose(file, num_threads=args.threads[0])
-        detector = None if isinstance(model, BottomUpModel) else args.detector
+        detector = None if isinstance(model, CrowdModel) else args.detector
         estimators[name] = PoseEstimator(model, detector, num_threads=args.threads[0])
     tiles = people_of(args)
     pictures = {count: people_picture(tiles, count) for count in args.people}

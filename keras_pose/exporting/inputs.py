@@ -24,7 +24,7 @@ from keras_pose.data.sources import (
 )
 from keras_pose.files import read_json
 from keras_pose.files.runs import RECIPE_NAME, newest_checkpoint
-from keras_pose.runtime.bottom_up_model import is_of_bottom_up, load_keras_bottom_up
+from keras_pose.runtime.crowd_model import is_of_crowd, load_keras_crowd
 from keras_pose.runtime.detector_model import is_detector_name, read_bare_detector
 from keras_pose.runtime.keras_backend import load_network
 from keras_pose.runtime.loading import check_keypoints, load_keras
@@ -87,8 +87,8 @@ def open_source(
         network, contract = _open_detector(path, model, num_keypoints, input_hw)
     elif is_detector_name(model):
         network, contract = read_bare_detector(weights or path, model, input_hw)
-    elif is_of_bottom_up(weights or path, model):
-        network, contract = load_keras_bottom_up(
+    elif is_of_crowd(weights or path, model):
+        network, contract = load_keras_crowd(
             weights or path, model, num_keypoints, input_hw
         )
     else:

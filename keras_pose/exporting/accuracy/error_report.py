@@ -17,7 +17,11 @@ from keras_pose.exporting.accuracy.layer_errors import (
     measure_layer_errors,
     worst_first,
 )
-from keras_pose.exporting.float_graph.serving import counting_outputs
+from keras_pose.exporting.float_graph.serving import (
+    counting_outputs,
+    served_outputs,
+    with_maps,
+)
 from keras_pose.exporting.formats.conversion import Conversion
 from keras_pose.exporting.inspection.benchmark import write_csv
 from keras_pose.exporting.inspection.timing import align
@@ -40,8 +44,8 @@ def errors_of(conversion: Conversion, int8: bytes, num_images: int) -> list[Laye
         A list of `LayerError`, in the order the operators run in.
     """
     model, contract = conversion.model, conversion.contract
-    counting = counting_outputs(model.outputs, contract)
-    names = LayerNames.of(model, [each.name for each in contract.outputs], counting)
+    counting = counting_outputs(with_maps(model, contract).outputs, contract)
+    names = LayerNames.of(model, served_outputs(contract), counting)
     with tempfile.TemporaryDirectory() as folder:
         suffix = conversion.suffix
         paths = Path(folder) / f"float32{suffix}", Path(folder) / f"int8{suffix}"

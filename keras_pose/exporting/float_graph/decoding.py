@@ -30,6 +30,7 @@ from keras_pose.codecs.dark import LOG_FLOOR
 from keras_pose.codecs.peaks import gaussian_kernel
 from keras_pose.codecs.udp import LOG_LIMITS
 from keras_pose.contracts.bottom_up import BottomUpContract
+from keras_pose.contracts.crowd_fields import CrowdContract
 from keras_pose.contracts.detector import ModelContract
 from keras_pose.contracts.fields import TensorSpec
 from keras_pose.contracts.pose import Contract
@@ -39,14 +40,20 @@ def decoded_contract(contract: ModelContract) -> Contract:
     """Returns the contract of a model whose file decodes in its graph.
 
     Raises:
-        ValueError: for a detector, whose boxes need NMS, and for a bottom-up network, whose
-            people need matching.
+        ValueError: for a detector and a one-stage network, whose boxes need NMS, and for a
+            bottom-up network, whose people need matching.
     """
     if isinstance(contract, BottomUpContract):
         raise ValueError(
             "Only files of top-down networks decode in their graph; the limbs of "
             f"{contract.model} are matched to people by steps whose number depends on the "
             "picture. Programs parse its maps (mobile_demo/SPEC.md)."
+        )
+    if isinstance(contract, CrowdContract):
+        raise ValueError(
+            f"Files of {contract.model} give people in any case, several of whom may be "
+            "one person; programs tell them apart (mobile_demo/SPEC.md). Leave decoding in "
+            "the graph out."
         )
     if not isinstance(contract, Contract):
         raise ValueError(

@@ -27,6 +27,9 @@ what they average; as convolutions that divide by the number of pixels they have
 Keras adds single pixels, as where an hourglass is narrowest, as if one were the other's
 bias. tf2onnx makes it that of a convolution that has one already, which no runtime takes.
 
+A convolution of groups of channels is an operator of both formats; of Keras on a CPU it is
+one for each group.
+
 Keras writes the exact GELU with the complement of the error function, which ONNX has not.
 It has the error function itself.
 
@@ -44,7 +47,7 @@ from typing import Any
 import tensorflow as tf
 from keras import activations, layers
 
-from keras_pose.models.own_layers import ResizeAlignedCorners
+from keras_pose.models.own_layers import GroupedConv2D, ResizeAlignedCorners
 
 # Delegates take few inputs at a concatenation (XNNPACK: 5), so each step doubles.
 BLOCK = 2
@@ -196,6 +199,13 @@ def _own(nodes, own: frozenset[int] | None) -> list:
     return [node for node in nodes if own is None or id(node) in own]
 
 
+class OneGroupedConv2D(layers.Conv2D):
+    """A convolution of groups as one operator, which is traced, but not run, on a CPU."""
+
+    def convolution_op(self, inputs, kernel):
+        return tf.nn.conv2d(inputs, kernel, self.strides, self.padding.upper())
+
+
 def tflite_replacement(
     layer: layers.Layer, own: frozenset[int] | None = None
 ) -> layers.Layer | None:
@@ -218,7 +228,14 @@ def tflite_replacement(
         return AlignedResize(layer.size_hw, name=layer.name, dtype="float32")
     if _averages_blocks(layer):
         return BlockMean(layer.pool_size[0], name=layer.name, dtype="float32")
-    return _upsampling(layer, BlockUpsampling)
+    return _at_once(layer) or _upsampling(layer, BlockUpsampling)
+
+
+def _at_once(layer) -> layers.Layer | None:
+    """Returns one operator for a convolution of groups, which is several in Keras."""
+    if not isinstance(layer, GroupedConv2D):
+        return None
+    return OneGroupedConv2D.from_config(layer.get_config() | {"dtype": "float32"})
 
 
 def _is_lone_relu(layer, own) -> bool:
@@ -272,7 +289,7 @@ def onnx_replacement(
         return PlainSum(name=layer.name, dtype="float32")
     if isinstance(layer, layers.Activation) and layer.activation is activations.gelu:
         return ErfGELU(name=layer.name, dtype="float32")
-    return _upsampling(layer, ResizeUpsampling)
+    return _at_once(layer) or _upsampling(layer, ResizeUpsampling)
 
 
 def _upsampling(layer, kind: type[_Upsampling]) -> layers.Layer | None:

@@ -15,14 +15,19 @@ import tensorflow as tf
 from keras_pose.codecs import DecodedCodec
 from keras_pose.contracts.detector import ModelContract
 from keras_pose.contracts.fields import INPUT_NAME
+from keras_pose.contracts.one_stage import OneStageContract
 from keras_pose.contracts.pose import Contract
 from keras_pose.exporting.float_graph.decoding import decode_in_graph, decoded_contract
 from keras_pose.exporting.float_graph.layer_rewrites import nodes_of
+from keras_pose.models.rtmo import MAP_MODULES, STRIDES, map_names
 from keras_pose.pictures.normalization import Normalization
 from keras_pose.runtime.keras_backend import last_output
 
 SIGNATURE = "serve"
 DECODED_NAME = DecodedCodec.output_name
+# Outputs of one-stage networks that quantizers see: of its maps people are made in float.
+# Files do not give them.
+MAP_OUTPUTS = tuple(f"map_{kind}_{stride}" for stride in STRIDES for kind in MAP_MODULES)
 
 
 def serving_function(model, contract: ModelContract, batch=1, with_decode=False):
@@ -42,8 +47,8 @@ def serving_function(model, contract: ModelContract, batch=1, with_decode=False)
         contract's outputs by name, (batch, ...) float32.
 
     Raises:
-        ValueError: if the contract does not say how to normalise; for a detector or a
-            bottom-up network of several images at a time, or one that is to decode.
+        ValueError: if the contract does not say how to normalise; for a network that sees
+            whole pictures and is to take several at a time, or to decode.
     """
     if contract.normalization is None:
         raise ValueError(f"The contract of {contract.model!r} lacks a normalization.")
@@ -55,10 +60,10 @@ def serving_function(model, contract: ModelContract, batch=1, with_decode=False)
     image_spec = tf.TensorSpec(shape, tf.uint8, name=INPUT_NAME)
     codec = contract.codec if isinstance(contract, Contract) else None
     if with_decode:
-        decoded_contract(contract)  # refuses detectors and bottom-up networks
+        decoded_contract(contract)  # refuses networks that see whole pictures
     kernel, bias = normalization_kernel(contract.normalization)
-    names = [spec.name for spec in contract.outputs]
-    network = with_constants(model)
+    names = served_outputs(contract)
+    network = with_constants(with_maps(model, contract))
 
     @tf.function(input_signature=[image_spec], autograph=False)
     def serve(image):
@@ -74,11 +79,38 @@ def serving_function(model, contract: ModelContract, batch=1, with_decode=False)
     return serve
 
 
+def network_outputs(contract: ModelContract) -> tuple[str, ...]:
+    """Returns the names of the outputs that quantizers see."""
+    if isinstance(contract, OneStageContract):
+        return MAP_OUTPUTS
+    return tuple(spec.name for spec in contract.outputs)
+
+
+def served_outputs(contract: ModelContract) -> list[str]:
+    """Returns the names of what `with_maps` gives."""
+    inner = MAP_OUTPUTS if isinstance(contract, OneStageContract) else ()
+    return [*inner, *(spec.name for spec in contract.outputs)]
+
+
+def with_maps(model, contract: ModelContract):
+    """Returns a one-stage network that gives its maps before the people; others as is."""
+    if not isinstance(contract, OneStageContract):
+        return model
+    maps = [model.get_layer(name).output for name in map_names()]
+    return keras.Model(model.inputs[0], [*maps, *model.outputs], name=model.name)
+
+
+def people_from_maps(model):
+    """Returns the part of a one-stage network behind its maps, a `keras.Model`."""
+    maps = [model.get_layer(name).output for name in map_names()]
+    return keras.Model(maps, model.outputs)
+
+
 def counting_outputs(outputs, contract: ModelContract) -> list:
     """Returns the outputs that a file gives, in the order of its contract.
 
     Of several stacks the last counts, and a head for visibility, which is first. A
-    detector's outputs all do, as do a bottom-up network's.
+    detector's outputs all do, as do those of networks that find everybody.
     """
     if not isinstance(contract, Contract):
         return list(outputs)

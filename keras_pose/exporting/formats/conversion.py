@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from keras_pose.contracts.detector import ModelContract
+from keras_pose.contracts.one_stage import OneStageContract
 from keras_pose.exporting.float_graph.decoding import decoded_contract
-from keras_pose.exporting.float_graph.serving import in_float32
+from keras_pose.exporting.float_graph.serving import MAP_OUTPUTS, in_float32
 from keras_pose.exporting.formats.writing import Draft, Export, Reference, write_export
 from keras_pose.exporting.quantization.integer_network import equalized
 from keras_pose.exporting.quantization.measured_ranges import EXTREMES, RangeRule
@@ -151,6 +152,13 @@ class Conversion(ABC):
         """The contract, of keypoints where the files decode."""
         return decoded_contract(self.contract) if self.with_decode else self.contract
 
+    @property
+    def inner_outputs(self) -> set[str]:
+        """Outputs of the network that its files do not give: what they decode in float."""
+        if isinstance(self.contract, OneStageContract):
+            return set(MAP_OUTPUTS)
+        return {self.contract.outputs[0].name} if self.with_decode else set()
+
     def quantized(self, quantization: str, float_ops=(), **options) -> bytes:
         """Returns the bytes of a file; see `quantized_model`."""
         return self.pack(self.quantized_model(quantization, float_ops, **options))
@@ -161,9 +169,9 @@ class Conversion(ABC):
         """Writes one file as it comes: not yet checked, with no contract beside it."""
         content = self.quantized_model(quantization, float_ops, **options)
         with_outputs = None
-        if self.with_decode:
+        if self.inner_outputs:
             with_outputs = self.pack(content)
-            content = self.without_outputs(content, {self.contract.outputs[0].name})
+            content = self.without_outputs(content, self.inner_outputs)
         Path(path).write_bytes(self.pack(content))
         contract = self.describe(path, content, quantization, float_ops)
         rounding = 0.0 if is_measured else self.weight_error(quantization)

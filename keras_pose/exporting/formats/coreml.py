@@ -20,6 +20,7 @@ from keras_pose.commandline.quiet import quiet_stderr
 from keras_pose.contracts.detector import ModelContract
 from keras_pose.contracts.entries import VERSION_FIELDS, contracts_beside, write_contract
 from keras_pose.contracts.fields import INPUT_NAME, TensorSpec
+from keras_pose.contracts.one_stage import OneStageContract
 from keras_pose.exporting.errors import ExportError
 from keras_pose.exporting.float_graph.layer_rewrites import onnx_replacement
 from keras_pose.exporting.float_graph.serving import (
@@ -51,7 +52,7 @@ def export_coreml(
         quantization: key of `COREML_FORMATS`.
 
     Raises:
-        ValueError: for another quantization or suffix.
+        ValueError: for another quantization or suffix, and for a one-stage network.
         ImportError: without the package coremltools.
         ExportError: if the model cannot be converted, or the package does not do what
             the model does. What stood at `path` then stays.
@@ -61,6 +62,12 @@ def export_coreml(
         raise ValueError(
             f"quantization must be one of {', '.join(COREML_FORMATS)}; got "
             f"{quantization!r}."
+        )
+    if isinstance(contract, OneStageContract):
+        raise ValueError(
+            f"Core ML packages hold no one-stage networks, such as {contract.model}: what "
+            "Core ML makes of the choice of cells in their graph was not tried. A .tflite "
+            "or .onnx file runs on Apple's devices, too."
         )
     if path.suffix != COREML_TYPE:
         raise ValueError(f"A Core ML package must end in {COREML_TYPE}, got {path}.")

@@ -8,6 +8,7 @@ from pathlib import Path
 import keras_pose
 from keras_pose.contracts.bottom_up import BottomUpContract
 from keras_pose.contracts.certainty import KINDS
+from keras_pose.contracts.crowd_fields import CrowdContract
 from keras_pose.contracts.detector import ModelContract
 from keras_pose.contracts.entries import (
     VERSION_FIELDS,
@@ -62,8 +63,9 @@ def describe(contract: ModelContract) -> Description:
     what = "boxes of people"
     if isinstance(contract, Contract):
         what = "one person's keypoints"
-    elif isinstance(contract, BottomUpContract):
-        what = "everybody's keypoints and limbs"
+    elif isinstance(contract, CrowdContract):
+        of_limbs = isinstance(contract, BottomUpContract)
+        what = "everybody's keypoints and limbs" if of_limbs else "everybody's keypoints"
     return Description(
         name=contract.model,
         text=f"Finds {what}. Written by keras_pose {keras_pose.__version__}; the entry "
@@ -89,6 +91,8 @@ def _output_note(contract: ModelContract, output: TensorSpec) -> TensorNote:
             return TensorNote(output.name, "x and y along each limb")
         labels = (*contract.skeleton.names, "background")
         return TensorNote(output.name, "heatmaps", labels=labels)
+    if isinstance(contract, CrowdContract):
+        return TensorNote(output.name, f"{output.name.replace('_', ', ')}, input pixels")
     if not isinstance(contract, Contract):
         is_score = output in contract.scores
         labels = contract.class_names if is_score else ()

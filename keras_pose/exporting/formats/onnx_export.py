@@ -20,7 +20,7 @@ from keras_pose.contracts.fields import TensorSpec
 from keras_pose.exporting.errors import ExportError, layer_of_scope
 from keras_pose.exporting.float_graph.layer_rewrites import onnx_replacement
 from keras_pose.exporting.float_graph.onnx_folding import fold_into_convolutions
-from keras_pose.exporting.float_graph.serving import serving_function
+from keras_pose.exporting.float_graph.serving import network_outputs, serving_function
 from keras_pose.exporting.formats.conversion import Conversion
 from keras_pose.exporting.formats.writing import Export
 from keras_pose.exporting.quantization.measured_ranges import (
@@ -86,7 +86,7 @@ class OnnxConversion(Conversion):
             raise ValueError(
                 f"float_ops are what an int8 file leaves in float, got {quantization}."
             )
-        outputs = [spec.name for spec in self.contract.outputs]
+        outputs = network_outputs(self.contract)
         if quantization == "float16":
             return in_float16(self.float_model, outputs)
         if quantization == "int8":

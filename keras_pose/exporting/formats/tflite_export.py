@@ -145,7 +145,7 @@ class TFLiteConversion(Conversion):
         self, path, content: TFLiteModel, quantization: str, float_ops=()
     ) -> ModelContract:
         in_float = self.float_ops_of(quantization, float_ops)
-        is_whole = not (in_float or self.with_decode)
+        is_whole = not (in_float or self.inner_outputs)
         contract = check_file(path, content, self.file_contract, quantization, is_whole)
         return dataclasses.replace(contract, float_operators=in_float)
 

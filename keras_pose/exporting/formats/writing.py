@@ -19,22 +19,26 @@ from pathlib import Path
 import numpy as np
 
 from keras_pose.commandline.quiet import quiet_stderr
-from keras_pose.contracts.bottom_up import BottomUpContract
+from keras_pose.contracts.crowd_fields import CrowdContract
 from keras_pose.contracts.detector import DetectorContract, ModelContract
 from keras_pose.contracts.entries import contracts_beside, write_contract
+from keras_pose.contracts.one_stage import OneStageContract
 from keras_pose.contracts.pose import Contract
 from keras_pose.exporting.comparison import boxes_error, relative_error
 from keras_pose.exporting.errors import ExportError
 from keras_pose.exporting.float_graph.serving import (
+    MAP_OUTPUTS,
     counting_outputs,
     in_float32,
     of_one_tensor,
+    people_from_maps,
+    with_maps,
 )
 from keras_pose.exporting.formats.embedding import embed_contract
 from keras_pose.exporting.quantization.calibration import NUM_CHECK_CROPS
 from keras_pose.files import atomic_path
 from keras_pose.runtime import PoseModel
-from keras_pose.runtime.bottom_up_model import BottomUpModel, open_bottom_up
+from keras_pose.runtime.crowd_model import CrowdModel, open_crowd_model
 from keras_pose.runtime.detector_model import Detector, open_detector
 from keras_pose.runtime.loading import open_backend, open_model
 
@@ -64,7 +68,7 @@ _REMEDIES = {
 }
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
-Runnable = PoseModel | Detector | BottomUpModel
+Runnable = PoseModel | Detector | CrowdModel
 
 
 @dataclass(frozen=True)
@@ -124,14 +128,22 @@ class Reference:
         self._model, self.contract = model, contract
         self.crops = crops[:NUM_CHECK_CROPS]
 
+    def people_of(self, maps) -> list[np.ndarray]:
+        """Returns what a one-stage model makes of maps, one array for each tensor."""
+        outputs = people_from_maps(in_float32(self._model))(list(maps), training=False)
+        return [np.asarray(output, np.float32) for output in outputs]
+
     @cached_property
     def outputs(self) -> list[np.ndarray]:
-        """What the model gives for the crops, one array for each tensor."""
+        """What the model gives for the crops, one array for each tensor.
+
+        Those of a one-stage model begin with its maps.
+        """
         images = self.crops
         if self.contract.normalization is not None:
             images = self.contract.normalization(images)
         # Not traced, which would take longer than a few crops do.
-        network = of_one_tensor(in_float32(self._model))
+        network = with_maps(of_one_tensor(in_float32(self._model)), self.contract)
         outputs = network(np.asarray(images, np.float32), training=False)
         counting = counting_outputs(outputs, self.contract)
         return [np.asarray(output, np.float32) for output in counting]
@@ -210,6 +222,8 @@ def _kept_on_error(path: Path) -> Iterator[None]:
 
 
 def _check(path: Path, draft: Draft, reference: Reference) -> float:
+    if isinstance(draft.contract, OneStageContract):
+        return check_people(path, draft, reference)
     check = check_written if draft.with_outputs is None else check_decoding
     return check(path, draft, reference)
 
@@ -252,7 +266,8 @@ def check_decoding(path, draft: Draft, reference: Reference) -> float:
     contract = reference.contract
     if not isinstance(contract, Contract):
         raise TypeError("Only top-down networks decode in the graph.")
-    outputs, keypoints = _run_with_outputs(path, draft, contract, reference.crops)
+    names = (contract.output.name, draft.contract.outputs[0].name)
+    outputs, keypoints = _run_with_outputs(path, draft, names, reference.crops)
     error = _limited_error([outputs], reference.outputs[:1], draft)
     expected_xy, _ = contract.codec.decode(outputs)
     with quiet_stderr():
@@ -274,8 +289,47 @@ def check_decoding(path, draft: Draft, reference: Reference) -> float:
     return error
 
 
-def _run_with_outputs(path, draft: Draft, contract: Contract, crops):
-    """Returns the network's outputs and the keypoints of the second file."""
+def check_people(path, draft: Draft, reference: Reference) -> float:
+    """Checks a file of a one-stage network, with a second file that also gives the maps.
+
+    People are compared with what Keras makes of the file's own maps: of others, the cells
+    would be others, and come in another order.
+
+    Args:
+        path: the file.
+        draft: contract and bounds of the file.
+        reference: the Keras model.
+
+    Returns:
+        The `relative_error` of the maps.
+
+    Raises:
+        ExportError: if the maps are not those of the model, or the people not those of the
+            maps.
+    """
+    names = [spec.name for spec in draft.contract.outputs]
+    found = _run_with_outputs(path, draft, [*MAP_OUTPUTS, *names], reference.crops)
+    maps, people = found[: len(MAP_OUTPUTS)], found[len(MAP_OUTPUTS) :]
+    error = _limited_error(maps, reference.outputs[: len(maps)], draft)
+    with quiet_stderr():
+        actual = _outputs(_open(path, draft.contract), reference.crops)
+    shift = max(
+        float(np.quantile(np.abs(each - wanted) / np.maximum(np.abs(wanted), 1), 0.9))
+        for pair in (zip(people, reference.people_of(maps), strict=True),
+                     zip(actual, people, strict=True))
+        for each, wanted in pair
+    )  # fmt: skip
+    if not shift <= MAX_DECODING_SHIFT:
+        raise ExportError(
+            f"The {draft.contract.quantization} file of {draft.contract.model} makes other "
+            f"people of its maps than the Keras model: they must agree to "
+            f"{MAX_DECODING_SHIFT} pixels or parts of them, got {shift:.3g}."
+        )
+    return error
+
+
+def _run_with_outputs(path, draft: Draft, names, crops) -> list[np.ndarray]:
+    """Returns outputs of the second file by name, one array for each."""
     with tempfile.TemporaryDirectory() as folder, quiet_stderr():
         second = Path(folder) / f"with_outputs{Path(path).suffix}"
         second.write_bytes(draft.with_outputs or b"")
@@ -287,10 +341,10 @@ def _run_with_outputs(path, draft: Draft, contract: Contract, crops):
             for i in range(0, len(padded), batch)
         ]
     specs = {spec.name: spec for spec in backend.outputs}
-    return (
+    return [
         np.concatenate([specs[name].to_real(run[name]) for run in runs])[: len(crops)]
-        for name in (contract.output.name, draft.contract.outputs[0].name)
-    )
+        for name in names
+    ]
 
 
 def error_limit(quantization: str, weight_error: float = 0.0) -> float:
@@ -325,8 +379,8 @@ def _limited_error(actual, expected, draft: Draft) -> float:
 def _open(path, contract: ModelContract) -> Runnable:
     if isinstance(contract, DetectorContract):
         return open_detector(path, contract)
-    if isinstance(contract, BottomUpContract):
-        return open_bottom_up(path, contract)
+    if isinstance(contract, CrowdContract):
+        return open_crowd_model(path, contract)
     return open_model(path, contract)
 
 

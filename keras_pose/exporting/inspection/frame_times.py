@@ -183,7 +183,7 @@ def frame_table(times: FrameTimes) -> str:
 
 def _call(estimator: PoseEstimator, image, boxes_xyxy):
     """Returns a call that takes a picture once, and returns its people."""
-    if estimator.is_bottom_up:
+    if estimator.sees_whole_pictures:
         return lambda: estimator(image)
 
     def find_and_estimate():

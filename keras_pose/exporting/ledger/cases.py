@@ -14,7 +14,7 @@ from keras_pose.zoo import ZOO, ModelSpec, get_spec
 # Networks that take more multiply-accumulates are timed at half their height and width:
 # in float they would take seconds a run.
 MAX_TIMED_MACS = 6e9
-PEOPLE_TASKS = ("top_down", "bottom_up", "detection")
+PEOPLE_TASKS = ("top_down", "bottom_up", "one_stage", "detection")
 
 
 @dataclass(frozen=True)

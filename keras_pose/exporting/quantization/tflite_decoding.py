@@ -12,13 +12,17 @@ import copy
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
+from keras_pose.contracts.one_stage import FIELDS, PREFIX
 from keras_pose.exporting.float_graph.serving import DECODED_NAME
 from keras_pose.modelfiles.tflite_model import TFLiteModel, builtin_of
 
+# Outputs that are made in float, of what a network gives.
+_DECODED = frozenset([DECODED_NAME, *(PREFIX + name for name in FIELDS)])
+
 
 def decodes(model: TFLiteModel) -> bool:
-    """Returns True if a file gives decoded keypoints."""
-    return DECODED_NAME in model.outputs
+    """Returns True if a file gives decoded keypoints, or people."""
+    return not _DECODED.isdisjoint(model.outputs)
 
 
 def network_of(float_model: TFLiteModel) -> TFLiteModel:
@@ -29,7 +33,7 @@ def network_of(float_model: TFLiteModel) -> TFLiteModel:
         network.graph.operators = [
             op for op in network.graph.operators if int(op.outputs[0]) not in behind
         ]
-        network.drop_outputs({DECODED_NAME})
+        network.drop_outputs(_DECODED.intersection(network.outputs))
         _drop_unused_tensors(network)
     return network
 
@@ -39,7 +43,7 @@ def append_decoding(model: TFLiteModel, float_model: TFLiteModel) -> None:
 
     Args:
         model: the file to add to.
-        float_model: the float file, which gives the same outputs and decoded keypoints.
+        float_model: the float file, which gives the same outputs and decoded ones.
     """
     (signature,) = model.tables.signatureDefs
     outputs, source_outputs = list(signature.outputs), float_model.outputs
@@ -58,17 +62,20 @@ def append_decoding(model: TFLiteModel, float_model: TFLiteModel) -> None:
     for operator in float_model.graph.operators:
         if int(operator.outputs[0]) in behind:
             model.graph.operators.append(copier.operator(operator))
-    decoded = schema.TensorMapT()
-    decoded.name = DECODED_NAME.encode()
-    decoded.tensorIndex = copier.index[float_model.outputs[DECODED_NAME]]
-    signature.outputs = [*outputs, decoded]
+    for name, index in source_outputs.items():
+        if name in _DECODED:
+            decoded = schema.TensorMapT()
+            decoded.name = name.encode()
+            decoded.tensorIndex = copier.index[index]
+            outputs.append(decoded)
+    signature.outputs = outputs
     indices = [each.tensorIndex for each in signature.outputs]
     model.graph.outputs = np.array(indices, np.int32)
 
 
 def _behind(model: TFLiteModel) -> set[int]:
     """Returns the tensors that are computed, but not needed for the network's outputs."""
-    needed = {index for name, index in model.outputs.items() if name != DECODED_NAME}
+    needed = {index for name, index in model.outputs.items() if name not in _DECODED}
     computed: set[int] = set()
     # Operators stand in the order they run in.
     for operator in reversed(model.graph.operators):

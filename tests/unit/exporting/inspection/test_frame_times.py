@@ -34,13 +34,15 @@ def top_down(clock):
         clock.now += 1e-3 * len(boxes_xyxy)
         return boxes_xyxy
 
-    return SimpleNamespace(is_bottom_up=False, find_people=find_people, estimate=estimate)
+    return SimpleNamespace(
+        sees_whole_pictures=False, find_people=find_people, estimate=estimate
+    )
 
 
 class BottomUp:
     """An estimator of 8 ms for any picture, in which it sees two people."""
 
-    is_bottom_up = True
+    sees_whole_pictures = True
 
     def __init__(self, clock):
         self._clock = clock

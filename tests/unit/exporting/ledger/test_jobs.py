@@ -63,7 +63,7 @@ def test_a_pose_network_is_measured_by_its_keypoints(data, tmp_path):
 def test_own_keypoints_are_opened_by_the_model(more, metric, tmp_path, monkeypatch):
     monkeypatch.setattr(tasks, "load_model", lambda *_, **__: ToyModel())
     monkeypatch.setattr(tasks, "is_detector", lambda *_: False)
-    monkeypatch.setattr(tasks, "is_of_bottom_up", lambda *_: False)
+    monkeypatch.setattr(tasks, "is_of_crowd", lambda *_: False)
     (tmp_path / "toy.tflite").write_bytes(b"a model")
     data = {"dataset": "coco", "data_dir": str(write_toys(tmp_path / "toys")), **more}
     data |= {"split": "val", "limit": None, "flip_test": False}
