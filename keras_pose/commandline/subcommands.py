@@ -41,11 +41,12 @@ SUBCOMMANDS = {
         "measure model files by official metrics", {"": "training/evaluate.py"}
     ),
     "export": Subcommand(
-        "write a file for phones: export [tflite|onnx|coreml] ...",
+        "write a file for phones: export [tflite|onnx|coreml|npu] ...",
         {
             "tflite": "export/to_tflite.py",
             "onnx": "export/to_onnx.py",
             "coreml": "export/to_coreml.py",
+            "npu": "export/to_npu.py",
         },
     ),
     "demo": Subcommand(

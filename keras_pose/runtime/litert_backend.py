@@ -11,6 +11,9 @@ from keras_pose.commandline.packages import import_runtime
 from keras_pose.contracts.fields import TensorSpec
 from keras_pose.runtime.backend import resolve_num_threads
 
+# Operator that stands for all that a vendor's compiler took.
+NPU_OPERATOR = "DISPATCH_OP"
+
 
 class LiteRTBackend:
     """A `.tflite` file; see `Backend`.
@@ -35,6 +38,11 @@ class LiteRTBackend:
             # Refuses what it cannot prepare: types or shapes that its kernels do not take.
             interpreter.allocate_tensors()
         except (ValueError, RuntimeError) as error:
+            if NPU_OPERATOR in str(error):
+                raise ValueError(
+                    f"{Path(path)} is compiled for a phone's NPU and runs only there; run "
+                    "the file that it was compiled from."
+                ) from error
             raise ValueError(
                 f"{Path(path)} is not a .tflite file, is damaged, or needs ops that this "
                 f"version of LiteRT has not: {error}"

@@ -55,6 +55,30 @@ def embed(path, document: dict[str, Any], description: Any = None) -> None:
     path.write_bytes(b"".join([written[:start], final, written[start + len(text) :]]))
 
 
+def rebind(path) -> None:
+    """Binds the document inside a model file to the file's bytes as they are now, in place.
+
+    For files that another tool made of one with a document, which it took along. Nothing
+    moves: compiled files name places of their own by their distance from the beginning.
+
+    Raises:
+        ValueError: for a file that is damaged, or holds no document.
+    """
+    path = Path(path)
+    with _readable(path) as content:
+        found = _find(path, content)
+        if found is None:
+            raise ValueError(f"{path} holds no contract to bind to it.")
+        start, length = found
+        document = _parse(path, bytes(content[start : start + length]))
+        text = _text(document, _hash(content, start, length))
+    if len(text) != length:
+        raise ValueError(f"The contract in {path} was not written by keras_pose.")
+    with open(path, "r+b") as file:
+        file.seek(start)
+        file.write(text)
+
+
 def _text(document, digest: str) -> bytes:
     values = {**document, BINDING: {HASH: digest}}
     return json.dumps(values, separators=(",", ":"), allow_nan=False).encode()

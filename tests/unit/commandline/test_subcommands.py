@@ -22,6 +22,7 @@ def test_every_subcommand_finds_its_scripts_in_a_clone(name):
         pytest.param(["evaluate"], "keras-pose evaluate", id="evaluate"),
         pytest.param(["export"], "keras-pose export", id="export_is_tflite"),
         pytest.param(["export", "onnx"], "keras-pose export onnx", id="export_onnx"),
+        pytest.param(["export", "npu"], "keras-pose export npu", id="export_npu"),
         pytest.param(["serve"], "keras-pose serve", id="serve"),
         pytest.param(["demo"], "keras-pose demo", id="demo"),
         pytest.param(["models"], "models", id="models"),
