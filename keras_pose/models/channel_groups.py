@@ -102,6 +102,26 @@ class ChannelGroups:
             ):
                 yield layer, self.of(inputs[0]), self.of(outputs[0])
 
+    def convolutions(self) -> Iterator[tuple[Any, Any, keras.KerasTensor]]:
+        """Yields the convolutions that see every channel of their input.
+
+        Grouped ones are left out, and those that are applied several times.
+
+        Yields:
+            A convolution, the batch norm after it or None, and its input.
+        """
+        norms = {
+            id(inputs[0]): layer
+            for layer, inputs, _ in self._calls
+            if isinstance(layer, layers.BatchNormalization)
+        }
+        for layer, inputs, outputs in self._calls:
+            is_one = isinstance(layer, layers.Conv2D | layers.DepthwiseConv2D)
+            if not is_one or id(layer) in self._repeated:
+                continue
+            if layer.kernel.shape[2] == inputs[0].shape[-1]:
+                yield layer, norms.get(id(outputs[0])), inputs[0]
+
     def _follow(self, layer, inputs, outputs) -> None:
         """Finds the groups of a call's outputs, and joins those of its inputs.
 

@@ -28,7 +28,11 @@ _MAX_EXPONENT = 10
 # The fit takes a norm of this power for the maximum, which has no slope to follow.
 _NORM = 8
 _STEPS = 300
-# All tensors of a batch are held at once.
+# Of a tensor's strongest channel: half a step of 8-bit integers. What is weaker, they hold
+# as 0.
+_SILENT = 1 / 512
+# Kernels of one channel this much larger than the layer's median channel are looked at.
+_LARGE = 16.0
 _BATCH = 4
 # Crops to measure ranges on, for those who have more; the strongest of these count.
 NUM_CROPS = 64
@@ -53,6 +57,60 @@ def equalize_channels(network, images) -> int:
     peaks = _peaks(network, tensors, images)
     exponents = fit_exponents([groups.of(x) for x in tensors], peaks)
     return _multiply_channels(groups, exponents)
+
+
+def lower_silent_channels(network, images) -> int:
+    """Lowers large weights that read nothing that 8-bit integers can hold.
+
+    Batch norms raise channels that hardly vary by factors of thousands. Where a channel is
+    0 in integers whatever the image, its weights only coarsen those beside them, and
+    XNNPACK refuses a file in which a layer raises its input more than 256 times (LiteRT
+    2.3). They are brought to the largest of the layer's median channel, not to 0: a
+    channel without weights has no scale, and the quantizer leaves its layer in float.
+
+    Args:
+        network: functional `keras.Model` with equalized channels, changed in place.
+        images: (N, H, W, 3) float32, normalised: what ranges are measured on.
+
+    Returns:
+        The number of channels whose weights were lowered.
+    """
+    read = {
+        layer: (norm, x)
+        for layer, norm, x in ChannelGroups(network).convolutions()
+        if _sizes(layer, norm).max() > _LARGE * np.median(_sizes(layer, norm))
+    }
+    tensors = list({id(x): x for _, x in read.values()}.values())
+    if not tensors:
+        return 0
+    peaks = dict(zip(map(id, tensors), _peaks(network, tensors, images), strict=True))
+    count = 0
+    for layer, (norm, x) in read.items():
+        peak, sizes = peaks[id(x)], _sizes(layer, norm)
+        is_lowered = (peak < _SILENT * peak.max()) & (sizes > _LARGE * np.median(sizes))
+        kernel = ops.convert_to_numpy(layer.kernel).copy()
+        kernel[:, :, is_lowered] *= (np.median(sizes) / sizes[is_lowered])[:, None]
+        if is_lowered.any():
+            layer.kernel.assign(kernel)
+        count += int(is_lowered.sum())
+    return count
+
+
+def _sizes(layer, norm) -> np.ndarray:
+    """Returns (C,) the largest of the weights that read each channel.
+
+    Args:
+        layer: convolution of C input channels.
+        norm: batch norm that will be folded into it, or None.
+    """
+    kernel = np.abs(ops.convert_to_numpy(layer.kernel))
+    if norm is not None:
+        variance = ops.convert_to_numpy(norm.moving_variance) + norm.epsilon
+        gamma = 1.0 if norm.gamma is None else ops.convert_to_numpy(norm.gamma)
+        raised = np.abs(gamma / np.sqrt(variance))
+        is_depthwise = isinstance(layer, layers.DepthwiseConv2D)
+        kernel = kernel * (raised.reshape(kernel.shape[2:]) if is_depthwise else raised)
+    return kernel.max(axis=(0, 1, 3))
 
 
 def fit_exponents(groups: list[np.ndarray], peaks: list[np.ndarray]) -> dict[int, int]:
@@ -96,14 +154,9 @@ def _peaks(network, tensors, images) -> list[np.ndarray]:
     highest = [_Peaks(name=f"peaks-of-channels-{i}")(x) for i, x in enumerate(tensors)]
     (image,) = network.inputs
     probe = keras.Model(image, highest)
-    peaks = [np.zeros(x.shape[-1]) for x in tensors]
-    for start in range(0, len(images), _BATCH):
-        found = probe(images[start : start + _BATCH], training=False)
-        peaks = [
-            np.maximum(peak, ops.convert_to_numpy(new).max(axis=0))
-            for peak, new in zip(peaks, found, strict=True)
-        ]
-    return peaks
+    # Traced: tensors are let go meanwhile, and dozens of images go faster.
+    found = keras.tree.flatten(probe.predict(images, batch_size=_BATCH, verbose=0))
+    return [peaks.max(axis=0) for peaks in found]
 
 
 class _Peaks(layers.Layer):

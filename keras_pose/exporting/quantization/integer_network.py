@@ -11,7 +11,11 @@ from keras_pose.contracts.activation_ranges import ranges_of
 from keras_pose.contracts.detector import ModelContract
 from keras_pose.exporting.float_graph.serving import in_float32
 from keras_pose.exporting.quantization.calibration import check_calibration
-from keras_pose.models.equalization import NUM_CROPS, equalize_channels
+from keras_pose.models.equalization import (
+    NUM_CROPS,
+    equalize_channels,
+    lower_silent_channels,
+)
 from keras_pose.models.rescaled_silu import RescaledSilu, silu_before_depthwise
 
 
@@ -26,8 +30,9 @@ def equalized(model, contract: ModelContract, crops, rescales_silu: bool = True)
         rescales_silu: let factors pass SiLU before depthwise convolutions, too.
 
     Returns:
-        A copy that gives what the model gives, to the bit; or the model itself, where no
-        channel changes, and where ranges are known from training: they are of its tensors.
+        A copy that gives what the model gives, but for channels that integers would hold
+        as 0; or the model itself, where no channel changes, and where ranges are known
+        from training: they are of its tensors.
 
     Raises:
         ValueError: for crops that do not fit the model.
@@ -47,4 +52,5 @@ def equalized(model, contract: ModelContract, crops, rescales_silu: bool = True)
         copy = keras.models.clone_model(model)
         copy.set_weights(model.get_weights())
     images = contract.normalization(np.asarray(crops[:NUM_CROPS])).astype(np.float32)
-    return copy if equalize_channels(copy, images) else model
+    num_changed = equalize_channels(copy, images) + lower_silent_channels(copy, images)
+    return copy if num_changed else model

@@ -7,7 +7,11 @@ from imbalanced_model import BAD_LAYER, imbalanced_model
 from keras import layers
 
 from keras_pose.models.channel_groups import KEPT, ChannelGroups
-from keras_pose.models.equalization import equalize_channels, fit_exponents
+from keras_pose.models.equalization import (
+    equalize_channels,
+    fit_exponents,
+    lower_silent_channels,
+)
 from keras_pose.models.own_layers import ChannelSlice
 from keras_pose.weights.creation import create_model
 
@@ -170,3 +174,45 @@ def test_exponents_meet_in_the_middle_where_two_tensors_want_different_ones():
 def test_factors_are_such_as_half_precision_can_hold():
     exponents = fit_exponents([np.array([1, KEPT])], [np.array([1e-5, 1.0])])
     assert exponents == {1: 10}
+
+
+@pytest.mark.parametrize("is_normalised", [True, False])
+def test_weights_that_read_nothing_are_lowered(is_normalised):
+    """A channel that is 0 on all images, raised a thousand times by what reads it."""
+    keras.utils.set_random_seed(0)
+    image = keras.Input((16, 12, 3), name="image")
+    x = layers.Conv2D(8, 1, activation="relu", name="stem")(image)
+    x = layers.ZeroPadding2D(1)(x)
+    x = layers.DepthwiseConv2D(3, use_bias=not is_normalised, name="depthwise")(x)
+    x = _norm(x, "norm") if is_normalised else x
+    network = keras.Model(image, layers.Conv2D(4, 1, name="last")(x))
+    stem, depthwise = network.get_layer("stem"), network.get_layer("depthwise")
+    kernel, bias = stem.get_weights()
+    kernel[..., 3], bias[3] = 0, -1
+    stem.set_weights([kernel, bias])
+    if is_normalised:
+        norm = network.get_layer("norm")
+        variance = norm.moving_variance.numpy()
+        variance[3] = 1e-9
+        norm.moving_variance.assign(variance)
+        norm.epsilon = 1e-9
+    else:
+        raised = depthwise.kernel.numpy()
+        raised[:, :, 3] *= 1000
+        depthwise.kernel.assign(raised)
+    images = _images((16, 12))
+    before = _outputs(network, images)
+    sizes = np.abs(depthwise.kernel.numpy()).max(axis=(0, 1, 3))
+
+    assert lower_silent_channels(network, images) == 1
+
+    lowered = np.abs(depthwise.kernel.numpy()).max(axis=(0, 1, 3))
+    assert 0 < lowered[3] < (1e-3 if is_normalised else 1)
+    np.testing.assert_array_equal(lowered[:3], sizes[:3])
+    for new, old in zip(_outputs(network, images), before, strict=True):
+        np.testing.assert_array_equal(new, old)
+
+
+def test_channels_that_are_heard_keep_their_weights():
+    network = imbalanced_model((16, 16), 3, factor=1.0)
+    assert lower_silent_channels(network, _images((16, 16))) == 0
