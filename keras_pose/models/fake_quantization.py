@@ -97,12 +97,14 @@ class FakeQuantizedTensor(layers.Layer):
         makers: names of the layers that give the tensor and are computed at once.
         low: scalar variable, the smallest value.
         high: scalar variable, the largest value.
+        takes_extremes: True to widen the range by all that is met, in place of averages.
     """
 
     def __init__(self, makers=(), **options):
         # Half precision has too few steps itself.
         super().__init__(**{"dtype": "float32"} | options)
         self.makers = tuple(makers)
+        self.takes_extremes = False
 
     def build(self, input_shape):
         # Replicas see different parts of a batch; the range is their mean.
@@ -116,6 +118,10 @@ class FakeQuantizedTensor(layers.Layer):
         return fake_quantized_tensor(x, self.low, self.high)
 
     def _observe(self, x):
+        if self.takes_extremes:
+            self.low.assign(ops.minimum(ops.min(x), self.low))
+            self.high.assign(ops.maximum(ops.max(x), self.high))
+            return
         is_first = ops.equal(self.high, self.low)
         share = ops.where(is_first, 1.0, 1.0 - RANGE_MOMENTUM)
         # Zero must be among the values: padding and rectified channels are full of it.
@@ -130,6 +136,22 @@ class FakeQuantizedTensor(layers.Layer):
 
     def get_config(self):
         return super().get_config() | {"makers": self.makers}
+
+
+def observe_extremes(network, images) -> None:
+    """Sets the ranges of a network's tensors to what images reach in them.
+
+    Args:
+        network: a network of `fake_quantized` that has met nothing yet.
+        images: (N, H, W, 3) float32, normalised; seen one by one, see `one_by_one`.
+    """
+    rounding = [x for x in network.layers if isinstance(x, FakeQuantizedTensor)]
+    for layer in rounding:
+        layer.takes_extremes = True
+    for start in range(len(images)):
+        network(images[start : start + 1], training=True)
+    for layer in rounding:
+        layer.takes_extremes = False
 
 
 def fake_quantized_kernel(kernel, sum_axes):

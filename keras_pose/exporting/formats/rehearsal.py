@@ -29,7 +29,8 @@ from keras_pose.exporting.quantization.settling import (
     NUM_CROPS,
     unsettled_norms,
 )
-from keras_pose.models.fake_quantization import fake_quantized
+from keras_pose.models.fake_quantization import fake_quantized, observe_extremes
+from keras_pose.models.one_by_one import outputs_of_all
 from keras_pose.models.own_layers import ChannelSlice
 from keras_pose.models.visibility import without_visibility
 
@@ -131,6 +132,6 @@ def _rounding_error(network, images) -> float:
         keras.Model(net.inputs[0], net.outputs[-1])
         for net in (fake_quantized(network), network)
     )
-    rounded(images, training=True)  # sets the ranges
-    found, wanted = (np.asarray(net(images, training=False)) for net in (rounded, plain))
+    observe_extremes(rounded, images)
+    (found,), (wanted,) = (outputs_of_all(net, images) for net in (rounded, plain))
     return relative_error(found, wanted)

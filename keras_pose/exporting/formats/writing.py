@@ -37,6 +37,7 @@ from keras_pose.exporting.float_graph.serving import (
 from keras_pose.exporting.formats.embedding import embed_contract
 from keras_pose.exporting.quantization.calibration import NUM_CHECK_CROPS
 from keras_pose.files import atomic_path
+from keras_pose.models.one_by_one import outputs_of_all
 from keras_pose.runtime import PoseModel
 from keras_pose.runtime.crowd_model import CrowdModel, open_crowd_model
 from keras_pose.runtime.detector_model import Detector, open_detector
@@ -144,7 +145,7 @@ class Reference:
             images = self.contract.normalization(images)
         # Not traced, which would take longer than a few crops do.
         network = with_maps(of_one_tensor(in_float32(self._model)), self.contract)
-        outputs = network(np.asarray(images, np.float32), training=False)
+        outputs = outputs_of_all(network, np.asarray(images, np.float32))
         counting = counting_outputs(outputs, self.contract)
         return [np.asarray(output, np.float32) for output in counting]
 

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from keras_pose.models.one_by_one import outputs_one_by_one
+
 NUM_CROPS = 4
 # Crops that differ from the training data move a variance by a small factor only.
 LARGEST_FACTOR = 30.0
@@ -33,20 +35,30 @@ def unsettled_norms(model, images) -> tuple[int, int]:
         return 0, 0
     # Layers added to the model's own would count as readers of its tensors ever after.
     inputs = [norm.input for norm in norms]
-    found = keras.Model(model.inputs[0], inputs)(images, training=False)
+    moments = [
+        [_moments(values) for values in found]
+        for found in outputs_one_by_one(keras.Model(model.inputs[0], inputs), images)
+    ]
     factors = [
-        float(np.median((_spread(values) + norm.epsilon) / (_variance(norm))))
-        for values, norm in zip(found, norms, strict=True)
+        float(np.median((_spread(parts) + norm.epsilon) / (_variance(norm))))
+        for parts, norm in zip(zip(*moments, strict=True), norms, strict=True)
     ]
     off = [not 1 / LARGEST_FACTOR <= factor <= LARGEST_FACTOR for factor in factors]
     return sum(off), len(norms)
 
 
-def _spread(values) -> np.ndarray:
-    from keras import ops
+def _moments(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Returns (C,) mean and (C,) variance of the channels of an image."""
+    values = values.astype(np.float64)
+    axes = tuple(range(values.ndim - 1))
+    return values.mean(axis=axes), values.var(axis=axes)
 
-    axes = tuple(range(len(values.shape) - 1))
-    return np.asarray(ops.var(ops.cast(values, "float32"), axis=axes))
+
+def _spread(parts) -> np.ndarray:
+    """Returns (C,) the variance over all images, of mean and variance of each."""
+    means, variances = map(np.array, zip(*parts, strict=True))
+    spread: np.ndarray = variances.mean(axis=0) + means.var(axis=0)
+    return spread
 
 
 def _variance(norm) -> np.ndarray:
