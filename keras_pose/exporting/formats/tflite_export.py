@@ -22,7 +22,7 @@ from keras_pose.contracts.fields import TensorSpec
 from keras_pose.contracts.pose import Contract
 from keras_pose.exporting.errors import ExportError, layer_of_scope
 from keras_pose.exporting.float_graph.layer_rewrites import tflite_replacement
-from keras_pose.exporting.float_graph.saved import builtin_converter
+from keras_pose.exporting.float_graph.saved import ConverterError, converted
 from keras_pose.exporting.float_graph.serving import SIGNATURE, in_float32, serving_function
 from keras_pose.exporting.formats.conversion import Conversion
 from keras_pose.exporting.formats.writing import Export
@@ -210,16 +210,17 @@ def convert_network(
 ) -> TFLiteModel:
     """Converts a network whose layers are replaced; see `float_tflite_model`."""
     serve = serving_function(network, contract, batch, with_decode)
-    with quiet_stderr(), builtin_converter(serve) as converter:
+    with quiet_stderr():
         try:
-            converted = TFLiteModel.read(converter.convert())
-        except Exception as error:  # the converter's errors have no common base
+            content = converted(serve)
+        except ConverterError as error:
             raise ExportError(
                 f"{contract.model} cannot be converted with TFLite's builtin ops alone: "
                 f"{_reason(error)}"
             ) from error
-    converted.number_doubles()
-    return converted
+    file = TFLiteModel.read(content)
+    file.number_doubles()
+    return file
 
 
 def _reason(error: Exception) -> str:
