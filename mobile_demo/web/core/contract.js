@@ -31,6 +31,25 @@
  * @property {{stride: number, scores: TensorSpec, distances: TensorSpec}[]} levels
  * @property {string[]} classNames
  * @property {BoxSettings} settings
+ *
+ * @typedef {object} PeopleCodec which people are kept.
+ * @property {number} scoreThreshold only people with a higher score are looked at.
+ * @property {number} iouThreshold people whose box overlaps a better one by more than this go.
+ * @property {number} maxPeople people kept at the end.
+ *
+ * @typedef {object} OneStageContract
+ * @property {"one_stage"} task
+ * @property {string} model
+ * @property {string} quantization
+ * @property {Size} inputHw
+ * @property {TensorSpec} input
+ * @property {Normalization | null} normalization
+ * @property {TensorSpec} scores
+ * @property {TensorSpec} boxes
+ * @property {TensorSpec} keypoints
+ * @property {TensorSpec} visibility
+ * @property {PeopleCodec} codec
+ * @property {Skeleton} skeleton
  */
 
 import { KINDS } from "./certainty.js";
@@ -51,7 +70,7 @@ export class ContractError extends Error {}
  * @param {any} json content of the `pose_model.json` beside the file; null without one.
  * @param {string} fileName key of its "models".
  * @param {Uint8Array} [bytes] the file's; without them its hash is not checked.
- * @returns {Promise<PoseContract | DetectorContract>}
+ * @returns {Promise<PoseContract | DetectorContract | OneStageContract>}
  * @throws {ContractError} names what is missing, or does not fit.
  */
 export async function readContract(json, fileName, bytes) {
@@ -117,19 +136,71 @@ async function checkFile(file, fileName, bytes) {
 /**
  * Reads one entry of a contract.
  * @param {any} entry
- * @returns {PoseContract | DetectorContract}
+ * @returns {PoseContract | DetectorContract | OneStageContract}
  */
 export function fromEntry(entry) {
-  const task = entry.task ?? "top_down";
-  if (task !== "top_down" && task !== "detection") {
-    throw new ContractError(`This app runs pose models and detectors, not models for ${task}.`);
+  const read = READERS[entry.task ?? "top_down"];
+  if (!read) {
+    throw new ContractError(`This app runs pose models and detectors, not models for ${entry.task}.`);
   }
   try {
-    return task === "detection" ? detectorContract(entry) : poseContract(entry);
+    return read(entry);
   } catch (error) {
     if (error instanceof ContractError) throw error;
     throw new ContractError(`The contract of ${entry.model} cannot be read: ${/** @type {Error} */ (error).message}`);
   }
+}
+
+/** @type {Record<string, (entry: any) => PoseContract | DetectorContract | OneStageContract>} */
+const READERS = { top_down: poseContract, detection: detectorContract, one_stage: oneStageContract };
+
+/**
+ * @param {any} entry
+ * @returns {Skeleton}
+ */
+function skeletonOf({ skeleton }) {
+  return {
+    name: skeleton.name,
+    names: [...skeleton.names],
+    limbPairs: [...skeleton.limb_pairs],
+    mirrorPairs: [...skeleton.mirror_pairs],
+    oksSigmas: [...skeleton.oks_sigmas],
+  };
+}
+
+/**
+ * @param {any} entry
+ * @returns {OneStageContract}
+ */
+function oneStageContract(entry) {
+  const { codec, model } = entry;
+  if (codec.kind !== "people") {
+    throw new ContractError(`The contract of ${model} has the codec ${codec.kind}; this app reads people.`);
+  }
+  const skeleton = skeletonOf(entry);
+  const numKeypoints = skeleton.names.length;
+  const tensors = {
+    scores: tensorSpec(entry.scores),
+    boxes: tensorSpec(entry.boxes),
+    keypoints: tensorSpec(entry.keypoints),
+    visibility: tensorSpec(entry.visibility),
+  };
+  const [numPeople] = tensors.scores.shape.slice(1);
+  mustBe("scores", tensors.scores.shape.slice(1), [numPeople], model);
+  mustBe("boxes", tensors.boxes.shape.slice(1), [numPeople, 4], model);
+  mustBe("keypoints", tensors.keypoints.shape.slice(1), [numPeople, 2 * numKeypoints], model);
+  mustBe("visibility", tensors.visibility.shape.slice(1), [numPeople, numKeypoints], model);
+  return {
+    task: "one_stage",
+    ...common(entry, inputSpec(entry)),
+    ...tensors,
+    codec: {
+      scoreThreshold: number(codec.score_threshold, "codec.score_threshold"),
+      iouThreshold: number(codec.iou_threshold, "codec.iou_threshold"),
+      maxPeople: number(codec.max_people, "codec.max_people"),
+    },
+    skeleton,
+  };
 }
 
 /**
@@ -140,13 +211,7 @@ function poseContract(entry) {
   const codec = readCodec(entry.codec);
   const input = inputSpec(entry);
   const output = tensorSpec(entry.output);
-  const skeleton = {
-    name: entry.skeleton.name,
-    names: [...entry.skeleton.names],
-    limbPairs: [...entry.skeleton.limb_pairs],
-    mirrorPairs: [...entry.skeleton.mirror_pairs],
-    oksSigmas: [...entry.skeleton.oks_sigmas],
-  };
+  const skeleton = skeletonOf(entry);
   mustBe("output", output.shape.slice(1), outputShape(codec, skeleton.names.length), entry.model);
   mustBe("input", input.shape.slice(1), [...codec.inputHw, 3], entry.model);
   return {

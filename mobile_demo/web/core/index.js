@@ -8,6 +8,7 @@
  * @typedef {import("./types.js").Size} Size
  * @typedef {import("./types.js").Skeleton} Skeleton
  * @typedef {import("./contract.js").DetectorContract} DetectorContract
+ * @typedef {import("./contract.js").OneStageContract} OneStageContract
  * @typedef {import("./contract.js").PoseContract} PoseContract
  * @typedef {import("./estimator.js").Run} Run
  * @typedef {import("./estimator.js").Stopwatch} Stopwatch
@@ -25,6 +26,7 @@ export { PoseEstimator, personScore } from "./estimator.js";
 export { cropMatrix, invertMatrix, isUsable, transformPoints, warpImage, wholeImageBox } from "./geometry.js";
 export { letterbox, letterboxHw } from "./letterbox.js";
 export { oks, oksNms } from "./oks.js";
+export { OneStageEstimator, decodePeople } from "./one_stage.js";
 export { RegionFollower, nextBox } from "./regions.js";
 export { digest, sha256 } from "./sha256.js";
 export { OneEuroSmoother, smoothingFactor } from "./smoothing.js";

@@ -202,14 +202,18 @@ async function openModel(path, task, accelerator) {
   const read = await core.readContract(json, name, bytes);
   if (read.task !== task) throw new Error(`${name} is a model for ${read.task}, not for ${task}.`);
   const contract = /** @type {T extends "top_down" ? PoseContract : DetectorContract} */ (read);
-  const outputs =
-    read.task === "top_down"
-      ? [read.output, ...(read.visibility ? [read.visibility.output] : [])]
-      : read.levels.flatMap((level) => [level.scores, level.distances]);
+  const outputs = outputsOf(contract);
   for (const { dtype } of [read.input, ...outputs]) checkType(name, dtype);
   const { model, runsOn } = await compile(bytes, accelerator);
   openModels.push(model);
   return { contract, run: runner(model, read.input), runsOn };
+}
+
+/** @param {PoseContract | DetectorContract} contract */
+function outputsOf(contract) {
+  return contract.task === "top_down"
+    ? [contract.output, ...(contract.visibility ? [contract.visibility.output] : [])]
+    : contract.levels.flatMap((level) => [level.scores, level.distances]);
 }
 
 /** @param {URL} url */
