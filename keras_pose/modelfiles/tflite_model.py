@@ -41,7 +41,7 @@ class TFLiteModel:
     def read(cls, content: bytes) -> TFLiteModel:
         """Reads a file. Weights are not copied: they are views of `content`.
 
-        ai-edge-quantizer lays weights behind the flatbuffer, where readers of before 2023
+        litert-quantizer lays weights behind the flatbuffer, where readers of before 2023
         do not look; here they come back into it.
 
         Raises:

@@ -5,10 +5,10 @@ over the outputs' standard deviation), with the same ranges:
 
 - Full int8 goes to TensorFlow's own quantizer, which reads ranges from the file. It equals
   `TFLiteConverter` to the bit of the error (0.0227 of 0.0227), in 0.4 s instead of 16, and
-  quantizes every op of the zoo. ai-edge-quantizer is as good where it can (0.0227 with
+  quantizes every op of the zoo. litert-quantizer is as good where it can (0.0227 with
   ranges of ours; 0.065 with its own, which are moving averages), but leaves PReLU, leaky
   ReLU, TILE, DEPTH_TO_SPACE and others in float, with a conversion before and after.
-- int16x8, float16, dynamic range and int4 go to ai-edge-quantizer. TensorFlow's quantizer
+- int16x8, float16, dynamic range and int4 go to litert-quantizer. TensorFlow's quantizer
   writes int16 files that do not run, and has none for int4 convolutions.
 """
 
@@ -250,7 +250,7 @@ def _mlir_quantize():
 
 
 def _int16x8(network: TFLiteModel, ranges, float_ops) -> TFLiteModel:
-    from ai_edge_quantizer import quantizer
+    from litert_quantizer import quantizer
 
     tool = quantizer.Quantizer(network.to_bytes())
     tool.add_static_config(".*", "*", activation_num_bits=16, weight_num_bits=8)
@@ -266,7 +266,7 @@ def _with_quantized_weights(
     network: TFLiteModel, quantization: str, float_ops
 ) -> TFLiteModel:
     """Stores weights in fewer bits; activations stay float between the ops."""
-    from ai_edge_quantizer import qtyping, quantizer
+    from litert_quantizer import qtyping, quantizer
 
     bits = {"float16": 16, "dynamic": 8, "int4": 4}[quantization]
     is_float = quantization == "float16"
@@ -296,7 +296,7 @@ def _with_quantized_weights(
 
 
 def _leave_float(tool, float_ops) -> None:
-    from ai_edge_quantizer import quantizer
+    from litert_quantizer import quantizer
 
     if float_ops:
         # Ops are called by their outputs, each with a semicolon behind it.

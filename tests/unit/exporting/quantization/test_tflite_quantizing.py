@@ -1,4 +1,5 @@
 import importlib
+import sys
 
 import keras
 import numpy as np
@@ -15,6 +16,7 @@ from exported_files import (
 from keras_pose.contracts.pose import keras_contract
 from keras_pose.exporting.errors import ExportError
 from keras_pose.exporting.formats.tflite_export import float_tflite_model
+from keras_pose.exporting.quantization import tflite_quantizing
 from keras_pose.exporting.quantization.forced_ranges import int8_ranges
 from keras_pose.exporting.quantization.measured_ranges import RangeRule
 from keras_pose.exporting.quantization.tflite_edit import make_integer_products
@@ -74,6 +76,31 @@ def test_named_ops_stay_float_and_the_others_do_not(float_model, collector, tmp_
 def test_unknown_names_are_refused(float_model, collector):
     with pytest.raises(ValueError, match=r"these are none: \['no_such_op'\]"):
         quantize(float_model, None, INT8, ["no_such_op"], collector)
+
+
+def test_int8_is_tensorflows_and_the_other_formats_are_litert_quantizers(
+    float_model, exported, collector, monkeypatch
+):
+    def refuse():
+        raise AssertionError("TensorFlow's quantizer is for int8 alone")
+
+    int16 = QuantizationSettings("int16x8")
+    with monkeypatch.context() as without_public:
+        without_public.setitem(sys.modules, "litert_quantizer", None)
+        quantize(float_model, exported.crops, INT8, (), collector)
+        with pytest.raises(ExportError, match="litert_quantizer"):
+            quantize(float_model, exported.crops, int16, (), collector)
+    monkeypatch.setattr(tflite_quantizing, "_mlir_quantize", refuse)
+    quantize(float_model, exported.crops, int16, (), collector)
+
+
+def test_litert_quantizer_still_leaves_operators_of_the_zoo_in_float():
+    # Once it takes them, it may make int8, too: docs/export.md, "Which quantizer".
+    from litert_quantizer.qtyping import TFLOperationName
+
+    known = {operation.value for operation in TFLOperationName}
+    assert {"CONV_2D", "SPACE_TO_DEPTH"} <= known
+    assert not known & {"PRELU", "LEAKY_RELU", "TILE", "DEPTH_TO_SPACE"}
 
 
 def test_unknown_quantization_is_refused(float_model):
