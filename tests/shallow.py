@@ -37,6 +37,8 @@ OPTIONS = {
     "rtmdet_lite": {"depth": 0.5},
     "rtmpose": {"depth": 0.33},
     "rtmdet": {"depth": 0.33},
+    "rtmo": {"depth": 0.33},
+    "openpose_lite": {"depth": 0.5},
     "openpose_light": {"num_refinements": 1},
 }
 # Of the same blocks, in the same order.
