@@ -361,6 +361,7 @@ def plot_frame_times(
         label = f"{name} from {count:.1f} people on"
         axes.axvline(count, color="k", alpha=0.3, linestyle=":", label=label)
     axes.set(xlabel="people in the picture", ylabel="ms a picture, interleaved")
+    axes.set_xticks(people)
     axes.set_ylim(bottom=0)
     axes.grid(alpha=0.3)
     axes.legend(fontsize=8)
