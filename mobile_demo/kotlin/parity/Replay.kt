@@ -175,6 +175,16 @@ private fun replayBoxes(given: Fields, expected: Fields) {
     }
 }
 
+private fun replayPeople(given: Fields, expected: Fields) {
+    val contract = contractOf(given.json("contract")) as OneStageContract
+    val answers = contract.outputs.map { it.name }.zip(given.tensors("raw").map { it.floats() }).toMap()
+    val found = OneStageEstimator(contract, { answers }, 0f).poses(given.tensor("image").picture())
+    check("boxes_xyxy", found.flatMap { corners(it.box) }, expected.tensor("boxes_xyxy"))
+    check("keypoints_xy", points(found), expected.tensor("keypoints_xy"))
+    check("keypoint_scores", found.flatMap { numbers(it.keypointScores) }, expected.tensor("keypoint_scores"))
+    check("scores", found.map { it.score.toDouble() }, expected.tensor("scores"))
+}
+
 private fun replayNms(given: Fields, expected: Fields) {
     val scores = given.tensor("scores").floats()
     val labels = given.tensor("labels").data
@@ -331,6 +341,7 @@ private class Recording(private val name: String, val contract: Contract, val fi
     val outputs = when (contract) {
         is PoseContract -> listOf(contract.output)
         is DetectorContract -> contract.levels.map { it.scores } + contract.levels.map { it.distances }
+        is OneStageContract -> contract.outputs
     }
 
     fun add(given: Fields, expected: Fields) {
@@ -406,6 +417,7 @@ private val REPLAYS = mapOf<String, (Fields, Fields) -> Unit>(
     "certainty" to ::replayCertainty,
     "letterbox" to ::replayLetterbox,
     "boxes" to ::replayBoxes,
+    "people" to ::replayPeople,
     "nms" to ::replayNms,
     "oks" to ::replayOks,
     "oks_nms" to ::replayOksNms,

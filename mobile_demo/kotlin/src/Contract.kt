@@ -50,6 +50,22 @@ class DetectorContract(
     val settings: BoxSettings
 ) : Contract()
 
+/** Tensors of N people: scores (N), boxes (N, 4), keypoints (N, 2 K) and visibility (N, K). */
+class OneStageContract(
+    override val model: String,
+    override val quantization: String,
+    override val input: TensorSpec,
+    override val normalization: Normalization?,
+    val scores: TensorSpec,
+    val boxes: TensorSpec,
+    val keypoints: TensorSpec,
+    val visibility: TensorSpec,
+    val codec: PeopleCodec,
+    val skeleton: Skeleton
+) : Contract() {
+    val outputs get() = listOf(scores, boxes, keypoints, visibility)
+}
+
 /**
  * Reads a file's contract, and holds the file against it. What stands beside the file is preferred to what stands inside.
  *
@@ -99,6 +115,7 @@ fun contractOf(entry: Json): Contract {
     return when (task) {
         "top_down" -> poseContract(entry)
         "detection" -> detectorContract(entry)
+        "one_stage" -> oneStageContract(entry)
         else -> throw ContractError("This app runs pose models and detectors, not models for $task.")
     }
 }
@@ -134,6 +151,25 @@ private fun detectorContract(entry: Json): DetectorContract {
     val settings = BoxSettings.read(entry["settings", "settings"])
     val quantization = entry["quantization", "quantization"].text()
     return DetectorContract(model, quantization, input, normalizationOf(entry), levels, classNames, settings)
+}
+
+private fun oneStageContract(entry: Json): OneStageContract {
+    val model = entry["model", "model"].text()
+    val skeleton = skeletonOf(entry["skeleton", "skeleton"])
+    val numKeypoints = skeleton.names.size
+    val scores = tensorSpec(entry["scores", "scores"])
+    val boxes = tensorSpec(entry["boxes", "boxes"])
+    val keypoints = tensorSpec(entry["keypoints", "keypoints"])
+    val visibility = tensorSpec(entry["visibility", "visibility"])
+    val people = scores.shape.drop(1).take(1)
+    mustBe("scores of $model", scores.shape.drop(1), people)
+    mustBe("boxes of $model", boxes.shape.drop(1), people + 4)
+    mustBe("keypoints of $model", keypoints.shape.drop(1), people + 2 * numKeypoints)
+    mustBe("visibility of $model", visibility.shape.drop(1), people + numKeypoints)
+    return OneStageContract(
+        model, entry["quantization", "quantization"].text(), inputSpec(entry), normalizationOf(entry),
+        scores, boxes, keypoints, visibility, PeopleCodec.read(entry["codec", "codec"]), skeleton
+    )
 }
 
 /** Reads a tensor's entry. */

@@ -62,6 +62,47 @@ private fun filesTravelAlone(file: ByteArray) {
     }
 }
 
+private val ONE_STAGE = """
+{
+  "task": "one_stage", "model": "rtmo_s", "quantization": "int8",
+  "input": {
+    "name": "image", "shape": [1, 64, 96, 3], "dtype": "uint8", "scale": null, "zero_point": null,
+    "channel_order": "RGB", "normalization": null
+  },
+  "scores": {"name": "people_scores", "shape": [1, 4], "dtype": "float32", "scale": null, "zero_point": null},
+  "boxes": {"name": "people_boxes", "shape": [1, 4, 4], "dtype": "float32", "scale": null, "zero_point": null},
+  "keypoints": {"name": "people_keypoints", "shape": [1, 4, 2], "dtype": "float32", "scale": null, "zero_point": null},
+  "visibility": {"name": "people_visibility", "shape": [1, 4, 1], "dtype": "float32", "scale": null, "zero_point": null},
+  "codec": {"kind": "people", "score_threshold": 0.1, "iou_threshold": 0.65, "max_people": 100},
+  "skeleton": {"name": "noses", "names": ["nose"], "limb_pairs": [], "mirror_pairs": [], "oks_sigmas": []}
+}
+"""
+
+/** The numbers are those of tests/unit/runtime/test_one_stage.py. */
+private fun oneStageNetworksGivePeople() {
+    val contract = contractOf(Json.parse(ONE_STAGE)) as OneStageContract
+    val boxes = floatArrayOf(10f, 10f, 30f, 50f, 11f, 10f, 31f, 50f, 60f, 10f, 80f, 50f, 0f, 0f, 9f, 9f)
+    val outputs = mapOf(
+        "people_scores" to floatArrayOf(0.9f, 0.8f, 0.7f, 0.05f),
+        "people_boxes" to boxes,
+        "people_keypoints" to floatArrayOf(20f, 30f, 21f, 30f, 70f, 30f, 4.5f, 4.5f),
+        "people_visibility" to floatArrayOf(0f, 0.25f, 0.5f, 1f)
+    )
+    val picture = Picture(Size(128, 192), 3, ByteArray(128 * 192 * 3))
+    val people = OneStageEstimator(contract, { outputs }).poses(picture)
+    check(people.map { it.score } == listOf(0.9f, 0.7f))
+    check(people[0].box == Box(20.5, 20.5, 60.5, 100.5))
+    check(people[1].keypointsXy.toList() == listOf(140.5f, 60.5f))
+    check(people[1].keypointScores.toList() == listOf(0.5f))
+    check(OneStageEstimator(contract, { outputs }, 0.95f).poses(picture).isEmpty())
+    try {
+        contractOf(Json.parse(ONE_STAGE.replace("[1, 4, 4]", "[1, 3, 4]")))
+        error("a contract that does not fit was read")
+    } catch (error: ContractError) {
+        check("3x4 for the boxes" in error.message!!)
+    }
+}
+
 fun main(arguments: Array<String>) {
     val contract = readContract(CONTRACT, "pose_model.tflite", MODEL) as PoseContract
     check(contract.model == "pose_slim A\n")
@@ -79,6 +120,7 @@ fun main(arguments: Array<String>) {
     assertRefused("lacks crop", CONTRACT.replace("\"crop\"", "\"cropped\""))
     assertRefused("where a number is expected", CONTRACT.replace("1.25", "\"wide\""))
     assertRefused("not JSON, at character", CONTRACT.dropLast(3))
+    oneStageNetworksGivePeople()
     if (arguments.isNotEmpty()) filesTravelAlone(File(arguments[0]).readBytes())
     println("contracts passed")
 }

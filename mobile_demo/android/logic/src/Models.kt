@@ -5,6 +5,7 @@ import keraspose.Contract
 import keraspose.ContractError
 import keraspose.DetectorContract
 import keraspose.Json
+import keraspose.OneStageContract
 import keraspose.PoseContract
 import keraspose.readContract
 import java.security.MessageDigest
@@ -113,7 +114,12 @@ private fun entryAlone(folder: Folder, name: String): ModelEntry? {
     }
     val size = contract.inputSize
     val title = "${contract.model} (${contract.quantization}, ${size.height}x${size.width}), $name${folder.title}"
-    return ModelEntry(folder, name, if (contract is PoseContract) POSE_TASK else DETECTOR_TASK, title)
+    val task = when (contract) {
+        is PoseContract -> POSE_TASK
+        is DetectorContract -> DETECTOR_TASK
+        is OneStageContract -> return null // the app offers networks that see one person at a time
+    }
+    return ModelEntry(folder, name, task, title)
 }
 
 private fun contractText(folder: Folder) = folder.read(CONTRACT_NAME)?.let { String(it, Charsets.UTF_8) }
@@ -137,4 +143,5 @@ fun readModel(entry: ModelEntry, task: String): CheckedModel {
 fun outputsOf(contract: Contract) = when (contract) {
     is PoseContract -> listOfNotNull(contract.output, contract.visibility?.output)
     is DetectorContract -> contract.levels.flatMap { listOf(it.scores, it.distances) }
+    is OneStageContract -> contract.outputs
 }
