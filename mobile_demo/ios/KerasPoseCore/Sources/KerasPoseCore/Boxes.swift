@@ -16,6 +16,13 @@ public struct BoxSettings: Equatable, Sendable {
     /// Boxes kept at the end.
     public let maxDetections: Int
 
+    init(scoreThreshold: Float, iouThreshold: Float, maxPerLevel: Int, maxDetections: Int) {
+        self.scoreThreshold = scoreThreshold
+        self.iouThreshold = iouThreshold
+        self.maxPerLevel = maxPerLevel
+        self.maxDetections = maxDetections
+    }
+
     public init(_ values: JSON) throws {
         scoreThreshold = Float(try values.member("score_threshold", of: "settings").number())
         iouThreshold = Float(try values.member("iou_threshold", of: "settings").number())

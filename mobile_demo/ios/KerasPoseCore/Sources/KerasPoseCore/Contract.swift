@@ -14,10 +14,11 @@ public struct ContractError: Error, LocalizedError, CustomStringConvertible, Equ
     public var errorDescription: String? { description }
 }
 
-/// The two tasks that these apps run.
+/// What a file is for.
 public enum Contract: Equatable, Sendable {
     case pose(PoseContract)
     case detector(DetectorContract)
+    case oneStage(OneStageContract)
 
     /// Reads a file's contract, and holds the file against it. What stands beside the file is preferred to what stands
     /// inside.
@@ -47,6 +48,7 @@ public enum Contract: Equatable, Sendable {
         switch try entry["task"]?.text() ?? "top_down" {
         case "top_down": self = .pose(try PoseContract(entry))
         case "detection": self = .detector(try DetectorContract(entry))
+        case "one_stage": self = .oneStage(try OneStageContract(entry))
         case let task: throw ContractError("This app runs pose models and detectors, not models for \(task).")
         }
     }
@@ -62,6 +64,7 @@ public enum Contract: Equatable, Sendable {
         switch self {
         case .pose(let contract): return [contract.output] + (contract.visibility.map { [$0.output] } ?? [])
         case .detector(let contract): return contract.levels.map(\.scores) + contract.levels.map(\.distances)
+        case .oneStage(let contract): return contract.outputs
         }
     }
 
@@ -69,6 +72,7 @@ public enum Contract: Equatable, Sendable {
         switch self {
         case .pose(let contract): return contract.head
         case .detector(let contract): return contract.head
+        case .oneStage(let contract): return contract.head
         }
     }
 }
@@ -98,7 +102,7 @@ private func checkFile(_ entry: JSON, fileName: String, bytes: Data) throws {
     }
 }
 
-/// What contracts of both tasks have.
+/// What contracts of all tasks have.
 public struct ContractHead: Equatable, Sendable {
     public let model: String
     public let quantization: String
@@ -197,6 +201,38 @@ public struct DetectorContract: Equatable, Sendable {
         self.classNames = classNames
         settings = try BoxSettings(try entry.member("settings"))
         levels = strides.indices.map { LevelSpec(stride: strides[$0], scores: scores[$0], distances: distances[$0]) }
+    }
+}
+
+/// Tensors of N people: scores (N), boxes (N, 4), keypoints (N, 2 K) and visibility (N, K).
+public struct OneStageContract: Equatable, Sendable {
+    public let head: ContractHead
+    public let scores: TensorSpec
+    public let boxes: TensorSpec
+    public let keypoints: TensorSpec
+    public let visibility: TensorSpec
+    public let codec: PeopleCodec
+    public let skeleton: Skeleton
+
+    public var input: TensorSpec { head.input }
+    public var normalization: Normalization? { head.normalization }
+    public var inputSize: ImageSize { head.inputSize }
+    public var outputs: [TensorSpec] { [scores, boxes, keypoints, visibility] }
+
+    init(_ entry: JSON) throws {
+        head = try ContractHead(entry)
+        scores = try TensorSpec(try entry.member("scores"))
+        boxes = try TensorSpec(try entry.member("boxes"))
+        keypoints = try TensorSpec(try entry.member("keypoints"))
+        visibility = try TensorSpec(try entry.member("visibility"))
+        codec = try PeopleCodec(try entry.member("codec"))
+        skeleton = try Skeleton(try entry.member("skeleton"))
+        let numKeypoints = skeleton.names.count
+        let people = Array(scores.shape.dropFirst().prefix(1))
+        try mustBe("scores of \(head.model)", Array(scores.shape.dropFirst()), people)
+        try mustBe("boxes of \(head.model)", Array(boxes.shape.dropFirst()), people + [4])
+        try mustBe("keypoints of \(head.model)", Array(keypoints.shape.dropFirst()), people + [2 * numKeypoints])
+        try mustBe("visibility of \(head.model)", Array(visibility.shape.dropFirst()), people + [numKeypoints])
     }
 }
 

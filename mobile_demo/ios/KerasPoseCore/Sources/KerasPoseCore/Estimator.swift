@@ -116,7 +116,7 @@ public func detect(_ image: Picture, contract: DetectorContract, run: RunNetwork
 }
 
 /// Finds an output by its name, and makes it real.
-private func realOutput(_ raw: [String: [Float]], _ spec: TensorSpec) throws -> [Float] {
+func realOutput(_ raw: [String: [Float]], _ spec: TensorSpec) throws -> [Float] {
     guard let values = raw[spec.name] else {
         throw ContractError("The contract speaks of an output \(spec.name); the file has \(raw.keys.sorted().joined(separator: ", ")).")
     }

@@ -60,7 +60,11 @@ public struct ModelCatalogue: Equatable {
         guard let entry = try described?[name] ?? embeddedContract(in: try readable(url), fileName: name) else {
             throw ContractError("\(name) has no contract, neither in \(contractName) nor inside.")
         }
-        let isDetector = try entry["task"]?.text() == "detection"
+        let task = try entry["task"]?.text() ?? "top_down"
+        guard ["top_down", "detection"].contains(task) else {
+            throw ContractError("\(name) is a model for \(task); this app looks at one person at a time.")
+        }
+        let isDetector = task == "detection"
         let shape = try entry.member("input").member("shape", of: "input").items()
         let size = shape.count == 4 ? "\(try shape[2].integer())x\(try shape[1].integer())" : "?"
         let bytes = try url.resourceValues(forKeys: [.fileSizeKey]).fileSize ?? 0

@@ -60,6 +60,7 @@ private final class Replay {
         case "certainty": try certainty()
         case "letterbox": try letterboxed()
         case "boxes": try boxes()
+        case "people": try crowd()
         case "nms": try nms()
         case "oks": try similarity()
         case "oks_nms": try poseNMS()
@@ -176,6 +177,20 @@ private final class Replay {
         try check("\(prefix)boxes_xyxy", detections.flatMap(\.box.corners))
         try check("\(prefix)scores", detections.map(\.score))
         try check("\(prefix)labels", detections.map(\.label))
+    }
+
+    private func crowd() throws {
+        guard case .oneStage(let contract) = try Contract(entry: try given.member("contract")) else {
+            throw ContractError("People are those of a one-stage network.")
+        }
+        let names = contract.outputs.map(\.name)
+        let raw = Dictionary(uniqueKeysWithValues: zip(names, try given.tensors("raw").map(\.floats)))
+        let estimator = OneStageEstimator(contract: contract, run: { _ in raw }, boxThreshold: 0)
+        let found = try estimator.estimate(try given.tensor("image").picture)
+        try check("boxes_xyxy", found.flatMap(\.box.corners))
+        try check("keypoints_xy", points(found))
+        try check("keypoint_scores", found.flatMap(\.keypointScores))
+        try check("scores", found.map(\.score))
     }
 
     private func nms() throws {

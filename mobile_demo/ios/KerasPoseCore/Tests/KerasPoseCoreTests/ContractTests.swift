@@ -51,6 +51,18 @@ final class ContractTests: XCTestCase {
         }
     }
 
+    func testTensorsOfPeopleMustFit() throws {
+        XCTAssertEqual(try oneStageContract().outputs.map(\.name), ["p_scores", "p_boxes", "p_keypoints", "p_visibility"])
+        for (old, new, words) in [
+            ("[1, 4, 4]", "[1, 3, 4]", "3x4 for the boxes of rtmo_s, expected 4x4"),
+            ("[1, 4, 2]", "[1, 4, 6]", "4x6 for the keypoints of rtmo_s, expected 4x2"),
+            ("\"people\"", "\"part_affinity\"", "not part_affinity"),
+        ] {
+            let text = oneStageEntryText.replacingOccurrences(of: old, with: new)
+            XCTAssertThrowsError(try Contract(entry: try JSON(text))) { XCTAssertTrue("\($0)".contains(words), "\($0)") }
+        }
+    }
+
     private func replacing(_ old: String, _ new: String) -> String {
         XCTAssertTrue(contractText.contains(old))
         return contractText.replacingOccurrences(of: old, with: new)

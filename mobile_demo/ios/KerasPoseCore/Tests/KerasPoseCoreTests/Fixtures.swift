@@ -41,12 +41,36 @@ let detectorEntryText = """
     }
     """
 
+/// A one-stage network that sees noses, of four people at most.
+let oneStageEntryText = """
+    {
+      "task": "one_stage", "model": "rtmo_s", "quantization": "int8", "signature": "serve",
+      "input": {
+        "name": "image", "shape": [1, 64, 96, 3], "dtype": "uint8", "scale": null, "zero_point": null,
+        "channel_order": "RGB", "normalization": null
+      },
+      "scores": {"name": "p_scores", "shape": [1, 4], "dtype": "float32", "scale": null, "zero_point": null},
+      "boxes": {"name": "p_boxes", "shape": [1, 4, 4], "dtype": "float32", "scale": null, "zero_point": null},
+      "keypoints": {"name": "p_keypoints", "shape": [1, 4, 2], "dtype": "float32", "scale": null, "zero_point": null},
+      "visibility": {"name": "p_visibility", "shape": [1, 4, 1], "dtype": "float32", "scale": null, "zero_point": null},
+      "codec": {"kind": "people", "score_threshold": 0.1, "iou_threshold": 0.65, "max_people": 100},
+      "skeleton": {"name": "noses", "names": ["nose"], "limb_pairs": [], "mirror_pairs": [], "oks_sigmas": []}
+    }
+    """
+
 func readContract(_ text: String, fileName: String = "pose_model.tflite", bytes: Data? = modelBytes) throws -> Contract {
     try Contract(document: try JSON(text), fileName: fileName, bytes: bytes)
 }
 
 func poseContract() throws -> PoseContract {
     guard case .pose(let contract) = try readContract(contractText) else { throw ContractError("not of a pose model") }
+    return contract
+}
+
+func oneStageContract() throws -> OneStageContract {
+    guard case .oneStage(let contract) = try Contract(entry: try JSON(oneStageEntryText)) else {
+        throw ContractError("not of a one-stage network")
+    }
     return contract
 }
 

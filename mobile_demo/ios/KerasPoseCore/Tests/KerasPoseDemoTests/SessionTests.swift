@@ -101,6 +101,13 @@ final class ModelCatalogueTests: XCTestCase {
         XCTAssertEqual(catalogue.problems, ["other.tflite has no contract, neither in pose_model.json nor inside."])
     }
 
+    func testNetworksOfWholePicturesAreNotOffered() throws {
+        try write(document(sha256: "0000").replacingOccurrences(of: "top_down", with: "one_stage"))
+        let catalogue = ModelCatalogue(bundle: nil, folders: [folder])
+        XCTAssertEqual(catalogue.poseModels, [])
+        XCTAssertEqual(catalogue.problems, ["pose.tflite is a model for one_stage; this app looks at one person at a time."])
+    }
+
     func testAFolderThatCannotBeReadIsSaid() throws {
         XCTAssertEqual(ModelCatalogue(bundle: nil, folders: [folder]).problems, [], "a folder without models is none")
         try write("{")
