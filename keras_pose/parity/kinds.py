@@ -15,6 +15,7 @@ import numpy as np
 from keras_pose.codecs import codec_from_dict
 from keras_pose.contracts.certainty import ScoreCalibration, Visibility
 from keras_pose.contracts.fields import tensor_spec
+from keras_pose.contracts.one_stage import OneStageContract
 from keras_pose.inference.detectors import is_usable
 from keras_pose.inference.estimator import BOX_THRESHOLD, PoseEstimator
 from keras_pose.inference.regions import RegionFollower, next_boxes
@@ -34,6 +35,7 @@ from keras_pose.pictures.geometry import (
 from keras_pose.pictures.normalization import Normalization
 from keras_pose.pictures.oks import object_keypoint_similarity, oks_nms
 from keras_pose.pictures.structures import Detections, Poses
+from keras_pose.runtime.crowd_steps import find_poses
 from keras_pose.runtime.top_down_steps import crop_people, decode_people, person_scores
 from keras_pose.skeleton import Skeleton
 
@@ -117,6 +119,17 @@ def decode_boxes(given: Fields, models: Models) -> Fields:
         "boxes_xyxy": found.boxes_xyxy,
         "scores": found.scores,
         "labels": found.labels,
+    }
+
+
+def find_people(given: Fields, models: Models) -> Fields:
+    contract = OneStageContract.from_dict(given["contract"])
+    found = find_poses(lambda boxed: given["raw"], given["image"], contract)
+    return {
+        "boxes_xyxy": found.boxes_xyxy,
+        "keypoints_xy": found.keypoints_xy,
+        "keypoint_scores": found.keypoint_scores,
+        "scores": found.scores,
     }
 
 
@@ -224,6 +237,7 @@ KINDS: dict[str, Callable[[Fields, Models], Fields]] = {
     "certainty": certainty,
     "letterbox": letterbox,
     "boxes": decode_boxes,
+    "people": find_people,
     "nms": nms,
     "oks": oks,
     "oks_nms": keep_different,

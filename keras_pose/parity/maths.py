@@ -7,6 +7,7 @@ could change a choice (an arg-max, an order), the case is one in which it does n
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
@@ -23,7 +24,13 @@ from keras_pose.codecs import (
 from keras_pose.contracts.fields import TensorSpec, input_to_dict, output_to_dict
 from keras_pose.parity.kinds import KINDS
 from keras_pose.parity.packs import Case
-from keras_pose.parity.scenes import colour_clip, colours_contract, patches
+from keras_pose.parity.scenes import (
+    colour_clip,
+    colours_contract,
+    crowd_contract,
+    crowd_outputs,
+    patches,
+)
 from keras_pose.pictures.boxes import BoxSettings
 from keras_pose.pictures.normalization import IMAGENET, OPENPOSE
 from keras_pose.skeleton import COCO_17
@@ -64,6 +71,7 @@ def maths_cases() -> list[Case]:
         _people,
         _letterboxes,
         _boxes,
+        _crowds,
         _nms,
         _similarities,
         _regions,
@@ -304,6 +312,21 @@ def _settings(settings: BoxSettings):
         "max_per_level": settings.max_per_level,
         "max_detections": settings.max_detections,
     }
+
+
+def _crowds() -> Iterator[Case]:
+    codecs: dict[str, dict[str, Any]] = {
+        "doubles_go": {},
+        "at_most_three_and_apart": {"iou_threshold": 0.3, "max_people": 3},
+        "nobody": {"score_threshold": 0.99},
+    }
+    for name, codec in codecs.items():
+        given = {
+            "image": patches(IMAGE_HW),
+            "contract": crowd_contract(**codec).to_dict(),
+            "raw": crowd_outputs(),
+        }
+        yield make_case("people", name, given)
 
 
 def _nms() -> Iterator[Case]:

@@ -8,6 +8,7 @@ import numpy as np
 
 from keras_pose.codecs import GaussianHeatmapCodec
 from keras_pose.contracts.fields import TensorSpec
+from keras_pose.contracts.one_stage import FIELDS, PREFIX, OneStageContract, PeopleCodec
 from keras_pose.contracts.pose import Contract
 from keras_pose.inference.pose_nms import NMS_THRESHOLD
 from keras_pose.skeleton import Skeleton
@@ -106,3 +107,49 @@ def _colour_frame(t: int, image_hw, paths) -> dict[str, Any]:
             "scores": np.array([0.9, 0.8, 0.7], np.float32)[is_visible],
         },
     }
+
+
+# Of each cell of a one-stage network its person, who is where `_MIDDLES` says, and its
+# score. Of two cells with equal scores, both are of one person, then of two; the last but
+# one has just the usual threshold, which it would have to exceed.
+_CELLS = (0, 1, 1, 0, 2, 3, 2, 0, 3, 4, 5, 5)
+_SCORES = (0.95, 0.9, 0.9, 0.8, 0.75, 0.75, 0.6, 0.5, 0.4, 0.3, 0.1, 0.05)
+# The fourth reaches beyond the input, the fifth overlaps the second by two fifths.
+_MIDDLES = ((12, 13), (30, 18), (52, 27), (58, 6), (36, 20), (10, 36))
+_CROWD_HW = (40, 64)
+
+
+def crowd_contract(**codec) -> OneStageContract:
+    """Returns the contract of a one-stage network that sees people of three colours.
+
+    Args:
+        **codec: fields of `PeopleCodec`.
+    """
+    shapes = ((), (4,), (6,), (3,))
+    outputs: dict[str, Any] = {
+        name: TensorSpec(f"{PREFIX}{name}", (1, len(_CELLS), *shape), "float32")
+        for name, shape in zip(FIELDS, shapes, strict=True)
+    }
+    return OneStageContract(
+        model="crowd",
+        input=TensorSpec("image", (1, *_CROWD_HW, 3), "uint8"),
+        **outputs,
+        skeleton=COLOURS,
+        codec=PeopleCodec(**codec),
+    )
+
+
+def crowd_outputs() -> list[np.ndarray]:
+    """Returns scores, boxes, keypoints and visibility of this network for a picture.
+
+    Boxes of one person overlap by three quarters and more.
+    """
+    rng = np.random.default_rng(11)
+    num_cells = len(_CELLS)
+    middles = np.array(_MIDDLES)[list(_CELLS)] + rng.uniform(-0.7, 0.7, (num_cells, 2))
+    size = np.array([16, 24])
+    boxes = np.concatenate([middles - size / 2, middles + size / 2], axis=1)
+    points = middles[:, None] + rng.uniform(-0.5, 0.5, (num_cells, 3, 2)) * size
+    visibility = rng.uniform(0, 1, (num_cells, 3))
+    outputs = (_SCORES, boxes, points.reshape(num_cells, 6), visibility)
+    return [np.asarray(values, np.float32) for values in outputs]

@@ -55,6 +55,7 @@ FIELDS: dict[str, tuple[float, str]] = {
 }
 # Where the same name stands for something else.
 EXCEPTIONS = {
+    ("people", "boxes_xyxy"): (KEYPOINTS, "image pixels"),
     ("clip", "boxes_xyxy"): (KEYPOINTS, "image pixels"),
     ("video", "boxes_xyxy"): (KEYPOINTS, "image pixels"),
     ("video", "keypoint_scores"): (WHOLE_WAY_SCORES, "output of the network"),

@@ -9,6 +9,7 @@ import { fileURLToPath } from "node:url";
 import {
   OksTracker,
   OneEuroSmoother,
+  OneStageEstimator,
   PoseEstimator,
   RegionFollower,
   calibrated,
@@ -49,6 +50,7 @@ const REPLAYS = {
   person_scores: replayPersonScores,
   letterbox: replayLetterbox,
   boxes: replayBoxes,
+  people: replayPeople,
   nms: replayNms,
   oks: replayOks,
   oks_nms: replayOksNms,
@@ -152,6 +154,19 @@ function replayBoxes(given, expected) {
     assertEqual(`${prefix}scores`, detections.map(({ score }) => score), expected[`${prefix}scores`]);
     assertEqual(`${prefix}labels`, detections.map(({ label }) => label), expected[`${prefix}labels`]);
   }
+}
+
+/** @type {(given: Fields, expected: Fields) => Promise<void>} */
+async function replayPeople({ image, contract: entry, raw }, expected) {
+  const contract = /** @type {import("../core/contract.js").OneStageContract} */ (fromEntry(entry));
+  const specs = [contract.scores, contract.boxes, contract.keypoints, contract.visibility];
+  const answers = Object.fromEntries(specs.map(({ name }, i) => [name, raw[i].data]));
+  const estimator = new OneStageEstimator(contract, async () => answers, { boxThreshold: 0 });
+  const found = await estimator.estimate(picture(image));
+  assertEqual("boxes_xyxy", found.map(({ box }) => box), expected.boxes_xyxy);
+  assertEqual("keypoints_xy", points(found), expected.keypoints_xy);
+  assertEqual("keypoint_scores", found.flatMap(({ keypointScores }) => [...keypointScores]), expected.keypoint_scores);
+  assertEqual("scores", found.map(({ score }) => score), expected.scores);
 }
 
 /** @type {(given: Fields, expected: Fields) => void} */

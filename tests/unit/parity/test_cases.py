@@ -161,6 +161,19 @@ def test_the_clip_stays_when_pixels_change_by_a_level():
             )
 
 
+def test_of_cells_that_see_one_person_the_best_stays(cases):
+    scores = {
+        name: [round(float(x), 2) for x in case.expected["scores"]]
+        for name, case in cases.items()
+        if case.kind == "people"
+    }
+    assert scores == {
+        "people/doubles_go": [0.95, 0.9, 0.75, 0.75, 0.3],
+        "people/at_most_three_and_apart": [0.95, 0.9, 0.75],
+        "people/nobody": [],
+    }
+
+
 def test_walkers_are_told_apart(cases):
     ids = [
         frame["track_ids"]
