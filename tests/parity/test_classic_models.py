@@ -89,6 +89,7 @@ def test_hourglass_52_leaves_out_the_block_of_a_second_stack():
 
 
 @pytest.mark.slow
+@pytest.mark.very_slow
 def test_the_authors_cpm_equals_the_references_on_image_and_centre_map():
     reference = load_reference("cpm_mpii_368")
     seen = keras.Input((*reference.input_hw, 4))

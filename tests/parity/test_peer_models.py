@@ -31,6 +31,7 @@ def heatmaps(ir_path, image):
 
 
 @pytest.mark.slow
+@pytest.mark.very_slow
 def test_tiny_pose_equals_its_ir(ir_path, image, heatmaps):
     expected = run_ir(ir_path, image.transpose(0, 3, 1, 2))
     difference = np.abs(heatmaps - expected).max()

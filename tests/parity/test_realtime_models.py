@@ -54,6 +54,7 @@ def test_rtmpose_joins_the_references_two_outputs(size):
 
 
 @pytest.mark.slow
+@pytest.mark.very_slow
 def test_lite_hrnet_computes_once_what_the_reference_computes_twice():
     reference = load_reference("litehrnet18_256x192")
     model = build_model("lite_hrnet_18")
@@ -76,6 +77,7 @@ def _macs_of_reference(model):
 
 
 @pytest.mark.slow
+@pytest.mark.very_slow
 def test_tiny_pose_equals_paddle_detections():
     reference = load_reference("tiny_pose_128x96")
 

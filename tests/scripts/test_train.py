@@ -100,6 +100,7 @@ def test_a_process_that_must_end_says_how_to_go_on(script, tmp_path, monkeypatch
     assert f"--resume {tmp_path}" in capsys.readouterr().out
 
 
+@pytest.mark.very_slow
 def test_a_run_without_a_data_set_says_that_it_draws_people(tmp_path):
     result = _train(
         tmp_path, "--model", "testing_pose", "--input-hw", 64, 64, "--max-steps", 2,

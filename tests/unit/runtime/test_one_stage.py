@@ -173,6 +173,7 @@ def check_same_people(path, network):
 
 
 @pytest.mark.slow
+@pytest.mark.very_slow
 def test_files_find_who_the_network_in_memory_finds(network, tmp_path):
     conversion = TFLiteConversion(*network, crops_of(network[1]))
     export = conversion.write(tmp_path / "pose.tflite")

@@ -109,6 +109,7 @@ def test_a_head_at_random_is_nothing_to_run(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.very_slow
 def test_a_task_on_a_trunk_is_trained_saved_and_trained_on(tmp_path):
     task = trunk_task()
     run = task.fit(

@@ -194,6 +194,7 @@ def test_a_detector_that_learns_from_another_comes_to_agree_with_it(
     assert kept[0].count_params() == kept[1].count_params()
 
 
+@pytest.mark.very_slow
 def test_the_loss_is_of_labels_and_of_a_teacher_on_the_same_pixels(recipe, teacher):
     own, share = Normalization((0.1, 0.2, 0.3), (0.4, 0.5, 0.6)), 0.25
     network = create_model("testing_detector", 1, recipe.input_hw)

@@ -103,6 +103,7 @@ def test_frozen_layers_stay_and_averages_are_kept_as_best(whole_run):
     assert not np.array_equal(averaged[0], newest[0])
 
 
+@pytest.mark.very_slow
 def test_a_head_for_visibility_is_trained_alone_and_goes_on(tmp_path, whole_run):
     trained = whole_run / "best.keras"
     settings = {"weights": str(trained), "visibility": "only", "epochs": 1}
@@ -141,6 +142,7 @@ def test_a_run_leaves_all_its_files(whole_run):
     assert not list(whole_run.glob(".*tmp*"))
 
 
+@pytest.mark.very_slow
 def test_the_best_of_a_network_of_several_outputs_is_kept(tmp_path, monkeypatch):
     measured = iter([0.2, 0.6, 0.4])
     best = {}
@@ -447,6 +449,7 @@ def test_a_run_keeps_the_channel_order_of_its_start(tmp_path):
     assert read_contract(run / "best.keras").normalization == BLUE_FIRST
 
 
+@pytest.mark.very_slow
 def test_quantization_aware_training_leaves_a_plain_network_with_its_ranges(
     whole_run, tmp_path, capsys
 ):

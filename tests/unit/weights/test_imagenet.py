@@ -190,6 +190,7 @@ def test_other_checkpoints_are_refused_and_leave_the_model_alone(
 
 
 @pytest.mark.slow
+@pytest.mark.very_slow
 def test_final_layer_of_a_pose_hrnet_is_no_classifiers(hrnet_tensors):
     pose_tensors = load_reference("hrnet_w32_256x192").weights
     model = build_model("hrnet_w18", 2, INPUT_HW)

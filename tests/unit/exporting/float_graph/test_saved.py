@@ -20,6 +20,7 @@ def test_a_process_of_its_own_gives_the_same_file(monkeypatch):
 
 
 @pytest.mark.slow
+@pytest.mark.very_slow
 def test_what_the_converter_refuses_there_is_said_here(monkeypatch):
     serve = _serve(lambda x: tf.math.betainc(x, x, x))
     monkeypatch.setattr(saved, "LARGE_BYTES", 0)

@@ -120,6 +120,7 @@ def test_weights_of_eight_bits_take_half_the_room(tmp_path):
     assert sizes["dynamic"] < 0.6 * sizes["float16"]
 
 
+@pytest.mark.very_slow
 def test_a_detectors_outputs_keep_their_names(tmp_path):
     keras.utils.set_random_seed(0)
     model = create_model("testing_detector", 1)
