@@ -80,6 +80,11 @@ def parse_args(argv=None):
         )
     if args.detector and not args.people:
         parser.error("--detector finds the people of whole pictures: add --people")
+    for option in ("profile", "runtimes", "known", "limit"):
+        if args.people and getattr(args, option):
+            parser.error(f"--{option} is for files by themselves: leave out --people")
+    if args.people and args.output and args.output.suffix != ".json":
+        parser.error(f"Times of whole pictures are written as .json, got {args.output}")
     for option in ("known", *(() if args.people else ("plot",))):
         if getattr(args, option) and not args.dataset:
             parser.error(f"--{option} needs a data set to compare files on: add --dataset")
@@ -195,17 +200,17 @@ def keep_people(args, times):
         picture = plot_frame_times(times.people, times.milliseconds, marks, title)
         print(f"written     {write_image(args.plot, picture)}")
     names = list(times.milliseconds)
-    rows = [
-        [count, *(float(times.milliseconds[name][index]) for name in names)]
-        for index, count in enumerate(times.people)
-    ]
     if args.output:
-        crossings = [dataclasses.asdict(each) for each in times.crossings]
-        table = {"people": times.people, "names": names, "rows": rows}
-        write_json(args.output, table | {"crossings": crossings})
+        write_json(args.output, times.to_dict())
         print(f"written     {args.output}")
     if args.results:
-        columns = {"people": "d"} | {f"{name}, ms": ".1f" for name in names}
+        columns = {"people": "d"}
+        for name in names:
+            columns |= {f"{name}, ms": ".1f", f"{name}, found": "d"}
+        rows = [
+            [count, *(cell for name in names for cell in times.of(name, index))]
+            for index, count in enumerate(times.people)
+        ]
         protocol = f"median of {times.num_runs} interleaved runs, {args.threads[0]} threads"
         code = ["keras_pose/inference", "keras_pose/runtime"]
         print(f"written     {write_results(args.results, columns, rows, code, protocol)}")
@@ -247,7 +252,11 @@ def main(argv=None):
     args = parse_args(argv)
     if args.audit:
         return audit(args.files)
+    from keras_pose.files import check_writable
+
     if args.people:
+        if args.plot:
+            check_writable(args.plot.parent)
         return keep_people(args, time_people(args))
     from keras_pose.exporting.inspection.advice import advise, describe_files
     from keras_pose.exporting.inspection.benchmark import (
@@ -256,7 +265,6 @@ def main(argv=None):
         check_output,
         write_benchmark,
     )
-    from keras_pose.files import check_writable
 
     if args.output:
         check_output(args.output)

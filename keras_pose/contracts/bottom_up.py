@@ -13,12 +13,9 @@ from keras_pose.contracts.crowd_fields import CrowdContract
 from keras_pose.contracts.fields import (
     INPUT_NAME,
     TensorSpec,
-    integers_of,
     known,
-    normalization_of,
     output_to_dict,
     plain_field_errors,
-    skeleton_of_dict,
     task_of,
     tensor_spec,
 )
@@ -118,16 +115,10 @@ class BottomUpContract(CrowdContract):
             raise ValueError(f"This is a contract for {task}, not of a bottom-up network.")
         with plain_field_errors():
             return cls(
-                model=values["model"],
-                input=tensor_spec(values["input"]),
+                **cls._shared_of_dict(values),
                 heatmaps=tensor_spec(values["heatmaps"]),
                 fields=tensor_spec(values["fields"]),
                 codec=_codec(values["codec"]),
-                skeleton=skeleton_of_dict(values["skeleton"]),
-                normalization=normalization_of(values["input"]),
-                quantization=values["quantization"],
-                signature=values["signature"],
-                **integers_of(values),
             )
 
 

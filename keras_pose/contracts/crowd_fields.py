@@ -6,17 +6,28 @@ from abc import ABC, abstractmethod
 from dataclasses import asdict
 from typing import Any
 
-from keras_pose.contracts.fields import TensorSpec, input_to_dict, integers_to_dict
+from keras_pose.contracts.fields import (
+    TensorSpec,
+    input_to_dict,
+    integers_of,
+    integers_to_dict,
+    normalization_of,
+    skeleton_of_dict,
+    tensor_spec,
+)
 from keras_pose.pictures.boxes import PAD_VALUE
 from keras_pose.pictures.normalization import Normalization
 from keras_pose.skeleton import Skeleton
 
-LETTERBOX = {
-    "anchor": "top left",
-    "border": [PAD_VALUE] * 3,
-    "interpolation": "bilinear",
-    "rounding": "half up",
-}
+
+def letterbox_to_dict() -> dict[str, Any]:
+    """Describes how `boxes.letterbox` fits pictures in."""
+    return {
+        "anchor": "top left",
+        "border": [PAD_VALUE] * 3,
+        "interpolation": "bilinear",
+        "rounding": "half up",
+    }
 
 
 class CrowdContract(ABC):
@@ -69,7 +80,20 @@ class CrowdContract(ABC):
             **integers_to_dict(self.float_operators, self.sums_fit_16_bits),
             "signature": self.signature,
             "input": input_to_dict(self.input, self.normalization),
-            "letterbox": LETTERBOX,
+            "letterbox": letterbox_to_dict(),
+        }
+
+    @staticmethod
+    def _shared_of_dict(values: dict[str, Any]) -> dict[str, Any]:
+        """Reads all but the outputs and the codec."""
+        return {
+            "model": values["model"],
+            "input": tensor_spec(values["input"]),
+            "skeleton": skeleton_of_dict(values["skeleton"]),
+            "normalization": normalization_of(values["input"]),
+            "quantization": values["quantization"],
+            "signature": values["signature"],
+            **integers_of(values),
         }
 
     def _skeleton_to_dict(self) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from keras_pose.contracts.crowd import AnyCrowdContract, is_crowd, read_crowd_contract
-from keras_pose.contracts.crowd_fields import LETTERBOX
+from keras_pose.contracts.crowd_fields import letterbox_to_dict
 from keras_pose.contracts.entries import named, read_entry
 from keras_pose.contracts.fields import (
     INPUT_NAME,
@@ -131,7 +131,7 @@ class DetectorContract:
             **integers_to_dict(self.float_operators, self.sums_fit_16_bits),
             "signature": self.signature,
             "input": input_to_dict(self.input, self.normalization),
-            "letterbox": LETTERBOX,
+            "letterbox": letterbox_to_dict(),
             "scores": list(map(output_to_dict, self.scores)),
             "score_activation": "sigmoid",
             "distances": list(map(output_to_dict, self.distances)),

@@ -13,12 +13,9 @@ from keras_pose.contracts.crowd_fields import CrowdContract
 from keras_pose.contracts.fields import (
     INPUT_NAME,
     TensorSpec,
-    integers_of,
     known,
-    normalization_of,
     output_to_dict,
     plain_field_errors,
-    skeleton_of_dict,
     task_of,
     tensor_spec,
 )
@@ -151,17 +148,8 @@ class OneStageContract(CrowdContract):
             raise ValueError(f"This is a contract for {task}, not of a one-stage network.")
         with plain_field_errors():
             tensors: dict[str, Any] = {name: tensor_spec(values[name]) for name in FIELDS}
-            return cls(
-                model=values["model"],
-                input=tensor_spec(values["input"]),
-                **tensors,
-                skeleton=skeleton_of_dict(values["skeleton"]),
-                codec=_codec(values["codec"]),
-                normalization=normalization_of(values["input"]),
-                quantization=values["quantization"],
-                signature=values["signature"],
-                **integers_of(values),
-            )
+            codec = _codec(values["codec"])
+            return cls(**cls._shared_of_dict(values), **tensors, codec=codec)
 
 
 def _codec(values: dict[str, Any]) -> PeopleCodec:

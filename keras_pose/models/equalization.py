@@ -38,6 +38,20 @@ _BATCH = 4
 NUM_CROPS = 64
 
 
+def prepare_for_integers(network, images) -> int:
+    """Rescales weights so that integers lose as little as they can of each channel.
+
+    Args:
+        network: functional `keras.Model`, changed in place.
+        images: (N, H, W, 3) float32, normalised: what ranges are measured on.
+
+    Returns:
+        The number of weights' channels that changed, see `equalize_channels` and
+        `lower_silent_channels`.
+    """
+    return equalize_channels(network, images) + lower_silent_channels(network, images)
+
+
 def equalize_channels(network, images) -> int:
     """Rescales weights so that the channels of each tensor reach about as far.
 
@@ -75,29 +89,29 @@ def lower_silent_channels(network, images) -> int:
     Returns:
         The number of channels whose weights were lowered.
     """
-    read = {
-        layer: (norm, x)
+    found = [
+        (layer, x, raised)
         for layer, norm, x in ChannelGroups(network).convolutions()
-        if _sizes(layer, norm).max() > _LARGE * np.median(_sizes(layer, norm))
-    }
-    tensors = list({id(x): x for _, x in read.values()}.values())
+        if (raised := _raised(layer, norm)).max() > _LARGE
+    ]
+    tensors = list({id(x): x for _, x, _ in found}.values())
     if not tensors:
         return 0
     peaks = dict(zip(map(id, tensors), _peaks(network, tensors, images), strict=True))
     count = 0
-    for layer, (norm, x) in read.items():
-        peak, sizes = peaks[id(x)], _sizes(layer, norm)
-        is_lowered = (peak < _SILENT * peak.max()) & (sizes > _LARGE * np.median(sizes))
-        kernel = ops.convert_to_numpy(layer.kernel).copy()
-        kernel[:, :, is_lowered] *= (np.median(sizes) / sizes[is_lowered])[:, None]
+    for layer, x, raised in found:
+        peak = peaks[id(x)]
+        is_lowered = (peak < _SILENT * peak.max()) & (raised > _LARGE)
         if is_lowered.any():
+            kernel = ops.convert_to_numpy(layer.kernel).copy()
+            kernel[:, :, is_lowered] /= raised[is_lowered, None]
             layer.kernel.assign(kernel)
         count += int(is_lowered.sum())
     return count
 
 
-def _sizes(layer, norm) -> np.ndarray:
-    """Returns (C,) the largest of the weights that read each channel.
+def _raised(layer, norm) -> np.ndarray:
+    """Returns (C,) the largest weight that reads each channel, in units of the median's.
 
     Args:
         layer: convolution of C input channels.
@@ -107,10 +121,11 @@ def _sizes(layer, norm) -> np.ndarray:
     if norm is not None:
         variance = ops.convert_to_numpy(norm.moving_variance) + norm.epsilon
         gamma = 1.0 if norm.gamma is None else ops.convert_to_numpy(norm.gamma)
-        raised = np.abs(gamma / np.sqrt(variance))
+        factors = np.abs(gamma / np.sqrt(variance))
         is_depthwise = isinstance(layer, layers.DepthwiseConv2D)
-        kernel = kernel * (raised.reshape(kernel.shape[2:]) if is_depthwise else raised)
-    return kernel.max(axis=(0, 1, 3))
+        kernel = kernel * (factors.reshape(kernel.shape[2:]) if is_depthwise else factors)
+    largest = kernel.max(axis=(0, 1, 3))
+    return largest / max(np.median(largest), np.finfo(np.float32).tiny)
 
 
 def fit_exponents(groups: list[np.ndarray], peaks: list[np.ndarray]) -> dict[int, int]:

@@ -45,7 +45,7 @@ from keras_pose.losses import VisibilityCrossEntropy
 from keras_pose.measuring.people_split import PeopleSplit
 from keras_pose.measuring.settings import MeasureSettings
 from keras_pose.metrics.streaming import StreamingPCK
-from keras_pose.models.equalization import NUM_CROPS, equalize_channels
+from keras_pose.models.equalization import NUM_CROPS, prepare_for_integers
 from keras_pose.models.fake_quantization import fake_quantized
 from keras_pose.models.own_layers import TeacherGap
 from keras_pose.models.visibility import has_visibility, head_layers
@@ -493,7 +493,7 @@ def equalize(network, batches, batch_size: int) -> None:
     """
     few = batches.take(math.ceil(NUM_CROPS / batch_size))
     images = np.concatenate([image.numpy() for image, *_ in few])[:NUM_CROPS]
-    count = equalize_channels(network, images)
+    count = prepare_for_integers(network, images)
     print(f"equalized   {count} channels of weights, see models/equalization.py")
 
 

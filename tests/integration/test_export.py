@@ -151,13 +151,16 @@ def test_benchmark_times_pictures_of_more_and_more_people(exported, tmp_path, ca
         ("3", "(3)"),
     ]
     assert read_image(written[0]).std() > 10
-    assert len(json.loads(written[1].read_text())["rows"]) == 2
+    found = json.loads(written[1].read_text())["ways"]
+    assert [[count for _, count in way] for way in found.values()] == [[1, 3], [1, 3]]
 
 
 @pytest.mark.parametrize(
     ("words", "message"),
     [
         (["--detector", "a.tflite"], "--detector finds the people of whole pictures"),
+        (["--people", "1", "--profile"], "--profile is for files by themselves"),
+        (["--people", "1", "--output", "a.csv"], "written as .json, got a.csv"),
         (["--known", "b.tflite=0.9", "--dataset", "coco"], "not among the files: a.tflite"),
         (["--known", "a.tflite=0.9", "--dataset", "coco"], "Nothing to measure"),
         (["--known", "a.tflite=high"], "must be FILE=FIGURE, got 'a.tflite=high'"),

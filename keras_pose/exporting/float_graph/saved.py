@@ -54,7 +54,7 @@ def convert_folder(folder: str) -> str | None:
     try:
         content = _converter_of(folder).convert()
     except Exception as error:  # the converter's errors have no common base
-        return f"{type(error).__name__}: {error}" if not str(error) else str(error)
+        return str(error) or type(error).__name__
     (Path(folder) / FILE_NAME).write_bytes(content)
     return None
 

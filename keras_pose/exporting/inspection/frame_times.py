@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import combinations, cycle, islice
+from typing import Any
 
 import cv2
 import numpy as np
@@ -24,8 +25,8 @@ from keras_pose.pictures.images import read_image
 PICTURE_HW = (720, 960)
 # Of a tile's side; without it, bodies seem to go on from one tile into the next.
 TILE_MARGIN = 0.04
-# Labelled keypoints of people who are cut out of a data set.
-MIN_KEYPOINTS = 8
+# Share of the keypoints that must be labelled of people who are cut out of a data set.
+MIN_LABELLED = 0.5
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,21 @@ class FrameTimes:
     milliseconds: Mapping[str, np.ndarray]
     found: Mapping[str, np.ndarray]
     num_runs: int
+
+    def of(self, name: str, index: int) -> tuple[float, int]:
+        """Returns milliseconds and people found of a way, in one of the pictures."""
+        return float(self.milliseconds[name][index]), int(self.found[name][index])
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "people": list(self.people),
+            "num_runs": self.num_runs,
+            "ways": {
+                name: [self.of(name, index) for index in range(len(self.people))]
+                for name in self.milliseconds
+            },
+            "crossings": [asdict(each) for each in self.crossings],
+        }
 
     @property
     def crossings(self) -> list[Crossing]:
@@ -111,13 +127,18 @@ def tiles_of_dataset(name: str, data_dir, split: str, count: int) -> list[np.nda
         (H, W, 3) uint8 RGB pictures, each a person's box.
 
     Raises:
-        FileNotFoundError, ValueError: as `open_dataset`.
+        FileNotFoundError: as `open_dataset`.
+        ValueError: as that, and where nobody has half of the keypoints labelled.
     """
     records = [
         record
         for record in open_dataset(name, data_dir, split).records
-        if (record.visibility > 0).sum() >= MIN_KEYPOINTS
+        if (record.visibility > 0).mean() >= MIN_LABELLED
     ]
+    if not records:
+        raise ValueError(
+            f"Nobody of the {split} split of {name} has half of the keypoints labelled."
+        )
     tiles = []
     largest = sorted(records, key=lambda record: -np.prod(record.box_xywh[2:]))
     for record in largest[:count]:
@@ -168,10 +189,7 @@ def frame_table(times: FrameTimes) -> str:
     width = max(14, *(len(name) + 2 for name in names))
     lines = ["people" + "".join(f"{name:>{width}}" for name in names)]
     for index, count in enumerate(times.people):
-        cells = (
-            f"{times.milliseconds[name][index]:.1f} ms ({times.found[name][index]})"
-            for name in names
-        )
+        cells = ("{:.1f} ms ({})".format(*times.of(name, index)) for name in names)
         lines.append(f"{count:6d}" + "".join(f"{cell:>{width}}" for cell in cells))
     lines += [
         f"crossing    {crossing.faster_after} is faster than {crossing.faster_before} "
