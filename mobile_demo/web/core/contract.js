@@ -139,12 +139,12 @@ async function checkFile(file, fileName, bytes) {
  * @returns {PoseContract | DetectorContract | OneStageContract}
  */
 export function fromEntry(entry) {
-  const read = READERS[entry.task ?? "top_down"];
-  if (!read) {
-    throw new ContractError(`This app runs pose models and detectors, not models for ${entry.task}.`);
+  const task = entry.task ?? "top_down";
+  if (!Object.hasOwn(READERS, task)) {
+    throw new ContractError(`This app runs pose models and detectors, not models for ${task}.`);
   }
   try {
-    return read(entry);
+    return READERS[task](entry);
   } catch (error) {
     if (error instanceof ContractError) throw error;
     throw new ContractError(`The contract of ${entry.model} cannot be read: ${/** @type {Error} */ (error).message}`);

@@ -62,6 +62,7 @@ test("a contract without the file, of another version or another task is refused
   await assertRefused((file) => (file.schema_version = 99), /schema version 99/);
   await assertRefused((file) => (file.models = { "other.tflite": {} }), /describes other.tflite/);
   await assertRefused((file, entry) => (entry.task = "segmentation"), /not models for segmentation/);
+  await assertRefused((file, entry) => (entry.task = "constructor"), /not models for constructor/);
 });
 
 test("what these apps cannot do is refused by name", async () => {
