@@ -10,6 +10,9 @@ Two steps are not the paper's: people may share a peak where their keypoints lie
 other, and parts of a person between whom a keypoint is hidden are joined over the gap.
 
 Positions are cells, (x, y), the first cell's middle at (0, 0).
+
+Programs in other languages find the same people (mobile_demo/SPEC.md): what is float32 or
+double, the order of sums and which of two equals goes first are part of the rules.
 """
 
 from __future__ import annotations
@@ -27,6 +30,8 @@ PAIRS_AT_A_TIME = 1 << 15
 NEAR = 1.0
 # People of fewer keypoints do not share those of others.
 LEAST_OWN = 3
+# Share of the smallest field from which cells are looked at closer, whatever was rounded.
+_STRONG_SHARE = 0.999
 # A neighbour counts as no lower than this share of its peak: maps of networks go below 0.
 _LOWEST_SHARE = 1e-3
 
@@ -71,7 +76,7 @@ class Limbs(NamedTuple):
         limbs: (N,) int32, the kinds of limb.
         first: (N,) int32, candidates at which they begin.
         last: (N,) int32, candidates at which they end.
-        scores: (N,) float32, line integrals.
+        scores: (N,) float64, line integrals.
     """
 
     limbs: np.ndarray
@@ -247,12 +252,20 @@ def _measure(xy, fields, kinds, first, last, rules: Rules) -> Limbs:
     length = np.maximum(np.sqrt(dx**2 + dy**2), np.float32(1e-6))
     read = _read(vectors, kinds, *_along(x[first], y[first], dx, dy, shares))
     along = (read.real * dx + read.imag * dy) / length
-    scores = along.mean(axis=0)
+    scores = _sum_in_order(along) / rules.num_points
     is_limb = (along > rules.min_field).sum(axis=0) >= num_needed
     # The nearer, the better: between nothing and a limb that is in its field.
     by_nearness = np.float32(rules.min_field) * (2 - length / np.float32(NEAR))
-    scores = np.where(is_near, np.maximum(scores, by_nearness), scores)
+    scores = np.where(is_near, np.fmax(scores, by_nearness), scores)
     return Limbs(kinds, first, last, scores).take(is_limb | is_near)
+
+
+def _sum_in_order(rows):
+    """Adds rows one after the other; NumPy's own order hangs on the shape."""
+    total = rows[0].copy()
+    for row in rows[1:]:
+        total += row
+    return total
 
 
 def _framed(fields):
@@ -272,7 +285,7 @@ def _is_strong(vectors, min_field):
 
     What is interpolated between them is no longer than the longest.
     """
-    is_strong = np.abs(vectors) > np.float32(min_field)
+    is_strong = np.abs(vectors) > np.float32(_STRONG_SHARE * min_field)
     is_strong[:-1] |= is_strong[1:]
     is_strong[:, :-1] |= is_strong[:, 1:]
     return is_strong.reshape(-1)
@@ -364,7 +377,11 @@ MATCHINGS: dict[str, Matching] = {"greedy": match_greedy, "hungarian": match_hun
 
 
 def _join(candidates: Candidates, limbs: Limbs) -> list[list[int]]:
-    """Joins candidates to people, strongest limb first; returns the candidates of each."""
+    """Joins candidates to people, strongest limb first.
+
+    Returns:
+        The candidates of each, in the order of their first ones.
+    """
     group: list[int] = list(range(len(candidates.scores)))
     members: list[list[int]] = [[i] for i in group]
     kinds = _bits(candidates)
@@ -377,7 +394,7 @@ def _join(candidates: Candidates, limbs: Limbs) -> list[list[int]]:
             group[i] = one
         members[one] += members[other]
         members[other] = []
-    return [each for each in members if each]
+    return sorted((each for each in members if each), key=min)
 
 
 def _bits(candidates: Candidates) -> list[int]:
@@ -409,7 +426,8 @@ def _bridge(people: list[list[int]], candidates: Candidates, rules: Rules):
 
     Where a keypoint in between is hidden, no limb leads from one part to the other. The
     gap is the distance between the nearest keypoints, in extents of the larger part; the
-    smallest gap is bridged first.
+    smallest gap is bridged first, of equal ones that of the earlier people. Who is joined
+    stands where the earlier one stood.
     """
     num_people = len(people)
     if num_people < 2:
@@ -432,10 +450,13 @@ def _bridge(people: list[list[int]], candidates: Candidates, rules: Rules):
         size = np.maximum(np.maximum(extent, extent[small]), np.float32(1e-3))
         gaps = np.sqrt(nearest) / size
         is_part = (gaps < rules.max_gap) & ~(has & has[small]).any(axis=1)
-        pairs += [(gaps[other], small, other) for other in np.flatnonzero(is_part)]
+        pairs += [
+            (gaps[other], min(small, other), max(small, other))
+            for other in np.flatnonzero(is_part)
+        ]
     group = np.arange(num_people)
     for _, one, other in sorted(pairs):
-        a, b = group[one], group[other]
+        a, b = sorted((group[one], group[other]))
         if a != b and not (has[a] & has[b]).any():
             has[a] |= has[b]
             group[group == b] = a
@@ -453,10 +474,11 @@ def _gather(people, candidates, num_keypoints: int, rules: Rules) -> People:
     xy[person, candidates.keypoints[rows]] = candidates.xy[rows]
     keypoint_scores[person, candidates.keypoints[rows]] = candidates.scores[rows]
     counts = (keypoint_scores > 0).sum(axis=1)
-    totals = keypoint_scores.sum(axis=1)
+    # In double precision such a sum is exact, whatever the order.
+    totals = keypoint_scores.sum(axis=1, dtype=np.float64)
     is_kept = counts >= rules.min_keypoints
     is_kept &= totals >= np.float32(rules.min_score) * counts
-    scores = totals / np.float32(num_keypoints)
+    scores = (totals / num_keypoints).astype(np.float32)
     order = np.argsort(-scores, kind="stable")
     order = order[is_kept[order]]
     return People(xy[order], keypoint_scores[order], scores[order])

@@ -62,6 +62,11 @@ class BottomUpContract(CrowdContract):
     sums_fit_16_bits: bool | None = None
 
     def __post_init__(self) -> None:
+        if not self.skeleton.limbs:
+            raise ValueError(
+                f"Contract of {self.model!r}: a bottom-up network needs a skeleton with "
+                f"limbs, got {self.skeleton.name!r} without any."
+            )
         expected = self.codec.output_shapes(self.skeleton)
         found = tuple(tuple(spec.shape[1:]) for spec in self.outputs)
         if found != expected:

@@ -14,6 +14,7 @@ from keras_pose.codecs.assembly import (
     find_candidates,
     match_greedy,
     match_hungarian,
+    measure_limbs,
     people_among,
 )
 from keras_pose.codecs.part_affinity import LOWEST, PartAffinityCodec
@@ -214,6 +215,49 @@ def test_no_more_candidates_than_allowed_and_those_are_the_highest():
     found = find_candidates(heatmaps, codec._rules)
     assert sorted(found.keypoints.tolist()) == [0, 0, 0, 1]
     assert found.scores[found.keypoints == 0].min() > 0.8
+
+
+def measured(*ends_xy, field, codec=CODEC):
+    """Returns the limbs of one kind from the first end to all others, in an even field."""
+    xy = np.array(ends_xy, np.float32)
+    kinds = np.minimum(np.arange(len(xy)), 1)
+    candidates = Candidates(kinds, xy, np.ones(len(xy), np.float32))
+    fields = np.broadcast_to(np.array(field, np.float32), (12, 16, 2))
+    return measure_limbs(candidates, fields, [(0, 1)], codec._rules)
+
+
+def test_scores_of_limbs_do_not_hang_on_how_many_are_measured():
+    # Of one pair alone, NumPy would add the points in another order than of several.
+    codec = PartAffinityCodec((96, 128), num_points=37, min_field=0)
+    rng = np.random.default_rng(0)
+    ends_xy = rng.uniform(0, 11, (40, 2))
+    field = (0.3, 0.7)
+    together = measured((0, 0), *ends_xy, field=field, codec=codec)
+    assert len(together.scores) == 40
+    for end_xy, score in zip(ends_xy, together.scores, strict=True):
+        alone = measured((0, 0), end_xy, field=field, codec=codec)
+        assert alone.scores.tolist() == [score]
+
+
+@pytest.mark.parametrize(("above", "count"), [(-1, 0), (1, 1)])
+def test_a_field_beside_its_threshold_is_decided_in_double_precision(above, count):
+    component = np.nextafter(np.float32(0.05), np.float32(above))
+    assert (component > 0.05) == (count == 1)
+    assert len(measured((0, 0), (8, 0), field=(component, 0)).scores) == count
+
+
+def test_a_field_that_is_no_number_leaves_near_candidates_their_limb():
+    found = measured((4, 4), (4.5, 4), field=(np.nan, np.nan))
+    np.testing.assert_allclose(found.scores, [0.05 * 1.5], rtol=1e-6)
+
+
+def test_people_of_equal_scores_stand_by_their_first_candidate():
+    # The same person twice, 8 cells apart: all numbers are equal.
+    codec = PartAffinityCodec((96, 128), max_gap=0)
+    people = np.stack([STANDING + np.array([64, 0]), STANDING])
+    found = decode(np.rint(people / 8) * 8 + 3.5, codec=codec)
+    assert found.scores[0] == found.scores[1]
+    assert found.keypoints_xy[0, 0, 0] < found.keypoints_xy[1, 0, 0]
 
 
 def as_limbs(scores):

@@ -113,6 +113,15 @@ def test_a_contract_survives_json(files):
     assert is_crowd(files / "pose.keras")
 
 
+def test_a_skeleton_without_limbs_is_refused():
+    bare = dataclasses.replace(COCO_17, limbs=())
+    with Says(
+        "a bottom-up network needs a skeleton with limbs, got 'coco_17'",
+        do="Name the skeleton's limbs in the order of the network's fields.",
+    ).refuses():
+        contract_of(tiny_network(), bare)
+
+
 def test_readers_of_one_persons_networks_refuse_it(files):
     with Says(
         "contract for bottom_up, not of a network that finds one person's keypoints",
