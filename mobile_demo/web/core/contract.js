@@ -3,6 +3,7 @@
  *
  * @import { BoxSettings } from "./detector.js"
  * @import { Codec } from "./codecs.js"
+ * @import { PartAffinityCodec } from "./part_affinity.js"
  * @import { ScoreCalibration, Visibility } from "./certainty.js"
  * @import { Skeleton, Size } from "./types.js"
  * @import { Normalization, TensorSpec } from "./tensors.js"
@@ -50,11 +51,26 @@
  * @property {TensorSpec} visibility
  * @property {PeopleCodec} codec
  * @property {Skeleton} skeleton
+ *
+ * @typedef {object} BottomUpContract
+ * @property {"bottom_up"} task
+ * @property {string} model
+ * @property {string} quantization
+ * @property {Size} inputHw
+ * @property {TensorSpec} input
+ * @property {Normalization | null} normalization
+ * @property {TensorSpec} heatmaps one for each keypoint, and the background.
+ * @property {TensorSpec} fields x and y of each limb.
+ * @property {PartAffinityCodec} codec
+ * @property {Skeleton} skeleton its limbs are those of the fields.
+ *
+ * @typedef {PoseContract | DetectorContract | OneStageContract | BottomUpContract} Contract
  */
 
 import { KINDS } from "./certainty.js";
 import { outputShape, readCodec } from "./codecs.js";
 import { DamagedError, findText, withoutText } from "./embedded.js";
+import { readPartAffinity } from "./part_affinity.js";
 import { sha256 } from "./sha256.js";
 
 /** The version of contracts that is read here. */
@@ -70,7 +86,7 @@ export class ContractError extends Error {}
  * @param {any} json content of the `pose_model.json` beside the file; null without one.
  * @param {string} fileName key of its "models".
  * @param {Uint8Array} [bytes] the file's; without them its hash is not checked.
- * @returns {Promise<PoseContract | DetectorContract | OneStageContract>}
+ * @returns {Promise<Contract>}
  * @throws {ContractError} names what is missing, or does not fit.
  */
 export async function readContract(json, fileName, bytes) {
@@ -136,7 +152,7 @@ async function checkFile(file, fileName, bytes) {
 /**
  * Reads one entry of a contract.
  * @param {any} entry
- * @returns {PoseContract | DetectorContract | OneStageContract}
+ * @returns {Contract}
  */
 export function fromEntry(entry) {
   const task = entry.task ?? "top_down";
@@ -151,8 +167,13 @@ export function fromEntry(entry) {
   }
 }
 
-/** @type {Record<string, (entry: any) => PoseContract | DetectorContract | OneStageContract>} */
-const READERS = { top_down: poseContract, detection: detectorContract, one_stage: oneStageContract };
+/** @type {Record<string, (entry: any) => Contract>} */
+const READERS = {
+  top_down: poseContract,
+  detection: detectorContract,
+  one_stage: oneStageContract,
+  bottom_up: bottomUpContract,
+};
 
 /**
  * @param {any} entry
@@ -201,6 +222,28 @@ function oneStageContract(entry) {
     },
     skeleton,
   };
+}
+
+/**
+ * @param {any} entry
+ * @returns {BottomUpContract}
+ */
+function bottomUpContract(entry) {
+  const { model } = entry;
+  const codec = readPartAffinity(entry.codec);
+  const skeleton = skeletonOf(entry);
+  const [numKeypoints, numLimbs] = [skeleton.names.length, skeleton.limbPairs.length];
+  if (!numLimbs) throw new ContractError(`The contract of ${model}: a bottom-up network needs a skeleton with limbs, got ${skeleton.name}.`);
+  for (const pair of skeleton.limbPairs) {
+    if (pair.length === 2 && pair.every((end) => Number.isInteger(end) && end >= 0 && end < numKeypoints)) continue;
+    throw new ContractError(`The contract's skeleton.limb_pairs must be pairs below ${numKeypoints}, got ${pair}.`);
+  }
+  const [input, heatmaps, fields] = [inputSpec(entry), tensorSpec(entry.heatmaps), tensorSpec(entry.fields)];
+  const cells = codec.inputHw.map((size) => size / codec.stride);
+  mustBe("heatmaps", heatmaps.shape.slice(1), [...cells, numKeypoints + 1], model);
+  mustBe("fields", fields.shape.slice(1), [...cells, 2 * numLimbs], model);
+  mustBe("input", input.shape.slice(1), [...codec.inputHw, 3], model);
+  return { task: "bottom_up", ...common(entry, input), heatmaps, fields, codec, skeleton };
 }
 
 /**

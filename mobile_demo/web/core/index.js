@@ -7,6 +7,8 @@
  * @typedef {import("./types.js").Picture} Picture
  * @typedef {import("./types.js").Size} Size
  * @typedef {import("./types.js").Skeleton} Skeleton
+ * @typedef {import("./contract.js").BottomUpContract} BottomUpContract
+ * @typedef {import("./contract.js").Contract} Contract
  * @typedef {import("./contract.js").DetectorContract} DetectorContract
  * @typedef {import("./contract.js").OneStageContract} OneStageContract
  * @typedef {import("./contract.js").PoseContract} PoseContract
@@ -17,6 +19,7 @@
  * @typedef {import("./tensors.js").TensorSpec} TensorSpec
  */
 
+export { BottomUpEstimator, decodeCrowd } from "./bottom_up.js";
 export { BUNDLE_VERSION, BundleError, checkBundled, readManifest } from "./bundle.js";
 export { KINDS, OUTSIDE_THRESHOLD, calibrated, isOutside, probabilities } from "./certainty.js";
 export { CODEC_KINDS, decode, outputShape, readCodec } from "./codecs.js";
@@ -27,6 +30,7 @@ export { cropMatrix, invertMatrix, isUsable, transformPoints, warpImage, wholeIm
 export { letterbox, letterboxHw } from "./letterbox.js";
 export { oks, oksNms } from "./oks.js";
 export { OneStageEstimator, decodePeople } from "./one_stage.js";
+export { assemblePeople, findCandidates, readPartAffinity } from "./part_affinity.js";
 export { RegionFollower, nextBox } from "./regions.js";
 export { digest, sha256 } from "./sha256.js";
 export { OneEuroSmoother, smoothingFactor } from "./smoothing.js";

@@ -68,5 +68,5 @@ test("what does not fit is refused by name", () => {
     assert.throws(() => fromEntry(entry(changes)), (error) => error instanceof ContractError && message.test(error.message));
   refused({ codec: { kind: "part_affinity" } }, /has the codec part_affinity/);
   refused({ boxes: { ...entry().boxes, shape: [1, 3, 4] } }, /boxes 3x4, expected 4x4/);
-  refused({ task: "bottom_up" }, /not models for bottom_up/);
+  refused({ task: "segmentation" }, /not models for segmentation/);
 });

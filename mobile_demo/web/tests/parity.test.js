@@ -7,6 +7,7 @@ import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 
 import {
+  BottomUpEstimator,
   OksTracker,
   OneEuroSmoother,
   OneStageEstimator,
@@ -156,12 +157,27 @@ function replayBoxes(given, expected) {
   }
 }
 
+/** @param {import("../core/contract.js").Contract} contract */
+function oneStage(contract) {
+  if (contract.task !== "one_stage") throw new Error(`People are not found by a network for ${contract.task}.`);
+  return contract;
+}
+
+/** @param {import("../core/contract.js").OneStageContract} contract */
+function outputsOf({ scores, boxes, keypoints, visibility }) {
+  return [scores, boxes, keypoints, visibility];
+}
+
 /** @type {(given: Fields, expected: Fields) => Promise<void>} */
 async function replayPeople({ image, contract: entry, raw }, expected) {
-  const contract = /** @type {import("../core/contract.js").OneStageContract} */ (fromEntry(entry));
-  const specs = [contract.scores, contract.boxes, contract.keypoints, contract.visibility];
-  const answers = Object.fromEntries(specs.map(({ name }, i) => [name, raw[i].data]));
-  const estimator = new OneStageEstimator(contract, async () => answers, { boxThreshold: 0 });
+  const contract = fromEntry(entry);
+  const answer = async (/** @type {import("../core/tensors.js").TensorSpec[]} */ ...specs) =>
+    Object.fromEntries(specs.map(({ name }, i) => [name, raw[i].data]));
+  const options = { boxThreshold: 0 };
+  const estimator =
+    contract.task === "bottom_up"
+      ? new BottomUpEstimator(contract, () => answer(contract.heatmaps, contract.fields), options)
+      : new OneStageEstimator(oneStage(contract), () => answer(...outputsOf(oneStage(contract))), options);
   const found = await estimator.estimate(picture(image));
   assertEqual("boxes_xyxy", found.map(({ box }) => box), expected.boxes_xyxy);
   assertEqual("keypoints_xy", points(found), expected.keypoints_xy);
