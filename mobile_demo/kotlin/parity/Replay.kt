@@ -176,9 +176,15 @@ private fun replayBoxes(given: Fields, expected: Fields) {
 }
 
 private fun replayPeople(given: Fields, expected: Fields) {
-    val contract = contractOf(given.json("contract")) as OneStageContract
-    val answers = contract.outputs.map { it.name }.zip(given.tensors("raw").map { it.floats() }).toMap()
-    val found = OneStageEstimator(contract, { answers }, 0f).poses(given.tensor("image").picture())
+    val contract = contractOf(given.json("contract"))
+    val raw = given.tensors("raw").map { it.floats() }
+    fun answers(outputs: List<TensorSpec>) = outputs.map { it.name }.zip(raw).toMap()
+    val image = given.tensor("image").picture()
+    val found = when (contract) {
+        is OneStageContract -> OneStageEstimator(contract, { answers(contract.outputs) }, 0f).poses(image)
+        is BottomUpContract -> BottomUpEstimator(contract, { answers(contract.outputs) }, 0f).poses(image)
+        else -> error("people are not found by ${contract.model}")
+    }
     check("boxes_xyxy", found.flatMap { corners(it.box) }, expected.tensor("boxes_xyxy"))
     check("keypoints_xy", points(found), expected.tensor("keypoints_xy"))
     check("keypoint_scores", found.flatMap { numbers(it.keypointScores) }, expected.tensor("keypoint_scores"))
@@ -342,6 +348,7 @@ private class Recording(private val name: String, val contract: Contract, val fi
         is PoseContract -> listOf(contract.output)
         is DetectorContract -> contract.levels.map { it.scores } + contract.levels.map { it.distances }
         is OneStageContract -> contract.outputs
+        is BottomUpContract -> contract.outputs
     }
 
     fun add(given: Fields, expected: Fields) {

@@ -66,6 +66,20 @@ class OneStageContract(
     val outputs get() = listOf(scores, boxes, keypoints, visibility)
 }
 
+/** Tensors of K keypoints and L limbs: heatmaps (h, w, K + 1), the background last, and fields (h, w, 2 L). */
+class BottomUpContract(
+    override val model: String,
+    override val quantization: String,
+    override val input: TensorSpec,
+    override val normalization: Normalization?,
+    val heatmaps: TensorSpec,
+    val fields: TensorSpec,
+    val codec: PartAffinityCodec,
+    val skeleton: Skeleton
+) : Contract() {
+    val outputs get() = listOf(heatmaps, fields)
+}
+
 /**
  * Reads a file's contract, and holds the file against it. What stands beside the file is preferred to what stands inside.
  *
@@ -116,6 +130,7 @@ fun contractOf(entry: Json): Contract {
         "top_down" -> poseContract(entry)
         "detection" -> detectorContract(entry)
         "one_stage" -> oneStageContract(entry)
+        "bottom_up" -> bottomUpContract(entry)
         else -> throw ContractError("This app runs pose models and detectors, not models for $task.")
     }
 }
@@ -169,6 +184,30 @@ private fun oneStageContract(entry: Json): OneStageContract {
     return OneStageContract(
         model, entry["quantization", "quantization"].text(), inputSpec(entry), normalizationOf(entry),
         scores, boxes, keypoints, visibility, PeopleCodec.read(entry["codec", "codec"]), skeleton
+    )
+}
+
+private fun bottomUpContract(entry: Json): BottomUpContract {
+    val model = entry["model", "model"].text()
+    val codec = PartAffinityCodec.read(entry["codec", "codec"])
+    val skeleton = skeletonOf(entry["skeleton", "skeleton"])
+    val names = skeleton.names
+    if (skeleton.limbPairs.isEmpty()) {
+        throw ContractError("The contract of $model: a bottom-up network needs a skeleton with limbs, got ${skeleton.name}.")
+    }
+    for ((first, last) in skeleton.limbPairs) {
+        if (first in names.indices && last in names.indices) continue
+        throw ContractError("The contract's skeleton.limb_pairs must be pairs below ${names.size}, got $first, $last.")
+    }
+    val input = inputSpec(entry)
+    val heatmaps = tensorSpec(entry["heatmaps", "heatmaps"])
+    val fields = tensorSpec(entry["fields", "fields"])
+    val cells = listOf(codec.cells.height, codec.cells.width)
+    mustBe("heatmaps of $model", heatmaps.shape.drop(1), cells + (names.size + 1))
+    mustBe("fields of $model", fields.shape.drop(1), cells + 2 * skeleton.limbPairs.size)
+    mustBe("input of $model", input.shape.drop(1), listOf(codec.input.height, codec.input.width, 3))
+    return BottomUpContract(
+        model, entry["quantization", "quantization"].text(), input, normalizationOf(entry), heatmaps, fields, codec, skeleton
     )
 }
 

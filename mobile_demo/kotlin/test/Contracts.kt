@@ -103,6 +103,99 @@ private fun oneStageNetworksGivePeople() {
     }
 }
 
+private const val RULES =
+    "\"num_points\": 10, \"min_field\": 0.05, \"min_share\": 0.8, \"max_gap\": 1.2, \"min_keypoints\": 1, \"min_score\": 0.1"
+
+private val BOTTOM_UP = """
+{
+  "task": "bottom_up", "model": "openpose_lite", "quantization": "int8",
+  "input": {
+    "name": "image", "shape": [1, 48, 64, 3], "dtype": "uint8", "scale": null, "zero_point": null,
+    "channel_order": "RGB", "normalization": null
+  },
+  "heatmaps": {"name": "maps", "shape": [1, 6, 8, 3], "dtype": "float32", "scale": null, "zero_point": null},
+  "fields": {"name": "vectors", "shape": [1, 6, 8, 2], "dtype": "float32", "scale": null, "zero_point": null},
+  "codec": {
+    "kind": "part_affinity", "input_hw": [48, 64], "stride": 8, "sigma": 0.875, "limb_width": 1.0, "min_peak": 0.1,
+    "max_peaks": 256, $RULES, "matching": "greedy"
+  },
+  "skeleton": {"name": "arm", "names": ["elbow", "wrist"], "limb_pairs": [[0, 1]], "mirror_pairs": [], "oks_sigmas": []}
+}
+"""
+
+private fun assertBottomUpRefused(words: String, old: String, new: String) {
+    check(old in BOTTOM_UP) { old }
+    val message = try {
+        contractOf(Json.parse(BOTTOM_UP.replace(old, new)))
+        "nothing was refused"
+    } catch (error: ContractError) {
+        error.message!!
+    }
+    check(words in message) { "expected a refusal that says '$words', got: $message" }
+}
+
+/** The numbers are those of mobile_demo/web/tests/bottom_up.test.js. */
+private fun bottomUpNetworksGivePeople() {
+    val contract = contractOf(Json.parse(BOTTOM_UP)) as BottomUpContract
+    val heatmaps = FloatArray(6 * 8 * 3)
+    val fields = FloatArray(6 * 8 * 2)
+    // An arm from (1, 1) to (4, 1), and an elbow at (6, 4).
+    heatmaps[(8 + 1) * 3] = 0.75f
+    heatmaps[(8 + 4) * 3 + 1] = 0.75f
+    heatmaps[(8 * 4 + 6) * 3] = 0.5f
+    for (x in 1..4) fields[(8 + x) * 2] = 1f
+    val picture = Picture(Size(96, 128), 3, ByteArray(96 * 128 * 3))
+    fun poses(heatmaps: FloatArray, fields: FloatArray, threshold: Float = BOTTOM_UP_THRESHOLD) =
+        BottomUpEstimator(contract, { mapOf("maps" to heatmaps, "vectors" to fields) }, threshold).poses(picture)
+    val people = poses(heatmaps, fields)
+    check(people.map { it.score } == listOf(0.75f, 0.25f))
+    check(people[0].box == Box(23.5, 23.5, 71.5, 23.5))
+    check(people[1].keypointsXy.toList() == listOf(103.5f, 71.5f, 0f, 0f))
+    check(people[1].keypointScores.toList() == listOf(0.5f, 0f))
+    check(poses(heatmaps, fields, 0.25f).size == 1)
+    check(poses(FloatArray(6 * 8 * 3), fields).isEmpty())
+    val missing = FloatArray(6 * 8 * 3) { Float.NaN }
+    check(poses(missing, fields).isEmpty())
+    check(poses(heatmaps, missing.copyOf(6 * 8 * 2)).size == 3)
+    try {
+        poses(heatmaps, FloatArray(5))
+        error("maps of another size were read")
+    } catch (error: IllegalArgumentException) {
+        check("6x8x2 for the output vectors, the file gave 5 values" in error.message!!) { error.message!! }
+    }
+    assertBottomUpRefused("part_affinity of bottom-up networks, not people", "\"part_affinity\"", "\"people\"")
+    assertBottomUpRefused("needs the matching greedy in this app, got hungarian", "greedy", "hungarian")
+    assertBottomUpRefused("sigma above 0, got 0.0", "\"sigma\": 0.875", "\"sigma\": 0")
+    assertBottomUpRefused("max_peaks above 0, got -1", "\"max_peaks\": 256", "\"max_peaks\": -1")
+    assertBottomUpRefused("num_points of 1 to 255, got 256", "\"num_points\": 10", "\"num_points\": 256")
+    assertBottomUpRefused("min_keypoints of at least 1, got 0", "\"min_keypoints\": 1", "\"min_keypoints\": 0")
+    assertBottomUpRefused("max_gap of at least 0, got -1.2", "\"max_gap\": 1.2", "\"max_gap\": -1.2")
+    assertBottomUpRefused("0 < min_share <= 1, got 1.5", "\"min_share\": 0.8", "\"min_share\": 1.5")
+    assertBottomUpRefused("lacks codec.min_field", "\"min_field\"", "\"least_field\"")
+    assertBottomUpRefused("multiples of its stride 8, got 44x64", "\"input_hw\": [48, 64]", "\"input_hw\": [44, 64]")
+    assertBottomUpRefused("6x8x4 for the heatmaps of openpose_lite, expected 6x8x3", "[1, 6, 8, 3]", "[1, 6, 8, 4]")
+    assertBottomUpRefused("6x8x4 for the fields of openpose_lite, expected 6x8x2", "[1, 6, 8, 2]", "[1, 6, 8, 4]")
+    assertBottomUpRefused("64x64x3 for the input of openpose_lite, expected 48x64x3", "[1, 48, 64, 3]", "[1, 64, 64, 3]")
+    assertBottomUpRefused("needs a skeleton with limbs, got arm", "[[0, 1]]", "[]")
+    assertBottomUpRefused("must be pairs below 2, got 0, 2", "[[0, 1]]", "[[0, 2]]")
+}
+
+/** A noisy picture of hundreds of peaks a keypoint takes neither minutes nor much memory. */
+private fun noisyCrowdsAreDecoded() {
+    val random = Random(0)
+    val size = Size(80, 80)
+    val maps = CrowdMaps(
+        size, 18, List(17) { Pair(it, it + 1) }, FloatArray(80 * 80 * 19) { random.nextFloat() },
+        FloatArray(80 * 80 * 34) { 2 * random.nextFloat() - 1 }
+    )
+    val codec = (contractOf(Json.parse(BOTTOM_UP)) as BottomUpContract).codec
+    val started = System.nanoTime()
+    val people = assemblePeople(maps, codec)
+    check(System.nanoTime() - started < 20_000_000_000) { "took too long" }
+    check(people.size > 200)
+    check(people.zip(people.drop(1)).all { (one, next) -> one.score >= next.score })
+}
+
 fun main(arguments: Array<String>) {
     val contract = readContract(CONTRACT, "pose_model.tflite", MODEL) as PoseContract
     check(contract.model == "pose_slim A\n")
@@ -121,6 +214,8 @@ fun main(arguments: Array<String>) {
     assertRefused("where a number is expected", CONTRACT.replace("1.25", "\"wide\""))
     assertRefused("not JSON, at character", CONTRACT.dropLast(3))
     oneStageNetworksGivePeople()
+    bottomUpNetworksGivePeople()
+    noisyCrowdsAreDecoded()
     if (arguments.isNotEmpty()) filesTravelAlone(File(arguments[0]).readBytes())
     println("contracts passed")
 }

@@ -1,6 +1,7 @@
 /** Which models the app has, and whether they are whole; SPEC.md, section 12, and docs/contract.md, "A bundle for apps". */
 package keraspose.phone
 
+import keraspose.BottomUpContract
 import keraspose.Contract
 import keraspose.ContractError
 import keraspose.DetectorContract
@@ -117,7 +118,8 @@ private fun entryAlone(folder: Folder, name: String): ModelEntry? {
     val task = when (contract) {
         is PoseContract -> POSE_TASK
         is DetectorContract -> DETECTOR_TASK
-        is OneStageContract -> return null // the app offers networks that see one person at a time
+        // The app offers networks that see one person at a time.
+        is OneStageContract, is BottomUpContract -> return null
     }
     return ModelEntry(folder, name, task, title)
 }
@@ -144,4 +146,5 @@ fun outputsOf(contract: Contract) = when (contract) {
     is PoseContract -> listOfNotNull(contract.output, contract.visibility?.output)
     is DetectorContract -> contract.levels.flatMap { listOf(it.scores, it.distances) }
     is OneStageContract -> contract.outputs
+    is BottomUpContract -> contract.outputs
 }
