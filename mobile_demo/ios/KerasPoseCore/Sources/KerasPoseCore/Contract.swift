@@ -19,6 +19,7 @@ public enum Contract: Equatable, Sendable {
     case pose(PoseContract)
     case detector(DetectorContract)
     case oneStage(OneStageContract)
+    case bottomUp(BottomUpContract)
 
     /// Reads a file's contract, and holds the file against it. What stands beside the file is preferred to what stands
     /// inside.
@@ -49,6 +50,7 @@ public enum Contract: Equatable, Sendable {
         case "top_down": self = .pose(try PoseContract(entry))
         case "detection": self = .detector(try DetectorContract(entry))
         case "one_stage": self = .oneStage(try OneStageContract(entry))
+        case "bottom_up": self = .bottomUp(try BottomUpContract(entry))
         case let task: throw ContractError("This app runs pose models and detectors, not models for \(task).")
         }
     }
@@ -65,6 +67,7 @@ public enum Contract: Equatable, Sendable {
         case .pose(let contract): return [contract.output] + (contract.visibility.map { [$0.output] } ?? [])
         case .detector(let contract): return contract.levels.map(\.scores) + contract.levels.map(\.distances)
         case .oneStage(let contract): return contract.outputs
+        case .bottomUp(let contract): return contract.outputs
         }
     }
 
@@ -73,6 +76,7 @@ public enum Contract: Equatable, Sendable {
         case .pose(let contract): return contract.head
         case .detector(let contract): return contract.head
         case .oneStage(let contract): return contract.head
+        case .bottomUp(let contract): return contract.head
         }
     }
 }
@@ -233,6 +237,36 @@ public struct OneStageContract: Equatable, Sendable {
         try mustBe("boxes of \(head.model)", Array(boxes.shape.dropFirst()), people + [4])
         try mustBe("keypoints of \(head.model)", Array(keypoints.shape.dropFirst()), people + [2 * numKeypoints])
         try mustBe("visibility of \(head.model)", Array(visibility.shape.dropFirst()), people + [numKeypoints])
+    }
+}
+
+/// Tensors of K keypoints and L limbs: heatmaps (h, w, K + 1), the background last, and fields (h, w, 2 L).
+public struct BottomUpContract: Equatable, Sendable {
+    public let head: ContractHead
+    public let heatmaps: TensorSpec
+    public let fields: TensorSpec
+    public let codec: PartAffinityCodec
+    /// Its limbs are those of the fields.
+    public let skeleton: Skeleton
+
+    public var input: TensorSpec { head.input }
+    public var normalization: Normalization? { head.normalization }
+    public var inputSize: ImageSize { head.inputSize }
+    public var outputs: [TensorSpec] { [heatmaps, fields] }
+
+    init(_ entry: JSON) throws {
+        head = try ContractHead(entry)
+        heatmaps = try TensorSpec(try entry.member("heatmaps"))
+        fields = try TensorSpec(try entry.member("fields"))
+        codec = try PartAffinityCodec(try entry.member("codec"))
+        skeleton = try Skeleton(try entry.member("skeleton"))
+        guard !skeleton.limbPairs.isEmpty else {
+            throw ContractError("The contract of \(head.model): a bottom-up network needs a skeleton with limbs, got \(skeleton.name).")
+        }
+        let cells = [codec.cells.height, codec.cells.width]
+        try mustBe("heatmaps of \(head.model)", Array(heatmaps.shape.dropFirst()), cells + [skeleton.names.count + 1])
+        try mustBe("fields of \(head.model)", Array(fields.shape.dropFirst()), cells + [2 * skeleton.limbPairs.count])
+        try mustBe("input of \(head.model)", Array(input.shape.dropFirst()), [codec.input.height, codec.input.width, 3])
     }
 }
 

@@ -180,13 +180,19 @@ private final class Replay {
     }
 
     private func crowd() throws {
-        guard case .oneStage(let contract) = try Contract(entry: try given.member("contract")) else {
-            throw ContractError("People are those of a one-stage network.")
-        }
+        let contract = try Contract(entry: try given.member("contract"))
         let names = contract.outputs.map(\.name)
         let raw = Dictionary(uniqueKeysWithValues: zip(names, try given.tensors("raw").map(\.floats)))
-        let estimator = OneStageEstimator(contract: contract, run: { _ in raw }, boxThreshold: 0)
-        let found = try estimator.estimate(try given.tensor("image").picture)
+        let image = try given.tensor("image").picture
+        let found: [Person]
+        switch contract {
+        case .oneStage(let contract):
+            found = try OneStageEstimator(contract: contract, run: { _ in raw }, boxThreshold: 0).estimate(image)
+        case .bottomUp(let contract):
+            found = try BottomUpEstimator(contract: contract, run: { _ in raw }, boxThreshold: 0).estimate(image)
+        case .pose, .detector:
+            throw ContractError("People are not found by \(contract.model).")
+        }
         try check("boxes_xyxy", found.flatMap(\.box.corners))
         try check("keypoints_xy", points(found))
         try check("keypoint_scores", found.flatMap(\.keypointScores))

@@ -58,6 +58,25 @@ let oneStageEntryText = """
     }
     """
 
+/// A bottom-up network that sees arms.
+let bottomUpEntryText = """
+    {
+      "task": "bottom_up", "model": "openpose_lite", "quantization": "int8", "signature": "serve",
+      "input": {
+        "name": "image", "shape": [1, 48, 64, 3], "dtype": "uint8", "scale": null, "zero_point": null,
+        "channel_order": "RGB", "normalization": null
+      },
+      "heatmaps": {"name": "maps", "shape": [1, 6, 8, 3], "dtype": "float32", "scale": null, "zero_point": null},
+      "fields": {"name": "vectors", "shape": [1, 6, 8, 2], "dtype": "float32", "scale": null, "zero_point": null},
+      "codec": {
+        "kind": "part_affinity", "input_hw": [48, 64], "stride": 8, "sigma": 0.875, "limb_width": 1.0, "min_peak": 0.1,
+        "max_peaks": 256, "num_points": 10, "min_field": 0.05, "min_share": 0.8, "max_gap": 1.2, "min_keypoints": 1,
+        "min_score": 0.1, "matching": "greedy"
+      },
+      "skeleton": {"name": "arm", "names": ["elbow", "wrist"], "limb_pairs": [[0, 1]], "mirror_pairs": [], "oks_sigmas": []}
+    }
+    """
+
 func readContract(_ text: String, fileName: String = "pose_model.tflite", bytes: Data? = modelBytes) throws -> Contract {
     try Contract(document: try JSON(text), fileName: fileName, bytes: bytes)
 }
@@ -70,6 +89,13 @@ func poseContract() throws -> PoseContract {
 func oneStageContract() throws -> OneStageContract {
     guard case .oneStage(let contract) = try Contract(entry: try JSON(oneStageEntryText)) else {
         throw ContractError("not of a one-stage network")
+    }
+    return contract
+}
+
+func bottomUpContract() throws -> BottomUpContract {
+    guard case .bottomUp(let contract) = try Contract(entry: try JSON(bottomUpEntryText)) else {
+        throw ContractError("not of a bottom-up network")
     }
     return contract
 }
