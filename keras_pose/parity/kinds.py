@@ -14,8 +14,8 @@ import numpy as np
 
 from keras_pose.codecs import codec_from_dict
 from keras_pose.contracts.certainty import ScoreCalibration, Visibility
+from keras_pose.contracts.crowd import crowd_contract_of_dict
 from keras_pose.contracts.fields import tensor_spec
-from keras_pose.contracts.one_stage import OneStageContract
 from keras_pose.inference.detectors import is_usable
 from keras_pose.inference.estimator import BOX_THRESHOLD, PoseEstimator
 from keras_pose.inference.regions import RegionFollower, next_boxes
@@ -123,8 +123,11 @@ def decode_boxes(given: Fields, models: Models) -> Fields:
 
 
 def find_people(given: Fields, models: Models) -> Fields:
-    contract = OneStageContract.from_dict(given["contract"])
-    found = find_poses(lambda boxed: given["raw"], given["image"], contract)
+    contract = crowd_contract_of_dict(given["contract"])
+    real = [
+        spec.to_real(raw) for spec, raw in zip(contract.outputs, given["raw"], strict=True)
+    ]
+    found = find_poses(lambda boxed: real, given["image"], contract)
     return {
         "boxes_xyxy": found.boxes_xyxy,
         "keypoints_xy": found.keypoints_xy,

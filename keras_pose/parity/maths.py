@@ -22,6 +22,7 @@ from keras_pose.codecs import (
     UdpOffsetCodec,
 )
 from keras_pose.contracts.fields import TensorSpec, input_to_dict, output_to_dict
+from keras_pose.parity.bottom_up_scenes import bottom_up_scenes
 from keras_pose.parity.kinds import KINDS
 from keras_pose.parity.packs import Case
 from keras_pose.parity.scenes import (
@@ -327,6 +328,9 @@ def _crowds() -> Iterator[Case]:
             "raw": crowd_outputs(),
         }
         yield make_case("people", name, given)
+    for name, (contract, raw) in bottom_up_scenes().items():
+        given = {"image": patches(IMAGE_HW), "contract": contract.to_dict(), "raw": raw}
+        yield make_case("people", f"bottom_up_{name}", given)
 
 
 def _nms() -> Iterator[Case]:

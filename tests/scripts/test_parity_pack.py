@@ -20,7 +20,7 @@ def script():
 def test_a_pack_is_written_and_replayed(script, tmp_path, capsys):
     assert script.main(["--output", str(tmp_path)]) == 0
     written = capsys.readouterr().out
-    assert "70 cases" in written
+    assert "79 cases" in written
     assert "0 fields differ" in written
 
     index = json.loads((tmp_path / "index.json").read_text())

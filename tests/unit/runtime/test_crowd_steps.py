@@ -218,7 +218,7 @@ def test_a_bundle_for_apps_refuses_what_they_do_not_run(files):
     file = ModelFile(files / "int8.tflite")
     with Says(
         "the apps run networks that see one person at a time, and detectors",
-        do="Bundle a top-down network: the apps do not parse fields yet.",
+        do="Bundle a top-down network: the apps do not offer others yet.",
     ).refuses():
         check_models({"pose": file, "detector": file})
 
