@@ -52,6 +52,12 @@ GPU_OPS = _COMMON | _names(
     "ADD_N ATAN2 CEIL COS CUMSUM FLOOR_DIV FLOOR_MOD GELU LSTM ONE_HOT SELECT_V2 SIGN "
     "SQUARE SQUARED_DIFFERENCE"
 )
+_GPU_RANK_3_OR_4 = _names("MIRROR_PAD PAD PADV2 SLICE STRIDED_SLICE")
+_GPU_MASKS = {
+    "shrinkAxisMask": "drops an axis",
+    "newAxisMask": "adds an axis",
+    "ellipsisMask": "has an ellipsis",
+}
 NNAPI_OPS = _COMMON | _names(
     "ARG_MAX ARG_MIN BATCH_TO_SPACE_ND EXPAND_DIMS FILL L2_NORMALIZATION L2_POOL_2D "
     "LOCAL_RESPONSE_NORMALIZATION LOGICAL_NOT LOGICAL_OR REDUCE_ANY SPACE_TO_BATCH_ND "
@@ -96,9 +102,21 @@ def gpu_rule(graph: Graph, operator: Operator) -> str | None:
     reason = _bad_tensor(graph, operator, allowed + extra)
     if reason is None and operator.kind in ("ADD", "MUL"):
         return _bad_broadcast(graph, operator)
-    if operator.kind == "STRIDED_SLICE" and operator.options.get("shrinkAxisMask"):
-        return "drops an axis"
-    return reason
+    return reason or _beyond_gpu(graph, operator)
+
+
+def _beyond_gpu(graph: Graph, operator: Operator) -> str | None:
+    """Finds a shape or an option that the GPU delegate has not of an operator it has."""
+    rank = len(graph.tensors[operator.inputs[0]].shape)
+    if operator.kind in _GPU_RANK_3_OR_4 and rank not in (3, 4):
+        return f"of {rank} dimensions"
+    if operator.kind == "STRIDED_SLICE":
+        for option, words in _GPU_MASKS.items():
+            if operator.options.get(option):
+                return words
+    if operator.kind == "SOFTMAX" and operator.options.get("beta", 1) != 1:
+        return f"has beta {operator.options['beta']}"
+    return None
 
 
 def nnapi_rule(graph: Graph, operator: Operator) -> str | None:

@@ -45,9 +45,10 @@ def test_every_format_gets_a_verdict_of_every_delegate(exported):
 
 def test_weights_to_be_unpacked_count_for_nobody(exported):
     graph = read_graph(exported.paths["float16"])
-    assert graph.counts()["DEQUANTIZE"] > 0
+    num_unpacking = graph.counts()["DEQUANTIZE"] - 1  # one is of the pixels
+    assert num_unpacking > 0
     xnnpack = audit_file(exported.paths["float16"]).delegate("XNNPACK")
-    assert xnnpack.num_operators == len(graph.operators) - graph.counts()["DEQUANTIZE"]
+    assert xnnpack.num_operators == len(graph.operators) - num_unpacking
 
 
 def test_partitions_are_those_of_the_interpreter(shared_data_dir):
@@ -71,6 +72,15 @@ def test_a_description_names_what_falls_off(exported):
     assert "1 CAST: casts uint8 to float32" in text
     gpu = audit_file(exported.paths["float32"]).delegate("GPU")
     assert fallen_kinds(gpu) == "CAST"
+
+
+def test_a_float16_file_is_the_gpus_as_a_whole_pixels_included(exported):
+    path = exported.paths["float16"]
+    audit = audit_file(path)
+    assert {audit.delegate(name).share for name in ("XNNPACK", "GPU")} == {1}
+    # The same numbers as with the CAST of the float32 file, but for the weights' rounding.
+    (image,) = Interpreter(str(path)).get_input_details()
+    assert (image["dtype"], image["quantization"]) == (np.uint8, (1.0, 0))
 
 
 def damaged_files(content):
@@ -112,6 +122,7 @@ FLOAT = Tensor("a", (1, 8, 8, 4), "float32")
 SMALL = dataclasses.replace(FLOAT, shape=(1, 4, 4, 4))
 INT8 = dataclasses.replace(FLOAT, dtype="int8", scale=0.1, zero_point=3, num_scales=1)
 PIXELS = dataclasses.replace(INT8, dtype="uint8", scale=1.0, zero_point=0)
+PAIRS = dataclasses.replace(FLOAT, shape=(17, 2))
 FIVE = dataclasses.replace(FLOAT, shape=(1, 8, 1, 8, 4))
 
 
@@ -123,6 +134,9 @@ FIVE = dataclasses.replace(FLOAT, shape=(1, 8, 1, 8, 4))
         pytest.param("RESHAPE", FLOAT, FIVE, gpu_rule, "has 5 dim", id="gpu_rank"),
         pytest.param("GATHER_ND", FLOAT, FLOAT, gpu_rule, "no such op", id="gpu_unknown"),
         pytest.param("CAST", PIXELS, FLOAT, gpu_rule, "casts uint8", id="gpu_cast"),
+        pytest.param("DEQUANTIZE", PIXELS, FLOAT, gpu_rule, None, id="gpu_pixels"),
+        pytest.param("PAD", PAIRS, PAIRS, gpu_rule, "of 2 dim", id="gpu_pads_maps_only"),
+        pytest.param("SLICE", FLOAT, SMALL, gpu_rule, None, id="gpu_slice"),
         pytest.param("SQRT", INT8, INT8, nnapi_rule, "type int8", id="nnapi_float_only"),
         pytest.param(
             "QUANTIZE", PIXELS, INT8, nnapi_rule, "requantizes", id="nnapi_pixels"
@@ -138,3 +152,20 @@ def test_rules(kind, source, result, rule, reason):
     graph = Graph(".tflite", {"in": source, "out": result}, (operator,), ("in",), ("out",))
     found = rule(graph, operator)
     assert found is None if reason is None else reason in found
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "reason"),
+    [
+        ("STRIDED_SLICE", {"shrinkAxisMask": 0, "newAxisMask": 0}, None),
+        ("STRIDED_SLICE", {"shrinkAxisMask": 1}, "drops an axis"),
+        ("STRIDED_SLICE", {"newAxisMask": 2}, "adds an axis"),
+        ("STRIDED_SLICE", {"ellipsisMask": 1}, "has an ellipsis"),
+        ("SOFTMAX", {"beta": 1.0}, None),
+        ("SOFTMAX", {"beta": 0.5}, "has beta 0.5"),
+    ],
+)
+def test_the_gpu_has_not_all_options_of_an_operator(kind, options, reason):
+    operator = Operator(kind, ("in",), ("out",), options)
+    graph = Graph(".tflite", {"in": FLOAT, "out": FLOAT}, (operator,), ("in",), ("out",))
+    assert gpu_rule(graph, operator) == reason
