@@ -170,7 +170,7 @@ def add_models(site: Site, folder: Path) -> None:
             path = add_file(site, folder, file)
             add_file(site, folder, file.with_name(CONTRACT_NAME))
             rows.append(describe(path, entry, file.stat().st_size))
-    if not any(row["task"] == "top_down" for row in rows):
+    if all(row["task"] == "detection" for row in rows):
         raise FileNotFoundError(
             f"{folder} holds no pose model: expected .tflite files and {CONTRACT_NAME}. "
             "export/to_tflite.py --float16 --weights FILE --output FOLDER/pose.tflite "

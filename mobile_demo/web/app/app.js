@@ -14,7 +14,7 @@
  *
  * @typedef {object} ModelRow
  * @property {string} path
- * @property {"top_down" | "detection"} task
+ * @property {"top_down" | "bottom_up" | "one_stage" | "detection"} task
  * @property {string} model
  * @property {string} quantization
  * @property {[number, number]} input_hw
@@ -26,6 +26,7 @@ import { draw } from "./drawing.js";
 import { analyse, check, open, restart } from "./engine.js";
 import { openCamera, openFile } from "./sources.js";
 import { RateMeter, StageTable } from "./timing.js";
+import { seesWholePictures } from "./worker/session.js";
 
 /** The longer side of frames, pixels: what networks see is smaller still. */
 const VIDEO_SIDE = 640;
@@ -134,11 +135,22 @@ function fillSelects() {
     (row.task === "detection" ? detectorSelect : poseSelect).add(option);
   }
   detectorSelect.add(new Option("None: the whole picture is one person", ""));
-  if (!("gpu" in navigator)) {
-    const gpu = /** @type {HTMLOptionElement} */ (acceleratorSelect.options[1]);
-    gpu.disabled = true;
-    gpu.text += ": not in this browser";
+  for (const [accelerator, isThere] of /** @type {const} */ ([["webgpu", "gpu" in navigator], ["webnn", hasWebNn()]])) {
+    const option = [...acceleratorSelect.options].find(({ value }) => value === accelerator);
+    if (isThere || !option) continue;
+    option.disabled = true;
+    option.text += ": not in this browser";
   }
+}
+
+/** WebNN answers by promises; LiteRT.js' WebAssembly waits for them where JSPI is. */
+function hasWebNn() {
+  return "ml" in navigator && "Suspending" in WebAssembly;
+}
+
+/** Whether the pose model that is chosen finds everybody by itself. */
+function isAlone() {
+  return seesWholePictures(rows.find(({ path }) => path === poseSelect.value)?.task ?? "");
 }
 
 /** @param {number} bytes */
@@ -153,9 +165,9 @@ async function openModels() {
   try {
     const opened = await open({
       pose: poseSelect.value,
-      detector: detectorSelect.value || null,
+      detector: isAlone() ? null : detectorSelect.value || null,
       boxThreshold: rows.find(({ path }) => path === detectorSelect.value)?.box_threshold ?? undefined,
-      accelerator: /** @type {"wasm" | "webgpu"} */ (acceleratorSelect.value),
+      accelerator: /** @type {"wasm" | "webgpu" | "webnn"} */ (acceleratorSelect.value),
     });
     ({ skeleton } = opened);
     element("runtime").textContent = opened.runtime;
@@ -173,7 +185,10 @@ async function openModels() {
 function setEnabled(isEnabled) {
   const canEstimate = isEnabled && document.body.dataset.state === "ready";
   for (const control of [cameraButton, fileInput]) control.disabled = !canEstimate;
-  for (const control of [poseSelect, detectorSelect, acceleratorSelect]) control.disabled = !isEnabled;
+  for (const control of [poseSelect, acceleratorSelect]) control.disabled = !isEnabled;
+  // Who sees the whole picture on every frame needs neither.
+  detectorSelect.disabled = !isEnabled || isAlone();
+  everySelect.disabled = isAlone();
 }
 
 /**

@@ -12,6 +12,7 @@
  * @property {string} [clip] .mjpeg or .y4m that the camera plays; without it there is none.
  * @property {boolean} [isRefused] whether the user refuses the camera.
  * @property {boolean} [hasGpu] whether to offer WebGPU, computed by the processor.
+ * @property {boolean} [hasWebNn] whether to offer WebNN, computed by the processor.
  * @property {boolean} [isFront] whether to turn to the front camera, and to keep its frames
  * only, each with what the page shows.
  * @property {{detectEvery: string, seconds: number}[]} [rates] how often to detect, one
@@ -37,6 +38,8 @@ if (plan.hasGpu) {
   flags.push("--enable-features=Vulkan", "--use-vulkan=swiftshader");
   flags.push("--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader", "--enable-unsafe-swiftshader");
 }
+// Two of these flags would not add up, but here it is one or the other.
+if (plan.hasWebNn) flags.push("--enable-features=WebMachineLearningNeuralNetwork");
 if (plan.clip) {
   flags.push("--use-fake-device-for-media-stream", `--use-file-for-fake-video-capture=${plan.clip}`);
 }
@@ -64,6 +67,7 @@ async function words() {
     rate: document.getElementById("rate")?.textContent,
     stages: [...document.querySelectorAll("#stages tr")].map((row) => [...row.children].map((cell) => cell.textContent)),
     isIsolated: window.crossOriginIsolated,
+    takesDetector: !(/** @type {HTMLSelectElement} */ (document.getElementById("detector")).disabled),
   }));
 }
 

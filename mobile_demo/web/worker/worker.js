@@ -5,13 +5,16 @@
  * {id, task, ...}, answers {id, result} or {id, error}; one at a time, in order.
  *
  * @import { Person, Picture, Skeleton } from "../core/types.js"
- * @import { PoseContract, DetectorContract } from "../core/contract.js"
+ * @import { Contract, DetectorContract } from "../core/contract.js"
  * @import { Run } from "../core/estimator.js"
+ * @import { Accelerator, Compiled, Runtime } from "./accelerators.js"
+ * @import { PeopleContract, Session } from "./session.js"
  *
  * @typedef {object} OpenRequest
  * @property {string} pose path of a model file in the site.
- * @property {string | null} detector likewise; null: the whole image is one person.
- * @property {"wasm" | "webgpu"} accelerator
+ * @property {string | null} detector likewise; null: the whole image is one person, or the
+ * pose model finds everybody.
+ * @property {Accelerator} accelerator
  * @property {number} [boxThreshold] see PoseEstimator.
  *
  * @typedef {object} Opened
@@ -28,7 +31,7 @@
  * @typedef {object} Analysed
  * @property {Person[]} people
  * @property {Record<string, number>} stages milliseconds.
- * @property {boolean} isDetected whether the detector was asked.
+ * @property {boolean} isDetected whether the whole picture was looked at.
  * @property {Picture} image
  */
 
@@ -37,8 +40,13 @@ const MAX_THREADS = 4;
 
 /** @type {Promise<typeof import("../core/index.js")>} */
 const loadingCore = import(`${SITE}core/index.js`);
-/** @type {Promise<{litert: any, threads: number}> | null} */
-let loadingRuntime = null;
+/** @type {Promise<typeof import("./session.js")>} */
+const loadingSession = import(`${SITE}worker/session.js`);
+/** @type {Promise<typeof import("./accelerators.js")>} */
+const loadingAccelerators = import(`${SITE}worker/accelerators.js`);
+/** The runtime as it is loaded now, and for which build. @type {Runtime | null} */
+let runtime = null;
+let wantedBuild = "";
 /** @type {Session | null} */
 let session = null;
 /** @type {any[]} */
@@ -67,62 +75,6 @@ async function answer(id, work, request) {
   }
 }
 
-/** A pose model and a detector that are ready, and the people seen so far. */
-class Session {
-  /**
-   * @param {typeof import("../core/index.js")} core
-   * @param {{contract: PoseContract, run: Run}} pose
-   * @param {{contract: DetectorContract, run: Run} | null} detector
-   * @param {number} [boxThreshold]
-   */
-  constructor(core, pose, detector, boxThreshold) {
-    this.core = core;
-    /** @type {Record<string, number>} */
-    this.stages = {};
-    const stopwatch = {
-      add: (/** @type {string} */ stage, /** @type {number} */ milliseconds) => {
-        this.stages[stage] = (this.stages[stage] ?? 0) + milliseconds;
-      },
-    };
-    this.estimator = new core.PoseEstimator(pose.contract, pose.run, detector, { boxThreshold, stopwatch });
-    this.detectEvery = 1;
-    this.seconds = -Infinity;
-    this.follower = new core.RegionFollower(this.estimator, { detectEvery: 1 });
-    this.tracker = new core.OksTracker(pose.contract.skeleton);
-    this.smoother = new core.OneEuroSmoother();
-  }
-
-  /**
-   * Forgets all people, as for a new video.
-   * @param {number} detectEvery
-   */
-  begin(detectEvery) {
-    this.follower = new this.core.RegionFollower(this.estimator, { detectEvery });
-    this.tracker = new this.core.OksTracker(this.estimator.contract.skeleton);
-    this.smoother = new this.core.OneEuroSmoother();
-    this.detectEvery = detectEvery;
-    this.seconds = -Infinity;
-  }
-
-  /**
-   * @param {FrameRequest} request
-   * @returns {Promise<Analysed>}
-   */
-  async analyse({ image, seconds, detectEvery, isSmoothed }) {
-    this.stages = {};
-    // A video that was wound back is another video.
-    if (seconds === null || seconds <= this.seconds || detectEvery !== this.detectEvery) this.begin(detectEvery);
-    const { follower, tracker, smoother } = this;
-    const found = await follower.next(image);
-    const isDetected = follower.age === 1;
-    if (seconds === null) return { people: found, stages: this.stages, isDetected, image };
-    this.seconds = seconds;
-    const tracked = tracker.update(found);
-    const people = isSmoothed ? smoother.next(tracked, seconds) : tracked;
-    return { people, stages: this.stages, isDetected, image };
-  }
-}
-
 /**
  * Holds the files of a bundle against its manifest.
  * @param {{manifest: string}} request path in the site.
@@ -146,74 +98,108 @@ async function check({ manifest }) {
 async function open({ pose, detector, accelerator, boxThreshold }) {
   session = null;
   openModels.splice(0).forEach((model) => model.delete());
-  const core = await loadingCore;
-  loadingRuntime ??= loadRuntime();
-  const { threads } = await loadingRuntime;
-  const poseModel = await openModel(pose, "top_down", accelerator);
-  const detectorModel = detector === null ? null : await openModel(detector, "detection", accelerator);
-  session = new Session(core, poseModel, detectorModel, boxThreshold);
-  const used = new Set([poseModel, ...(detectorModel ? [detectorModel] : [])].map((model) => model.runsOn));
-  const cpu = `WebAssembly, ${threads} thread${threads > 1 ? "s" : ""}`;
-  const runtime = [...used].map((name) => (name === "webgpu" ? "WebGPU" : cpu)).join(" and ");
-  const hasFallenBack = accelerator === "webgpu" && used.has("wasm");
-  const notes = hasFallenBack ? ["The GPU does not take this model; it runs on the processor."] : [];
-  return [{ runtime, skeleton: poseModel.contract.skeleton, notes }, []];
+  const { Session, POSE_TASKS, seesWholePictures } = await loadingSession;
+  const { describe, webNnRefusal } = await loadingAccelerators;
+  const refusal = accelerator === "webnn" ? await webNnRefusal(/** @type {any} */ (navigator).ml) : null;
+  const loaded = await runtimeFor(refusal === null ? accelerator : "wasm");
+  const wish = { accelerator, refusal };
+  const poseModel = await openModel(loaded, pose, POSE_TASKS, wish);
+  const contract = /** @type {PeopleContract} */ (poseModel.contract);
+  const needsDetector = detector !== null && !seesWholePictures(contract.task);
+  const detectorModel = needsDetector ? await openModel(loaded, detector, ["detection"], wish) : null;
+  session = new Session(
+    { contract, run: poseModel.run },
+    detectorModel && { contract: /** @type {DetectorContract} */ (detectorModel.contract), run: detectorModel.run },
+    // What was found to suit a detector says nothing of another network.
+    detectorModel ? boxThreshold : undefined,
+  );
+  const models = [poseModel, ...(detectorModel ? [detectorModel] : [])];
+  const words = describe(loaded, accelerator, models);
+  return [{ ...words, skeleton: contract.skeleton }, []];
 }
 
-/** Loads LiteRT.js: with threads where the page is isolated, else without. */
-async function loadRuntime() {
-  const litert = await import(`${SITE}litert/index.js`);
-  const wasm = `${SITE}litert/wasm/`;
+/**
+ * Loads LiteRT.js as an accelerator needs it; another build takes the place of the last.
+ * @param {Accelerator} accelerator
+ * @returns {Promise<Runtime>}
+ */
+async function runtimeFor(accelerator) {
+  const { builds } = await loadingAccelerators;
   const cores = Math.min(MAX_THREADS, navigator.hardwareConcurrency ?? 1);
-  const mayThread = self.crossOriginIsolated && cores > 1;
-  for (const threads of mayThread ? [cores, 1] : [1]) {
-    // Within a worker the runtime cannot find out by itself where it came from.
-    Object.assign(self, {
-      Module: {
-        locateFile: (/** @type {string} */ name) => wasm + name,
-        mainScriptUrlOrBlob: `${wasm}litert_wasm_threaded_internal.js`,
-      },
-    });
+  const wanted = builds(accelerator, cores, self.crossOriginIsolated);
+  if (runtime && JSON.stringify(wanted) === wantedBuild) return runtime;
+  const litert = await import(`${SITE}litert/index.js`);
+  if (runtime) litert.unloadLiteRt();
+  runtime = null;
+  for (const build of wanted) {
     try {
-      await litert.loadLiteRt(wasm, { threads: threads > 1 });
-      return { litert, threads };
+      runtime = await load(litert, build);
+      wantedBuild = JSON.stringify(wanted);
+      return runtime;
     } catch (error) {
-      if (threads === 1) throw error;
-      console.warn("LiteRT.js without threads:", error);
+      if (build === wanted.at(-1)) throw error;
+      console.warn("LiteRT.js does not load so:", build, error);
     }
   }
   throw new Error("LiteRT.js cannot be loaded.");
 }
 
 /**
- * Fetches a model and its contract, holds one against the other, and compiles it.
- * @template {"top_down" | "detection"} T
- * @param {string} path
- * @param {T} task
- * @param {"wasm" | "webgpu"} accelerator
+ * @param {any} litert
+ * @param {{threads: number, jspi: boolean}} build
+ * @returns {Promise<Runtime>}
  */
-async function openModel(path, task, accelerator) {
+async function load(litert, { threads, jspi }) {
+  const wasm = `${SITE}litert/wasm/`;
+  // Within a worker the runtime cannot find out by itself where it came from.
+  Object.assign(self, {
+    Module: {
+      locateFile: (/** @type {string} */ name) => wasm + name,
+      mainScriptUrlOrBlob: `${wasm}litert_wasm_threaded_internal.js`,
+    },
+  });
+  await litert.loadLiteRt(wasm, { threads: threads > 1, jspi });
+  return { litert, threads, hasJspi: jspi };
+}
+
+/**
+ * Fetches a model and its contract, holds one against the other, and compiles it.
+ * @param {Runtime} loaded
+ * @param {string} path
+ * @param {readonly string[]} tasks those that will do.
+ * @param {{accelerator: Accelerator, refusal: string | null}} wish
+ * @returns {Promise<{name: string, contract: Contract, run: Run, compiled: Compiled}>}
+ */
+async function openModel(loaded, path, tasks, { accelerator, refusal }) {
   const core = await loadingCore;
+  const { compile } = await loadingAccelerators;
   const url = new URL(path, SITE);
   const [file, beside] = await Promise.all([fetchWhole(url), fetchIfThere(new URL("pose_model.json", url))]);
   const bytes = new Uint8Array(await file.arrayBuffer());
   const name = decodeURIComponent(url.pathname.split("/").pop() ?? "");
   const json = beside && JSON.parse(new TextDecoder().decode(beside));
-  const read = await core.readContract(json, name, bytes);
-  if (read.task !== task) throw new Error(`${name} is a model for ${read.task}, not for ${task}.`);
-  const contract = /** @type {T extends "top_down" ? PoseContract : DetectorContract} */ (read);
-  const outputs = outputsOf(contract);
-  for (const { dtype } of [read.input, ...outputs]) checkType(name, dtype);
-  const { model, runsOn } = await compile(bytes, accelerator);
-  openModels.push(model);
-  return { contract, run: runner(model, read.input), runsOn };
+  const contract = await core.readContract(json, name, bytes);
+  if (!tasks.includes(contract.task)) {
+    throw new Error(`${name} is a model for ${contract.task}, not for ${tasks.join(" or ")}.`);
+  }
+  for (const { dtype } of [contract.input, ...outputsOf(contract)]) checkType(name, dtype);
+  const compiled = await compile(loaded, bytes, accelerator, refusal);
+  openModels.push(compiled.model);
+  return { name, contract, run: runner(loaded, compiled.model, contract.input), compiled };
 }
 
-/** @param {PoseContract | DetectorContract} contract */
+/** @param {Contract} contract */
 function outputsOf(contract) {
-  return contract.task === "top_down"
-    ? [contract.output, ...(contract.visibility ? [contract.visibility.output] : [])]
-    : contract.levels.flatMap((level) => [level.scores, level.distances]);
+  switch (contract.task) {
+    case "top_down":
+      return [contract.output, ...(contract.visibility ? [contract.visibility.output] : [])];
+    case "bottom_up":
+      return [contract.heatmaps, contract.fields];
+    case "one_stage":
+      return [contract.scores, contract.boxes, contract.keypoints, contract.visibility];
+    case "detection":
+      return contract.levels.flatMap((level) => [level.scores, level.distances]);
+  }
 }
 
 /** @param {URL} url */
@@ -244,34 +230,14 @@ function checkType(name, dtype) {
 }
 
 /**
- * @param {Uint8Array} bytes
- * @param {"wasm" | "webgpu"} accelerator
- * @returns {Promise<{model: any, runsOn: "wasm" | "webgpu"}>}
- */
-async function compile(bytes, accelerator) {
-  const { litert, threads } = await /** @type {NonNullable<typeof loadingRuntime>} */ (loadingRuntime);
-  if (accelerator === "webgpu") {
-    try {
-      const model = await litert.loadAndCompile(bytes, { accelerator });
-      if (model.isFullyAccelerated) return { model, runsOn: "webgpu" };
-      model.delete();
-    } catch (error) {
-      console.warn("Not on the GPU:", error);
-    }
-  }
-  const options = { accelerator: "wasm", cpuOptions: { numThreads: threads } };
-  return { model: await litert.loadAndCompile(bytes, options), runsOn: "wasm" };
-}
-
-/**
  * Returns a function that runs a compiled model on one image.
+ * @param {Runtime} loaded
  * @param {any} model
  * @param {import("../core/tensors.js").TensorSpec} input
  * @returns {Run}
  */
-function runner(model, input) {
+function runner({ litert }, model, input) {
   return async (values) => {
-    const { litert } = await /** @type {NonNullable<typeof loadingRuntime>} */ (loadingRuntime);
     const tensor = new litert.Tensor(values, input.shape);
     const outputs = await model.run({ [input.name]: tensor });
     tensor.delete();
@@ -302,6 +268,6 @@ async function analyse(request) {
  * @returns {Promise<[null, Transferable[]]>}
  */
 async function restart() {
-  session?.begin(session.detectEvery);
+  session?.restart();
   return [null, []];
 }
