@@ -40,6 +40,44 @@ def test_one_file_knows_the_runtime():
     assert runtimes == {"TFLiteNetwork.swift"}
 
 
+def litert_stub():
+    return (IOS / "Stubs" / "LiteRT" / "LiteRT.swift").read_text()
+
+
+def test_the_stub_of_litert_has_the_signatures_that_it_publishes():
+    published = Path(__file__).with_name("litert_swift_signatures.txt").read_text()
+    lines = [line for line in published.splitlines() if not line.startswith("#")]
+    parts = {part.partition("\n")[0]: part for part in litert_stub().split("\n\n")}
+
+    owner = None
+    for line in lines:
+        if line.startswith("class: "):
+            owner = parts[line.removeprefix("class: ")]
+        else:
+            signature = line.removesuffix(" {")
+            assert signature in re.sub(r"\s+", " ", owner), line
+    assert len(lines) > 30
+    # And nothing of its own making: what is public there is published.
+    declared = re.findall(r"^ +public (?:func|init|let).*", litert_stub(), re.M)
+    assert len(declared) == sum(line.startswith("public ") for line in lines)
+
+
+def test_both_adapters_have_one_face():
+    faces = [
+        (IOS / "App" / "Sources" / "TFLiteNetwork.swift").read_text(),
+        (IOS / "LiteRT" / "LiteRTNetwork.swift").read_text(),
+    ]
+    for face in faces:
+        assert re.search(
+            r"init\(file: URL, contract: Contract, accelerator: \S*Accelerator\) throws",
+            face,
+        )
+        assert "func run(_ values: [Float]) throws -> [String: [Float]] {" in face
+    assert imports(IOS / "LiteRT") == {
+        "LiteRTNetwork.swift": {"Foundation", "KerasPoseCore", "KerasPoseDemo", "LiteRT"}
+    }
+
+
 def test_users_are_told_what_the_camera_is_for():
     info = plistlib.loads((IOS / "App" / "Info.plist").read_bytes())
 

@@ -17,6 +17,10 @@ emit AVFoundation Stubs/AVFoundation/AVFoundation.swift
 swiftc "${common[@]}" -I Stubs/TensorFlowLiteC -parse-as-library -typecheck -module-name KerasPose \
   Stubs/Device.swift App/Sources/{TFLiteNetwork,PoseEngine,AppModel}.swift
 
+# The other adapter, which an app has in place of TFLiteNetwork.
+emit LiteRT Stubs/LiteRT/LiteRT.swift
+swiftc "${common[@]}" -parse-as-library -emit-sil -o /dev/null -module-name KerasPoseLiteRT LiteRT/LiteRTNetwork.swift
+
 # And of the code in README.md, which stands for somebody's own app.
 example() {
   echo 'let (folder, bytes) = (URL(fileURLWithPath: "/"), UnsafeRawBufferPointer(start: nil, count: 0))'
