@@ -26,6 +26,7 @@ from keras_pose.exporting.float_graph.saved import ConverterError, converted
 from keras_pose.exporting.float_graph.serving import SIGNATURE, in_float32, serving_function
 from keras_pose.exporting.formats.conversion import Conversion
 from keras_pose.exporting.formats.writing import Export
+from keras_pose.exporting.quantization.adaptive_rounding import InputMoments
 from keras_pose.exporting.quantization.attention import attention_ops
 from keras_pose.exporting.quantization.calibration import NUM_CHECK_CROPS
 from keras_pose.exporting.quantization.dynamic_range import warn_of_coarse_layers
@@ -39,6 +40,7 @@ from keras_pose.exporting.quantization.tflite_decoding import network_of
 from keras_pose.exporting.quantization.tflite_quantizing import (
     INTEGER_FORMATS,
     QuantizationSettings,
+    collect_input_moments,
     collect_ranges,
     quantize,
 )
@@ -96,6 +98,13 @@ class TFLiteConversion(Conversion):
         return collect_ranges(self.calibrated_model, self.crops)
 
     @cached_property
+    def moments(self) -> dict[str, InputMoments]:
+        """What kernels meet; {} where training knew how they are rounded."""
+        if self.trained_ranges:
+            return {}
+        return collect_input_moments(self.calibrated_model, self.crops)
+
+    @cached_property
     def _attention(self) -> list[str]:
         return attention_ops(network_of(self.calibrated_model))
 
@@ -130,7 +139,13 @@ class TFLiteConversion(Conversion):
         float_ops = self.float_ops_of(quantization, float_ops)
         known = self.trained_ranges if known_ranges is None else known_ranges
         return quantize(
-            self.calibrated_model, self.crops, settings, float_ops, self.collector, known
+            self.calibrated_model,
+            self.crops,
+            settings,
+            float_ops,
+            self.collector,
+            known,
+            self.moments,
         )
 
     def pack(self, content: TFLiteModel) -> bytes:
@@ -153,7 +168,9 @@ class TFLiteConversion(Conversion):
         is_integer = quantization in INTEGER_FORMATS
         of_format = self.of_format(quantization)
         network = of_format.calibrated_model if is_integer else self.float_model
-        return weight_error(network, self.crops[:NUM_CHECK_CROPS], quantization)
+        moments = of_format.moments if is_integer else {}
+        crops = self.crops[:NUM_CHECK_CROPS]
+        return weight_error(network, crops, quantization, moments)
 
 
 def export_tflite(

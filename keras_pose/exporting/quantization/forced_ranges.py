@@ -6,55 +6,84 @@ values to another scale, and some that TensorFlow's quantizer refuses the model 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from ai_edge_litert import schema_py_generated as schema
 
 from keras_pose.exporting.quantization.measured_ranges import Range, logistic_range
 from keras_pose.modelfiles.tflite_model import TFLiteModel
 
-# Operators whose results have the scale of their only source.
+_OPERATORS = schema.BuiltinOperator
+# Operators whose results have the scale of their sources.
 _MOVERS = (
-    schema.BuiltinOperator.CONCATENATION,
-    schema.BuiltinOperator.DEPTH_TO_SPACE,
-    schema.BuiltinOperator.RESHAPE,
-    schema.BuiltinOperator.RESIZE_BILINEAR,
-    schema.BuiltinOperator.RESIZE_NEAREST_NEIGHBOR,
-    schema.BuiltinOperator.TILE,
-    schema.BuiltinOperator.TRANSPOSE,
+    _OPERATORS.CONCATENATION,
+    _OPERATORS.DEPTH_TO_SPACE,
+    _OPERATORS.PAD,
+    _OPERATORS.RESHAPE,
+    _OPERATORS.RESIZE_BILINEAR,
+    _OPERATORS.RESIZE_NEAREST_NEIGHBOR,
+    _OPERATORS.STRIDED_SLICE,
+    _OPERATORS.TILE,
+    _OPERATORS.TRANSPOSE,
 )
 # Operators whose int8 kernels write steps of 1/256 from 0 on, whatever they met.
-_SHARES = (schema.BuiltinOperator.LOGISTIC, schema.BuiltinOperator.SOFTMAX)
+_SHARES = (_OPERATORS.LOGISTIC, _OPERATORS.SOFTMAX)
 _SHARE_RANGE = (0.0, 255 / 256)
 
 
 def int8_ranges(model: TFLiteModel, measured: Mapping[str, Range]) -> dict[str, Range]:
     """Replaces measured ranges by those that int8 operators have.
 
-    Those that give shares, what only a logistic function reads, and everything that is cut
-    out of something: integers have one scale there, and so has what only moves or repeats
-    their values. TensorFlow's quantizer mostly sees to the latter by itself, but refuses
-    the model where such values were met in another range than all of what they are cut
-    from (Lite-HRNet's weights of all resolutions).
+    Those that give shares, what only a logistic function reads, and all that is cut out of
+    something or joined to what was: integers have one scale there, and a shuffle of
+    channels passes it on from module to module. TensorFlow's quantizer takes one of the
+    measured ranges for all of them, which may be the narrowest; here it is one that holds
+    them all.
 
     Args:
         model: the float file.
         measured: name of a tensor -> (low, high).
+
+    Returns:
+        Ranges without those of what is cut out: the quantizer knows them from what it is
+        cut from. It refuses a model where they differ from that (Lite-HRNet's weights of
+        all resolutions), and leaves in float what else reads the source through a PAD
+        (PP-TinyPose's transitions) even where they do not.
     """
     ranges, names, readers = dict(measured), model.computed_names(), model.readers()
-    cut: set[str] = set()
-    for operator in model.graph.operators:  # in the order in which they run
+    for operator in model.graph.operators:
         kind, result = model.kind_of(operator), names[int(operator.outputs[0])]
         if kind in _SHARES and result in ranges:
             ranges[result] = _SHARE_RANGE
-        if kind == schema.BuiltinOperator.LOGISTIC:
+        if kind == _OPERATORS.LOGISTIC:
             (read,) = map(int, operator.inputs)
             if names[read] in ranges and len(readers[read]) == 1:
                 ranges[names[read]] = logistic_range(ranges[names[read]])
-        inputs = {names.get(int(index), "") for index in operator.inputs}
-        sources = inputs & ranges.keys()
-        is_slice = kind == schema.BuiltinOperator.STRIDED_SLICE
-        if len(sources) == 1 and (is_slice or (kind in _MOVERS and sources <= cut)):
-            cut.add(result)
-            ranges[result] = ranges[sources.pop()]
-    return ranges
+    cut = _results(model, (_OPERATORS.STRIDED_SLICE,)) & ranges.keys()
+    shares = _results(model, _SHARES)
+    for group in _of_one_scale(model, ranges):
+        if group & cut:
+            limits = [ranges[name] for name in group]
+            lowest, highest = (min(x for x, _ in limits), max(x for _, x in limits))
+            common = _SHARE_RANGE if group & shares else (lowest, highest)
+            ranges.update(dict.fromkeys(group, common))
+    return {name: limits for name, limits in ranges.items() if name not in cut}
+
+
+def _results(model: TFLiteModel, kinds: Collection[int]) -> set[str]:
+    """Returns the names of what operators of some kinds give."""
+    names, operators = model.computed_names(), model.graph.operators
+    return {names[int(x.outputs[0])] for x in operators if model.kind_of(x) in kinds}
+
+
+def _of_one_scale(model: TFLiteModel, known: Collection[str]) -> list[set[str]]:
+    """Returns groups of tensors, by name, that `_MOVERS` tie to one another."""
+    names, group_of = model.computed_names(), {name: {name} for name in known}
+    for operator in model.graph.operators:
+        if model.kind_of(operator) not in _MOVERS:
+            continue
+        tied = [names.get(int(x), "") for x in (*operator.inputs, *operator.outputs)]
+        tied = [name for name in tied if name in group_of]
+        joined = set().union(*(group_of[name] for name in tied))
+        group_of.update(dict.fromkeys(joined, joined))
+    return list({id(group): group for group in group_of.values()}.values())

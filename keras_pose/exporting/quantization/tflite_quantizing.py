@@ -24,10 +24,17 @@ import numpy as np
 from keras_pose.commandline.quiet import quiet_stderr
 from keras_pose.exporting.errors import ExportError
 from keras_pose.exporting.quantization import tflite_edit as edit
+from keras_pose.exporting.quantization.adaptive_rounding import (
+    NUM_CROPS,
+    InputMoments,
+    collect_moments,
+    round_adaptively,
+)
 from keras_pose.exporting.quantization.calibration import check_calibration
 from keras_pose.exporting.quantization.forced_ranges import int8_ranges
 from keras_pose.exporting.quantization.measured_ranges import (
     EXTREMES,
+    Activations,
     Range,
     RangeCollector,
     RangeRule,
@@ -74,6 +81,7 @@ def quantize(
     float_ops: Collection[str] = (),
     collector: RangeCollector | None = None,
     known_ranges: Mapping[str, Range] | None = None,
+    moments: Mapping[str, InputMoments] | None = None,
 ) -> TFLiteModel:
     """Quantizes a file that `tflite_export.float_tflite_model` returned.
 
@@ -89,6 +97,9 @@ def quantize(
             anew.
         known_ranges: ranges by the tensor's name, from quantization-aware training; they
             go before measured ones.
+        moments: what `collect_input_moments` found in this file, to round kernels of
+            integer files by; None rounds to the nearest step, as training did that knows
+            its ranges.
 
     Returns:
         The file, which takes uint8 pixels.
@@ -106,6 +117,10 @@ def quantize(
     if settings.quantization in INTEGER_FORMATS:
         collector = collector or collect_ranges(float_model, crops)
         ranges = _tensor_ranges(network, collector, settings, known_ranges or {})
+        is_per_channel = settings.quantization != "int8_per_tensor"
+        round_adaptively(
+            network, moments or {}, is_per_channel=is_per_channel, float_ops=float_ops
+        )
     try:
         quantized = _quantize_network(network, ranges, float_ops, settings.quantization)
     except Exception as error:  # the tools' errors have no common base
@@ -124,6 +139,21 @@ def collect_ranges(float_model: TFLiteModel, crops) -> RangeCollector:
     Raises:
         ValueError: for crops that do not fit the file, or too few.
     """
+    return RangeCollector(_activations(float_model, crops))
+
+
+def collect_input_moments(float_model: TFLiteModel, crops) -> dict[str, InputMoments]:
+    """Runs a float file on some crops and notes what its kernels meet.
+
+    Raises:
+        ValueError: for crops that do not fit the file, or too few.
+    """
+    run = _activations(float_model, crops[:NUM_CROPS])
+    return collect_moments(network_of(float_model), run())
+
+
+def _activations(float_model: TFLiteModel, crops) -> Activations:
+    """Returns what runs a float file on crops and yields its tensors, by name."""
     of_network = set(network_of(float_model).float_names().values())
     # The converter's own bytes are run, in which tensors have the same indices.
     names = {i: x for i, x in float_model.float_names().items() if x in of_network}
@@ -139,7 +169,7 @@ def collect_ranges(float_model: TFLiteModel, crops) -> RangeCollector:
             interpreter.invoke()
             yield {name: interpreter.get_tensor(index) for index, name in names.items()}
 
-    return RangeCollector(activations)
+    return activations
 
 
 def quantizable_ops(float_model: TFLiteModel) -> list[str]:

@@ -8,24 +8,28 @@ measure. Kernels of the float file have their batch norms in them, as those of a
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
-from ai_edge_litert import schema_py_generated as schema
 
 from keras_pose.commandline.quiet import quiet_stderr
 from keras_pose.contracts.fields import INPUT_NAME
 from keras_pose.exporting.comparison import relative_error
+from keras_pose.exporting.quantization.adaptive_rounding import (
+    InputMoments,
+    round_adaptively,
+)
+from keras_pose.exporting.quantization.kernels import (
+    CHANNEL_AXES,
+    kernel_of,
+    kernel_steps,
+    nearest,
+    set_kernel,
+)
 from keras_pose.exporting.quantization.tflite_decoding import network_of
 from keras_pose.exporting.quantization.tflite_quantizing import MIN_WEIGHTS
 from keras_pose.modelfiles.tflite_model import TFLiteModel
 
-# Operators with a kernel as their second input -> its axis of output channels.
-_CHANNEL_AXES = {
-    schema.BuiltinOperator.CONV_2D: 0,
-    schema.BuiltinOperator.DEPTHWISE_CONV_2D: 3,
-    schema.BuiltinOperator.TRANSPOSE_CONV: 0,
-    schema.BuiltinOperator.FULLY_CONNECTED: 0,
-}
-_KERNEL_INPUT = 1
 # Formats whose error is mostly that of their weights -> bits, one scale per channel, and
 # the fewest numbers of a kernel that is rounded.
 WEIGHT_FORMATS = {
@@ -35,13 +39,19 @@ WEIGHT_FORMATS = {
 }
 
 
-def weight_error(float_model: TFLiteModel, crops, quantization: str) -> float:
+def weight_error(
+    float_model: TFLiteModel,
+    crops,
+    quantization: str,
+    moments: Mapping[str, InputMoments] | None = None,
+) -> float:
     """Measures what a format's weights lose, on a few crops.
 
     Args:
         float_model: float32 file, from `tflite_export.float_tflite_model`.
         crops: (N, H, W, 3) uint8.
         quantization: any; 0 is returned for those that are not `WEIGHT_FORMATS`.
+        moments: what the file's kernels meet, where they are rounded by that.
 
     Returns:
         The largest `relative_error` of an output.
@@ -50,6 +60,9 @@ def weight_error(float_model: TFLiteModel, crops, quantization: str) -> float:
         return 0.0
     names = list(network_of(float_model).outputs)
     rounded = float_model.copy()
+    num_bits, is_per_channel, _ = WEIGHT_FORMATS[quantization]
+    round_adaptively(rounded, moments or {}, num_bits, is_per_channel)
+    # What is rounded already stays.
     round_weights(rounded, *WEIGHT_FORMATS[quantization])
     actual = _run(rounded.to_bytes(), crops)
     expected = _run(float_model.source, crops)
@@ -61,24 +74,12 @@ def round_weights(
 ) -> None:
     """Rounds the kernels of a float file to so many bits, in place; they stay floats."""
     for operator in model.graph.operators:
-        axis = _CHANNEL_AXES.get(model.kind_of(operator))
-        if axis is None:
+        axis = CHANNEL_AXES.get(model.kind_of(operator))
+        kernel = None if axis is None else kernel_of(model, operator)
+        if kernel is None or kernel.size < min_weights:
             continue
-        tensor = model.graph.tensors[operator.inputs[_KERNEL_INPUT]]
-        buffer = model.tables.buffers[tensor.buffer]
-        if buffer.data is None or int(np.prod(tensor.shape)) < min_weights:
-            continue
-        kernel = np.frombuffer(bytes(buffer.data), np.float32).reshape(tensor.shape)
-        rounded = _rounded(kernel, num_bits, axis if is_per_channel else None)
-        buffer.data = np.frombuffer(rounded.tobytes(), np.uint8)
-
-
-def _rounded(kernel: np.ndarray, num_bits: int, channel_axis: int | None) -> np.ndarray:
-    """Rounds to symmetric integers, whose largest is that of the largest weight."""
-    axes = tuple(i for i in range(kernel.ndim) if i != channel_axis)
-    step = np.abs(kernel).max(axis=axes, keepdims=True) / (2 ** (num_bits - 1) - 1)
-    step = np.where(step > 0, step, 1.0)
-    return (np.rint(kernel / step) * step).astype(np.float32)
+        steps = kernel_steps(kernel, num_bits, axis if is_per_channel else None)
+        set_kernel(model, operator, nearest(kernel, steps))
 
 
 def _run(content: bytes, crops) -> dict[str, np.ndarray]:
