@@ -50,6 +50,7 @@ def test_the_types_of_the_app_fit_together(swift):
     result = swift("typecheck")
 
     assert result.returncode == 0, result.stderr
+    assert "LiteRTNetwork does as it says" in result.stdout
     assert "warning:" not in result.stderr
 
 

@@ -17,9 +17,19 @@ emit AVFoundation Stubs/AVFoundation/AVFoundation.swift
 swiftc "${common[@]}" -I Stubs/TensorFlowLiteC -parse-as-library -typecheck -module-name KerasPose \
   Stubs/Device.swift App/Sources/{TFLiteNetwork,PoseEngine,AppModel}.swift
 
-# The other adapter, which an app has in place of TFLiteNetwork.
-emit LiteRT Stubs/LiteRT/LiteRT.swift
-swiftc "${common[@]}" -parse-as-library -emit-sil -o /dev/null -module-name KerasPoseLiteRT LiteRT/LiteRTNetwork.swift
+# The other adapter, which an app has in place of TFLiteNetwork: compiled and run on a device that pretends.
+objects=()
+for module in KerasPoseCore KerasPoseDemo LiteRT; do
+  sources=(KerasPoseCore/Sources/"$module"/*.swift)
+  [ "$module" != LiteRT ] || sources=(Stubs/LiteRT/LiteRT.swift)
+  swiftc "${common[@]}" -parse-as-library -c -emit-module -emit-module-path "$out/$module.swiftmodule" -module-name "$module" \
+    -o "$out/$module.o" "${sources[@]}"
+  objects+=("$out/$module.o")
+done
+mkdir "$out/litert"
+cp Stubs/LiteRT/check.swift "$out/litert/main.swift"
+swiftc "${common[@]}" -module-name LiteRTCheck -o "$out/litert/check" "$out/litert/main.swift" LiteRT/LiteRTNetwork.swift "${objects[@]}"
+"$out/litert/check"
 
 # And of the code in README.md, which stands for somebody's own app.
 example() {

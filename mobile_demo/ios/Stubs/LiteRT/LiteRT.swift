@@ -1,6 +1,7 @@
 import Foundation
 
-/// What `LiteRTNetwork.swift` uses of LiteRT's Swift package, with the signatures of tests/mobile/litert_swift_signatures.txt.
+/// What `LiteRTNetwork.swift` uses of LiteRT's Swift package, with the signatures of tests/mobile/litert_swift_signatures.txt,
+/// and a device that pretends.
 
 public enum Accelerator: Int32 {
   case none = 0
@@ -27,57 +28,71 @@ public struct TensorType: Equatable {
   public let layout: Layout
 }
 
-struct StubError: Error {}
+/// The file and the device that it pretends to have.
+public enum Pretended {
+  public nonisolated(unsafe) static var signatures: [String] = []
+  public nonisolated(unsafe) static var inputs: [(String, TensorType)] = []
+  public nonisolated(unsafe) static var outputs: [(String, TensorType)] = []
+  public nonisolated(unsafe) static var takesAll = true
+  public nonisolated(unsafe) static var asked: [Set<Accelerator>] = []
+  public nonisolated(unsafe) static var run: ([UInt8]) -> [[UInt8]] = { _ in [] }
+  public static func type(_ elementType: ElementType, _ dimensions: [Int]) -> TensorType {
+    TensorType(elementType: elementType, layout: Layout(dimensions: dimensions))
+  }
+}
 
 public final class Environment {
   public enum Option {
     case runtimeLibraryDir(String)
   }
-  public init(options: [Option] = []) throws { throw StubError() }
+  public init(options: [Option] = []) throws {}
 }
 
 public final class Options {
-  public init() throws { throw StubError() }
-  public func setHardwareAccelerators(_ accelerators: Set<Accelerator>) throws { throw StubError() }
+  public init() throws {}
+  public func setHardwareAccelerators(_ accelerators: Set<Accelerator>) throws { Pretended.asked.append(accelerators) }
 }
 
 public final class Model {
-  public init(filePath: String, environment: Environment? = nil) throws { throw StubError() }
-  public func signatureKeys() throws -> [String] { throw StubError() }
+  public init(filePath: String, environment: Environment? = nil) throws {}
+  public func signatureKeys() throws -> [String] { Pretended.signatures }
 }
 
 public final class TensorBuffer {
-  public func write<T>(_ data: [T]) throws { throw StubError() }
-  public func read<T>() throws -> [T] { throw StubError() }
+  var bytes: [UInt8] = []
+  public func write<T>(_ data: [T]) throws { bytes = data.withUnsafeBytes { [UInt8]($0) } }
+  public func read<T>() throws -> [T] { bytes.withUnsafeBytes { [T]($0.bindMemory(to: T.self)) } }
 }
 
 public final class CompiledModel {
-  public init(environment: Environment, model: Model, options: Options? = nil) throws { throw StubError() }
+  public init(environment: Environment, model: Model, options: Options? = nil) throws {}
   public func run(
     inputs: [TensorBuffer],
     outputs: [TensorBuffer],
     options: Options? = nil,
     signatureIndex: Int = 0
-  ) throws { throw StubError() }
-  public func createInputBuffers(signatureIndex: Int = 0) throws -> [TensorBuffer] { throw StubError() }
-  public func createOutputBuffers(signatureIndex: Int = 0) throws -> [TensorBuffer] { throw StubError() }
-  public func inputCount(signatureIndex: Int = 0) throws -> Int { throw StubError() }
-  public func outputCount(signatureIndex: Int = 0) throws -> Int { throw StubError() }
+  ) throws {
+    for (output, bytes) in zip(outputs, Pretended.run(inputs[0].bytes)) { output.bytes = bytes }
+  }
+  public func createInputBuffers(signatureIndex: Int = 0) throws -> [TensorBuffer] { Pretended.inputs.map { _ in TensorBuffer() } }
+  public func createOutputBuffers(signatureIndex: Int = 0) throws -> [TensorBuffer] { Pretended.outputs.map { _ in TensorBuffer() } }
+  public func inputCount(signatureIndex: Int = 0) throws -> Int { Pretended.inputs.count }
+  public func outputCount(signatureIndex: Int = 0) throws -> Int { Pretended.outputs.count }
   public func inputName(
     inputIndex: Int,
     signatureIndex: Int = 0
-  ) throws -> String { throw StubError() }
+  ) throws -> String { Pretended.inputs[inputIndex].0 }
   public func outputName(
     outputIndex: Int,
     signatureIndex: Int = 0
-  ) throws -> String { throw StubError() }
+  ) throws -> String { Pretended.outputs[outputIndex].0 }
   public func getInputTensorType(
     inputIndex: Int,
     signatureIndex: Int = 0
-  ) throws -> TensorType { throw StubError() }
+  ) throws -> TensorType { Pretended.inputs[inputIndex].1 }
   public func getOutputTensorType(
     outputIndex: Int,
     signatureIndex: Int = 0
-  ) throws -> TensorType { throw StubError() }
-  public func isFullyAccelerated() throws -> Bool { throw StubError() }
+  ) throws -> TensorType { Pretended.outputs[outputIndex].1 }
+  public func isFullyAccelerated() throws -> Bool { Pretended.takesAll }
 }
