@@ -1,4 +1,4 @@
-"""Kernels of a float `.tflite` file: where they stand, and their steps as integers."""
+"""Kernels of a float `.tflite` file, the steps of their integers, and their windows."""
 
 from __future__ import annotations
 
@@ -53,3 +53,21 @@ def kernel_steps(kernel: np.ndarray, num_bits: int, channel_axis: int | None) ->
 def nearest(kernel: np.ndarray, steps: np.ndarray) -> np.ndarray:
     """Rounds weights to the nearest multiples of their steps."""
     return np.rint(kernel / steps) * steps
+
+
+def same_margins(size_hw, strides, dilations, window_hw):
+    """Returns ((top, bottom), (left, right)) margins of padding "same".
+
+    Args:
+        size_hw: height and width of the input.
+        strides: steps of the window, rows and columns.
+        dilations: distances of its taps, rows and columns.
+        window_hw: height and width of the kernel.
+    """
+    margins = []
+    sizes = zip(size_hw, strides, dilations, window_hw, strict=True)
+    for size, step, gap, taps_of_side in sizes:
+        reach = (taps_of_side - 1) * gap + 1
+        missing = max((-(-size // step) - 1) * step + reach - size, 0)
+        margins.append((missing // 2, missing - missing // 2))
+    return margins

@@ -24,12 +24,7 @@ import numpy as np
 from keras_pose.commandline.quiet import quiet_stderr
 from keras_pose.exporting.errors import ExportError
 from keras_pose.exporting.quantization import tflite_edit as edit
-from keras_pose.exporting.quantization.adaptive_rounding import (
-    NUM_CROPS,
-    InputMoments,
-    collect_moments,
-    round_adaptively,
-)
+from keras_pose.exporting.quantization.adaptive_rounding import NUM_CROPS, InputMoments
 from keras_pose.exporting.quantization.calibration import check_calibration
 from keras_pose.exporting.quantization.forced_ranges import int8_ranges
 from keras_pose.exporting.quantization.measured_ranges import (
@@ -44,6 +39,10 @@ from keras_pose.exporting.quantization.tflite_decoding import (
     append_decoding,
     decodes,
     network_of,
+)
+from keras_pose.exporting.quantization.tflite_rounding import (
+    collect_moments,
+    round_adaptively,
 )
 from keras_pose.modelfiles.tflite_model import TFLiteModel
 

@@ -15,10 +15,7 @@ import numpy as np
 from keras_pose.commandline.quiet import quiet_stderr
 from keras_pose.contracts.fields import INPUT_NAME
 from keras_pose.exporting.comparison import relative_error
-from keras_pose.exporting.quantization.adaptive_rounding import (
-    InputMoments,
-    round_adaptively,
-)
+from keras_pose.exporting.quantization.adaptive_rounding import InputMoments
 from keras_pose.exporting.quantization.kernels import (
     CHANNEL_AXES,
     kernel_of,
@@ -28,6 +25,7 @@ from keras_pose.exporting.quantization.kernels import (
 )
 from keras_pose.exporting.quantization.tflite_decoding import network_of
 from keras_pose.exporting.quantization.tflite_quantizing import MIN_WEIGHTS
+from keras_pose.exporting.quantization.tflite_rounding import round_adaptively
 from keras_pose.modelfiles.tflite_model import TFLiteModel
 
 # Formats whose error is mostly that of their weights -> bits, one scale per channel, and

@@ -7,17 +7,14 @@ from exported_files import BGR, CODEC, INPUT_HW, SKELETON, smooth_crops
 
 from keras_pose.contracts.pose import keras_contract
 from keras_pose.exporting.formats.tflite_export import TFLiteConversion, float_tflite_model
-from keras_pose.exporting.quantization import adaptive_rounding
-from keras_pose.exporting.quantization.adaptive_rounding import (
-    InputMoments,
-    round_adaptively,
-)
+from keras_pose.exporting.quantization import adaptive_rounding, tflite_rounding
 from keras_pose.exporting.quantization.kernels import (
     CHANNEL_AXES,
     kernel_of,
     kernel_steps,
 )
 from keras_pose.exporting.quantization.tflite_quantizing import collect_input_moments
+from keras_pose.exporting.quantization.tflite_rounding import round_adaptively
 from keras_pose.exporting.quantization.weight_rounding import round_weights, weight_error
 from keras_pose.modelfiles.tflite_model import TFLiteModel
 
@@ -141,7 +138,7 @@ def test_what_a_kernel_meets_gives_the_mean_of_what_it_gives(
     values = np.random.default_rng(0).normal(1, 1, (2, 12, 14, 3)).astype(np.float32)
     names = converted.computed_names()
     given = {names[int(converted.graph.inputs[0])]: values}
-    (met,) = adaptive_rounding.collect_moments(converted, [given]).values()
+    (met,) = tflite_rounding.collect_moments(converted, [given]).values()
     (kernel, _), = kernels(converted).values()  # fmt: skip
     mean = kernel.reshape(4, -1) @ (met.total[0] / met.count)
     expected = np.asarray(model(values)).mean(axis=(0, 1, 2))
@@ -166,15 +163,15 @@ def test_a_kernel_that_several_operators_read_is_rounded_once():
     model = keras.Model(image, keras.layers.Conv2D(3, 1, name="last")(both))
     file = float_tflite_model(model, keras_contract(model, CODEC, SKELETON, BGR))
     moments = collect_input_moments(file, smooth_crops(8))
-    sharing = [len(x) for x in adaptive_rounding._sharing_kernels(file)]
+    sharing = [len(x) for x in tflite_rounding._sharing_kernels(file)]
     assert sorted(sharing) == [1, 1, 1, 1, 2]
     rounded = file.copy()
     round_adaptively(rounded, moments)
-    assert sorted(len(x) for x in adaptive_rounding._sharing_kernels(rounded)) == sorted(
+    assert sorted(len(x) for x in tflite_rounding._sharing_kernels(rounded)) == sorted(
         sharing
     )
     (before,), (after,) = (
-        [x for x in adaptive_rounding._sharing_kernels(each) if len(x) == 2]
+        [x for x in tflite_rounding._sharing_kernels(each) if len(x) == 2]
         for each in (file, rounded)
     )
     old = {int(operator.inputs[2]) for _, operator in before}
@@ -192,13 +189,11 @@ def test_inputs_that_are_always_0_and_kernels_of_0_are_no_trouble():
 
 def test_errors_go_where_the_same_inputs_make_up_for_them():
     # Two inputs that are always equal: the errors of both weights must cancel out.
-    met = InputMoments(1, np.ones((1, 3)), None)
     inputs = np.array([[1.0, 1.0, 0.1]] * 8)
     rows = np.array([[[0.4, 0.4, INT8_LARGEST]]])
     steps = np.ones_like(rows)
     rounded = adaptive_rounding._round_rows(
         rows, steps, (inputs.T @ inputs)[None], INT8_LARGEST
     )
-    assert met.products is None
     assert rounded[0, 0, :2].sum() == 1
     assert rounded[0, 0, 2] == INT8_LARGEST
