@@ -148,10 +148,28 @@ def prepare(kind, entry, plan, args, work):
     weights = {"float32": getattr(args, kind), NETWORK: network, **files}
     metrics = dict(zip(weights, measure(args, weights.values()), strict=True))
     recipes = training_history(getattr(args, kind))
-    input_hw = (height, width)
     return Shipment(
-        kind, entry["model"], input_hw, files, refused, metrics, recipes, network
+        kind,
+        entry["model"],
+        (height, width),
+        files,
+        refused,
+        metrics,
+        recipes,
+        network,
+        earlier_runs(kind, recipes),
     )
+
+
+def earlier_runs(kind, recipes):
+    """Returns the runs of the model that is shipped, if these went on from it."""
+    from keras_pose.exporting.shipping import card_runs
+    from keras_pose.shipped import SHIPPED
+
+    if not recipes or recipes[0].get("weights") != SHIPPED:
+        return ()
+    card = ROOT / "keras_pose" / "shipped" / f"{kind}.md"
+    return card_runs(card.read_text(encoding="utf-8"))
 
 
 def measure_pairs(pose, detector, args):

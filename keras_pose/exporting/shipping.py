@@ -29,6 +29,7 @@ PAIRS = "Both models together"
 MAX_LOSS = 0.01
 # Fields of a recipe that name paths on one machine.
 _PRIVATE = ("data_dir", "max_steps")
+_NOTHING = "-"
 # Fields that name files, of which a card says the ends.
 _FILES = ("weights", "teacher")
 _COLUMNS = {
@@ -51,6 +52,7 @@ class Shipment:
             wrote.
         recipes: recipes of the training runs, the first run first; [] where they are not
             known.
+        earlier: settings of the runs before those, as a card has them, see `card_runs`.
         network: `.keras` file to train on, see `weights.compact`; None where none is
             shipped.
         left_out: what is not shipped for want of space: quantizations and `NETWORK`.
@@ -66,6 +68,7 @@ class Shipment:
     metrics: dict[str, dict[str, Any]]
     recipes: list[dict[str, Any]]
     network: Path | None = None
+    earlier: tuple[dict[str, str], ...] = ()
     left_out: tuple[str, ...] = ()
     card: str | None = None
 
@@ -259,7 +262,7 @@ def model_card(shipment: Shipment, both: str, data_note: str) -> str:
         f"## Files\n\n{_files(shipment)}",
         f"## Figures\n\n{_figures(shipment)}",
         f"## {PAIRS}\n\n{both}",
-        f"## Training\n\n{_training(shipment.recipes)}",
+        f"## Training\n\n{_training(shipment.recipes, shipment.earlier)}",
         data_note.strip(),
     ]
     return "\n\n".join(parts) + "\n"
@@ -397,23 +400,40 @@ def _pipelines(pipelines) -> str:
     return "\n\n".join(parts)
 
 
-def _training(recipes: list[dict[str, Any]]) -> str:
+def card_runs(card: str) -> tuple[dict[str, str], ...]:
+    """Reads the settings of the training runs out of a model card.
+
+    Returns:
+        For each run setting -> what stands in its cell; () where the card knows of none.
+    """
+    _, _, section = card.partition("## Training\n")
+    lines = [line for line in section.split("\n## ")[0].splitlines() if line[:1] == "|"]
+    cells = [line.strip("|").split("|") for line in lines[2:]]
+    rows = [[cell.strip() for cell in each] for each in cells]
+    count = len(rows[0]) - 1 if rows else 0
+    return tuple({row[0]: row[i + 1] for row in rows} for i in range(count))
+
+
+def _training(
+    recipes: list[dict[str, Any]], earlier: tuple[dict[str, str], ...] = ()
+) -> str:
     """Returns the settings of every run; each begins with the weights of the one before."""
-    if not recipes:
+    runs = [*earlier]
+    for recipe in recipes:
+        known = {name: x for name, x in recipe.items() if name not in _PRIVATE}
+        runs.append({name: _setting(name, value) for name, value in known.items()})
+    if not runs:
         return "The recipe of the training run is not known."
-    names = dict.fromkeys(name for recipe in recipes for name in recipe)
-    rows = [
-        (name, *(_setting(name, recipe.get(name)) for recipe in recipes))
-        for name in names
-        if name not in _PRIVATE and any(recipe.get(name) is not None for recipe in recipes)
-    ]
-    runs = [f"run {number}" for number in range(1, len(recipes) + 1)]
-    return markdown_table(("setting", *(runs if len(runs) > 1 else ["value"])), rows)
+    names = dict.fromkeys(name for run in runs for name in run)
+    cells = [(name, *(run.get(name, _NOTHING) for run in runs)) for name in names]
+    rows = [row for row in cells if set(row[1:]) != {_NOTHING}]
+    header = [f"run {number}" for number in range(1, len(runs) + 1)]
+    return markdown_table(("setting", *(header if len(header) > 1 else ["value"])), rows)
 
 
 def _setting(name: str, value) -> str:
     if value is None:
-        return "-"
+        return _NOTHING
     if name in _FILES:
         value = "/".join(Path(value).parts[-2:])
     return f"`{value}`"

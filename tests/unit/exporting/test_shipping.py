@@ -220,3 +220,29 @@ def test_then_go_the_networks_the_detectors_first(tmp_path, monkeypatch):
         do="Name a network that is shipped, or other weights.",
     ).refuses():
         network_of_model("detector_net", output)
+
+
+def test_runs_of_a_card_stand_before_those_that_went_on_from_it(tmp_path):
+    first = {"model": "pose_net", "weights": "imagenet", "epochs": 3, "data_dir": "here"}
+    card = (
+        f"# Model\n\n## Training\n\n{shipping._training([first])}\n\n## Data\n\n| a | b |\n"
+    )
+    (known,) = shipping.card_runs(card)
+    assert known == {"model": "`pose_net`", "weights": "`imagenet`", "epochs": "`3`"}
+
+    second = {"model": "pose_net", "weights": "shipped", "teacher": "x/y/teacher.keras"}
+    both = shipping._training([second], (known,))
+    assert both.splitlines() == [
+        "| setting | run 1 | run 2 |",
+        "| --- | --- | --- |",
+        "| model | `pose_net` | `pose_net` |",
+        "| weights | `imagenet` | `shipped` |",
+        "| epochs | `3` | - |",
+        "| teacher | - | `y/teacher.keras` |",
+    ]
+    three = shipping.card_runs(f"## Training\n\n{both}\n")
+    assert three == (known | {"teacher": "-"}, {
+        "model": "`pose_net`", "weights": "`shipped`", "epochs": "-",
+        "teacher": "`y/teacher.keras`",
+    })  # fmt: skip
+    assert shipping.card_runs("## Training\n\nThe recipe is not known.\n") == ()
