@@ -61,9 +61,12 @@ class TFLiteConversion(Conversion):
     Attributes:
         integers_only: in int8 files compute attention in integers, too, see
             `quantization.attention`; int8_per_tensor and int16x8 always do.
+        rounds_adaptively: round kernels by what they meet, see
+            `quantization.adaptive_rounding`; False to the nearest step.
     """
 
     integers_only: bool = False
+    rounds_adaptively: bool = True
 
     suffix = ".tflite"
     quantizations = QUANTIZATIONS
@@ -100,7 +103,7 @@ class TFLiteConversion(Conversion):
     @cached_property
     def moments(self) -> dict[str, InputMoments]:
         """What kernels meet; {} where training knew how they are rounded."""
-        if self.trained_ranges:
+        if self.trained_ranges or not self.rounds_adaptively:
             return {}
         return collect_input_moments(self.calibrated_model, self.crops)
 

@@ -148,7 +148,8 @@ def check_kernels(path, model, unfolded):
 def conversion_of(model, contract):
     """Converts a network with its kernels as they are, which are compared."""
     crops = smooth_crops(4, contract.input_hw)
-    return TFLiteConversion(model, contract, crops, equalizes=False)
+    as_they_are = {"equalizes": False, "rounds_adaptively": False}
+    return TFLiteConversion(model, contract, crops, **as_they_are)
 
 
 def converted(model, contract, folder, quantization):
