@@ -20,7 +20,8 @@ class OneEuroSmoother:
         for seconds, poses in tracked:
             poses = smoother(poses, seconds)
 
-    A new track begins unsmoothed; so does a keypoint that was not finite before.
+    A new track begins unsmoothed; so does a keypoint that was not finite before, or not
+    found: bottom-up networks give those score 0, and no place of their own.
     """
 
     def __init__(
@@ -79,7 +80,9 @@ class OneEuroSmoother:
         tracked = np.flatnonzero(poses.track_ids != NO_TRACK)
         xy = poses.keypoints_xy.astype(np.float64)
         sizes = _person_sizes(poses)[tracked]
-        xy[tracked] = self._smooth(poses.track_ids[tracked], xy[tracked], sizes, seconds)
+        found = np.where((poses.keypoint_scores == 0)[..., None], np.nan, xy)[tracked]
+        smoothed = self._smooth(poses.track_ids[tracked], found, sizes, seconds)
+        xy[tracked] = np.where(np.isnan(smoothed), xy[tracked], smoothed)
         return poses.replace(keypoints_xy=xy)
 
     def _smooth(self, track_ids, xy, sizes, seconds):

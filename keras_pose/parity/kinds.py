@@ -178,8 +178,8 @@ def smooth(given: Fields, models: Models) -> Fields:
     smoother = OneEuroSmoother(**given["settings"])
     frames = []
     for frame in given["frames"]:
-        scores = np.ones(frame["keypoints_xy"].shape[:2])
-        poses = _poses(frame["boxes_xyxy"], frame["keypoints_xy"], scores)
+        names = ("boxes_xyxy", "keypoints_xy", "keypoint_scores")
+        poses = _poses(*(frame[name] for name in names))
         poses = poses.replace(track_ids=frame["track_ids"])
         frames.append({"smoothed_xy": smoother(poses, frame["seconds"]).keypoints_xy})
     return {"frames": frames}

@@ -467,6 +467,9 @@ def _smoothing() -> Iterator[Case]:
         xy = 50 + moving[:, None] + body + rng.normal(0, 1, (len(ids), 3, 2))
         if t == 3:
             xy[0, 1] = np.nan  # lost, and then begins anew
+        scores = np.ones((len(ids), 3), np.float32)
+        if t in (8, 9):
+            xy[0, 2] = scores[0, 2] = 0  # not found, and then begins anew
         boxes = np.array([[40, 40, 80, 110]] * len(ids), np.float32)
         frames.append(
             {
@@ -475,6 +478,7 @@ def _smoothing() -> Iterator[Case]:
                 "track_ids": np.array(ids, np.int32),
                 "boxes_xyxy": boxes,
                 "keypoints_xy": xy.astype(np.float32),
+                "keypoint_scores": scores,
             }
         )
     settings = {"min_cutoff": 1.0, "beta": 4.0, "speed_cutoff": 1.0, "forget_after": 2.0}

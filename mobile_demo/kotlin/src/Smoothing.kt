@@ -40,7 +40,12 @@ class OneEuroSmoother(
         val size = Math.max(1f, Math.max(box.width.toFloat(), box.height.toFloat())).toDouble()
         val xy = DoubleArray(person.keypointsXy.size) { person.keypointsXy[it].toDouble() }
         val speed = DoubleArray(xy.size)
+        val isFound = { i: Int -> person.keypointScores.getOrNull(i / 2) != 0f }
         for (i in xy.indices) {
+            if (!isFound(i)) { // it has no place, and begins anew when it has one
+                xy[i] = Double.NaN
+                continue
+            }
             if (last == null || !last.xy[i].isFinite()) continue // begins unsmoothed, at rest
             val newSpeed = (xy[i] - last.xy[i]) / elapsed
             speed[i] = mix(newSpeed, last.speed[i], smoothingFactor(speedCutoff, elapsed))
@@ -48,7 +53,7 @@ class OneEuroSmoother(
             xy[i] = mix(xy[i], last.xy[i], smoothingFactor(cutoff, elapsed))
         }
         memories[person.trackId] = Memory(seconds, xy, speed)
-        return person.with(keypointsXy = FloatArray(xy.size) { xy[it].toFloat() })
+        return person.with(keypointsXy = FloatArray(xy.size) { if (isFound(it)) xy[it].toFloat() else person.keypointsXy[it] })
     }
 }
 

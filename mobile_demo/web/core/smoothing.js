@@ -65,6 +65,10 @@ export class OneEuroSmoother {
     const xy = Float64Array.from(person.keypointsXy);
     const speed = new Float64Array(xy.length);
     for (let i = 0; i < xy.length; i++) {
+      if (person.keypointScores[i >> 1] === 0) {
+        xy[i] = NaN; // not found: it has no place, and begins anew when it has one
+        continue;
+      }
       if (!last || !Number.isFinite(last.xy[i])) continue; // begins unsmoothed, at rest
       const newSpeed = (xy[i] - last.xy[i]) / elapsed;
       speed[i] = mix(newSpeed, last.speed[i], smoothingFactor(this.speedCutoff, elapsed));
@@ -72,7 +76,8 @@ export class OneEuroSmoother {
       xy[i] = mix(xy[i], last.xy[i], smoothingFactor(cutoff, elapsed));
     }
     this.memories.set(person.trackId, { seconds, xy, speed });
-    return { ...person, keypointsXy: Float32Array.from(xy) };
+    const places = xy.map((value, i) => (person.keypointScores[i >> 1] === 0 ? person.keypointsXy[i] : value));
+    return { ...person, keypointsXy: Float32Array.from(places) };
   }
 }
 

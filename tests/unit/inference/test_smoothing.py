@@ -128,6 +128,20 @@ def test_people_without_a_track_and_points_without_a_place_stay_as_they_are():
     assert (back[0, 1] < 5).all()
 
 
+def test_a_keypoint_that_is_not_found_stays_and_begins_anew():
+    # As of bottom-up networks: score 0, and a place that means nothing.
+    smoother = OneEuroSmoother()
+    for time, x, score in ((0.0, 50, 1), (0.04, 0, 0), (0.08, 90, 1), (0.12, 91, 1)):
+        frame = poses(np.full((1, 2, 2), x), [0], size=1000)
+        scores = np.array([[score, 1.0]])
+        found = smoother(frame.replace(keypoint_scores=scores), time).keypoints_xy[0]
+        if time < 0.1:
+            np.testing.assert_array_equal(found[0], [x, x])
+    assert (found[0] > 90).all()
+    assert (found[0] < 91).all()
+    assert (found[1] < 90).all()  # the other was found all the time, and follows
+
+
 def test_nobody_is_no_trouble():
     assert len(OneEuroSmoother()(poses(np.zeros((0, 2, 2)), []), 0.0)) == 0
 

@@ -44,9 +44,13 @@ public final class OneEuroSmoother {
         let size = Double(max(1, max(Float(box.width), Float(box.height))))
         var xy = person.keypointsXY.map { Double($0) }
         var speed = [Double](repeating: 0, count: xy.count)
+        // What was not found has no place, and begins anew when it has one.
+        let scores = person.keypointScores
+        let lost = xy.indices.filter { $0 / 2 < scores.count && scores[$0 / 2] == 0 }
+        for i in lost { xy[i] = .nan }
         if let last = memories[person.trackID] {
             let elapsed = seconds - last.seconds
-            for i in xy.indices where last.xy[i].isFinite {
+            for i in xy.indices where last.xy[i].isFinite && !xy[i].isNaN {
                 let factor = smoothingFactor(cutoff: speedCutoff, elapsed: elapsed)
                 speed[i] = mix((xy[i] - last.xy[i]) / elapsed, last.speed[i], factor)
                 let cutoff = minCutoff + beta * abs(speed[i]) / size
@@ -56,6 +60,7 @@ public final class OneEuroSmoother {
         memories[person.trackID] = Memory(seconds: seconds, xy: xy, speed: speed)
         var smoothed = person
         smoothed.keypointsXY = xy.map { Float($0) }
+        for i in lost { smoothed.keypointsXY[i] = person.keypointsXY[i] }
         return smoothed
     }
 }
