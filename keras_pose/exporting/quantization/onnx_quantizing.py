@@ -93,6 +93,7 @@ def in_int8(
 
     model = onnx.shape_inference.infer_shapes(float_model)
     excluded = nodes_behind(model, outputs) + nodes_of(model, outputs, float_ops)
+    excluded += _products_from_constants(model)
     ranges = dict(ranges)
     for name in _only_logistic(model):
         ranges[name] = logistic_range(ranges[name])
@@ -124,6 +125,18 @@ def in_int8(
     # The tool adds nodes at the end; ONNX asks that makers stand before readers.
     quantizer.model.topological_sort()
     return quantizer.model.model
+
+
+def _products_from_constants(model) -> list[str]:
+    """Returns the nodes that multiply a constant matrix by what is computed, by name.
+
+    ONNX Runtime gives the constant a scale for each channel, and, where it is asked for
+    exact sums (`runtime.onnx_backend`), refuses to run the integer product: 1.31 wants one
+    scale for the first factor. PP-TinyPose's resizing is such a product.
+    """
+    stored = {each.name for each in model.graph.initializer}
+    products = [node for node in model.graph.node if node.op_type == "MatMul"]
+    return [node.name for node in products if node.input[0] in stored]
 
 
 def _only_logistic(model) -> list[str]:

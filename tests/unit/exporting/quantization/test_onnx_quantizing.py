@@ -9,11 +9,11 @@ import keras
 import numpy as np
 import onnx
 import pytest
-from exported_files import smooth_crops
+from exported_files import BGR, CODEC, INPUT_HW, SKELETON, smooth_crops
 from onnx import helper, numpy_helper
 from saturating_products import run_in_numpy, saturating_sums
 
-from keras_pose.contracts.pose import read_contract
+from keras_pose.contracts.pose import keras_contract, read_contract
 from keras_pose.exporting.comparison import relative_error
 from keras_pose.exporting.formats.onnx_export import OnnxConversion
 from keras_pose.exporting.quantization import onnx_quantizing
@@ -24,7 +24,9 @@ from keras_pose.exporting.quantization.onnx_sums import (
     summed_kernels,
     sums_fit,
 )
+from keras_pose.models.own_layers import ResizeAlignedCorners
 from keras_pose.runtime.instructions import saturates
+from keras_pose.runtime.onnx_backend import OnnxBackend
 from keras_pose.weights.provenance import file_contract_of
 from keras_pose.zoo import build_model
 
@@ -189,3 +191,24 @@ def test_kernels_are_those_whose_products_are_summed(kind, shape, options, axis)
     found = [(each.name, each.axis) for each in summed_kernels(model)]
     assert found == ([] if axis is None else [("kernel", axis)])
     assert sums_fit(model) is None
+
+
+def test_a_constant_times_what_is_computed_stays_float_and_runs(tmp_path):
+    # So PP-TinyPose's maps are resized; ONNX Runtime refused to run it in integers.
+    keras.utils.set_random_seed(0)
+    image = keras.Input((*INPUT_HW, 3), name="image")
+    x = keras.layers.Conv2D(4, 3, strides=8, padding="same", name="small")(image)
+    x = ResizeAlignedCorners(CODEC.heatmap_hw, name="resize")(x)
+    model = keras.Model(image, keras.layers.Conv2D(3, 1, name="last")(x))
+    contract = keras_contract(model, CODEC, SKELETON, BGR)
+    conversion = OnnxConversion(model, contract, smooth_crops(8))
+
+    path = tmp_path / "int8.onnx"
+    path.write_bytes(conversion.quantized_model("int8").SerializeToString())
+
+    crops = conversion.crops[:1]
+    (expected,) = open_onnx(conversion.float_model.SerializeToString()).run(
+        None, {"image": crops}
+    )
+    # As the package opens files: it asks ONNX Runtime for exact sums.
+    assert relative_error(OnnxBackend(path).run(crops), expected) < 0.1
