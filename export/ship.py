@@ -9,7 +9,7 @@ are written as int8 (calibrated on the train split) and float16, and as a .keras
 rounded kernels, to train on; and measured on the val split as training/evaluate.py does:
 keypoint AP in ground-truth boxes, box AP, and AP of both together with milliseconds an
 image. Files, contracts, model cards and the index go into keras_pose/shipped; what is said
-of the data in keras_pose/shipped/data.md ends the new cards. An int8 file is the default
+of the data in keras_pose/shipped/data.md ends both cards. An int8 file is the default
 unless it loses more than 0.01 AP against float16. Where all would be more than 16 MB,
 float16 files are left out, and then .keras files, the detector's first; the cards say so.
 """

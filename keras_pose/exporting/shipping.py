@@ -252,7 +252,8 @@ def _index_entry(shipment: Shipment) -> dict[str, Any]:
 def model_card(shipment: Shipment, both: str, data_note: str) -> str:
     """Writes a model card in Markdown: files, training, figures, data."""
     if shipment.card is not None:
-        return _with_section(shipment.card, PAIRS, both)
+        card = _with_note(shipment.card, data_note.strip())
+        return _with_section(card, PAIRS, both)
     height, width = shipment.input_hw
     what = {POSE: "Keypoints of one person", DETECTOR: "People in a picture"}
     parts = [
@@ -266,6 +267,15 @@ def model_card(shipment: Shipment, both: str, data_note: str) -> str:
         data_note.strip(),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _with_note(card: str, note: str) -> str:
+    """Returns a card with another note about the data, which is of both models."""
+    heading = note.partition("\n")[0]
+    if not heading or f"\n{heading}\n" not in card:
+        return card
+    before, _, _ = card.partition(f"\n{heading}\n")
+    return f"{before}\n{note}\n"
 
 
 def _with_section(card: str, title: str, text: str) -> str:

@@ -19,15 +19,12 @@ from keras_pose.contracts.detector import ModelContract
 from keras_pose.contracts.one_stage import OneStageContract
 from keras_pose.exporting.float_graph.decoding import decoded_contract
 from keras_pose.exporting.float_graph.serving import MAP_OUTPUTS, in_float32
-from keras_pose.exporting.formats.pixels import dequantize_pixels
 from keras_pose.exporting.formats.writing import Draft, Export, Reference, write_export
 from keras_pose.exporting.quantization.integer_network import equalized
 from keras_pose.exporting.quantization.measured_ranges import EXTREMES, RangeRule
 
 # A `TFLiteModel` or an `onnx.ModelProto`.
 Content = Any
-# By type of file and number format: what is changed last, in place.
-LAST_CHANGES = {(".tflite", "float16"): dequantize_pixels}
 
 
 @dataclass
@@ -162,23 +159,15 @@ class Conversion(ABC):
             return set(MAP_OUTPUTS)
         return {self.contract.outputs[0].name} if self.with_decode else set()
 
-    def finished(self, quantization: str, float_ops=(), **options) -> Content:
-        """Returns what `quantized_model` does, changed for those who run such files."""
-        content = self.quantized_model(quantization, float_ops, **options)
-        change = LAST_CHANGES.get((self.suffix, quantization))
-        if change is not None:
-            change(content)
-        return content
-
     def quantized(self, quantization: str, float_ops=(), **options) -> bytes:
-        """Returns the bytes of a file; see `finished`."""
-        return self.pack(self.finished(quantization, float_ops, **options))
+        """Returns the bytes of a file; see `quantized_model`."""
+        return self.pack(self.quantized_model(quantization, float_ops, **options))
 
     def draft(
         self, path, quantization: str, float_ops=(), is_measured=False, **options
     ) -> Draft:
         """Writes one file as it comes: not yet checked, with no contract beside it."""
-        content = self.finished(quantization, float_ops, **options)
+        content = self.quantized_model(quantization, float_ops, **options)
         with_outputs = None
         if self.inner_outputs:
             with_outputs = self.pack(content)

@@ -25,6 +25,7 @@ from keras_pose.exporting.float_graph.layer_rewrites import tflite_replacement
 from keras_pose.exporting.float_graph.saved import ConverterError, converted
 from keras_pose.exporting.float_graph.serving import SIGNATURE, in_float32, serving_function
 from keras_pose.exporting.formats.conversion import Conversion
+from keras_pose.exporting.formats.pixels import dequantize_pixels
 from keras_pose.exporting.formats.writing import Export
 from keras_pose.exporting.quantization.adaptive_rounding import InputMoments
 from keras_pose.exporting.quantization.attention import attention_ops
@@ -138,7 +139,10 @@ class TFLiteConversion(Conversion):
             quantization, range_rule, keeps_peaks(self.contract)
         )
         if quantization not in INTEGER_FORMATS:
-            return quantize(self.float_model, None, settings, float_ops)
+            quantized = quantize(self.float_model, None, settings, float_ops)
+            if quantization == "float16":  # what GPUs take as a whole
+                dequantize_pixels(quantized)
+            return quantized
         float_ops = self.float_ops_of(quantization, float_ops)
         known = self.trained_ranges if known_ranges is None else known_ranges
         return quantize(

@@ -122,7 +122,7 @@ def audit_model(model, contract, pictures: Sequence[str] = ()) -> dict[str, Any]
 
     no_crops = np.zeros((0, *contract.input_hw, 3), np.uint8)
     conversion = TFLiteConversion(model, contract, no_crops)
-    content = conversion.finished("float16")
+    content = conversion.quantized_model("float16")
     if conversion.inner_outputs:
         content = conversion.without_outputs(content, conversion.inner_outputs)
     with tempfile.TemporaryDirectory() as folder:

@@ -246,3 +246,11 @@ def test_runs_of_a_card_stand_before_those_that_went_on_from_it(tmp_path):
         "teacher": "`y/teacher.keras`",
     })  # fmt: skip
     assert shipping.card_runs("## Training\n\nThe recipe is not known.\n") == ()
+
+
+def test_the_note_of_the_data_is_renewed_in_a_card_that_stays(tmp_path):
+    card = f"# Model\n\n## {shipping.PAIRS}\n\nbefore\n\n## Data\n\nthree runs\n"
+    kept = dataclasses.replace(shipments(tmp_path)[0], card=card)
+    renewed = shipping.model_card(kept, "after", "## Data\n\nfour runs\n")
+    assert renewed == f"# Model\n\n## {shipping.PAIRS}\n\nafter\n\n## Data\n\nfour runs\n"
+    assert shipping.model_card(kept, "before", "") == card
