@@ -8,6 +8,8 @@ import os
 import sys
 from collections.abc import Iterable, Iterator
 
+from keras_pose.commandline.quiet import quiet_tensorflow
+
 TRACEBACK_VARIABLE = "KERAS_POSE_TRACEBACK"
 
 
@@ -21,7 +23,7 @@ def plain_errors() -> Iterator[None]:
     themselves what is wrong. The traceback is shown when the environment has
     `KERAS_POSE_TRACEBACK=1`.
     """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow: errors only
+    quiet_tensorflow()
     try:
         yield
     except (OSError, ValueError, ImportError) as error:
