@@ -4,13 +4,14 @@
     python export/families.py --runs runs --dataset coco --data-dir ~/coco --max-drop 0.5
     python export/families.py --runs runs/NAME other/best.keras --models --dataset coco
     python export/families.py --models hrnet_w32 pose_slim --times-again
+    python export/families.py --runs runs --models --dataset coco --formats int8 float16
 
-Trained networks (--runs) are written as float32 and int8 and measured on the val split by
-one evaluator: metric, drop, and how far keypoints move. Where more than --max-drop points
-are lost, other ranges are tried, and operators put into float until it fits. Families of
-which no run is given are timed with random weights, each by its lightest network (or
---models). The table says how many times as fast int8 is, and where its time goes. What is
-finished is not done again: the same command goes on where it was stopped.
+Trained networks (--runs) are written as float32 and int8, or --formats, and measured on the
+val split by one evaluator: metric, drop, and how far keypoints move. Where int8 loses more
+than --max-drop points, other ranges are tried, and operators put into float until it fits.
+Families of which no run is given are timed with random weights, each by its lightest
+network (or --models). The table says how many times as fast each file is, and where its
+time goes. What is finished is not done again: the same command goes on where it stopped.
 """
 
 import argparse
@@ -21,7 +22,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run from a clone
 
 from keras_pose.commandline import plain_errors, positive_int
 from keras_pose.exporting.commands import options
-from keras_pose.exporting.formats.table import NUM_CALIBRATION_CROPS
+from keras_pose.exporting.formats.table import FORMATS, NUM_CALIBRATION_CROPS
 
 
 def parse_args(argv=None):
@@ -37,6 +38,8 @@ def parse_args(argv=None):
     add("--dataset", help="data set to measure --runs on; without it, times only")
     add("--data-dir", help="its folder (default: data/<data set>)")
     add("--limit", type=positive_int, metavar="N", help="only the first N images")
+    add("--formats", nargs="+", default=["int8"], choices=list(FORMATS), metavar="NAME",
+        help="formats of --runs to set against float32 (default: int8)")  # fmt: skip
     add("--max-drop", type=float, metavar="POINTS",
         help="where int8 loses more of the metric x 100, try other ranges, and operators "
         "in float, until it does not")  # fmt: skip
@@ -86,6 +89,7 @@ def main(argv=None):
         dataset=args.dataset,
         data_dir=args.data_dir,
         limit=args.limit,
+        formats=tuple(args.formats),
         max_drop=args.max_drop,
         calibration_images=args.calibration_images,
         range_rule=options.range_rule(args),

@@ -1,6 +1,7 @@
 """Every family's int8 against its float32: the metric, keypoints, size and time.
 
-Each network has a ledger of its own, of two formats. Where a trained one loses more than it
+Each network has a ledger of its own, of float32 and int8; a trained one of other formats,
+too, if they are asked for. Where a trained one loses more than it
 may, other ranges are tried, and operators put into float until it fits. One with random
 weights, for families that were not trained, is timed only.
 
@@ -19,7 +20,11 @@ from typing import Any
 
 from keras_pose.exporting.formats.table import NUM_CALIBRATION_CROPS
 from keras_pose.exporting.ledger.cases import Case
-from keras_pose.exporting.ledger.family_rows import FamilyRow, family_rows
+from keras_pose.exporting.ledger.family_rows import (
+    REFERENCE_FORMAT,
+    FamilyRow,
+    family_rows,
+)
 from keras_pose.exporting.ledger.ledger_settings import NOISE_FORMATS, LedgerSettings, Say
 from keras_pose.exporting.ledger.making import make_ledger
 from keras_pose.exporting.quantization.measured_ranges import RULES, RangeRule
@@ -35,6 +40,8 @@ class FamiliesSettings:
         dataset: name of the data set to measure trained networks on; None for times only.
         data_dir: its folder; None for its usual one.
         limit: images of its val split; None for all.
+        formats: formats of trained networks to set against float32, keys of
+            `formats.table.FORMATS`.
         max_drop: points of the metric that int8 may lose before other ranges are tried,
             and operators put into float; None for whatever it loses.
         calibration_images: crops to calibrate trained networks on.
@@ -49,6 +56,7 @@ class FamiliesSettings:
     dataset: str | None = None
     data_dir: str | None = None
     limit: int | None = None
+    formats: tuple[str, ...] = ("int8",)
     max_drop: float | None = None
     calibration_images: int = NUM_CALIBRATION_CROPS
     range_rule: RangeRule | None = None
@@ -59,6 +67,11 @@ class FamiliesSettings:
     def __post_init__(self) -> None:
         if self.max_drop is not None and self.max_drop < 0:
             raise ValueError(f"max_drop must be at least 0, got {self.max_drop}.")
+        if self.max_drop is not None and "int8" not in self.formats:
+            raise ValueError(
+                "max_drop is a limit of int8, which is not one of "
+                f"{', '.join(self.formats)}."
+            )
 
     @property
     def rules(self) -> tuple[RangeRule, ...]:
@@ -69,7 +82,6 @@ class FamiliesSettings:
         """Returns the settings of a network's ledger."""
         shared: dict[str, Any] = {
             "output": Path(self.output) / case.folder_name,
-            "formats": NOISE_FORMATS,
             "threads": self.threads,
             "num_runs": self.num_runs,
             "times_keras": False,
@@ -78,11 +90,11 @@ class FamiliesSettings:
         }
         if case.weights is None:
             size = case.input_hw
-            return LedgerSettings(
-                None, model=case.model, input_hw=size, of_noise=True, **shared
-            )
+            shared |= {"model": case.model, "input_hw": size, "formats": NOISE_FORMATS}
+            return LedgerSettings(None, of_noise=True, **shared)
         return LedgerSettings(
             str(case.weights),
+            formats=tuple(dict.fromkeys((REFERENCE_FORMAT, *self.formats))),
             dataset=self.dataset,
             data_dir=self.data_dir,
             limit=self.limit,
@@ -105,7 +117,7 @@ def make_families(
         say: function that gets a line of text for every step.
 
     Returns:
-        A row for each integer file; what fails is a row that says why.
+        A row for each file but float32's; what fails is a row that says why.
 
     Raises:
         PermissionError: if the output folder cannot be written to.

@@ -1,4 +1,4 @@
-"""Figures of an integer file against the float32 file of the same network."""
+"""Figures of a file against the float32 file of the same network."""
 
 from __future__ import annotations
 
@@ -7,9 +7,14 @@ from dataclasses import dataclass, field
 from keras_pose.exporting.inspection.audit import Audit
 from keras_pose.exporting.inspection.profiling import OperatorTime
 from keras_pose.exporting.ledger.cases import Case
-from keras_pose.exporting.ledger.ledger_settings import MIXED
+from keras_pose.exporting.ledger.ledger_settings import MIXED, REFERENCE
 from keras_pose.exporting.ledger.rows import Ledger, LedgerRow
 from keras_pose.metrics.drop import POINTS
+
+# The format that the others of a network are set against.
+REFERENCE_FORMAT = "float32"
+# Formats whose files multiply bytes.
+OF_INT8_PRODUCTS = ("int8", "int8_per_tensor", "dynamic")
 
 
 @dataclass(frozen=True)
@@ -34,20 +39,22 @@ class Accuracy:
 
 @dataclass(frozen=True)
 class FamilyRow:
-    """An integer file against the float32 file of the same network.
+    """A file against the float32 file of the same network.
 
     Attributes:
         case: the network.
+        file_format: key of `formats.table.FORMATS`.
         failure: reason why there are no figures; None where there are.
-        num_float_ops: operators in float, 0 for int8 throughout.
+        num_float_ops: operators in float of an integer file, 0 for none.
         rule: range rule in words; "" for ranges of noise.
         num_bytes: size of the float32 file and of this one.
         accuracy: None where nothing was measured.
         float_value: figure of the float32 file.
         milliseconds: number of threads -> times of the float32 file and of this one.
         peak_gain: speed of integer products on this machine in units of that of float ones,
-            at the first number of threads: no file can gain more by products.
-        peak_share: share of the integer peak that this file's products reach.
+            at the first number of threads: no file can gain more by products. None for
+            formats without such products.
+        peak_share: share of the peak of its type that this file's products reach.
         audit: operators and delegates of this file.
         profile: operators by time, the most expensive first.
         profile_failure: reason why there is no profile; None where there is one.
@@ -55,6 +62,7 @@ class FamilyRow:
     """
 
     case: Case
+    file_format: str = "int8"
     failure: str | None = None
     num_float_ops: int = 0
     rule: str = ""
@@ -76,17 +84,17 @@ class FamilyRow:
 
 
 def family_rows(case: Case, ledger: Ledger) -> list[FamilyRow]:
-    """Returns a row for each integer file of a network, and one for what failed."""
+    """Returns a row for each file of a network but float32's, and one for what failed."""
     named = {row.name: row for row in ledger.rows}
-    reference = named["float32"]
+    reference = named[REFERENCE_FORMAT]
     if reference.failure is not None:
-        return [FamilyRow(case, failure=f"float32: {reference.failure}")]
-    integers = [named[name] for name in ("int8", MIXED) if name in named]
-    rows = [_row(case, reference, row, ledger) for row in integers if row.failure is None]
+        return [FamilyRow(case, failure=f"{REFERENCE_FORMAT}: {reference.failure}")]
+    others = [row for name, row in named.items() if name not in (REFERENCE, reference.name)]
+    rows = [_row(case, reference, row, ledger) for row in others if row.failure is None]
     # That of the mixed file speaks of int8 anyway.
     reasons = [
         row.failure if row.name == MIXED else f"{row.name}: {row.failure}"
-        for row in integers
+        for row in others
         if row.failure is not None
     ]
     return rows + ([FamilyRow(case, failure=" ".join(reasons))] if reasons else [])
@@ -94,8 +102,11 @@ def family_rows(case: Case, ledger: Ledger) -> list[FamilyRow]:
 
 def _row(case: Case, reference: LedgerRow, row: LedgerRow, ledger: Ledger) -> FamilyRow:
     first, peaks = next(iter(row.times)), ledger.peaks
+    file_format = "int8" if row.name == MIXED else row.name
+    gain = peaks[f"int8 x {first} threads"] / peaks[f"float32 x {first} threads"]
     return FamilyRow(
         case,
+        file_format,
         num_float_ops=row.num_float_ops,
         rule=row.rule,
         num_bytes=(reference.num_bytes, row.num_bytes),
@@ -106,7 +117,7 @@ def _row(case: Case, reference: LedgerRow, row: LedgerRow, ledger: Ledger) -> Fa
             for count, own in row.times.items()
             if count is not None
         },
-        peak_gain=peaks[f"int8 x {first} threads"] / peaks[f"float32 x {first} threads"],
+        peak_gain=gain if file_format in OF_INT8_PRODUCTS else None,
         peak_share=row.times[first]["peak_share"],
         audit=row.audit,
         profile=row.profile,

@@ -87,7 +87,7 @@ def _time_table(rows: Sequence[FamilyRow]) -> str:
     header = ["family", "network", "file", "MB, float32", "MB"]
     for count in counts:
         header += [f"ms, float32, {count} threads", "ms", "times as fast"]
-    header += ["at most", "operators outside XNNPACK", "their time"]
+    header += ["at most", "operators outside XNNPACK", "their time", "a GPU takes"]
     body = []
     for row in rows:
         cells = [*_labels(row), *(f"{size / 1e6:.2f}" for size in row.num_bytes)]
@@ -99,6 +99,7 @@ def _time_table(rows: Sequence[FamilyRow]) -> str:
         cells.append(_outside_counts(row))
         outside = sum(outside_shares(row).values()) if row.profile else None
         cells.append(_number(outside, ".0%"))
+        cells.append(_gpu_counts(row))
         body.append(cells)
     return _table([header, *body], num_words=3)
 
@@ -109,7 +110,7 @@ def _labels(row: FamilyRow) -> list[str]:
 
 
 def _file(row: FamilyRow) -> str:
-    words = ["int8"]
+    words = [row.file_format]
     if row.rule not in ("", str(EXTREMES)):
         words.append(f"ranges by {row.rule}")
     if row.num_float_ops:
@@ -200,6 +201,13 @@ def _outside_counts(row: FamilyRow) -> str:
     return f"{verdict.num_operators - verdict.num_taken} of {verdict.num_operators}"
 
 
+def _gpu_counts(row: FamilyRow) -> str:
+    verdict = row.audit.delegate("GPU") if row.audit else None
+    if verdict is None:
+        return NOTHING
+    return f"{verdict.num_taken} of {verdict.num_operators}"
+
+
 def _worst(shares: dict[str, float]) -> str:
     return ", ".join(
         f"{kind} {share:.0%}" for kind, share in list(shares.items())[:NUM_TOP_KINDS]
@@ -213,6 +221,7 @@ def figures(row: FamilyRow, rows: Sequence[FamilyRow]) -> dict[str, Any]:
     values: dict[str, Any] = {
         "family": row.case.family,
         "model": row.case.model,
+        "format": row.file_format,
         "input": f"{height}x{width}",
         "weights": "random" if row.case.weights is None else str(row.case.weights),
         "float_operators": row.num_float_ops,

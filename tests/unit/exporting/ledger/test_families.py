@@ -36,9 +36,9 @@ from keras_pose.files import write_json
 from keras_pose.runtime.loading import open_model
 from keras_pose.zoo import ZOO, get_spec
 
-AP = {"keras": 0.5, "float32": 0.5, "int8": 0.48, "mixed": 0.497}
+AP = {"keras": 0.5, "float32": 0.5, "int8": 0.48, "mixed": 0.497, "float16": 0.501}
 # Where the predictions of each stand, pixels.
-X = {"keras": 10.0, "float32": 10.0, "int8": 10.4, "mixed": 10.3}
+X = {"keras": 10.0, "float32": 10.0, "int8": 10.4, "mixed": 10.3, "float16": 10.0}
 CONV = OperatorTime("CONV_2D", "1x16x12x32 int8", 9, 1.0, 1000)
 
 
@@ -210,6 +210,22 @@ def test_a_trained_network_has_a_ledger(world, case, tmp_path):
     assert row.accuracy.drop == pytest.approx(2.0)  # 0.50 - 0.48, in points
     # 0.4 pixels in x and in y.
     assert row.accuracy.shift["mean"] == pytest.approx(0.4 * 2**0.5)
+
+
+def test_other_formats_are_set_against_float32_too(world, case, tmp_path):
+    settings = settings_of(tmp_path, formats=("int8", "float16"), max_drop=0.5)
+    int8, float16, mixed = make_families([case], settings, silent)
+
+    assert [row.file_format for row in (int8, float16, mixed)] == [
+        "int8",
+        "float16",
+        "int8",
+    ]
+    assert float16.accuracy.drop == pytest.approx(-0.1)
+    assert (float16.rule, float16.peak_gain) == ("", None)  # bytes are not multiplied
+    assert int8.peak_gain == 6.0
+    with pytest.raises(ValueError, match="limit of int8, which is not one of float16"):
+        settings_of(tmp_path, formats=("float16",), max_drop=0.5)
 
 
 def test_operators_go_into_float_where_too_much_is_lost(world, case, tmp_path):
