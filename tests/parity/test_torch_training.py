@@ -1,7 +1,7 @@
 """HRNet trained as PyTorch trains it: equal weights and batches, 30 steps of Adam.
 
 PyTorch runs the graph of the Keras network, layer by layer, with its own convolutions,
-batch norms, gradients and optimizer. It is no package of ours: pip install torch==2.13.0
+batch norms, gradients and optimizer (training/torch_twin.py).
 """
 
 import json
@@ -15,8 +15,9 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed")
 
-from keras_pose.models.layers import BATCH_NORM_EPSILON, BATCH_NORM_MOMENTUM  # noqa: E402
+from keras_pose.models.layers import BATCH_NORM_MOMENTUM  # noqa: E402
 from keras_pose.zoo import build_model  # noqa: E402
+from training.torch_twin import Twin  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[2]
 # A rate at which 30 steps do not multiply rounding beyond the bounds: at 1e-4 losses were
@@ -84,65 +85,6 @@ np.savez(folder / "keras.npz", losses=history.history["loss"], **arrays)
 """
 
 
-class Twin(torch.nn.Module):
-    """The graph of a Keras network, of PyTorch's modules with its weights."""
-
-    def __init__(self, network):
-        super().__init__()
-        self._network = network
-        self.modules_by_name = torch.nn.ModuleDict()
-        for layer in network.layers:
-            if isinstance(layer, keras.layers.Conv2D):
-                self.modules_by_name[layer.name] = _convolution(layer)
-            elif isinstance(layer, keras.layers.BatchNormalization):
-                self.modules_by_name[layer.name] = _batch_norm(layer)
-
-    def forward(self, images):
-        values = {id(self._network.inputs[0]): images}
-        for layer in self._network.layers[1:]:
-            (node,) = layer._inbound_nodes
-            inputs = [values[id(tensor)] for tensor in node.input_tensors]
-            values[id(layer.output)] = self._apply(layer, inputs)
-        return values[id(self._network.outputs[0])]
-
-    def _apply(self, layer, inputs):
-        match layer:
-            case keras.layers.Conv2D() | keras.layers.BatchNormalization():
-                return self.modules_by_name[layer.name](*inputs)
-            case keras.layers.ReLU():
-                return torch.relu(*inputs)
-            case keras.layers.Add():
-                return sum(inputs[1:], start=inputs[0])
-            case keras.layers.ZeroPadding2D():
-                (rows, columns) = layer.padding
-                return torch.nn.functional.pad(*inputs, (*columns, *rows))
-            case keras.layers.UpSampling2D() if layer.interpolation == "nearest":
-                return torch.nn.functional.interpolate(*inputs, scale_factor=layer.size)
-        raise AssertionError(f"no twin of {layer}")
-
-
-def _convolution(layer):
-    kernel = torch.tensor(layer.kernel.numpy()).permute(3, 2, 0, 1)
-    module = torch.nn.Conv2d(
-        kernel.shape[1], kernel.shape[0], kernel.shape[2:], layer.strides,
-        kernel.shape[2] // 2 if layer.padding == "same" else 0, bias=layer.use_bias,
-    )  # fmt: skip
-    module.weight.data.copy_(kernel)
-    if layer.use_bias:
-        module.bias.data.copy_(torch.tensor(layer.bias.numpy()))
-    return module
-
-
-def _batch_norm(layer):
-    gamma, beta, mean, variance = map(torch.tensor, layer.get_weights())
-    module = torch.nn.BatchNorm2d(len(gamma), BATCH_NORM_EPSILON, 1 - BATCH_NORM_MOMENTUM)
-    module.weight.data.copy_(gamma)
-    module.bias.data.copy_(beta)
-    module.running_mean.copy_(mean)
-    module.running_var.copy_(variance)
-    return module
-
-
 def _train(twin, images, targets, weights):
     """Trains as the HRNet code does; returns the losses and the values in each map."""
     optimizer = torch.optim.Adam(twin.parameters(), RATE)
@@ -165,9 +107,11 @@ def _train(twin, images, targets, weights):
 
 
 @pytest.mark.very_slow
-@pytest.mark.parametrize("devices", ["cpu:1", "cpu:2"])
-def test_the_loss_and_the_statistics_follow_pytorch(devices, tmp_path, capsys):
-    model = "testing_hrnet"
+@pytest.mark.parametrize(
+    ("model", "devices"),
+    [("testing_hrnet", "cpu:1"), ("testing_hrnet", "cpu:2"), ("hrnet_w32", "cpu:1")],
+)
+def test_the_loss_and_the_statistics_follow_pytorch(model, devices, tmp_path, capsys):
     settings = {"model": model, "devices": devices, "batch": BATCH, "steps": STEPS}
     settings |= {"input_hw": INPUT_HW, "rate": RATE}
     command = [sys.executable, "-c", KERAS_RUN, str(tmp_path), json.dumps(settings)]
