@@ -25,6 +25,9 @@ from keras_pose.exporting.quantization.onnx_units import nodes_behind, nodes_of
 from keras_pose.runtime.backend import resolve_num_threads
 from keras_pose.runtime.onnx_backend import ERRORS_ONLY
 
+# Operators whose weights are their second input.
+_PRODUCTS = ("Conv", "ConvTranspose", "Gemm", "MatMul")
+
 
 def collect_onnx_ranges(model: onnx.ModelProto, crops) -> RangeCollector:
     """Runs a float file on crops and notes what its tensors hold, by name.
@@ -122,9 +125,47 @@ def in_int8(
             extra_options={"TensorQuantOverrides": wider},
         )
         quantizer.quantize_model()
+    _copy_shared_weights(quantizer.model.model)
     # The tool adds nodes at the end; ONNX asks that makers stand before readers.
     quantizer.model.topological_sort()
     return quantizer.model.model
+
+
+def _copy_shared_weights(model) -> None:
+    """Gives each product that shares its int8 weights with others a copy of its own.
+
+    Of shared ones, as RTMDet's heads have on all levels, ONNX Runtime 1.31 makes the
+    unsigned weights that exact sums take once for each product, all of one name, and
+    refuses the file.
+    """
+    stored = {each.name: each for each in model.graph.initializer}
+    unpacked = {
+        node.output[0]: node
+        for node in model.graph.node
+        if node.op_type == "DequantizeLinear" and node.input[0] in stored
+    }
+    seen: Counter[str] = Counter()
+    for node in list(model.graph.node):
+        if node.op_type not in _PRODUCTS or node.input[1] not in unpacked:
+            continue
+        shared = unpacked[node.input[1]]
+        seen[shared.output[0]] += 1
+        number = seen[shared.output[0]]
+        if number > 1:
+            node.input[1] = _add_copy(model, shared, stored, number)
+
+
+def _add_copy(model, unpacking, stored, number: int) -> str:
+    """Copies a node that unpacks weights, and all it reads; returns its output's name."""
+    node = model.graph.node.add()
+    node.CopyFrom(unpacking)
+    node.name = f"{unpacking.name}_{number}"
+    node.output[0] = f"{unpacking.output[0]}_{number}"
+    for i, name in enumerate(unpacking.input):
+        copied = model.graph.initializer.add()
+        copied.CopyFrom(stored[name])
+        copied.name = node.input[i] = f"{name}_{number}"
+    return node.output[0]
 
 
 def _products_from_constants(model) -> list[str]:

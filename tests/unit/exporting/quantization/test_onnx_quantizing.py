@@ -212,3 +212,24 @@ def test_a_constant_times_what_is_computed_stays_float_and_runs(tmp_path):
     )
     # As the package opens files: it asks ONNX Runtime for exact sums.
     assert relative_error(OnnxBackend(path).run(crops), expected) < 0.1
+
+
+def test_convolutions_that_share_weights_run(tmp_path):
+    # As RTMDet's heads do on all levels; ONNX Runtime refused the file.
+    keras.utils.set_random_seed(0)
+    image = keras.Input((*INPUT_HW, 3), name="image")
+    shared = keras.layers.Conv2D(4, 3, padding="same", name="shared")
+    first = keras.layers.Conv2D(4, 3, strides=4, padding="same", name="first")(image)
+    x = keras.layers.Add(name="sum")([shared(first), shared(keras.layers.ReLU()(first))])
+    model = keras.Model(image, keras.layers.Conv2D(3, 1, name="last")(x))
+    contract = keras_contract(model, CODEC, SKELETON, BGR)
+    conversion = OnnxConversion(model, contract, smooth_crops(8))
+
+    path = tmp_path / "int8.onnx"
+    path.write_bytes(conversion.quantized_model("int8").SerializeToString())
+
+    crops = conversion.crops[:1]
+    (expected,) = open_onnx(conversion.float_model.SerializeToString()).run(
+        None, {"image": crops}
+    )
+    assert relative_error(OnnxBackend(path).run(crops), expected) < 0.1
