@@ -11,27 +11,13 @@ const val BOTTOM_UP_THRESHOLD = 0.1f
  * @param stopwatch gets stages and the nanoseconds they took.
  */
 class BottomUpEstimator(
-    val contract: BottomUpContract,
-    private val run: Run,
-    private val boxThreshold: Float = BOTTOM_UP_THRESHOLD,
-    private val stopwatch: (String, Long) -> Unit = { _, _ -> }
-) {
-    /** The people of an image, by falling score. */
-    fun poses(image: Picture): List<Person> {
-        val started = System.nanoTime()
-        val fitted = letterbox(image, contract.inputSize)
-        val input = toInput(fitted.pixels, contract.input, contract.normalization)
-        val fittedAt = System.nanoTime()
-        val raw = run(input)
-        val ranAt = System.nanoTime()
-        fun real(spec: TensorSpec) = toReal(raw.getValue(spec.name), spec)
-        val found = decodeCrowd(real(contract.heatmaps), real(contract.fields), contract, fitted.scaleX, fitted.scaleY)
-        val people = found.filter { it.score > boxThreshold }
-        stopwatch("letterbox", fittedAt - started)
-        stopwatch("pose", ranAt - fittedAt)
-        stopwatch("decode", System.nanoTime() - ranAt)
-        return people
-    }
+    override val contract: BottomUpContract,
+    run: Run,
+    boxThreshold: Float = BOTTOM_UP_THRESHOLD,
+    stopwatch: (String, Long) -> Unit = { _, _ -> }
+) : CrowdEstimator(run, boxThreshold, stopwatch) {
+    override fun decode(real: (TensorSpec) -> FloatArray, scaleX: Double, scaleY: Double) =
+        decodeCrowd(real(contract.heatmaps), real(contract.fields), contract, scaleX, scaleY)
 }
 
 /**

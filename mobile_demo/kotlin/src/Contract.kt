@@ -19,6 +19,16 @@ sealed class Contract {
     val inputSize get() = Size(input.shape[1], input.shape[2])
 }
 
+/** Of networks that find poses, in boxes or in whole pictures. */
+sealed class PeopleContract : Contract() {
+    abstract val skeleton: Skeleton
+}
+
+/** Of networks that see whole pictures, and find everybody in them by themselves. */
+sealed class CrowdContract : PeopleContract() {
+    abstract val outputs: List<TensorSpec>
+}
+
 /**
  * @property boxPadding factor from person box to crop.
  * @property visibility null: the file does not say it.
@@ -32,10 +42,10 @@ class PoseContract(
     val output: TensorSpec,
     val boxPadding: Double,
     val codec: Codec,
-    val skeleton: Skeleton,
+    override val skeleton: Skeleton,
     val visibility: Visibility?,
     val scoreCalibration: ScoreCalibration?
-) : Contract()
+) : PeopleContract()
 
 /** The tensors of one output map: [stride] input pixels per cell. */
 class LevelSpec(val stride: Int, val scores: TensorSpec, val distances: TensorSpec)
@@ -61,9 +71,9 @@ class OneStageContract(
     val keypoints: TensorSpec,
     val visibility: TensorSpec,
     val codec: PeopleCodec,
-    val skeleton: Skeleton
-) : Contract() {
-    val outputs get() = listOf(scores, boxes, keypoints, visibility)
+    override val skeleton: Skeleton
+) : CrowdContract() {
+    override val outputs get() = listOf(scores, boxes, keypoints, visibility)
 }
 
 /** Tensors of K keypoints and L limbs: heatmaps (h, w, K + 1), the background last, and fields (h, w, 2 L). */
@@ -75,9 +85,9 @@ class BottomUpContract(
     val heatmaps: TensorSpec,
     val fields: TensorSpec,
     val codec: PartAffinityCodec,
-    val skeleton: Skeleton
-) : Contract() {
-    val outputs get() = listOf(heatmaps, fields)
+    override val skeleton: Skeleton
+) : CrowdContract() {
+    override val outputs get() = listOf(heatmaps, fields)
 }
 
 /**

@@ -38,28 +38,14 @@ class PeopleOutputs(val scores: FloatArray, val boxes: FloatArray, val keypoints
  * @param stopwatch gets stages and the nanoseconds they took.
  */
 class OneStageEstimator(
-    val contract: OneStageContract,
-    private val run: Run,
-    private val boxThreshold: Float = USUAL_BOX_THRESHOLD,
-    private val stopwatch: (String, Long) -> Unit = { _, _ -> }
-) {
-    /** The people of an image, by falling score. */
-    fun poses(image: Picture): List<Person> {
-        val started = System.nanoTime()
-        val fitted = letterbox(image, contract.inputSize)
-        val input = toInput(fitted.pixels, contract.input, contract.normalization)
-        val fittedAt = System.nanoTime()
-        val raw = run(input)
-        val ranAt = System.nanoTime()
-        fun real(spec: TensorSpec) = toReal(raw.getValue(spec.name), spec)
-        val outputs = PeopleOutputs(
-            real(contract.scores), real(contract.boxes), real(contract.keypoints), real(contract.visibility)
-        )
-        val people = decodePeople(outputs, contract.codec, fitted.scaleX, fitted.scaleY).filter { it.score > boxThreshold }
-        stopwatch("letterbox", fittedAt - started)
-        stopwatch("pose", ranAt - fittedAt)
-        stopwatch("decode", System.nanoTime() - ranAt)
-        return people
+    override val contract: OneStageContract,
+    run: Run,
+    boxThreshold: Float = USUAL_BOX_THRESHOLD,
+    stopwatch: (String, Long) -> Unit = { _, _ -> }
+) : CrowdEstimator(run, boxThreshold, stopwatch) {
+    override fun decode(real: (TensorSpec) -> FloatArray, scaleX: Double, scaleY: Double): List<Person> {
+        val (scores, boxes, keypoints, visibility) = contract.outputs.map(real)
+        return decodePeople(PeopleOutputs(scores, boxes, keypoints, visibility), contract.codec, scaleX, scaleY)
     }
 }
 

@@ -95,6 +95,10 @@ private fun oneStageNetworksGivePeople() {
     check(people[1].keypointsXy.toList() == listOf(140.5f, 60.5f))
     check(people[1].keypointScores.toList() == listOf(0.5f))
     check(OneStageEstimator(contract, { outputs }, 0.95f).poses(picture).isEmpty())
+    check(crowdEstimator(contract, { outputs }) is OneStageEstimator)
+    val stages = ArrayList<String>()
+    check(crowdEstimator(contract, { outputs }, 0.8f, { stage, _ -> stages.add(stage) }).poses(picture).size == 1)
+    check(stages == listOf("letterbox", "pose", "decode"))
     try {
         contractOf(Json.parse(ONE_STAGE.replace("[1, 4, 4]", "[1, 3, 4]")))
         error("a contract that does not fit was read")
@@ -149,6 +153,8 @@ private fun bottomUpNetworksGivePeople() {
         BottomUpEstimator(contract, { mapOf("maps" to heatmaps, "vectors" to fields) }, threshold).poses(picture)
     val people = poses(heatmaps, fields)
     check(people.map { it.score } == listOf(0.75f, 0.25f))
+    val chosen = crowdEstimator(contract, { mapOf("maps" to heatmaps, "vectors" to fields) })
+    check(chosen is BottomUpEstimator && chosen.poses(picture).size == 2) // 0.25 is no one-stage network's
     check(people[0].box == Box(23.5, 23.5, 71.5, 23.5))
     check(people[1].keypointsXy.toList() == listOf(103.5f, 71.5f, 0f, 0f))
     check(people[1].keypointScores.toList() == listOf(0.5f, 0f))

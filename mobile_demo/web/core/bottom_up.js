@@ -4,6 +4,7 @@
  * @import { Box, Person, Picture } from "./types.js"
  * @import { BottomUpContract } from "./contract.js"
  * @import { Run, Stopwatch } from "./estimator.js"
+ * @import { Scale } from "./crowd.js"
  * @import { FoundPerson } from "./part_affinity.js"
  *
  * @typedef {object} CrowdMaps real outputs for one image.
@@ -11,9 +12,8 @@
  * @property {Float32Array} fields (h * w * 2 L) x and y of each limb.
  */
 
-import { letterbox } from "./letterbox.js";
+import { findEverybody } from "./crowd.js";
 import { assemblePeople } from "./part_affinity.js";
-import { toInput, toReal } from "./tensors.js";
 import { NO_TRACK } from "./types.js";
 
 const { fround } = Math;
@@ -39,21 +39,12 @@ export class BottomUpEstimator {
    * @param {Picture} image
    * @returns {Promise<Person[]>} by falling score.
    */
-  async estimate(image) {
-    const { contract, stopwatch } = this;
-    const started = performance.now();
-    const fitted = letterbox(image, contract.inputHw);
-    const input = toInput(fitted.pixels, contract.input, contract.normalization);
-    const fittedAt = performance.now();
-    const raw = await this.run(input);
-    const ranAt = performance.now();
-    const real = (/** @type {"heatmaps" | "fields"} */ field) => toReal(raw[contract[field].name], contract[field]);
-    const maps = { heatmaps: real("heatmaps"), fields: real("fields") };
-    const people = decodeCrowd(maps, contract, fitted).filter(({ score }) => score > this.boxThreshold);
-    stopwatch.add("letterbox", fittedAt - started);
-    stopwatch.add("pose", ranAt - fittedAt);
-    stopwatch.add("decode", performance.now() - ranAt);
-    return people;
+  estimate(image) {
+    const { contract } = this;
+    return findEverybody(this, image, (real, scale) => {
+      const maps = { heatmaps: real(contract.heatmaps), fields: real(contract.fields) };
+      return decodeCrowd(maps, contract, scale);
+    });
   }
 }
 
@@ -61,7 +52,7 @@ export class BottomUpEstimator {
  * Finds people in a network's maps, and takes them back to the image.
  * @param {CrowdMaps} maps
  * @param {BottomUpContract} contract
- * @param {{scaleX: number, scaleY: number}} scale input pixels per image pixel.
+ * @param {Scale} scale
  * @returns {Person[]} by falling score. Keypoints that were not found are at (0, 0) with a
  * score of 0; boxes are around the others.
  */
@@ -82,7 +73,7 @@ export function decodeCrowd(maps, contract, scale) {
 /**
  * @param {FoundPerson} person
  * @param {number} stride
- * @param {{scaleX: number, scaleY: number}} scale
+ * @param {Scale} scale
  * @returns {Person}
  */
 function inImage({ xy, scores, score }, stride, { scaleX, scaleY }) {

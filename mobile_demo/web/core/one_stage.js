@@ -3,6 +3,7 @@
  *
  * @import { Box, Person, Picture } from "./types.js"
  * @import { OneStageContract, PeopleCodec } from "./contract.js"
+ * @import { Scale } from "./crowd.js"
  * @import { Run, Stopwatch } from "./estimator.js"
  *
  * @typedef {object} PeopleOutputs real outputs for one image, N people by falling score.
@@ -12,9 +13,8 @@
  * @property {Float32Array} visibility (N * K)
  */
 
+import { findEverybody } from "./crowd.js";
 import { PERSON, suppress } from "./detector.js";
-import { letterbox } from "./letterbox.js";
-import { toInput, toReal } from "./tensors.js";
 import { NO_TRACK } from "./types.js";
 
 /** Finds everybody in a picture, without a detector. */
@@ -38,27 +38,17 @@ export class OneStageEstimator {
    * @param {Picture} image
    * @returns {Promise<Person[]>} by falling score.
    */
-  async estimate(image) {
-    const { contract, stopwatch } = this;
-    const started = performance.now();
-    const fitted = letterbox(image, contract.inputHw);
-    const input = toInput(fitted.pixels, contract.input, contract.normalization);
-    const fittedAt = performance.now();
-    const raw = await this.run(input);
-    const ranAt = performance.now();
-    const real = (/** @type {"scores" | "boxes" | "keypoints" | "visibility"} */ field) =>
-      toReal(raw[contract[field].name], contract[field]);
-    const outputs = {
-      scores: real("scores"),
-      boxes: real("boxes"),
-      keypoints: real("keypoints"),
-      visibility: real("visibility"),
-    };
-    const people = decodePeople(outputs, contract.codec, fitted).filter(({ score }) => score > this.boxThreshold);
-    stopwatch.add("letterbox", fittedAt - started);
-    stopwatch.add("pose", ranAt - fittedAt);
-    stopwatch.add("decode", performance.now() - ranAt);
-    return people;
+  estimate(image) {
+    const { scores, boxes, keypoints, visibility, codec } = this.contract;
+    return findEverybody(this, image, (real, scale) => {
+      const outputs = {
+        scores: real(scores),
+        boxes: real(boxes),
+        keypoints: real(keypoints),
+        visibility: real(visibility),
+      };
+      return decodePeople(outputs, codec, scale);
+    });
   }
 }
 
@@ -66,7 +56,7 @@ export class OneStageEstimator {
  * Picks people out of a network's outputs, and takes them back to the image.
  * @param {PeopleOutputs} outputs
  * @param {PeopleCodec} codec
- * @param {{scaleX: number, scaleY: number}} scale input pixels per image pixel.
+ * @param {Scale} scale
  * @returns {Person[]} by falling score; boxes may reach beyond the image.
  */
 export function decodePeople({ scores, boxes, keypoints, visibility }, codec, scale) {
@@ -93,7 +83,7 @@ export function decodePeople({ scores, boxes, keypoints, visibility }, codec, sc
 /**
  * Pictures are resized by the corners of pixels.
  * @param {Float32Array} points x, y, x, y, ...; input pixels.
- * @param {{scaleX: number, scaleY: number}} scale
+ * @param {Scale} scale
  */
 function toImage(points, { scaleX, scaleY }) {
   return points.map((value, i) => (value + 0.5) / (i % 2 ? scaleY : scaleX) - 0.5);

@@ -4,11 +4,9 @@
 public let bottomUpThreshold: Float = 0.1
 
 /// Finds everybody in a picture, without a detector.
-public final class BottomUpEstimator {
+public final class BottomUpEstimator: CrowdEstimator {
     public let contract: BottomUpContract
-    private let run: RunNetwork
-    private let boxThreshold: Float
-    private let timer: StageTimer
+    private let network: CrowdNetwork
 
     /// - Parameter boxThreshold: people with no higher score are left out.
     public init(
@@ -18,22 +16,15 @@ public final class BottomUpEstimator {
         stopwatch: @escaping Stopwatch = { _, _ in }
     ) {
         self.contract = contract
-        self.run = run
-        self.boxThreshold = boxThreshold
-        timer = StageTimer(report: stopwatch)
+        let timer = StageTimer(report: stopwatch)
+        network = CrowdNetwork(head: contract.head, run: run, boxThreshold: boxThreshold, timer: timer)
     }
 
     /// The people of a picture, by falling score.
     public func estimate(_ image: Picture) throws -> [Person] {
-        let (fitted, input) = try timer.time("letterbox") {
-            let fitted = letterbox(image, into: contract.inputSize)
-            return (fitted, try toInput(fitted.pixels, spec: contract.input, normalization: contract.normalization))
-        }
-        let raw = try timer.time("pose") { try run(input) }
-        return try timer.time("decode") {
-            let (heatmaps, fields) = (try realOutput(raw, contract.heatmaps), try realOutput(raw, contract.fields))
-            return decodeCrowd(heatmaps: heatmaps, fields: fields, contract: contract, scale: (fitted.scaleX, fitted.scaleY))
-                .filter { $0.score > boxThreshold }
+        try network.findEverybody(in: image) { real, scale in
+            let (heatmaps, fields) = (try real(contract.heatmaps), try real(contract.fields))
+            return decodeCrowd(heatmaps: heatmaps, fields: fields, contract: contract, scale: scale)
         }
     }
 }

@@ -60,6 +60,26 @@ public enum Contract: Equatable, Sendable {
     public var input: TensorSpec { common.input }
     public var signature: String? { common.signature }
 
+    /// What the file is for, as its contract says it.
+    public var task: String {
+        switch self {
+        case .pose: return "top_down"
+        case .detector: return "detection"
+        case .oneStage: return "one_stage"
+        case .bottomUp: return "bottom_up"
+        }
+    }
+
+    /// Of the people that the network finds; nil: it is a detector.
+    public var skeleton: Skeleton? {
+        switch self {
+        case .pose(let contract): return contract.skeleton
+        case .detector: return nil
+        case .oneStage(let contract): return contract.skeleton
+        case .bottomUp(let contract): return contract.skeleton
+        }
+    }
+
     /// All outputs: of a pose model that of visibility is the second, if it has one; of a detector the scores level by
     /// level, then the distances.
     public var outputs: [TensorSpec] {

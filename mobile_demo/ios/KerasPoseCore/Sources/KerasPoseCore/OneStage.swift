@@ -39,11 +39,9 @@ public struct PeopleOutputs: Sendable {
 }
 
 /// Finds everybody in a picture, without a detector.
-public final class OneStageEstimator {
+public final class OneStageEstimator: CrowdEstimator {
     public let contract: OneStageContract
-    private let run: RunNetwork
-    private let boxThreshold: Float
-    private let timer: StageTimer
+    private let network: CrowdNetwork
 
     /// - Parameter boxThreshold: people with no higher score are left out.
     public init(
@@ -53,27 +51,20 @@ public final class OneStageEstimator {
         stopwatch: @escaping Stopwatch = { _, _ in }
     ) {
         self.contract = contract
-        self.run = run
-        self.boxThreshold = boxThreshold
-        timer = StageTimer(report: stopwatch)
+        let timer = StageTimer(report: stopwatch)
+        network = CrowdNetwork(head: contract.head, run: run, boxThreshold: boxThreshold, timer: timer)
     }
 
     /// The people of a picture, by falling score.
     public func estimate(_ image: Picture) throws -> [Person] {
-        let (fitted, input) = try timer.time("letterbox") {
-            let fitted = letterbox(image, into: contract.inputSize)
-            return (fitted, try toInput(fitted.pixels, spec: contract.input, normalization: contract.normalization))
-        }
-        let raw = try timer.time("pose") { try run(input) }
-        return try timer.time("decode") {
+        try network.findEverybody(in: image) { real, scale in
             let outputs = PeopleOutputs(
-                scores: try realOutput(raw, contract.scores),
-                boxes: try realOutput(raw, contract.boxes),
-                keypoints: try realOutput(raw, contract.keypoints),
-                visibility: try realOutput(raw, contract.visibility)
+                scores: try real(contract.scores),
+                boxes: try real(contract.boxes),
+                keypoints: try real(contract.keypoints),
+                visibility: try real(contract.visibility)
             )
-            return decodePeople(outputs, codec: contract.codec, scale: (fitted.scaleX, fitted.scaleY))
-                .filter { $0.score > boxThreshold }
+            return decodePeople(outputs, codec: contract.codec, scale: scale)
         }
     }
 }

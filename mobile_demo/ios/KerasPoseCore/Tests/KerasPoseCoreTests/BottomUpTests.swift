@@ -44,6 +44,17 @@ final class BottomUpTests: XCTestCase {
         XCTAssertEqual(try people(heatmaps, fields, threshold: 0.25).count, 1)
     }
 
+    func testTheContractDecidesWhichEstimatorItIs() throws {
+        let outputs = ["maps": heatmaps, "vectors": fields]
+        let chosen = try crowdEstimator(contract: .bottomUp(try bottomUpContract()), run: { _ in outputs })
+        XCTAssertTrue(chosen is BottomUpEstimator)
+        XCTAssertEqual(try chosen.estimate(image).count, 2, "0.25 is no one-stage network's threshold")
+        XCTAssertTrue(try crowdEstimator(contract: .oneStage(try oneStageContract()), run: { _ in [:] }) is OneStageEstimator)
+        XCTAssertThrowsError(try crowdEstimator(contract: .detector(try detectorContract()), run: { _ in [:] })) {
+            XCTAssertTrue("\($0)".contains("tiny does not find people by itself"), "\($0)")
+        }
+    }
+
     func testNobodyIsNoError() throws {
         XCTAssertEqual(try people([Float](repeating: 0, count: 6 * 8 * 3), fields), [])
         let missing = [Float](repeating: .nan, count: 6 * 8 * 3)
