@@ -40,7 +40,7 @@ def make_pack(args):
     from keras_pose.parity.maths import maths_cases, maths_images
     from keras_pose.parity.model_cases import model_cases
     from keras_pose.parity.model_file import ModelFile
-    from keras_pose.parity.model_pictures import drawn_people, people_in
+    from keras_pose.parity.model_pictures import drawn_people, finder_of, people_in
 
     paths = {"pose": args.weights, "detector": args.detector}
     models = {name: ModelFile(path) for name, path in paths.items() if path}
@@ -49,7 +49,7 @@ def make_pack(args):
     if args.images == "synthetic":
         people = drawn_people(args.cases)
     else:
-        people = people_in(args.images, args.cases, models.get("detector"))
+        people = people_in(args.images, args.cases, finder_of(models))
     images = {f"person_{i}": person.image for i, person in enumerate(people)}
     described = {name: file.to_dict() for name, file in models.items()}
     return model_cases(models, people), described, images

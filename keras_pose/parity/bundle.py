@@ -14,16 +14,16 @@ from pathlib import Path
 from typing import Any
 
 import keras_pose
-from keras_pose.contracts.crowd_fields import CrowdContract
 from keras_pose.contracts.detector import DetectorContract
 from keras_pose.contracts.entries import write_contract
+from keras_pose.contracts.fields import task_of
 from keras_pose.files import check_writable, file_sha256, read_json, write_json
 from keras_pose.parity.maths import maths_cases
 from keras_pose.parity.model_cases import Person, model_cases
 from keras_pose.parity.model_file import ModelFile
 from keras_pose.parity.packs import write_pack
 
-FORMAT, FORMAT_VERSION = "keras_pose mobile bundle", "1.1"
+FORMAT, FORMAT_VERSION = "keras_pose mobile bundle", "1.2"
 MANIFEST_NAME = "manifest.json"
 # Where the apps look, from the folder `mobile_demo`.
 APP_FOLDERS = {
@@ -46,7 +46,8 @@ def write_bundle(
 
     Args:
         folder: folder that becomes the bundle.
-        models: "pose" and "detector", `.tflite` files.
+        models: `.tflite` files: "pose" and "detector", or "pose" alone where it finds
+            everybody in whole pictures.
         people: people for the cases of the models' parity pack.
         box_threshold: score above which the app believes the detector's boxes; None for
             what the core takes for any detector.
@@ -55,8 +56,8 @@ def write_bundle(
         The folder.
 
     Raises:
-        ValueError: for models that are missing, of other types or tasks, and for a folder
-            with files that are of no bundle.
+        ValueError: for models that are missing, too many, of other types or tasks, and for
+            a folder with files that are of no bundle.
         PermissionError: if the folder cannot be written.
     """
     check_models(models)
@@ -71,26 +72,39 @@ def write_bundle(
         write_pack(temporary / PACKS["maths"], maths_cases())
         described = {task: file.to_dict() for task, file in models.items()}
         write_pack(temporary / PACKS["models"], model_cases(models, people), described)
-        settings = {"box_threshold": box_threshold}
-        manifest = _manifest(temporary, names) | {"settings": settings}
+        manifest = _manifest(temporary, names) | {
+            "task": task_of(models["pose"].contract.to_dict()),
+            "settings": {"box_threshold": box_threshold},
+        }
         write_json(temporary / MANIFEST_NAME, manifest)
     return Path(folder)
 
 
 def check_models(models: Mapping[str, ModelFile]) -> None:
-    """Raises ValueError unless there are a pose model and a detector for phones."""
-    if set(models) != {"pose", "detector"}:
-        raise ValueError(f"A bundle is of a pose model and a detector, got {list(models)}.")
+    """Raises ValueError unless there are a pose model and a detector for phones, or one
+    network that finds everybody."""
     for task, file in models.items():
         if file.path.suffix != SUFFIX:
             raise ValueError(f"A bundle holds {SUFFIX} files, got {file.path}.")
-        if isinstance(file.contract, CrowdContract):
-            raise ValueError(
-                f"{file.path} sees whole pictures; the apps run networks that see one "
-                "person at a time, and detectors."
-            )
         if isinstance(file.contract, DetectorContract) != (task == "detector"):
             raise ValueError(f"{file.path} was given as the {task}, which it is not.")
+    pose = models.get("pose")
+    if pose is None or set(models) != _needed_with(pose):
+        raise ValueError(
+            "A bundle is of a pose model and a detector, or of one network that finds "
+            f"everybody by itself (one-stage, bottom-up), got {_described(models)}."
+        )
+
+
+def _needed_with(pose: ModelFile) -> set[str]:
+    return {"pose"} if pose.finds_everybody else {"pose", "detector"}
+
+
+def _described(models: Mapping[str, ModelFile]) -> str:
+    names = [
+        f"{file.path.name} ({task_of(file.contract.to_dict())})" for file in models.values()
+    ]
+    return ", ".join(names) or "nothing"
 
 
 @contextmanager
@@ -133,7 +147,7 @@ def _manifest(folder: Path, names: Mapping[str, str]) -> dict[str, Any]:
         "format_version": FORMAT_VERSION,
         "keras_pose": keras_pose.__version__,
         "models": dict(names),
-        "labels": LABELS,
+        "labels": {task: LABELS[task] for task in names},
         "parity": PACKS,
         "files": {
             path.relative_to(folder).as_posix(): {

@@ -214,6 +214,12 @@ def pose(given: Fields, models: Models) -> Fields:
     return {"keypoints_xy": keypoints_xy[0], "keypoint_scores": scores[0]}
 
 
+def crowd(given: Fields, models: Models) -> Fields:
+    found = models["pose"].crowd_model(given["image"])
+    found = found[found.scores > np.float32(given["box_threshold"])]
+    return {"keypoints_xy": found.keypoints_xy, "keypoint_scores": found.keypoint_scores}
+
+
 def detect(given: Fields, models: Models) -> Fields:
     found = models["detector"].detector(given["image"])
     return {
@@ -252,5 +258,6 @@ KINDS: dict[str, Callable[[Fields, Models], Fields]] = {
     "video": run_clip,
     "model": run_model,
     "pose": pose,
+    "crowd": crowd,
     "detect": detect,
 }

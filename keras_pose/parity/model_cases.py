@@ -13,9 +13,12 @@ from typing import Any
 
 import numpy as np
 
+from keras_pose.contracts.bottom_up import BottomUpContract
 from keras_pose.contracts.fields import input_to_dict, output_to_dict
 from keras_pose.contracts.pose import Contract
+from keras_pose.inference.estimator import BOTTOM_UP_THRESHOLD, BOX_THRESHOLD
 from keras_pose.parity.clips import Recorder, ShakenNetwork, run_frames
+from keras_pose.parity.kinds import KINDS
 from keras_pose.parity.maths import make_case
 from keras_pose.parity.model_file import ModelFile
 from keras_pose.parity.packs import Case
@@ -36,8 +39,8 @@ _RATED = ("keypoint_scores", "scores")
 # Pixels of a letterboxed image that differ between programs, by one level.
 LETTERBOX_SHARE = 0.2
 NUM_FRAMES = 5
-# Images that a detector is asked about: its input and outputs are large.
-NUM_DETECTED = 1
+# Whole pictures that a network is asked about: its input and outputs are large.
+NUM_PICTURES = 1
 FRAME_HW = (120, 96)
 STEP_PIXELS = 3
 FRAMES_PER_SECOND = 25
@@ -55,13 +58,14 @@ def model_cases(models: Mapping[str, ModelFile], people: Sequence[Person]) -> li
     """Makes the cases of a pose model, a detector, or both.
 
     Args:
-        models: model files by "pose" and "detector".
+        models: model files by "pose" (of any task) and "detector".
         people: the boxes of some are moved over the edge, and made tiny and huge.
 
     Raises:
         ValueError: for a file that takes several images at a time.
     """
     cases: list[Case] = []
+    images = [person.image for person in people[:NUM_PICTURES]]
     if "pose" in models:
         file = models["pose"]
         if file.contract.input.shape[0] != 1:
@@ -69,10 +73,11 @@ def model_cases(models: Mapping[str, ModelFile], people: Sequence[Person]) -> li
                 f"A parity pack is made of files that take one image at a time; "
                 f"{file.path} takes {file.contract.input.shape[0]}."
             )
+        if file.finds_everybody:
+            return crowd_cases(file, images)
         cases += person_cases(file, [varied(person, i) for i, person in enumerate(people)])
         cases += clip_cases(file, people[0])
     if "detector" in models:
-        images = [person.image for person in people[:NUM_DETECTED]]
         cases += detector_cases(models["detector"], images)
     return cases
 
@@ -194,13 +199,7 @@ def detector_cases(file: ModelFile, images: Sequence[np.ndarray]) -> list[Case]:
 
 def _detector_cases(file: ModelFile, image, name: str) -> list[Case]:
     contract, models = file.detector.contract, {"detector": file}
-    given: dict[str, Any] = {"image": image, "input_hw": contract.input_hw}
-    boxed = make_case("letterbox", name, given)
-    spec = input_to_dict(contract.input, contract.normalization)
-    given = {"pixels": boxed.expected["boxed"], "input": spec}
-    tensor = make_case("input", name, given)
-    given = {"model": "detector", "input": tensor.expected["input"]}
-    run = make_case("model", name, given, ["detector"], models)
+    boxed, tensor, run = _picture_cases(file, "detector", image, name)
     given = {
         "raw": [raw[0] for raw in run.expected["raw"]],
         "outputs": list(map(output_to_dict, contract.outputs)),
@@ -216,6 +215,18 @@ def _detector_cases(file: ModelFile, image, name: str) -> list[Case]:
     return [boxed, tensor, run, found, *steady]
 
 
+def _picture_cases(file: ModelFile, model: str, image, name: str) -> list[Case]:
+    """Makes the first cases of a network of whole pictures: letterbox, input, model."""
+    contract = file.contract
+    given: dict[str, Any] = {"image": image, "input_hw": contract.input_hw}
+    boxed = make_case("letterbox", name, given)
+    spec = input_to_dict(contract.input, contract.normalization)
+    given = {"pixels": boxed.expected["boxed"], "input": spec}
+    tensor = make_case("input", name, given)
+    given = {"model": model, "input": tensor.expected["input"]}
+    return [boxed, tensor, make_case("model", name, given, [model], {model: file})]
+
+
 def _is_steady(file: ModelFile, image, expected) -> bool:
     """Returns True if the same boxes are found when pixels change a little."""
     rng = np.random.default_rng(0)
@@ -227,6 +238,58 @@ def _is_steady(file: ModelFile, image, expected) -> bool:
         if moved.max(initial=0) > DETECTED_BOXES:
             return False
     return True
+
+
+def crowd_cases(file: ModelFile, images: Sequence[np.ndarray]) -> list[Case]:
+    """Makes the cases of a network that finds everybody: letterbox, input, model, people,
+    crowd."""
+    cases: list[Case] = []
+    for i, image in enumerate(images):
+        cases += _crowd_cases(file, image, f"image_{i}")
+    return cases
+
+
+def _crowd_cases(file: ModelFile, image, name: str) -> list[Case]:
+    contract, models = file.crowd_model.contract, {"pose": file}
+    boxed, tensor, run = _picture_cases(file, "pose", image, name)
+    given = {
+        "image": image,
+        "contract": contract.to_dict(),
+        "raw": [raw[0] for raw in run.expected["raw"]],
+    }
+    people = make_case("people", name, given)
+    is_bottom_up = isinstance(contract, BottomUpContract)
+    threshold = BOTTOM_UP_THRESHOLD if is_bottom_up else BOX_THRESHOLD
+    given = {"image": image, "box_threshold": threshold}
+    whole = make_case("crowd", name, given, ["pose"], models)
+    # Input pixels, as those of a crop.
+    tolerance = WHOLE_WAY_KEYPOINTS / float(boxed.expected["scale_xy"].min())
+    is_steady = _steady_crowd(file, whole, tolerance)
+    if is_steady is None:
+        return [boxed, tensor, run, people]
+    where = {"keypoints_xy": is_steady, "keypoint_scores": is_steady}
+    whole = replace(whole, where=where, tolerances={"keypoints_xy": tolerance})
+    return [boxed, tensor, run, people, whole]
+
+
+def _steady_crowd(file: ModelFile, whole: Case, tolerance: float) -> np.ndarray | None:
+    """Returns (N, K) bool: keypoints that stay well within a tolerance when pixels change a
+    little; None where nobody is found, or not always as many people."""
+    expected_xy, expected = (
+        whole.expected[name] for name in ("keypoints_xy", "keypoint_scores")
+    )
+    if not len(expected):
+        return None
+    is_steady = np.ones(expected.shape, bool)
+    rng = np.random.default_rng(0)
+    for _ in range(NUM_TRIALS):
+        image = shake(whole.given["image"], rng, LETTERBOX_SHARE)
+        moved = KINDS["crowd"](whole.given | {"image": image}, {"pose": file})
+        if moved["keypoint_scores"].shape != expected.shape:
+            return None
+        is_steady &= _stays(moved["keypoints_xy"], expected_xy, tolerance).all(axis=-1)
+        is_steady &= _stays(moved["keypoint_scores"], expected, WHOLE_WAY_SCORES)
+    return is_steady
 
 
 def clip_cases(file: ModelFile, person: Person) -> list[Case]:

@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from keras_pose.contracts.crowd import read_crowd_contract
+from keras_pose.contracts.crowd_fields import CrowdContract
 from keras_pose.contracts.detector import (
     ModelContract,
     read_detector_contract,
@@ -17,6 +19,7 @@ from keras_pose.contracts.pose import read_contract
 from keras_pose.files import file_sha256
 from keras_pose.runtime import PoseModel
 from keras_pose.runtime.backend import FileBackend
+from keras_pose.runtime.crowd_model import CrowdModel, open_crowd_model
 from keras_pose.runtime.detector_model import Detector, open_detector
 from keras_pose.runtime.loading import open_backend, open_model
 
@@ -26,7 +29,7 @@ class ModelFile:
 
     Attributes:
         path: the file.
-        contract: contract of a pose model or of a detector.
+        contract: contract of a pose model of any task, or of a detector.
     """
 
     def __init__(self, path):
@@ -36,6 +39,15 @@ class ModelFile:
     @cached_property
     def pose_model(self) -> PoseModel:
         return open_model(self.path, read_contract(self.path), num_threads=1)
+
+    @property
+    def finds_everybody(self) -> bool:
+        """Whether the file sees whole pictures, and finds the people in them itself."""
+        return isinstance(self.contract, CrowdContract)
+
+    @cached_property
+    def crowd_model(self) -> CrowdModel:
+        return open_crowd_model(self.path, read_crowd_contract(self.path), num_threads=1)
 
     @cached_property
     def detector(self) -> Detector:

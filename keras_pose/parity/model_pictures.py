@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import cv2
@@ -28,13 +29,20 @@ def drawn_people(count: int, seed: int = 0) -> list[Person]:
     return [_smaller(sample.image, sample.box_xywh) for sample in samples]
 
 
-def people_in(folder, count: int, detector: ModelFile | None = None) -> list[Person]:
+def finder_of(models: Mapping[str, ModelFile]) -> ModelFile | None:
+    """Returns the file of "pose" and "detector" that finds people in whole pictures."""
+    pose = models.get("pose")
+    return pose if pose and pose.finds_everybody else models.get("detector")
+
+
+def people_in(folder, count: int, finder: ModelFile | None = None) -> list[Person]:
     """Reads the first pictures of a folder that show somebody.
 
     Args:
         folder: folder of pictures.
         count: people wanted, one of each picture.
-        detector: finds them; without one, a picture is one person from edge to edge.
+        finder: detector, or network that finds everybody; without one, a picture is one
+            person from edge to edge.
 
     Raises:
         ValueError: if there are not as many.
@@ -42,7 +50,7 @@ def people_in(folder, count: int, detector: ModelFile | None = None) -> list[Per
     people: list[Person] = []
     for path in pictures_in(Path(folder)):
         image = _smaller(read_image(path), np.zeros(4)).image
-        box_xywh = _find(image, detector)
+        box_xywh = _find(image, finder)
         if box_xywh is not None:
             people.append(Person(image, box_xywh))
         if len(people) == count:
@@ -53,10 +61,10 @@ def people_in(folder, count: int, detector: ModelFile | None = None) -> list[Per
     )
 
 
-def _find(image, detector: ModelFile | None) -> np.ndarray | None:
-    if detector is None:
+def _find(image, finder: ModelFile | None) -> np.ndarray | None:
+    if finder is None:
         return xyxy_to_xywh(whole_image_box(image.shape[:2]))
-    found = detector.detector(image)
+    found = (finder.crowd_model if finder.finds_everybody else finder.detector)(image)
     if not len(found):
         return None
     return xyxy_to_xywh(found.boxes_xyxy[0].astype(np.float64))

@@ -29,11 +29,15 @@ def describe_pack(folder) -> str:
 
 def _whole_way(pack: Pack) -> str:
     """Returns the number of keypoints steady enough to compare between pictures."""
-    poses = [case.expected["keypoints_xy"] for case in pack.cases if case.kind == "pose"]
+    poses = [
+        case.expected["keypoints_xy"]
+        for case in pack.cases
+        if case.kind in ("pose", "crowd")
+    ]
     if not poses:
         return ""
     compared = sum(int(np.sum(field["where"])) for field in poses)
-    total = sum(len(field["where"]) for field in poses)
+    total = sum(np.size(field["where"]) for field in poses)
     return f"; compared on the whole way: {compared} of {total} keypoints"
 
 

@@ -60,6 +60,7 @@ EXCEPTIONS = {
     ("video", "boxes_xyxy"): (KEYPOINTS, "image pixels"),
     ("video", "keypoint_scores"): (WHOLE_WAY_SCORES, "output of the network"),
     ("video", "scores"): (WHOLE_WAY_SCORES, "score"),
+    ("crowd", "keypoint_scores"): (WHOLE_WAY_SCORES, "output of the network"),
     ("pose", "keypoint_scores"): (WHOLE_WAY_SCORES, "output of the network"),
     ("detect", "scores"): (WHOLE_WAY_SCORES, "probability"),
 }

@@ -10,6 +10,8 @@ import numpy as np
 import tensorflow as tf
 
 from keras_pose.codecs import DarkHeatmapCodec
+from keras_pose.codecs.part_affinity import PartAffinityCodec
+from keras_pose.contracts.bottom_up import bottom_up_contract
 from keras_pose.contracts.detector import detector_contract
 from keras_pose.contracts.entries import write_contract
 from keras_pose.contracts.fields import TensorSpec
@@ -17,7 +19,11 @@ from keras_pose.contracts.one_stage import FIELDS, PREFIX, OneStageContract
 from keras_pose.contracts.pose import keras_contract
 from keras_pose.exporting.float_graph.saved import converted
 from keras_pose.exporting.float_graph.serving import SIGNATURE
+from keras_pose.exporting.formats.embedding import embed_contract
 from keras_pose.exporting.formats.tflite_export import export_tflite
+from keras_pose.parity.bundle import write_bundle
+from keras_pose.parity.model_cases import Person
+from keras_pose.parity.model_file import ModelFile
 from keras_pose.pictures.boxes import BoxSettings
 from keras_pose.pictures.normalization import Normalization
 from keras_pose.skeleton import Skeleton
@@ -117,8 +123,34 @@ def export_one_stage(path):
     )
     pixels = TensorSpec("image", (1, height, width, 3), "uint8")
     contract = OneStageContract("rtmo_t", pixels, *outputs, SKELETON, signature=SIGNATURE)
+    embed_contract(path, contract)
     write_contract(path, contract)
     return path
+
+
+def export_bottom_up(path, quantization="float32"):
+    """Writes the bottom-up network alone; returns the path."""
+    return _export(path, bottom_up_network, DETECTOR_HW, quantization)
+
+
+def bottom_up_network():
+    """Heatmaps are colours above grey; fields lead nowhere, so every light is somebody."""
+    image = keras.Input((*DETECTOR_HW, 3))
+    light = keras.layers.AveragePooling2D(8)(image)
+    heatmaps, fields = (keras.layers.Conv2D(4, 1, name=name) for name in ("maps", "fields"))
+    model = keras.Model(image, [heatmaps(light), fields(light)], name="openpose_lite")
+    heatmaps.set_weights([4 * np.eye(3, 4)[None, None], np.full(4, -0.5)])
+    fields.set_weights([np.zeros((1, 1, 3, 4)), np.zeros(4)])
+    codec = PartAffinityCodec(DETECTOR_HW, min_peak=0.3, min_keypoints=1, min_score=0.1)
+    return model, bottom_up_contract(model, codec, SKELETON, PLAIN)
+
+
+def crowd_bundle(folder, task):
+    """Writes the bundle of a network that finds everybody; returns its folder."""
+    make = {"one_stage": export_one_stage, "bottom_up": export_bottom_up}[task]
+    file = ModelFile(make(folder / f"{task}.tflite"))
+    nobody = np.zeros(4)
+    return write_bundle(folder / "models", {"pose": file}, [Person(frame(0), nobody)])
 
 
 def frame(index, image_hw=(240, 320)):

@@ -215,6 +215,24 @@ def test_a_one_stage_file_needs_no_detector(browse, colour_models, tmp_path):
 
 
 @pytest.mark.very_slow
+def test_a_bundle_of_a_network_that_finds_everybody_is_opened(browse, tmp_path):
+    from mobile.colour_models import crowd_bundle, frame
+
+    folder = crowd_bundle(tmp_path, "one_stage")
+    clip = write_clip(tmp_path / "clip.mjpeg", [frame(i) for i in range(30)])
+    report = browse(folder, clip=clip, frames=2)
+    manifest = folder / "manifest.json"
+    manifest.write_text(manifest.read_text().replace('"one_stage"', '"bottom_up"'))
+    refused = browse(folder)["opened"]
+
+    drawn = assert_drawn_as_in_python(report, folder / "pose.tflite", None, detect_every=1)
+    assert drawn == 4
+    assert not report["opened"]["takesDetector"]
+    assert refused["state"] == "failed"
+    assert "is of a model for bottom_up, and pose.tflite is one for" in refused["message"]
+
+
+@pytest.mark.very_slow
 def test_the_shipped_models_find_the_same_people_in_real_photos(
     browse, shared_data_dir, tmp_path
 ):

@@ -45,6 +45,19 @@ def test_a_copy_without_models_says_what_to_name(script, monkeypatch, tmp_path):
         script.main(["--output", str(tmp_path / "out")])
 
 
+def test_a_network_that_finds_everybody_needs_no_detector(script, tmp_path, capsys):
+    from mobile.colour_models import export_models, export_one_stage
+
+    path = export_one_stage(tmp_path / "lights.tflite")
+    _, detector = export_models(tmp_path)
+    options = ["--weights", str(path), "--output", str(tmp_path / "out"), "--cases", "1"]
+    script.main(options)
+    assert "pose.tflite" in capsys.readouterr().out
+    assert not (tmp_path / "out" / "detector.tflite").exists()
+    with pytest.raises(SystemExit, match=r"or of one network that finds everybody"):
+        script.main([*options, "--detector", str(detector)])
+
+
 def test_files_that_are_not_there_are_named(script, tmp_path):
     with pytest.raises(SystemExit, match=r"error: .*missing\.tflite"):
         script.main(["--weights", str(tmp_path / "missing.tflite"), "--output", "out"])

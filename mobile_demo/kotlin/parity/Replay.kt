@@ -176,15 +176,9 @@ private fun replayBoxes(given: Fields, expected: Fields) {
 }
 
 private fun replayPeople(given: Fields, expected: Fields) {
-    val contract = contractOf(given.json("contract"))
-    val raw = given.tensors("raw").map { it.floats() }
-    fun answers(outputs: List<TensorSpec>) = outputs.map { it.name }.zip(raw).toMap()
-    val image = given.tensor("image").picture()
-    val found = when (contract) {
-        is OneStageContract -> OneStageEstimator(contract, { answers(contract.outputs) }, 0f).poses(image)
-        is BottomUpContract -> BottomUpEstimator(contract, { answers(contract.outputs) }, 0f).poses(image)
-        else -> error("people are not found by ${contract.model}")
-    }
+    val contract = contractOf(given.json("contract")) as CrowdContract
+    val raw = contract.outputs.map { it.name }.zip(given.tensors("raw").map { it.floats() }).toMap()
+    val found = crowdEstimator(contract, { raw }, 0f).poses(given.tensor("image").picture())
     check("boxes_xyxy", found.flatMap { corners(it.box) }, expected.tensor("boxes_xyxy"))
     check("keypoints_xy", points(found), expected.tensor("keypoints_xy"))
     check("keypoint_scores", found.flatMap { numbers(it.keypointScores) }, expected.tensor("keypoint_scores"))
@@ -345,10 +339,9 @@ private class Recording(private val name: String, val contract: Contract, val fi
 
     /** In the order of the pack's `raw`. */
     val outputs = when (contract) {
-        is PoseContract -> listOf(contract.output)
+        is PoseContract -> listOfNotNull(contract.output, contract.visibility?.output)
         is DetectorContract -> contract.levels.map { it.scores } + contract.levels.map { it.distances }
-        is OneStageContract -> contract.outputs
-        is BottomUpContract -> contract.outputs
+        is CrowdContract -> contract.outputs
     }
 
     fun add(given: Fields, expected: Fields) {
@@ -397,6 +390,13 @@ private fun replayPose(recording: Recording, given: Fields, expected: Fields) {
     check("keypoint_scores", numbers(person.keypointScores), expected.tensor("keypoint_scores"))
 }
 
+private fun replayCrowd(recording: Recording, given: Fields, expected: Fields) {
+    val threshold = given.json("box_threshold").number().toFloat()
+    val found = crowdEstimator(recording.contract as CrowdContract, recording::run, threshold).poses(given.tensor("image").picture())
+    check("keypoints_xy", points(found), expected.tensor("keypoints_xy"))
+    check("keypoint_scores", found.flatMap { numbers(it.keypointScores) }, expected.tensor("keypoint_scores"))
+}
+
 private fun replayDetect(recording: Recording, given: Fields, expected: Fields) {
     val found = detect(DetectorNetwork(recording.contract as DetectorContract, recording::run), given.tensor("image").picture())
     check("boxes_xyxy", found.flatMap { corners(it.box) }, expected.tensor("boxes_xyxy"))
@@ -408,6 +408,7 @@ private fun replayDetect(recording: Recording, given: Fields, expected: Fields) 
 private val MODEL_REPLAYS = mapOf<String, (Recording, Fields, Fields) -> Unit>(
     "model" to ::replayModel,
     "pose" to ::replayPose,
+    "crowd" to ::replayCrowd,
     "detect" to ::replayDetect,
     "video" to { recording, given, expected -> replayClip(given, expected, recording.file) }
 )

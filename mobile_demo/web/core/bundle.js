@@ -4,8 +4,10 @@
  *
  * @typedef {object} Bundle
  * @property {Record<string, {bytes: number, sha256: string}>} files by path.
- * @property {{pose: string, detector: string}} models paths.
- * @property {number | null} boxThreshold null: what the core takes for any detector.
+ * @property {string} task of the pose model: "top_down", behind a detector, or that of a
+ * network which finds everybody by itself.
+ * @property {{pose: string, detector?: string}} models paths; top-down ones have both.
+ * @property {number | null} boxThreshold null: what the core takes for any network.
  */
 
 import { sha256 } from "./sha256.js";
@@ -30,10 +32,26 @@ export function readManifest(json) {
   if (version.split(".")[0] !== String(BUNDLE_VERSION)) {
     throw new BundleError(`The bundle has version ${version}; this app reads ${BUNDLE_VERSION}. ${REMEDY}`);
   }
-  for (const model of [json.models?.pose, json.models?.detector]) {
-    if (!json.files?.[model]) throw new BundleError(`The bundle's manifest.json does not list ${model}. ${REMEDY}`);
+  // Bundles of the first versions are all of a pair, and do not say it.
+  const { task = "top_down" } = json;
+  const needed = task === "top_down" ? ["pose", "detector"] : ["pose"];
+  for (const kind of needed) {
+    const model = json.models?.[kind];
+    if (json.files?.[model]) continue;
+    throw new BundleError(`The bundle's manifest.json does not list ${model ?? `a model "${kind}"`}. ${REMEDY}`);
   }
-  return { files: json.files, models: json.models, boxThreshold: json.settings?.box_threshold ?? null };
+  return { task, files: json.files, models: json.models, boxThreshold: json.settings?.box_threshold ?? null };
+}
+
+/**
+ * Holds the pose model's contract against what the manifest says that it is for.
+ * @param {Bundle} bundle
+ * @param {{task: string}} contract
+ * @throws {BundleError}
+ */
+export function checkTask({ task, models }, contract) {
+  if (contract.task === task) return;
+  throw new BundleError(`manifest.json is of a model for ${task}, and ${models.pose} is one for ${contract.task}. ${REMEDY}`);
 }
 
 /**

@@ -20,7 +20,7 @@
  */
 
 export { BottomUpEstimator, decodeCrowd } from "./bottom_up.js";
-export { BUNDLE_VERSION, BundleError, checkBundled, readManifest } from "./bundle.js";
+export { BUNDLE_VERSION, BundleError, checkBundled, checkTask, readManifest } from "./bundle.js";
 export { KINDS, OUTSIDE_THRESHOLD, calibrated, isOutside, probabilities } from "./certainty.js";
 export { CODEC_KINDS, decode, outputShape, readCodec } from "./codecs.js";
 export { ContractError, SCHEMA_VERSION, fromEntry, readContract } from "./contract.js";

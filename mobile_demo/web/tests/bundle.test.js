@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { test } from "node:test";
 
-import { BundleError, checkBundled, readManifest } from "../core/index.js";
+import { BundleError, checkBundled, checkTask, readManifest } from "../core/index.js";
 
 const BYTES = new TextEncoder().encode("a model");
 
@@ -22,6 +22,21 @@ function manifest() {
 test("a manifest is read, also one of the first version", () => {
   assert.equal(readManifest(manifest()).boxThreshold, 0.24);
   assert.equal(readManifest({ ...manifest(), format_version: "1.0", settings: undefined }).boxThreshold, null);
+});
+
+test("a manifest says which kind of model it is of; one that finds everybody is alone", () => {
+  assert.equal(readManifest(manifest()).task, "top_down");
+  const alone = { ...manifest(), format_version: "1.2", models: { pose: "pose.tflite" } };
+  for (const task of ["one_stage", "bottom_up"]) {
+    const bundle = readManifest({ ...alone, task });
+    assert.deepEqual([bundle.task, bundle.models], [task, { pose: "pose.tflite" }]);
+    checkTask(bundle, { task });
+    assert.throws(
+      () => checkTask(bundle, { task: "top_down" }),
+      new RegExp(`is of a model for ${task}, and pose.tflite is one for top_down.*bundle_mobile.py`),
+    );
+  }
+  assert.throws(() => readManifest({ ...alone, task: "top_down" }), /does not list a model "detector"/);
 });
 
 test("what is no bundle, of another version, or without its models is refused", () => {

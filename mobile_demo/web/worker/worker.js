@@ -87,6 +87,8 @@ async function check({ manifest }) {
   // Parity packs are for tests; the page does without.
   const paths = Object.keys(bundle.files).filter((path) => !path.startsWith("parity/"));
   for (const path of paths) await core.checkBundled(bundle, path, await fetchIfThere(new URL(path, url)));
+  const { contract } = await fetchModel(new URL(bundle.models.pose, url));
+  core.checkTask(bundle, contract);
   return [null, []];
 }
 
@@ -171,14 +173,8 @@ async function load(litert, { threads, jspi }) {
  * @returns {Promise<{name: string, contract: Contract, run: Run, compiled: Compiled}>}
  */
 async function openModel(loaded, path, tasks, { accelerator, refusal }) {
-  const core = await loadingCore;
   const { compile } = await loadingAccelerators;
-  const url = new URL(path, SITE);
-  const [file, beside] = await Promise.all([fetchWhole(url), fetchIfThere(new URL("pose_model.json", url))]);
-  const bytes = new Uint8Array(await file.arrayBuffer());
-  const name = decodeURIComponent(url.pathname.split("/").pop() ?? "");
-  const json = beside && JSON.parse(new TextDecoder().decode(beside));
-  const contract = await core.readContract(json, name, bytes);
+  const { name, bytes, contract } = await fetchModel(new URL(path, SITE));
   if (!tasks.includes(contract.task)) {
     throw new Error(`${name} is a model for ${contract.task}, not for ${tasks.join(" or ")}.`);
   }
@@ -186,6 +182,20 @@ async function openModel(loaded, path, tasks, { accelerator, refusal }) {
   const compiled = await compile(loaded, bytes, accelerator, refusal);
   openModels.push(compiled.model);
   return { name, contract, run: runner(loaded, compiled.model, contract.input), compiled };
+}
+
+/**
+ * Fetches a model and its contract, and holds one against the other.
+ * @param {URL} url
+ * @returns {Promise<{name: string, bytes: Uint8Array<ArrayBuffer>, contract: Contract}>}
+ */
+async function fetchModel(url) {
+  const core = await loadingCore;
+  const [file, beside] = await Promise.all([fetchWhole(url), fetchIfThere(new URL("pose_model.json", url))]);
+  const bytes = new Uint8Array(await file.arrayBuffer());
+  const name = decodeURIComponent(url.pathname.split("/").pop() ?? "");
+  const json = beside && JSON.parse(new TextDecoder().decode(beside));
+  return { name, bytes, contract: await core.readContract(json, name, bytes) };
 }
 
 /** @param {Contract} contract */

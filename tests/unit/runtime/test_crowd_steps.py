@@ -22,8 +22,6 @@ from keras_pose.exporting.formats.table import export_format
 from keras_pose.inference import PoseEstimator
 from keras_pose.inference.regions import RegionFollower
 from keras_pose.models.openpose_channels import OPENPOSE_COCO_18, last_maps, skeleton_for
-from keras_pose.parity.bundle import check_models
-from keras_pose.parity.model_file import ModelFile
 from keras_pose.pictures.boxes import letterbox
 from keras_pose.pictures.normalization import OPENPOSE
 from keras_pose.runtime.crowd_model import CrowdModel, load_crowd_model, load_pose
@@ -212,15 +210,6 @@ def test_decoding_in_the_graph_is_refused_with_the_reason():
         serving_function(network, contract_of(network), with_decode=True)
     with pytest.raises(ValueError, match="takes one image at a time, got batch=2"):
         serving_function(network, contract_of(network), batch=2)
-
-
-def test_a_bundle_for_apps_refuses_what_they_do_not_run(files):
-    file = ModelFile(files / "int8.tflite")
-    with Says(
-        "the apps run networks that see one person at a time, and detectors",
-        do="Bundle a top-down network: the apps do not offer others yet.",
-    ).refuses():
-        check_models({"pose": file, "detector": file})
 
 
 def test_the_last_heatmaps_and_fields_are_told_by_their_channels():
