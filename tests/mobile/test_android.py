@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from mobile.colour_models import crowd_bundle
 from mobile.kotlin_tools import ANDROID, APP, require_toolchain, run_java
 
 from keras_pose.contracts.pose import read_contract
@@ -249,9 +250,22 @@ def test_the_apps_logic_does_what_it_says_in_pythons_colours(kotlin_classes, bun
     colours = run_java(kotlin_classes, "keraspose.phone.TestsKt", "colours", bundle)
 
     assert result.returncode == 0, result.stdout + result.stderr
-    assert int(re.search(r"(\d+) passed", result.stdout)[1]) >= 29
+    assert int(re.search(r"(\d+) passed", result.stdout)[1]) >= 30
     expected = map(track_color, range(20)), keypoint_colors(COCO_17), limb_colors(COCO_17)
     assert colours.stdout.splitlines() == [written(colors) for colors in expected]
+
+
+@pytest.mark.very_slow
+@pytest.mark.parametrize(("task", "num_people"), [("one_stage", 2), ("bottom_up", 6)])
+def test_the_app_opens_bundles_of_networks_that_find_everybody(
+    kotlin_classes, tmp_path, task, num_people
+):
+    folder = crowd_bundle(tmp_path, task)
+    arguments = ("keraspose.phone.TestsKt", "crowd", folder, task, num_people)
+    result = run_java(kotlin_classes, *arguments)
+
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert result.stdout == f"opened a bundle for {task}\n"
 
 
 def written(colors) -> str:

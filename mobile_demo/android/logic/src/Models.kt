@@ -4,6 +4,7 @@ package keraspose.phone
 import keraspose.BottomUpContract
 import keraspose.Contract
 import keraspose.ContractError
+import keraspose.CrowdContract
 import keraspose.DetectorContract
 import keraspose.Json
 import keraspose.OneStageContract
@@ -15,7 +16,11 @@ private const val BUNDLE_FORMAT = "keras_pose mobile bundle"
 private const val BUNDLE_VERSION = "1"
 internal const val REMEDY = "Fill the app anew by export/bundle_mobile.py, and build it again."
 const val POSE_TASK = "top_down"
+const val ONE_STAGE_TASK = "one_stage"
+const val BOTTOM_UP_TASK = "bottom_up"
 const val DETECTOR_TASK = "detection"
+/** Tasks of files that find poses. */
+val POSE_TASKS = listOf(POSE_TASK, ONE_STAGE_TASK, BOTTOM_UP_TASK)
 const val CONTRACT_NAME = "pose_model.json"
 const val MANIFEST_NAME = "manifest.json"
 
@@ -32,7 +37,10 @@ interface Folder {
 }
 
 /** A model that can be chosen. */
-class ModelEntry(val folder: Folder, val fileName: String, val task: String, val title: String)
+class ModelEntry(val folder: Folder, val fileName: String, val task: String, val title: String) {
+    /** Whether it sees whole pictures: it takes no detector, and follows no regions. */
+    val findsEverybody get() = task == ONE_STAGE_TASK || task == BOTTOM_UP_TASK
+}
 
 /** What [folder] holds. @property boxThreshold score above which the detector's boxes are believed. */
 class Bundle(val entries: List<ModelEntry>, val boxThreshold: Float?)
@@ -64,6 +72,9 @@ fun openBundle(folder: Folder): Bundle {
     for (name in defaults) {
         if (entries.none { it.fileName == name }) throw ContractError("$CONTRACT_NAME does not describe $name. $REMEDY")
     }
+    val (task, pose) = Pair(manifest.find("task")?.text() ?: POSE_TASK, manifest["models", "models"]["models.pose", "pose"].text())
+    val actual = entries.first { it.fileName == pose }.task
+    if (actual != task) throw ContractError("$MANIFEST_NAME is of a model for $task, and $pose is one for $actual. $REMEDY")
     val threshold = manifest.find("settings")?.find("box_threshold")?.number()?.toFloat()
     return Bundle(entries.sortedByDescending { it.fileName in defaults }, threshold)
 }
@@ -118,8 +129,8 @@ private fun entryAlone(folder: Folder, name: String): ModelEntry? {
     val task = when (contract) {
         is PoseContract -> POSE_TASK
         is DetectorContract -> DETECTOR_TASK
-        // The app offers networks that see one person at a time.
-        is OneStageContract, is BottomUpContract -> return null
+        is OneStageContract -> ONE_STAGE_TASK
+        is BottomUpContract -> BOTTOM_UP_TASK
     }
     return ModelEntry(folder, name, task, title)
 }
@@ -129,11 +140,11 @@ private fun contractText(folder: Folder) = folder.read(CONTRACT_NAME)?.let { Str
 /**
  * Reads a chosen model, and holds its bytes against its contract.
  *
- * @param task what it is to be used for: [POSE_TASK] or [DETECTOR_TASK].
+ * @param tasks those that will do: [POSE_TASKS], or [DETECTOR_TASK] alone.
  * @throws ContractError in words for the user.
  */
-fun readModel(entry: ModelEntry, task: String): CheckedModel {
-    if (entry.task != task) throw ContractError("${entry.fileName} is a model for ${entry.task}, not for $task.")
+fun readModel(entry: ModelEntry, tasks: List<String>): CheckedModel {
+    if (entry.task !in tasks) throw ContractError("${entry.fileName} is a model for ${entry.task}, not for ${tasks.joinToString(" or ")}.")
     val bytes = entry.folder.read(entry.fileName) ?: throw ContractError("The file ${entry.fileName} is missing.")
     val contract = readContract(contractText(entry.folder), entry.fileName, bytes)
     checkType(contract.input, INPUT_TYPES)
@@ -145,6 +156,5 @@ fun readModel(entry: ModelEntry, task: String): CheckedModel {
 fun outputsOf(contract: Contract) = when (contract) {
     is PoseContract -> listOfNotNull(contract.output, contract.visibility?.output)
     is DetectorContract -> contract.levels.flatMap { listOf(it.scores, it.distances) }
-    is OneStageContract -> contract.outputs
-    is BottomUpContract -> contract.outputs
+    is CrowdContract -> contract.outputs
 }

@@ -11,6 +11,7 @@ import keraspose.TensorSpec
 import keraspose.contractOf
 import keraspose.DetectorContract
 import keraspose.DetectorNetwork
+import keraspose.PeopleContract
 import keraspose.PoseContract
 import java.io.File
 import kotlin.concurrent.thread
@@ -251,8 +252,8 @@ private class FileFolder(private val root: File, private val changed: Map<String
 private fun bundlesAreChecked(root: File) {
     val bundle = openBundle(FileFolder(root))
     assertEqual(bundle.entries.map { it.task }.toSet(), setOf("top_down", "detection"))
-    for (entry in bundle.entries) readModel(entry, entry.task)
-    assertRefused("is a model for detection, not for top_down") { readModel(bundle.entries.first { it.task == "detection" }, "top_down") }
+    for (entry in bundle.entries) readModel(entry, listOf(entry.task))
+    assertRefused("is a model for detection, not for top_down") { readModel(bundle.entries.first { it.task == "detection" }, listOf("top_down")) }
     val manifest = String(File(root, MANIFEST_NAME).readBytes())
     fun refused(words: String, path: String, content: ByteArray?) =
         assertRefused(words) { openBundle(FileFolder(root, mapOf(path to content))) }
@@ -263,11 +264,11 @@ private fun bundlesAreChecked(root: File) {
     refused("pose.tflite is not the file", "pose.tflite", byteArrayOf(1, 2, 3))
     refused("pose_model.json is not the file", "pose_model.json", "{}".toByteArray())
     val other = FileFolder(root, mapOf("detector.tflite" to File(root, "pose.tflite").readBytes()))
-    assertRefused("not the file its contract describes") { readModel(modelsIn(other).first { it.fileName == "detector.tflite" }, "detection") }
+    assertRefused("not the file its contract describes") { readModel(modelsIn(other).first { it.fileName == "detector.tflite" }, listOf("detection")) }
     // Files that were pushed without pose_model.json carry their contracts inside.
     val alone = modelsIn(FileFolder(root, mapOf(CONTRACT_NAME to null)))
     assertEqual(alone.map { it.task }.toSet(), setOf(POSE_TASK, DETECTOR_TASK))
-    for (entry in alone) readModel(entry, entry.task)
+    for (entry in alone) readModel(entry, listOf(entry.task))
     assertEqual(alone.map { it.title }.toSet(), bundle.entries.map { it.title }.toSet())
     val damaged = FileFolder(root, mapOf(CONTRACT_NAME to null, "pose.tflite" to byteArrayOf(1, 2, 3)))
     assertEqual(modelsIn(damaged).map { it.fileName }, listOf("detector.tflite"))
@@ -277,7 +278,7 @@ private fun bundlesAreChecked(root: File) {
 private fun packsMeasureTheirFiles(root: File) {
     val folder = FileFolder(root)
     for (entry in modelsIn(folder)) {
-        val model = readModel(entry, entry.task)
+        val model = readModel(entry, listOf(entry.task))
         val runs = recordedRunsOf(folder, sha256(model.bytes))
         check(runs.isNotEmpty()) { "${entry.fileName} has no runs in the pack" }
         for (run in runs) {
@@ -344,8 +345,72 @@ private fun sessionsFollowPeople() {
     assertEqual(sure.picture(image).people.size, 0)
 }
 
+private const val ONE_STAGE = """{"task": "one_stage", "model": "rtmo_t", "quantization": "float32",
+    "input": {"name": "image", "shape": [1, 64, 64, 3], "dtype": "uint8", $TENSOR, "channel_order": "RGB", "normalization": null},
+    "scores": {"name": "s", "shape": [1, 2], "dtype": "float32", $TENSOR}, "boxes": {"name": "b", "shape": [1, 2, 4], "dtype": "float32", $TENSOR},
+    "keypoints": {"name": "k", "shape": [1, 2, 6], "dtype": "float32", $TENSOR}, "visibility": {"name": "v", "shape": [1, 2, 3], "dtype": "float32", $TENSOR},
+    "codec": {"kind": "people", "score_threshold": 0.1, "iou_threshold": 0.6, "max_people": 10},
+    "skeleton": {"name": "face", "names": ["nose", "left_eye", "right_eye"], "limb_pairs": [], "mirror_pairs": [], "oks_sigmas": []}}"""
+
+/** A network that sees somebody who moves, and somebody whom one-stage networks are not believed. */
+private fun sessionsFindEverybodyInEveryFrame() {
+    var x = 20f
+    val network = PoseNetwork(parse(ONE_STAGE) as PeopleContract) {
+        mapOf(
+            "s" to floatArrayOf(0.9f, 0.25f), "b" to floatArrayOf(x, 10f, x + 20, 50f, 0f, 0f, 9f, 9f),
+            "k" to floatArrayOf(x + 10, 15f, x + 5, 12f, x + 15, 12f, 4f, 4f, 3f, 3f, 5f, 3f), "v" to FloatArray(6) { 0.9f }
+        )
+    }
+    // What suits a detector's boxes says nothing of another network, and there is no detector to be asked.
+    val session = Session(network, null, Settings(detectEvery = 10, boxThreshold = 0.95f))
+    val image = Picture(Size(64, 64), 3, ByteArray(64 * 64 * 3))
+    val first = session.frame(image, 1.0)
+    x = 22f
+    val second = session.frame(image, 1.04)
+    for (frame in listOf(first, second)) {
+        assertEqual(frame.people.map { it.trackId }, listOf(0))
+        assertEqual(frame.isDetected, true)
+        assertEqual(frame.stages.keys, setOf("letterbox", "pose", "decode"))
+    }
+    val nose = second.people[0].keypointsXy[0]
+    check(nose > 30 && nose < 32) { "not smoothed: $nose" }
+    val raw = Session(network, null, Settings(isSmoothed = false)).frame(image, 1.0)
+    assertEqual(raw.people[0].keypointsXy[0], 32f)
+    assertEqual(session.picture(image).people.map { it.trackId }, listOf(keraspose.NO_TRACK))
+    session.restart()
+    assertEqual(session.frame(image, 0.5).people.map { it.trackId }, listOf(0))
+    val detector = DetectorNetwork(parse(DETECTOR) as DetectorContract) { mapOf() }
+    assertRefused("rtmo_t finds the people itself: leave the detector out") { Session(network, detector, Settings()) }
+}
+
+/** @param root what export/bundle_mobile.py wrote of a network that finds [numPeople] in its parity pack's picture. */
+private fun crowdBundlesAreOpened(root: File, task: String, numPeople: Int) {
+    val folder = FileFolder(root)
+    val entry = openBundle(folder).entries.single()
+    assertEqual(Pair(entry.task, entry.findsEverybody), Pair(task, true))
+    assertEqual(modelsIn(FileFolder(root, mapOf(CONTRACT_NAME to null))).map { it.task }, listOf(task))
+    assertRefused("is a model for $task, not for detection") { readModel(entry, listOf(DETECTOR_TASK)) }
+    val manifest = String(File(root, MANIFEST_NAME).readBytes())
+    val other = manifest.replace("\"task\": \"$task\"", "\"task\": \"top_down\"").toByteArray()
+    assertRefused("manifest.json is of a model for top_down, and pose.tflite is one for $task") {
+        openBundle(FileFolder(root, mapOf(MANIFEST_NAME to other)))
+    }
+    // The estimator is the one that the file asks for; the network answers what the pack says.
+    val model = readModel(entry, POSE_TASKS)
+    val answer = recordedRunsOf(folder, sha256(model.bytes)).single().outputs
+    val network = PoseNetwork(model.contract as PeopleContract) { answer }
+    val found = Session(network, null, Settings()).frame(Picture(Size(240, 320), 3, ByteArray(240 * 320 * 3)), 0.0)
+    assertEqual(found.people.size, numPeople)
+    // From the picture to people, as in Python; one case runs the file itself.
+    val results = checkAgainstPython(folder, mapOf())
+    check(results.none { it.hasFailed } && results.count { it.isLeftOut } == 1) { describe(results) }
+    check(results.any { it.name == "crowd/image_0" && !it.isLeftOut }) { results.map { it.name } }
+    println("opened a bundle for $task")
+}
+
 fun main(arguments: Array<String>) {
     if (arguments.firstOrNull() == "colours") return printColours(arguments.drop(1))
+    if (arguments.firstOrNull() == "crowd") return crowdBundlesAreOpened(File(arguments[1]), arguments[2], arguments[3].toInt())
     val tests = mutableMapOf<String, () -> Unit>(
         "framesTurnClockwise" to ::framesTurnClockwise,
         "coloursAreThoseOfBt601" to ::coloursAreThoseOfBt601,
@@ -362,7 +427,8 @@ fun main(arguments: Array<String>) {
         "fastCamerasDoNotQueue" to ::fastCamerasDoNotQueue,
         "ratesAndStagesAreMeans" to ::ratesAndStagesAreMeans,
         "tensorsKeepNumbers" to ::tensorsKeepNumbers,
-        "sessionsFollowPeople" to ::sessionsFollowPeople
+        "sessionsFollowPeople" to ::sessionsFollowPeople,
+        "sessionsFindEverybodyInEveryFrame" to ::sessionsFindEverybodyInEveryFrame
     )
     tests.putAll(CHOOSING_TESTS)
     if (arguments.isNotEmpty()) {
@@ -386,7 +452,7 @@ fun main(arguments: Array<String>) {
 /** For a comparison with Python's: colours of tracks, then of the keypoints and limbs of a contract's skeleton. */
 private fun printColours(arguments: List<String>) {
     val entry = FileFolder(File(arguments[0])).let { folder -> modelsIn(folder).first { it.task == "top_down" } }
-    val skeleton = (readModel(entry, "top_down").contract as PoseContract).skeleton
+    val skeleton = (readModel(entry, listOf("top_down")).contract as PoseContract).skeleton
     println((0 until 20).joinToString(" ") { "%06x".format(trackColor(it)) })
     println(keypointColors(skeleton).joinToString(" ") { "%06x".format(it) })
     println(limbColors(skeleton).joinToString(" ") { "%06x".format(it) })

@@ -12,9 +12,9 @@ import keraspose.Contract
 import keraspose.ContractError
 import keraspose.DetectorContract
 import keraspose.DetectorNetwork
+import keraspose.PeopleContract
 import keraspose.Person
 import keraspose.Picture
-import keraspose.PoseContract
 import keraspose.Skeleton
 import keraspose.phone.Analysis
 import keraspose.phone.Bundle
@@ -26,7 +26,7 @@ import keraspose.phone.ModelEntry
 import keraspose.phone.ModelError
 import keraspose.phone.NewestFrame
 import keraspose.phone.OpenModel
-import keraspose.phone.POSE_TASK
+import keraspose.phone.POSE_TASKS
 import keraspose.phone.PoseNetwork
 import keraspose.phone.Session
 import keraspose.phone.Settings
@@ -51,7 +51,7 @@ private const val MAX_THREADS = 4
 private val NO_SKELETON = Skeleton("none", listOf(), listOf(), listOf(), listOf())
 private val NOBODY = Analysis(listOf(), mapOf(), false)
 
-/** What the user has chosen. @property detector null: the whole picture is one person. */
+/** What the user has chosen. @property detector null: the whole picture is one person, or [pose] finds everybody in it. */
 class Choice(val pose: ModelEntry, val detector: ModelEntry?, val wish: Wish, val settings: Settings)
 
 /** A picture and its people, to be drawn together. @property seconds null: a single picture. */
@@ -110,18 +110,18 @@ class Engine(private val context: Context, private val own: Folder, private val 
         session = null
         if (choice.detector == null) close("detector")
         val notes = ArrayList<String>()
-        val pose = openNetwork(choice.pose, "pose", POSE_TASK, choice.wish, notes)
-        val detector = choice.detector?.let { openNetwork(it, "detector", DETECTOR_TASK, choice.wish, notes) }
+        val pose = openNetwork(choice.pose, "pose", POSE_TASKS, choice.wish, notes)
+        val detector = choice.detector?.let { openNetwork(it, "detector", listOf(DETECTOR_TASK), choice.wish, notes) }
         session = Session(
-            PoseNetwork(pose.contract as PoseContract, pose.chosen.network::run),
+            PoseNetwork(pose.contract as PeopleContract, pose.chosen.network::run),
             detector?.let { DetectorNetwork(it.contract as DetectorContract, it.chosen.network::run) },
             choice.settings
         )
         main.post { listener.onOpened(notes) }
     }
 
-    private fun openNetwork(entry: ModelEntry, name: String, task: String, wish: Wish, notes: MutableList<String>): Running {
-        val model = readModel(entry, task)
+    private fun openNetwork(entry: ModelEntry, name: String, tasks: List<String>, wish: Wish, notes: MutableList<String>): Running {
+        val model = readModel(entry, tasks)
         val hash = sha256(model.bytes)
         val old = running[name]
         val now = if (old != null && old.hash == hash && old.wish == wish) old else {

@@ -21,7 +21,7 @@ import android.widget.Spinner
 import android.widget.TextView
 import keraspose.phone.DETECTOR_TASK
 import keraspose.phone.ModelEntry
-import keraspose.phone.POSE_TASK
+import keraspose.phone.POSE_TASKS
 import keraspose.phone.RateMeter
 import keraspose.phone.Settings
 import keraspose.phone.StageMeter
@@ -88,7 +88,7 @@ class MainActivity : Activity(), EngineListener {
     override fun onModels(bundle: keraspose.phone.Bundle) {
         if (isDestroyed) return
         boxThreshold = bundle.boxThreshold
-        poses = bundle.entries.filter { it.task == POSE_TASK }
+        poses = bundle.entries.filter { it.task in POSE_TASKS }
         detectors = bundle.entries.filter { it.task == DETECTOR_TASK } + listOf<ModelEntry?>(null)
         if (poses.isEmpty()) onFailure(getString(R.string.no_pose_model)) else fillSpinners()
     }
@@ -259,13 +259,15 @@ class MainActivity : Activity(), EngineListener {
 
     private fun openModels() {
         fun position(id: Int) = (findViewById(id) as Spinner).selectedItemPosition
+        val pose = poses[position(R.id.pose_model)]
+        // Who sees the whole picture in every frame needs neither.
+        for (id in listOf(R.id.detector, R.id.detect_every)) (findViewById(id) as Spinner).isEnabled = !pose.findsEverybody
+        val detector = if (pose.findsEverybody) null else detectors[position(R.id.detector)]
         val settings = Settings(DETECT_EVERY[position(R.id.detect_every)], (findViewById(R.id.smoothing) as CheckBox).isChecked, boxThreshold)
         say(null)
         sayStatus(getString(R.string.loading))
         restartMeters()
-        engine.open(
-            Choice(poses[position(R.id.pose_model)], detectors[position(R.id.detector)], wishes[position(R.id.accelerator)], settings)
-        )
+        engine.open(Choice(pose, detector, wishes[position(R.id.accelerator)], settings))
     }
 
     // --- words
