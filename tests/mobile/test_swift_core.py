@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import pytest
+from mobile.colour_models import crowd_bundle
 from mobile.swift_tools import IOS, TOOLCHAIN
 
 from keras_pose.shipped import shipped_file
@@ -42,6 +43,18 @@ def test_the_swift_core_passes_its_tests_and_replays_the_parity_pack(
         # Of the models' cases a dozen need no model: none may have been lost on the way.
         (of_models,) = passed.values()
         assert of_models >= 12
+
+
+@pytest.mark.very_slow
+@pytest.mark.parametrize("task", ["one_stage", "bottom_up"])
+def test_the_swift_core_finds_everybody_in_the_pack_of_a_bundle(swift, tmp_path, task):
+    pack = crowd_bundle(tmp_path, task) / "parity" / "models"
+    result = swift("test", "--filter", "ParityTests", KERAS_POSE_PACK=str(pack))
+
+    assert result.returncode == 0, result.stdout + result.stderr
+    counts = r"^parity of \w+: (\d+) passed, 0 failed, (\d+) left out"
+    # Letterbox, input and people; where the file is run also it, and the whole way.
+    assert {("3", "2"), ("5", "0")} <= set(re.findall(counts, result.stdout, re.M))
 
 
 @pytest.mark.very_slow

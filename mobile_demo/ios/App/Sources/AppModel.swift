@@ -11,11 +11,14 @@ final class AppModel {
     // MARK: Choices
 
     var poseModel: ModelRow? { didSet { if poseModel != oldValue { openModels() } } }
-    /// nil: the whole picture is one person.
+    /// nil: the whole picture is one person. Not asked where the pose model finds everybody.
     var detector: ModelRow? { didSet { if detector != oldValue { openModels() } } }
     var accelerator = Accelerator.automatic { didSet { if accelerator != oldValue { openModels() } } }
     var settings = PoseSettings() { didSet { engine.settings = settings } }
     var showsBoxes = false
+
+    /// Whether the pose model is shown one person at a time, where a detector or the last frame says.
+    var needsDetector: Bool { poseModel?.findsEverybody != true }
 
     // MARK: What is shown
 
@@ -76,7 +79,7 @@ final class AppModel {
 
     private func openModels() {
         guard let poseModel else { return }
-        let (detector, wish, last) = (detector, accelerator, opening)
+        let (detector, wish, last) = (needsDetector ? detector : nil, accelerator, opening)
         isOpening = true
         opening = Task {
             await last?.value
@@ -186,6 +189,6 @@ final class AppModel {
 
     /// The cases are of the bundle's own models; of others they would say nothing.
     private func usesBundle(_ bundle: ModelBundle) -> Bool {
-        [poseModel, detector].allSatisfy { $0?.url.deletingLastPathComponent().path == bundle.folder.path }
+        (needsDetector ? [poseModel, detector] : [poseModel]).allSatisfy { $0?.url.deletingLastPathComponent().path == bundle.folder.path }
     }
 }

@@ -44,19 +44,16 @@ final class PoseEngine: @unchecked Sendable {
         set { lock.withLock { sharedSettings = newValue } }
     }
 
-    /// Loads models. What was open before is let go first, so that two never share the memory.
+    /// Loads models: a pose model and a detector, or one that finds everybody alone. What was open before is let go first, so that two never share the memory.
     ///
     /// - Throws: in words for the user; then nothing is open.
     func open(pose: ModelRow, detector: ModelRow?, on wish: Accelerator) async throws -> OpenedModels {
         try await onQueue { [self] in
             session = nil
             networks = ParityNetworks()
-            let poseContract = try pose.contract()
-            guard case .pose(let contract) = poseContract else {
-                throw ContractError("\(pose.url.lastPathComponent) is a detector, not a pose model.")
-            }
-            let opened = try Self.load(pose, poseContract, on: wish)
-            var (runtime, notes) = (["\(poseContract.model): \(opened.accelerator.name)"], opened.notes)
+            let contract = try pose.contract()
+            let opened = try Self.load(pose, contract, on: wish)
+            var (runtime, notes) = (["\(contract.model): \(opened.accelerator.name)"], opened.notes)
             var detectorNetwork: (contract: DetectorContract, run: RunNetwork)?
             if let detector {
                 let detectorContract = try detector.contract()
@@ -73,9 +70,10 @@ final class PoseEngine: @unchecked Sendable {
                     contract: network.contract, boxThreshold: detector?.boxThreshold ?? usualBoxThreshold, run: network.run
                 )
             }
+            let session = try PoseSession(contract: contract, run: opened.network.run, findPeople: find)
+            self.session = session
             networks = ParityNetworks(pose: (contract, opened.network.run), detector: detectorNetwork)
-            session = PoseSession(contract: contract, run: opened.network.run, findPeople: find)
-            return OpenedModels(skeleton: contract.skeleton, runtime: runtime.joined(separator: "\n"), notes: notes)
+            return OpenedModels(skeleton: session.skeleton, runtime: runtime.joined(separator: "\n"), notes: notes)
         }
     }
 

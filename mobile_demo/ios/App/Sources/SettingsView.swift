@@ -17,6 +17,7 @@ struct SettingsView: View {
                         Text("None: the picture is one person").tag(ModelRow?.none)
                         ForEach(model.catalogue.detectors) { Text($0.title).tag(Optional($0)) }
                     }
+                    .disabled(!model.needsDetector)
                     Picker("Runs on", selection: $model.accelerator) {
                         ForEach(Accelerator.allCases) { Text($0.name).tag($0) }
                     }
@@ -26,6 +27,7 @@ struct SettingsView: View {
                     Picker("Detector sees", selection: $model.settings.detectEvery) {
                         ForEach([1, 5, 10, 30], id: \.self) { Text($0 == 1 ? "every frame" : "every \($0)th frame").tag($0) }
                     }
+                    .disabled(!model.needsDetector)
                     Toggle("Smooth the keypoints", isOn: $model.settings.isSmoothed)
                     Toggle("Show boxes", isOn: $model.showsBoxes)
                 }

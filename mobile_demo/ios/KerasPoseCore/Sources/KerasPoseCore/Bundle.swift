@@ -6,6 +6,8 @@ import Foundation
 public struct ModelBundle: Equatable, Sendable {
     /// Where it lies.
     public let folder: URL
+    /// What the pose model is for: "top_down", behind a detector, or what finds everybody by itself.
+    public let task: String
     /// File name of each model, by "pose" and "detector".
     public let models: [String: String]
     /// Score above which the detector's boxes are believed.
@@ -40,6 +42,8 @@ public struct ModelBundle: Equatable, Sendable {
         for name in models.values.sorted() where files[name] == nil {
             throw ContractError("The manifest speaks of \(name), but not of its size and hash. \(Self.remedy)")
         }
+        // Those of the first versions were all of one task, and do not say it.
+        task = try manifest["task"]?.text() ?? "top_down"
         boxThreshold = try manifest["settings"]?["box_threshold"].map { Float(try $0.number()) } ?? usualBoxThreshold
         parity = try Self.texts(manifest["parity"] ?? .object([:])).mapValues { folder.appendingPathComponent($0) }
     }

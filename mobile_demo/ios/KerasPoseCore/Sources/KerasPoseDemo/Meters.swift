@@ -39,7 +39,7 @@ public struct StageMeter {
 
     /// In the order in which the work is done. A stage that a frame did without cost it nothing.
     public var costs: [StageCost] {
-        let order = ["convert", "detect", "crop", "pose", "decode", "follow", "draw"]
+        let order = ["convert", "letterbox", "detect", "crop", "pose", "decode", "follow", "draw"]
         let names = Set(frames.flatMap(\.keys))
         func rank(_ name: String) -> (Int, String) { (order.firstIndex(of: name) ?? order.count, name) }
         return names.sorted { rank($0) < rank($1) }.map { name in

@@ -7,11 +7,15 @@ public struct ModelRow: Identifiable, Hashable {
     public let url: URL
     /// Of the network, such as "pose_slim, int8, 128x192, 1.9 MB".
     public let title: String
-    public let isDetector: Bool
+    /// What it is for, as the contract says it.
+    public let task: String
     /// Score above which this detector's boxes are believed, where somebody measured it.
     public let boxThreshold: Float?
 
     public var id: URL { url }
+    public var isDetector: Bool { task == "detection" }
+    /// Whether it sees whole pictures: it takes no detector, and follows no regions.
+    public var findsEverybody: Bool { KerasPoseCore.findsEverybody(task: task) }
 
     /// Reads the contract beside the file, or else inside, and holds the file against it.
     ///
@@ -36,12 +40,12 @@ public struct ModelCatalogue: Equatable {
     public init(bundle: ModelBundle?, folders: [URL] = []) {
         var (rows, problems): ([ModelRow], [String]) = ([], [])
         for folder in (bundle.map { [$0.folder] } ?? []) + folders {
-            let threshold = folder == bundle?.folder ? bundle?.boxThreshold : nil
+            let own = folder == bundle?.folder ? bundle : nil
             do {
                 let described = try besideDocument(in: folder)?["models"]
                 for file in try modelFiles(in: folder) {
                     do {
-                        rows.append(try Self.row(file, described: described, boxThreshold: threshold))
+                        rows.append(try Self.row(file, described: described, bundle: own))
                     } catch {
                         problems.append("\(error)")
                     }
@@ -55,16 +59,19 @@ public struct ModelCatalogue: Equatable {
         self.problems = problems
     }
 
-    private static func row(_ url: URL, described: JSON?, boxThreshold: Float?) throws -> ModelRow {
+    /// - Parameter bundle: the one that the file is of, if it is of one.
+    private static func row(_ url: URL, described: JSON?, bundle: ModelBundle?) throws -> ModelRow {
         let name = url.lastPathComponent
         guard let entry = try described?[name] ?? embeddedContract(in: try readable(url), fileName: name) else {
             throw ContractError("\(name) has no contract, neither in \(contractName) nor inside.")
         }
         let task = try entry["task"]?.text() ?? "top_down"
-        guard ["top_down", "detection"].contains(task) else {
-            throw ContractError("\(name) is a model for \(task); this app looks at one person at a time.")
+        guard task == "top_down" || task == "detection" || KerasPoseCore.findsEverybody(task: task) else {
+            throw ContractError("\(name) is a model for \(task); this app runs pose models and detectors.")
         }
-        let isDetector = task == "detection"
+        if let bundle, bundle.models["pose"] == name, bundle.task != task {
+            throw ContractError("manifest.json is of a model for \(bundle.task), and \(name) is one for \(task). Run export/bundle_mobile.py and build the app again.")
+        }
         let shape = try entry.member("input").member("shape", of: "input").items()
         let size = shape.count == 4 ? "\(try shape[2].integer())x\(try shape[1].integer())" : "?"
         let bytes = try url.resourceValues(forKeys: [.fileSizeKey]).fileSize ?? 0
@@ -72,7 +79,7 @@ public struct ModelCatalogue: Equatable {
             try entry.member("model").text(), try entry.member("quantization").text(), size,
             String(format: "%.1f MB", Double(bytes) / 1e6),
         ].joined(separator: ", ")
-        return ModelRow(url: url, title: title, isDetector: isDetector, boxThreshold: isDetector ? boxThreshold : nil)
+        return ModelRow(url: url, title: title, task: task, boxThreshold: task == "detection" ? bundle?.boxThreshold : nil)
     }
 }
 

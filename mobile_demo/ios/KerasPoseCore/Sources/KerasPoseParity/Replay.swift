@@ -2,17 +2,23 @@ import KerasPoseCore
 
 /// Replaying the cases of a pack, kind by kind; docs/parity_pack.md, "Kinds".
 
-/// Files that are ready to run, for cases that need them.
+/// Files that are ready to run, for cases that need them: of a pose model of any task, and of a detector.
 public struct ParityNetworks {
-    let pose: (contract: PoseContract, run: RunNetwork)?
+    let pose: (contract: Contract, run: RunNetwork)?
     let detector: (contract: DetectorContract, run: RunNetwork)?
 
     public init(
-        pose: (contract: PoseContract, run: RunNetwork)? = nil,
+        pose: (contract: Contract, run: RunNetwork)? = nil,
         detector: (contract: DetectorContract, run: RunNetwork)? = nil
     ) {
         self.pose = pose
         self.detector = detector
+    }
+
+    /// The pose model, if it is one that is shown one person at a time.
+    var topDown: (contract: PoseContract, run: RunNetwork)? {
+        guard let pose, case .pose(let contract) = pose.contract else { return nil }
+        return (contract, pose.run)
     }
 
     func has(_ task: String) -> Bool { task == "pose" ? pose != nil : task == "detector" && detector != nil }
@@ -71,6 +77,7 @@ private final class Replay {
         case "clip", "video": try clip()
         case "model": try model()
         case "pose": try pose()
+        case "crowd": try everybody()
         case "detect": try detection()
         default: throw ContractError("A case of the kind \(kind) is not known here.")
         }
@@ -184,15 +191,7 @@ private final class Replay {
         let names = contract.outputs.map(\.name)
         let raw = Dictionary(uniqueKeysWithValues: zip(names, try given.tensors("raw").map(\.floats)))
         let image = try given.tensor("image").picture
-        let found: [Person]
-        switch contract {
-        case .oneStage(let contract):
-            found = try OneStageEstimator(contract: contract, run: { _ in raw }, boxThreshold: 0).estimate(image)
-        case .bottomUp(let contract):
-            found = try BottomUpEstimator(contract: contract, run: { _ in raw }, boxThreshold: 0).estimate(image)
-        case .pose, .detector:
-            throw ContractError("People are not found by \(contract.model).")
-        }
+        let found = try crowdEstimator(contract: contract, run: { _ in raw }, boxThreshold: 0).estimate(image)
         try check("boxes_xyxy", found.flatMap(\.box.corners))
         try check("keypoints_xy", points(found))
         try check("keypoint_scores", found.flatMap(\.keypointScores))
@@ -373,7 +372,7 @@ private final class Replay {
 
     private func playedNetwork() throws -> PlayedNetwork {
         let name = try given.member("network").text()
-        if name == "pose", let pose = networks.pose {
+        if name == "pose", let pose = networks.topDown {
             return PlayedNetwork(contract: pose.contract, source: .file(pose.run))
         }
         guard case .pose(let contract) = try Contract(entry: try given.member("contract")) else {
@@ -392,7 +391,7 @@ private final class Replay {
         let values = try given.tensor("input").floats
         let (raw, outputs): ([String: [Float]], [TensorSpec])
         if try given.member("model").text() == "pose", let pose = networks.pose {
-            (raw, outputs) = (try pose.run(values), [pose.contract.output])
+            (raw, outputs) = (try pose.run(values), pose.contract.outputs)
         } else if let detector = networks.detector {
             (raw, outputs) = (try detector.run(values), Contract.detector(detector.contract).outputs)
         } else {
@@ -404,11 +403,20 @@ private final class Replay {
     }
 
     private func pose() throws {
-        guard let pose = networks.pose else { return }
+        guard let pose = networks.topDown else { throw ContractError("The case is of a model that sees one person at a time.") }
         let estimator = PoseEstimator(contract: pose.contract, run: pose.run, findPeople: nil)
         let person = try estimator.estimate(try given.tensor("image").picture, box: try givenBox(), boxScore: 1)
         try check("keypoints_xy", person.keypointsXY)
         try check("keypoint_scores", person.keypointScores)
+    }
+
+    private func everybody() throws {
+        guard let pose = networks.pose else { return }
+        let threshold = Float(try given.number("box_threshold"))
+        let estimator = try crowdEstimator(contract: pose.contract, run: pose.run, boxThreshold: threshold)
+        let found = try estimator.estimate(try given.tensor("image").picture)
+        try check("keypoints_xy", points(found))
+        try check("keypoint_scores", found.flatMap(\.keypointScores))
     }
 
     private func detection() throws {

@@ -35,6 +35,7 @@ final class BundleTests: XCTestCase {
     func testAWholeBundleIsOpened() throws {
         let bundle = try ModelBundle(folder: folder)
         XCTAssertEqual(bundle.models, ["pose": "pose.tflite"])
+        XCTAssertEqual(bundle.task, "top_down", "those of the first versions do not say it")
         XCTAssertEqual(bundle.boxThreshold, 0.24)
         XCTAssertEqual(bundle.parity["maths"]?.path, folder.path + "/parity/maths")
         try writeManifest(settings: "{\"box_threshold\": null}")

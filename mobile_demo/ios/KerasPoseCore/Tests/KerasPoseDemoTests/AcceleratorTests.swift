@@ -71,3 +71,22 @@ let poseEntryText = """
       }
     }
     """
+
+/// A one-stage network that sees the faces of two people at most.
+let oneStageEntryText = """
+    {
+      "task": "one_stage", "model": "rtmo_t", "quantization": "float32", "signature": "serve",
+      "input": {
+        "name": "image", "shape": [1, 64, 64, 3], "dtype": "uint8", "scale": null, "zero_point": null,
+        "channel_order": "RGB", "normalization": null
+      },
+      "scores": {"name": "s", "shape": [1, 2], "dtype": "float32", "scale": null, "zero_point": null},
+      "boxes": {"name": "b", "shape": [1, 2, 4], "dtype": "float32", "scale": null, "zero_point": null},
+      "keypoints": {"name": "k", "shape": [1, 2, 6], "dtype": "float32", "scale": null, "zero_point": null},
+      "visibility": {"name": "v", "shape": [1, 2, 3], "dtype": "float32", "scale": null, "zero_point": null},
+      "codec": {"kind": "people", "score_threshold": 0.1, "iou_threshold": 0.65, "max_people": 100},
+      "skeleton": {
+        "name": "face", "names": ["nose", "left_eye", "right_eye"], "limb_pairs": [], "mirror_pairs": [], "oks_sigmas": []
+      }
+    }
+    """

@@ -9,12 +9,12 @@ final class SessionTests: XCTestCase {
     private var numDetected = 0
 
     private func makeSession() throws -> PoseSession {
-        guard case .pose(let contract) = try Contract(entry: try JSON(poseEntryText)) else { throw ContractError("?") }
+        let contract = try Contract(entry: try JSON(poseEntryText))
         // Around the middle of the crop, so that the region stays where the person is.
         var heatmaps = [Float](repeating: 0, count: 4 * 4 * 3)
         for (k, (x, y)) in [(1, 1), (3, 3), (1, 3)].enumerated() { heatmaps[(y * 4 + x) * 3 + k] = 0.9 }
         let output = ["heatmaps": heatmaps]
-        return PoseSession(
+        return try PoseSession(
             contract: contract,
             run: { _ in output },
             findPeople: { [self] _ in
@@ -51,6 +51,53 @@ final class SessionTests: XCTestCase {
         let analysis = try makeSession().analyse(image)
         XCTAssertEqual(analysis.people.map(\.trackID), [noTrack])
         XCTAssertTrue(analysis.isDetected)
+    }
+}
+
+/// Networks that find everybody by themselves.
+final class CrowdSessionTests: XCTestCase {
+    private let image = Picture(size: ImageSize(height: 64, width: 64), pixels: [UInt8](repeating: 9, count: 12288))
+    /// Where the one who is believed stands.
+    private var x: Float = 20
+
+    /// A session of a network that sees somebody, and somebody else whom one-stage networks are not believed.
+    private func makeSession(findPeople: FindPeople? = nil) throws -> PoseSession {
+        try PoseSession(
+            contract: try Contract(entry: try JSON(oneStageEntryText)),
+            run: { [self] _ in
+                [
+                    "s": [0.9, 0.25], "b": [x, 10, x + 20, 50, 0, 0, 9, 9], "v": [Float](repeating: 0.9, count: 6),
+                    "k": [x + 10, 15, x + 5, 12, x + 15, 12, 4, 4, 3, 3, 5, 3],
+                ]
+            },
+            findPeople: findPeople
+        )
+    }
+
+    func testEverybodyIsLookedForInEveryFrameFollowedAndSteadied() throws {
+        let session = try makeSession()
+        let first = try session.analyse(image, seconds: 1, settings: PoseSettings())
+        x = 22
+        let second = try session.analyse(image, seconds: 1.04, settings: PoseSettings())
+        for analysis in [first, second] {
+            XCTAssertEqual(analysis.people.map(\.trackID), [0])
+            XCTAssertTrue(analysis.isDetected)
+            XCTAssertEqual(Set(analysis.stages.keys), ["letterbox", "pose", "decode"])
+        }
+        XCTAssertGreaterThan(second.people[0].keypointsXY[0], 30)
+        XCTAssertLessThan(second.people[0].keypointsXY[0], 32, "not smoothed")
+        var raw = PoseSettings()
+        raw.isSmoothed = false
+        XCTAssertEqual(try makeSession().analyse(image, seconds: 1, settings: raw).people[0].keypointsXY[0], 32)
+        XCTAssertEqual(try session.analyse(image).people.map(\.trackID), [noTrack])
+        session.restart()
+        XCTAssertEqual(try session.analyse(image, seconds: 0.5, settings: PoseSettings()).people.map(\.trackID), [0])
+    }
+
+    func testNeitherBoxesNorDetectorsAreTaken() throws {
+        XCTAssertThrowsError(try makeSession(findPeople: { _ in [] })) {
+            XCTAssertEqual("\($0)", "rtmo_t finds the people itself: leave the detector out.")
+        }
     }
 }
 
@@ -101,11 +148,45 @@ final class ModelCatalogueTests: XCTestCase {
         XCTAssertEqual(catalogue.problems, ["other.tflite has no contract, neither in pose_model.json nor inside."])
     }
 
-    func testNetworksOfWholePicturesAreNotOffered() throws {
-        try write(document(sha256: "0000").replacingOccurrences(of: "top_down", with: "one_stage"))
+    func testNetworksOfWholePicturesAreOfferedAndOthersAreNot() throws {
+        for task in ["one_stage", "bottom_up"] {
+            try write(document(sha256: "0000").replacingOccurrences(of: "top_down", with: task))
+            let row = try XCTUnwrap(ModelCatalogue(bundle: nil, folders: [folder]).poseModels.first)
+            XCTAssertEqual(row.task, task)
+            XCTAssertTrue(row.findsEverybody)
+        }
+        try write(document(sha256: "0000"))
+        XCTAssertEqual(ModelCatalogue(bundle: nil, folders: [folder]).poseModels.first?.findsEverybody, false)
+        try write(document(sha256: "0000").replacingOccurrences(of: "top_down", with: "segmentation"))
         let catalogue = ModelCatalogue(bundle: nil, folders: [folder])
         XCTAssertEqual(catalogue.poseModels, [])
-        XCTAssertEqual(catalogue.problems, ["pose.tflite is a model for one_stage; this app looks at one person at a time."])
+        XCTAssertEqual(catalogue.problems, ["pose.tflite is a model for segmentation; this app runs pose models and detectors."])
+    }
+
+    func testABundleSaysWhichKindItIsOf() throws {
+        try write(document(sha256: sha256("a model".utf8)).replacingOccurrences(of: "top_down", with: "bottom_up"))
+        try writeManifest("\"task\": \"bottom_up\", ")
+        let rows = ModelCatalogue(bundle: try ModelBundle(folder: folder)).poseModels
+        XCTAssertEqual(rows.map(\.task), ["bottom_up"])
+        // Bundles of the first versions are all of a pair.
+        for said in ["\"task\": \"one_stage\", ", ""] {
+            try writeManifest(said)
+            let catalogue = ModelCatalogue(bundle: try ModelBundle(folder: folder))
+            XCTAssertEqual(catalogue.poseModels, [])
+            let task = said.isEmpty ? "top_down" : "one_stage"
+            XCTAssertTrue(
+                catalogue.problems[0].contains("manifest.json is of a model for \(task), and pose.tflite is one for bottom_up"),
+                catalogue.problems[0]
+            )
+        }
+    }
+
+    private func writeManifest(_ task: String) throws {
+        let manifest = """
+            {"format": "keras_pose mobile bundle", "format_version": "1.2", \(task)"models": {"pose": "pose.tflite"},
+             "files": {"pose.tflite": {"bytes": 7, "sha256": "\(sha256("a model".utf8))"}}}
+            """
+        try Data(manifest.utf8).write(to: folder.appendingPathComponent("manifest.json"))
     }
 
     func testAFolderThatCannotBeReadIsSaid() throws {

@@ -1,4 +1,5 @@
 import Foundation
+import KerasPoseCore
 import XCTest
 
 @testable import KerasPoseParity
@@ -19,8 +20,30 @@ final class ParityTests: XCTestCase {
         XCTAssertGreaterThan(try replayed(URL(fileURLWithPath: path)).numPassed, 0)
     }
 
-    private func replayed(_ folder: URL) throws -> ParityReport {
-        let report = ParityReport(of: try ParityPack(folder: folder))
+    /// From the picture to people, also in the cases that run the file: it answers what the pack says.
+    func testTheCoreReplaysTheCasesOfANetworkThatFindsEverybody() throws {
+        guard let path = ProcessInfo.processInfo.environment["KERAS_POSE_PACK"] else {
+            throw XCTSkip("KERAS_POSE_PACK names no other pack")
+        }
+        let folder = URL(fileURLWithPath: path)
+        let pack = try ParityPack(folder: folder)
+        guard let contract = pack.models["pose"], findsEverybody(task: contract.task) else {
+            throw XCTSkip("the pack is of no network that finds everybody")
+        }
+        let recorded = try pack.cases.filter { $0.kind == "model" }.map { recorded in
+            (try recorded.given.tensor("input").floats, try recorded.expected.tensors("raw").map(\.floats))
+        }
+        let networks = ParityNetworks(pose: (contract, { input in
+            guard let (_, raw) = recorded.first(where: { $0.0 == input }) else { throw ContractError("The file was not given this input.") }
+            return Dictionary(uniqueKeysWithValues: zip(contract.outputs.map(\.name), raw))
+        }))
+        XCTAssertEqual(try replayed(folder, networks: networks).numLeftOut, 0)
+        let silent = ParityNetworks(pose: (contract, { _ in throw ContractError("It is silent.") }))
+        XCTAssertGreaterThan(ParityReport(of: pack, networks: silent).failures.filter { $0.name.hasPrefix("crowd/") }.count, 0)
+    }
+
+    private func replayed(_ folder: URL, networks: ParityNetworks = ParityNetworks()) throws -> ParityReport {
+        let report = ParityReport(of: try ParityPack(folder: folder), networks: networks)
         for (name, message) in report.failures { XCTFail("\(name): \(message)") }
         for line in report.lines { print("parity of \(folder.lastPathComponent): \(line)") }
         return report
