@@ -13,8 +13,8 @@ import tensorflow as tf
 
 from keras_pose.data.image_decoding import decode_image
 from keras_pose.data.person_boxes import BoxSource
-from keras_pose.data.pipeline import plain_order
-from keras_pose.data.transforms import jitter_color
+from keras_pose.data.pipeline import WHOLE, Part, plain_order, positions_of
+from keras_pose.data.transforms import jitter_of_batch
 from keras_pose.losses.detection_losses import IGNORED, PADDING
 from keras_pose.pictures.boxes import PAD_VALUE
 from keras_pose.pictures.normalization import Normalization
@@ -58,6 +58,8 @@ def training_boxes(
     *,
     seed: int = 0,
     start_batch: int = 0,
+    part: Part = WHOLE,
+    every: int = 1,
 ) -> tf.data.Dataset:
     """Yields endless shuffled, augmented batches.
 
@@ -69,6 +71,8 @@ def training_boxes(
         batch_size: images a batch, over all devices together.
         seed: seed of order and augmentation.
         start_batch: number of batches already taken by an interrupted run.
+        part: share of each batch that is made, a batch for each of its replicas.
+        every: step from one batch to the next; others come from elsewhere.
 
     Returns:
         Dataset of (images, truth): (B, *input_hw, 3) float32 normalised, and (B, M, 5)
@@ -82,16 +86,15 @@ def training_boxes(
         return *augment(image, boxes, augmentation, input_hw, sample_seed), position
 
     def finish(images, is_free, truth, positions):
-        # One more than the seeds of samples have, so never one of theirs.
-        color_seed = tf.stack([tf.constant(seed + 1, tf.int64), positions[0]])
-        images = jitter_color(images, augmentation.color, color_seed)
+        images = jitter_of_batch(images, augmentation.color, seed, positions, batch_size)
         # The grey beside an image is always the same grey, as it is for a detector.
         images = tf.where(is_free, float(PAD_VALUE), images)
         return normalization(images), truth
 
-    positions = tf.data.Dataset.counter(start_batch * batch_size)
+    positions = positions_of(batch_size, start_batch, part, every)
     dataset = positions.map(sample_at, num_parallel_calls=tf.data.AUTOTUNE)
-    dataset = dataset.batch(batch_size, drop_remainder=True)
+    size = batch_size // part.count // part.replicas
+    dataset = dataset.batch(size, drop_remainder=True)
     return dataset.map(finish, num_parallel_calls=tf.data.AUTOTUNE).prefetch(2)
 
 

@@ -183,6 +183,8 @@ class BoxLoss(keras.losses.Loss):
     Attributes:
         input_hw: (height, width) of the network's input, pixels.
         strides: input pixels per cell of each level.
+        sum_over_replicas: function that adds up a tensor over the replicas that a batch is
+            shared out among; not saved.
     """
 
     def __init__(self, input_hw, strides, name="box_loss", **kwargs):
@@ -190,6 +192,7 @@ class BoxLoss(keras.losses.Loss):
         self.input_hw = tuple(input_hw)
         self.strides = tuple(strides)
         self._priors = prior_table(self.input_hw, self.strides)
+        self.sum_over_replicas = lambda values: values
 
     def call(self, y_true, y_pred):
         """Returns (B,) losses."""
@@ -200,7 +203,7 @@ class BoxLoss(keras.losses.Loss):
         )
         weight = ops.sum(quality, axis=-1)
         scores = quality_focal(logits, quality) * counts[..., None]
-        return _mean_loss(scores, boxes, target_boxes, weight)
+        return self._mean_loss(scores, boxes, target_boxes, weight)
 
     def distance(self, y_pred, teacher):
         """Returns (B,): how far predictions are from a teacher's, cell by cell.
@@ -220,25 +223,26 @@ class BoxLoss(keras.losses.Loss):
         # Boxes of cells that see nothing are not worth copying, and there are many.
         weight = ops.where(weight > MIN_TEACHER_SCORE, weight, 0.0)
         scores = quality_focal(logits, quality)
-        return _mean_loss(scores, boxes, teacher_boxes, weight)
+        return self._mean_loss(scores, boxes, teacher_boxes, weight)
 
     def _split(self, y_pred):
         return y_pred[..., :-4], decode(self._priors, y_pred[..., -4:])
 
+    def _mean_loss(self, scores, boxes, target_boxes, weight):
+        """Returns (B,) losses, whose mean is the sum over all cells, by the weights of all.
+
+        Args:
+            scores: (B, N, C), loss of each score.
+            boxes: (B, N, 4) predictions, input pixels.
+            target_boxes: (B, N, 4), input pixels.
+            weight: (B, N), of each cell's box.
+        """
+        places = (1.0 - giou(boxes, target_boxes)) * weight
+        per_image = ops.sum(scores, axis=(1, 2)) + GIOU_WEIGHT * ops.sum(places, axis=1)
+        num_images = ops.cast(ops.shape(weight)[0], "float32")
+        own = ops.stack([num_images, ops.sum(weight)])
+        num_images, weight_sum = ops.unstack(self.sum_over_replicas(own))
+        return per_image * num_images / ops.maximum(weight_sum, 1.0)
+
     def get_config(self):
         return super().get_config() | {"input_hw": self.input_hw, "strides": self.strides}
-
-
-def _mean_loss(scores, boxes, target_boxes, weight):
-    """Returns (B,) losses, whose mean is the sum over all cells, by the weights of all.
-
-    Args:
-        scores: (B, N, C), loss of each score.
-        boxes: (B, N, 4) predictions, input pixels.
-        target_boxes: (B, N, 4), input pixels.
-        weight: (B, N), of each cell's box.
-    """
-    places = (1.0 - giou(boxes, target_boxes)) * weight
-    per_image = ops.sum(scores, axis=(1, 2)) + GIOU_WEIGHT * ops.sum(places, axis=1)
-    num_images = ops.cast(ops.shape(weight)[0], "float32")
-    return per_image * num_images / ops.maximum(ops.sum(weight), 1.0)

@@ -9,6 +9,7 @@ from PIL import Image
 
 from keras_pose.data.detection_pipeline import BoxAugmentation, augment, training_boxes
 from keras_pose.data.person_boxes import BoxSource, pad_boxes
+from keras_pose.data.pipeline import WHOLE, Part
 from keras_pose.losses.detection_losses import IGNORED, PADDING
 from keras_pose.pictures.boxes import letterbox
 from keras_pose.pictures.normalization import Normalization
@@ -110,6 +111,24 @@ def test_a_stream_that_goes_on_is_the_stream_that_went_on():
         np.testing.assert_array_equal(expected[0], actual[0])
         np.testing.assert_array_equal(expected[1], actual[1])
     assert np.abs(_batches(1, seed=4)[0][0] - whole[0][0]).max() > 1
+
+
+def test_parts_of_a_batch_are_the_whole_batch():
+    def batches(count, part=WHOLE, **options):
+        changes = BoxAugmentation(color=0.5)
+        return training_boxes(
+            _source(5), PIXELS, changes, INPUT_HW, 4, seed=3, part=part, **options
+        ).take(count)
+
+    whole = list(batches(3))
+    parts = [batch for index in range(2) for batch in batches(2, Part(index, 2, 2))]
+    for expected, *found in zip(whole[0], *parts, strict=True):
+        assert [len(each) for each in found] == [1] * 4
+        np.testing.assert_allclose(np.concatenate(found), expected, atol=1e-3)
+    # Servers that take turns make every other batch.
+    _, second = batches(2, every=2)
+    for expected, found in zip(whole[2], second, strict=True):
+        np.testing.assert_array_equal(found, expected)
 
 
 def test_batches_have_static_shapes_and_grey_borders():

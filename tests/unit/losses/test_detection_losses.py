@@ -125,6 +125,22 @@ def test_the_loss_is_the_sum_over_the_batch_by_its_qualities():
     assert losses.mean() == pytest.approx(total / max(qualities, 1), rel=1e-4)
 
 
+def test_parts_of_a_batch_are_divided_by_the_qualities_of_the_whole():
+    scenes = [_scene(seed) for seed in range(3)]
+    truth = np.stack([_padded(objects) for objects, _, _ in scenes])
+    predicted = np.stack([np.concatenate(scene[1:], axis=1) for scene in scenes])
+    loss = BoxLoss(INPUT_HW, STRIDES)
+
+    for lost in (lambda i: loss(truth[i], predicted[i]),
+                 lambda i: loss.distance(predicted[i], predicted[::-1][i])):  # fmt: skip
+        sums = []
+        loss.sum_over_replicas = lambda own, sums=sums: sums.append(own) or own
+        whole = np.mean(lost(slice(None)))
+        loss.sum_over_replicas = lambda own, sums=sums: sums[0]
+        parts = [np.mean(lost(slice(i, i + 1))) for i in range(3)]
+        assert np.mean(parts) == pytest.approx(whole, rel=1e-5)
+
+
 def test_a_teacher_is_copied_cell_by_cell():
     own, other = (_scene(seed)[1:] for seed in (0, 1))
     logits, teacher_logits = (scene[0][:, 0] for scene in (own, other))
