@@ -25,10 +25,10 @@ import_tensorflow(for_training=True)
 import keras  # noqa: E402
 import numpy as np  # noqa: E402
 
-from keras_pose.trainer import fit  # noqa: E402
+from keras_pose.trainer.any_fit import fit_any  # noqa: E402
 from keras_pose.trainer.cluster import Cluster  # noqa: E402
 from keras_pose.trainer.optimization import steps_taken  # noqa: E402
-from keras_pose.trainer.recipes import Recipe  # noqa: E402
+from keras_pose.trainer.run_dirs import recipe_class  # noqa: E402
 
 
 class Watcher(keras.callbacks.Callback):
@@ -54,8 +54,9 @@ def main(settings):
     cluster = settings["cluster"]
     if cluster is not None:
         cluster = Cluster(tuple(cluster["addresses"]), cluster["index"])
-    fit.fit(
-        Recipe.from_dict(settings["recipe"]),
+    recipe = settings["recipe"]
+    fit_any(
+        recipe_class(recipe["model"]).from_dict(recipe),
         settings["run_dir"],
         watchers=[Watcher(settings)],
         save_minutes=settings["save_minutes"],

@@ -264,9 +264,9 @@ def train(recipe, run_dir, args):
             recipe,
             run_dir,
             args.devices,
-            args.save_minutes,
-            args.cluster,
-            args.data_services,
+            save_minutes=args.save_minutes,
+            cluster=args.cluster,
+            data_services=args.data_services,
         )
     except StopRun as stop:
         print(f"Saved and stopped. To go on: python training/train.py --resume {run_dir}")

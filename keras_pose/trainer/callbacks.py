@@ -38,7 +38,7 @@ KIND_ACCURACY = "kind_accuracy"
 
 
 class MeasureMetric(keras.callbacks.Callback):
-    """Adds a figure to the logs, such as `val_ap`: COCO AP of the model as it stands.
+    """Adds a figure to the logs, such as `val_ap`: COCO AP of the averaged weights, if any.
 
     Every epoch gets the entry (NaN where nothing was measured), because a CSV file
     has its columns from the first row on.
@@ -352,14 +352,6 @@ def averaged_weights(model: keras.Model) -> Iterator[None]:
     finally:
         for variable, value in zip(variables, own, strict=True):
             variable.assign(value)
-
-
-class MeasureDetector(MeasureMetric):
-    """Adds `val_box_ap`, the box AP of the averaged weights, to the logs."""
-
-    def __init__(self, measure, every: int, last_epoch: int):
-        """Takes a function from the model to its AP, and how often to call it."""
-        super().__init__(lambda: measure(self.model), every, last_epoch, BOX_AP)
 
 
 class DetectorCheckpoint(SaveState):

@@ -158,6 +158,8 @@ def join(
         rpc_layer="grpc",
     )
     print(f"workers     {cluster.size}, this is {cluster.index}: waiting for all of them")
+    if not cluster.is_chief:
+        print("            worker 0 alone measures, and writes log and checkpoints")
     try:
         return tf.distribute.MultiWorkerMirroredStrategy(resolver)
     except tf.errors.OpError as error:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import Any
 
 import keras
 from keras import layers, ops
@@ -25,7 +26,7 @@ from keras_pose.data.person_boxes import (
     join_boxes,
     open_boxes,
 )
-from keras_pose.data.pipeline import indices_of_batch, plain_order
+from keras_pose.data.pipeline import WHOLE
 from keras_pose.data.readers.coco import Reading
 from keras_pose.data.sources import synthetic_source
 from keras_pose.losses.detection_losses import BoxLoss
@@ -37,22 +38,20 @@ from keras_pose.runtime.detector_model import Detector
 from keras_pose.trainer import callbacks
 from keras_pose.trainer.detection_recipes import DetectionRecipe
 from keras_pose.trainer.detector_teacher import with_teacher
-from keras_pose.trainer.devices import recipe_strategy
-from keras_pose.trainer.fit import (
-    SAVE_MINUTES,
-    equalize,
-    freeze,
-    go_through,
-    restore,
-    synchronize_batch_norm,
-)
 from keras_pose.trainer.fused_norms import fuse_norms
+from keras_pose.trainer.loop import begin, go_through, picture_callbacks, take_part
 from keras_pose.trainer.optimization import make_adamw, warmed_up
 from keras_pose.trainer.plan import Plan, make_plan
+from keras_pose.trainer.preparation import (
+    equalize,
+    freeze,
+    restore,
+    sum_over_replicas,
+    synchronize_batch_norm,
+)
 from keras_pose.trainer.run_dirs import open_run_dir
-from keras_pose.trainer.run_facts import books, print_facts, print_outcome
-from keras_pose.trainer.run_recipe import precision_policy
-from keras_pose.trainer.run_state import Progress, RunState, find_state
+from keras_pose.trainer.run_facts import print_facts, print_outcome
+from keras_pose.trainer.run_state import RunState, find_state
 from keras_pose.weights.creation import create_model
 from keras_pose.weights.provenance import normalization_of
 from keras_pose.zoo import get_spec
@@ -63,47 +62,40 @@ START_REACH = 2.0
 
 
 def fit_detector(
-    recipe: DetectionRecipe,
-    run_dir,
-    devices: str = "auto",
-    save_minutes: float = SAVE_MINUTES,
+    recipe: DetectionRecipe, run_dir, devices: str = "auto", **options: Any
 ) -> Path:
     """Trains a person detector, or goes on where an interrupted run stopped.
 
     Args:
         recipe: settings of the training.
-        run_dir: folder of the run, made if need be; if it holds the same run,
-            training goes on after the last step that was saved.
-        devices: devices to train on, a word of `trainer.devices.make_strategy`.
-        save_minutes: time between saves within an epoch.
+        run_dir: folder of the run.
+        devices: devices to train on.
+        options: further arguments of `loop.take_part`, which says more of all of them.
 
     Returns:
         The run folder.
-
-    Raises:
-        ValueError: for a recipe, data or devices that do not fit.
-        FileNotFoundError: when the data set is not where the recipe says.
-        PermissionError: when the folder cannot be written to.
     """
-    run_dir = Path(run_dir)
-    if run_dir.exists():
-        open_run_dir(run_dir, recipe)  # refuses another run before any work is done
-    strategy = recipe_strategy(recipe, devices)
-    keras.utils.set_random_seed(recipe.seed)
-    keras.mixed_precision.set_global_policy(precision_policy(recipe.mixed_precision))
-    global_batch = recipe.batch_size * strategy.num_replicas_in_sync
-    source = _training_source(recipe, global_batch)
-    plan = make_plan(recipe, len(source), global_batch)
+    with take_part(recipe, run_dir, devices, **options) as run:
+        _fit(recipe, run)
+    return run.folder
+
+
+def _fit(recipe, run):
+    run_dir, strategy = run.folder, run.strategy
     state = find_state(run_dir, callbacks.DetectorCheckpoint.best_name)
-    progress = state.progress if state else Progress()
+    progress = begin(state, recipe, strategy)
+    source = _training_source(recipe, progress.global_batch)
+    plan = make_plan(recipe, len(source), progress.global_batch)
+    run.compare({"train": source}, progress)
     with strategy.scope():
         network, measured, model = _make_models(recipe, plan, state)
     contract = detector_contract(network, _normalization(network, state))
     measure = _ap_function(recipe, measured, contract)
-    open_run_dir(run_dir, recipe)  # not before all is well: it would stay behind
-    _print_facts(recipe, plan, network, strategy, source, progress)
+    if run.is_chief:
+        open_run_dir(run_dir, recipe)  # not before all is well: it would stay behind
+        _print_facts(recipe, plan, network, strategy, source, progress)
 
-    def batches_from(number):
+    def make(first, every, part):
         return training_boxes(
             source,
             contract.normalization or normalization_of(network),
@@ -111,26 +103,21 @@ def fit_detector(
             recipe.input_hw,
             plan.global_batch,
             seed=recipe.seed,
-            start_batch=number,
+            start_batch=first,
+            part=part,
+            every=every,
         )
 
-    def names_of_batch(number):
-        order = plain_order(len(source), recipe.seed)
-        chosen = indices_of_batch(order, number, plan.global_batch)
-        return [str(source.image_ids[index]) for index in chosen]
-
     if recipe.quantization_aware and state is None:
-        equalize(network, batches_from(0), plan.global_batch)
-    chosen = [
-        *([callbacks.StopAtStep(recipe.max_steps)] if recipe.max_steps else []),
-        callbacks.StopAtNaN(run_dir, names_of_batch),
-        _measuring_callback(recipe, plan, measure),
-        *books(run_dir),
-        callbacks.DetectorCheckpoint(run_dir, contract, progress, save_minutes, network),
-    ]
-    go_through(model, batches_from, None, run_dir, plan, progress, chosen)
-    print_outcome(run_dir, {"": source.num_skipped_images})
-    return run_dir
+        # Whole batches: all workers begin with the same weights.
+        equalize(network, make(0, 1, WHOLE), plan.global_batch)
+    checkpoint = callbacks.DetectorCheckpoint(
+        run_dir, contract, progress, run.save_minutes, network
+    )
+    chosen = picture_callbacks(run, recipe, plan, source, measure, checkpoint)
+    go_through(run, model, make, None, plan, progress, chosen)
+    if run.is_chief:
+        print_outcome(run_dir, {"": source.num_skipped_images})
 
 
 def _training_source(recipe: DetectionRecipe, global_batch: int) -> BoxSource:
@@ -164,6 +151,7 @@ def _make_models(recipe: DetectionRecipe, plan: Plan, state: RunState | None):
     num_levels = len(network.outputs) // 2
     strides = [recipe.input_hw[0] // x.shape[1] for x in network.outputs[:num_levels]]
     loss, weights_of_losses = BoxLoss(recipe.input_hw, strides), None
+    loss.sum_over_replicas = sum_over_replicas
     if recipe.teacher is not None:
         seen = _normalization(network, state)
         where = (recipe.teacher, recipe.teacher_share, network, seen)
@@ -171,8 +159,7 @@ def _make_models(recipe: DetectionRecipe, plan: Plan, state: RunState | None):
         weights_of_losses = [1 - recipe.teacher_share]
     optimizer = _make_optimizer(recipe, plan)
     model.compile(optimizer, loss, loss_weights=weights_of_losses)
-    if state:
-        restore(model, keras.models.load_model(state.path))
+    restore(model, state)
     return network, measured, model
 
 
@@ -229,14 +216,6 @@ def _ap_function(recipe: DetectionRecipe, network, contract: DetectorContract):
     split = BoxSplit(settings)
     detector = Detector.from_keras(network, contract)
     return lambda: split.value_of(detector)
-
-
-def _measuring_callback(recipe, plan, measure):
-    def measure_average(model):
-        with callbacks.averaged_weights(model):
-            return measure()
-
-    return callbacks.MeasureDetector(measure_average, recipe.ap_every, plan.epochs)
 
 
 def _print_facts(recipe, plan, network, strategy, source, progress):

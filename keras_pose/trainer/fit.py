@@ -1,21 +1,17 @@
-"""`fit`: wires data, model, loss, devices and checkpoints into one training run."""
+"""`fit`: wires people, a pose network, its loss and checkpoints into one training run."""
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-import math
-import sys
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
-import tensorflow as tf
 
 from keras_pose.codecs import CODECS
 from keras_pose.contracts.pose import keras_contract, read_contract
 from keras_pose.data import PoseDataset
-from keras_pose.data.data_service import served
 from keras_pose.data.mixing import (
     Mix,
     open_measured,
@@ -27,7 +23,6 @@ from keras_pose.data.mixing import (
 )
 from keras_pose.data.pipeline import (
     WHOLE,
-    check_divides,
     indices_of_batch,
     person_order,
     training_dataset,
@@ -45,18 +40,14 @@ from keras_pose.losses import VisibilityCrossEntropy
 from keras_pose.measuring.people_split import PeopleSplit
 from keras_pose.measuring.settings import MeasureSettings
 from keras_pose.metrics.streaming import StreamingPCK
-from keras_pose.models.equalization import NUM_CROPS, prepare_for_integers
 from keras_pose.models.fake_quantization import fake_quantized
 from keras_pose.models.own_layers import TeacherGap
 from keras_pose.models.visibility import has_visibility, head_layers
 from keras_pose.pictures.normalization import Normalization
 from keras_pose.runtime import PoseModel
 from keras_pose.trainer import callbacks
-from keras_pose.trainer.cluster import Cluster, stops_with_others
-from keras_pose.trainer.cluster_steps import Team
-from keras_pose.trainer.devices import recipe_strategy
-from keras_pose.trainer.fused_norms import fuse_norms, share_moments
-from keras_pose.trainer.meeting import code_facts, compare, data_facts
+from keras_pose.trainer.fused_norms import fuse_norms
+from keras_pose.trainer.loop import begin, go_through, take_part
 from keras_pose.trainer.optimization import make_loss, make_optimizer
 from keras_pose.trainer.plan import make_plan
 from keras_pose.trainer.pose_teacher import (
@@ -64,39 +55,26 @@ from keras_pose.trainer.pose_teacher import (
     labelled_by_teacher,
     with_teacher,
 )
+from keras_pose.trainer.preparation import (
+    equalize,
+    freeze,
+    restore,
+    synchronize_batch_norm,
+)
 from keras_pose.trainer.recipes import Recipe
-from keras_pose.trainer.run_dirs import check_run_dir, open_run_dir
+from keras_pose.trainer.run_dirs import open_run_dir
 from keras_pose.trainer.run_facts import books, print_facts, print_outcome
-from keras_pose.trainer.run_recipe import RunRecipe, precision_policy
 from keras_pose.trainer.run_state import (
     Progress,
     RunState,
     find_state,
-    forget_rows_from,
 )
 from keras_pose.weights.creation import create_model
 from keras_pose.weights.provenance import normalization_of
 from keras_pose.zoo import get_spec
 
-# Minutes between saves within an epoch.
-SAVE_MINUTES = 10.0
-# Callbacks of the chief alone, which write or measure for the folder of the run.
-WRITERS = (
-    keras.callbacks.CSVLogger,
-    keras.callbacks.TensorBoard,
-    callbacks.MeasureMetric,
-)
 
-
-def fit(
-    recipe: Recipe,
-    run_dir,
-    devices: str = "auto",
-    watchers=(),
-    save_minutes: float = SAVE_MINUTES,
-    cluster: Cluster | None = None,
-    data_services: tuple[str, ...] = (),
-) -> Path:
+def fit(recipe: Recipe, run_dir, devices: str = "auto", **options: Any) -> Path:
     """Trains a model, or goes on where an interrupted run stopped.
 
     Args:
@@ -104,190 +82,51 @@ def fit(
         run_dir: folder of the run, made if need be; if it holds the same run,
             training goes on after the last step that was saved.
         devices: devices to train on, a word of `trainer.devices.make_strategy`.
-        watchers: Keras callbacks that are called besides those of every run.
-        save_minutes: time between saves within an epoch.
-        cluster: workers that train together, each in a process that calls this with the
-            same recipe and folder; None for a process that trains by itself.
-        data_services: addresses of servers that make the training input, see
-            `data.data_service`.
+        options: further arguments of `loop.take_part`, which says what is raised.
 
     Returns:
         The run folder.
-
-    Raises:
-        ValueError: for a recipe, data or devices that do not fit.
-        ConnectionError: if other workers do not come.
-        LostWorker: when one of them, or a server, is gone.
-        FileNotFoundError: when the data set is not where the recipe says.
-        PermissionError: when the folder cannot be written to.
     """
-    run_dir = Path(run_dir)
-    if run_dir.exists():
-        check_run_dir(run_dir, recipe)  # refuses another run before any work is done
-    strategy = recipe_strategy(recipe, devices, cluster)
-    team = Team(cluster, strategy) if cluster else None
-    with stops_with_others(cluster, data_services):
-        _fit(recipe, run_dir, strategy, team, watchers, save_minutes, data_services)
-    return run_dir
+    with take_part(recipe, run_dir, devices, **options) as run:
+        _fit(recipe, run)
+    return run.folder
 
 
-def _fit(recipe, run_dir, strategy, team, watchers, save_minutes, data_services):
-    if team is not None:
-        compare(team, code_facts(recipe, team))
-    keras.utils.set_random_seed(recipe.seed)
-    keras.mixed_precision.set_global_policy(precision_policy(recipe.mixed_precision))
+def _fit(recipe, run):
+    run_dir, strategy = run.folder, run.strategy
     state = find_state(run_dir, callbacks.best_name_of(recipe.visibility))
     progress = begin(state, recipe, strategy)
     global_batch = progress.global_batch
     sources = {name: _open_source(recipe, name, global_batch) for name in ("train", "val")}
     plan = make_plan(recipe, sources["train"].epoch_size, global_batch)
-    if team is not None:
-        compare(team, data_facts(sources, progress))
+    run.compare(sources, progress)
     codec = CODECS[recipe.codec].for_input(recipe.input_hw, get_spec(recipe.model).stride)
     if recipe.teacher and not copies_maps(recipe.teacher, codec):
-        writes = team is None or team.is_chief
-        sources["train"] = _with_labels(recipe, sources["train"], run_dir, writes)
+        sources["train"] = _with_labels(recipe, sources["train"], run_dir, run.is_chief)
         plan = make_plan(recipe, sources["train"].epoch_size, global_batch)
     with strategy.scope():
         network, model = _make_models(recipe, plan, state, sources["train"].skeleton, codec)
     contract = keras_contract(
         network, codec, sources["train"].skeleton, _normalization(network, state)
     )
-    part = team.part if team else WHOLE
-    is_chief = team is None or team.is_chief
-    if is_chief:
+    if run.is_chief:
         open_run_dir(run_dir, recipe)  # not before all is well: it would stay behind
         _print_facts(recipe, plan, model, strategy, sources, progress)
 
-    def batches_from(number, part=part, services=data_services):
-        def make(first, every):
-            return _training_batches(
-                recipe, plan, sources["train"], contract, model, first, part, every
-            )
-
-        return served(make, services, number, part)
+    def make(first, every, part):
+        return _training_batches(
+            recipe, plan, sources["train"], contract, model, first, part, every
+        )
 
     if recipe.quantization_aware and state is None:
         # Whole batches: all workers begin with the same weights.
-        equalize(network, batches_from(0, WHOLE, ()), plan.global_batch)
-    chosen = _make_callbacks(
-        recipe, plan, run_dir, progress, save_minutes, contract, network, model, sources
-    )
-    go_through(
-        model,
-        batches_from,
-        _validation_batches(recipe, plan, sources["val"], contract, model, strategy, part),
-        run_dir,
-        plan,
-        progress,
-        [*chosen, *watchers],
-        team,
-    )
-    if is_chief:
+        equalize(network, make(0, 1, WHOLE), plan.global_batch)
+    val_batches = _validation_batches(recipe, plan, sources["val"], contract, model, run)
+    chosen = _make_callbacks(recipe, plan, run, progress, contract, network, model, sources)
+    go_through(run, model, make, val_batches, plan, progress, chosen)
+    if run.is_chief:
         skipped = {f" of {name}": s.num_skipped_images for name, s in sources.items()}
         print_outcome(run_dir, skipped)
-
-
-def begin(state: RunState | None, recipe: RunRecipe, strategy) -> Progress:
-    """Returns where a run is, and how many samples a step has on all devices together.
-
-    A run that goes on keeps that number, on fewer devices or on more.
-
-    Raises:
-        ValueError: where they cannot share it out evenly.
-    """
-    count = strategy.num_replicas_in_sync
-    progress = state.progress if state else Progress()
-    if progress.global_batch:
-        check_divides(progress.global_batch, count)
-        return progress
-    return dataclasses.replace(progress, global_batch=recipe.batch_size * count)
-
-
-def go_through(
-    model, batches_from, val_batches, run_dir, plan, progress, chosen, team=None
-) -> None:
-    """Trains a compiled model from where a run is to its end.
-
-    Args:
-        model: Keras model, with the weights and the optimizer of the run so far.
-        batches_from: function from the number of a batch, over all epochs, to the endless
-            data set of training batches that begins with it.
-        val_batches: validation batches, or None.
-        run_dir: folder of the run.
-        plan: steps and epochs of the whole run.
-        progress: position of the run.
-        chosen: callbacks.
-        team: other workers, whose part of the batches is another; None for none.
-    """
-    done = progress.epochs_done
-    is_chief, spread = True, lambda batches: batches
-    if team is not None:
-        is_chief, spread = team.is_chief, team.spread
-        team.share_steps(model, batches_from(0).element_spec)
-        chosen = [each for each in chosen if is_chief or not isinstance(each, WRITERS)]
-        for each in chosen:
-            if isinstance(each, callbacks.SaveState):
-                each.team = team
-    if is_chief:
-        forget_rows_from(run_dir, done)
-    options = {
-        "validation_data": None if val_batches is None else spread(val_batches),
-        "callbacks": chosen,
-        "verbose": (1 if sys.stdout.isatty() else 2) if is_chief else 0,
-        "shuffle": False,  # the data set has its own order; Keras would only warn
-    }
-    if progress.steps_done:
-        rest = plan.steps_per_epoch - progress.steps_done
-        with _unfinished(model.optimizer):
-            if rest:
-                model.fit(
-                    spread(batches_from(done * plan.steps_per_epoch + progress.steps_done)),
-                    steps_per_epoch=rest,
-                    initial_epoch=done,
-                    epochs=done + 1,
-                    **options,
-                )
-            else:
-                _validate_only(model, val_batches, done, progress, chosen, spread)
-        done = plan.epochs if model.stop_training else done + 1
-    if done < plan.epochs:
-        model.fit(
-            spread(batches_from(done * plan.steps_per_epoch)),
-            steps_per_epoch=plan.steps_per_epoch,
-            initial_epoch=done,
-            epochs=plan.epochs,
-            **options,
-        )
-    if team is not None:
-        team.wait()  # a worker that leaves early would be missed by the others
-
-
-@contextlib.contextmanager
-def _unfinished(optimizer):
-    """Keeps Keras from putting the averages into the weights when `fit` ends."""
-    optimizer.finalize_variable_values = lambda variables: None
-    try:
-        yield
-    finally:
-        del optimizer.finalize_variable_values
-
-
-def _validate_only(model, val_batches, epoch, progress, chosen, spread):
-    """Ends an epoch of which all steps are done, as `fit` would."""
-    model.stop_training = False
-    # Metrics are built at the first batch.
-    model.evaluate(spread(val_batches.take(1)), verbose=0)
-    listed = keras.callbacks.CallbackList(chosen, model=model)
-    listed.on_train_begin()
-    listed.on_epoch_begin(epoch)  # restores them
-    logs = model.get_metrics_result()
-    values = model.evaluate(
-        spread(val_batches), callbacks=listed, verbose=0, return_dict=True
-    )
-    logs |= {f"val_{name}": value for name, value in values.items()}
-    listed.on_epoch_end(epoch, logs)
-    listed.on_train_end()
 
 
 def _open_source(recipe: Recipe, split: str, global_batch: int) -> PersonSource:
@@ -367,8 +206,7 @@ def _make_models(recipe, plan, state: RunState | None, skeleton, codec):
         where = (recipe.teacher, recipe.teacher_share, codec, skeleton, seen)
         model = with_teacher(model, *where, loss)
     compile_network(model, recipe, codec, skeleton.num_keypoints, plan.total_steps)
-    if state:
-        restore(model, keras.models.load_model(state.path))
+    restore(model, state)
     return network, model
 
 
@@ -416,54 +254,10 @@ def freeze_all_but_head(network) -> None:
         layer.trainable = layer.name in trained
 
 
-def freeze(network, beginnings):
-    """Makes layers untrainable; their batch norms use the statistics they have.
-
-    Args:
-        network: Keras model, changed in place.
-        beginnings: prefixes of layer names.
-
-    Raises:
-        ValueError: if no layer with weights has one of the prefixes.
-    """
-    weighted = [layer for layer in network.layers if layer.weights]
-    for beginning in beginnings:
-        chosen = [layer for layer in weighted if layer.name.startswith(beginning)]
-        if not chosen:
-            raise ValueError(
-                f"No layer with weights begins with {beginning!r}, which freeze names; "
-                f"{network.name} has {weighted[0].name}, {weighted[1].name} and so on."
-            )
-        for layer in chosen:
-            layer.trainable = False
-
-
-def restore(model, saved):
-    """Copies weights and optimizer state.
-
-    The saved model itself would not do: its optimizer has forgotten which variables
-    are not to decay.
-    """
-    model.set_weights(saved.get_weights())
-    model.optimizer.build(model.trainable_variables)
-    pairs = zip(model.optimizer.variables, saved.optimizer.variables, strict=True)
-    for variable, value in pairs:
-        variable.assign(value)
-
-
 def _normalization(model, state: RunState | None) -> Normalization:
     """Returns that of the run so far, of the weights it starts from, or the zoo's."""
     found = read_contract(state.path).normalization if state else None
     return found or normalization_of(model)
-
-
-def synchronize_batch_norm(model):
-    """Lets batch norm see the whole batch, not each replica its small part."""
-    is_distributed = tf.distribute.get_strategy().num_replicas_in_sync > 1
-    for layer in model.layers:
-        if isinstance(layer, keras.layers.BatchNormalization):
-            layer.synchronized = is_distributed
-    share_moments(model)
 
 
 def _training_batches(recipe, plan, source, contract, model, first_batch, part, every):
@@ -483,21 +277,7 @@ def _training_batches(recipe, plan, source, contract, model, first_batch, part, 
     )
 
 
-def equalize(network, batches, batch_size: int) -> None:
-    """Lets training with rounding inside start from what calibrated files are made of.
-
-    Args:
-        network: model that is trained, changed in place.
-        batches: `tf.data.Dataset` of tuples whose first entry are normalised images.
-        batch_size: images a batch.
-    """
-    few = batches.take(math.ceil(NUM_CROPS / batch_size))
-    images = np.concatenate([image.numpy() for image, *_ in few])[:NUM_CROPS]
-    count = prepare_for_integers(network, images)
-    print(f"equalized   {count} channels of weights, see models/equalization.py")
-
-
-def _validation_batches(recipe, plan, source, contract, model, strategy, part):
+def _validation_batches(recipe, plan, source, contract, model, run):
     batches = validation_dataset(
         source,
         contract.codec,
@@ -507,17 +287,15 @@ def _validation_batches(recipe, plan, source, contract, model, strategy, part):
         num_outputs=len(model.outputs) - has_visibility(model),
         with_kinds=has_visibility(model),
         cuts_pictures=recipe.visibility == "only",
-        num_replicas=strategy.num_replicas_in_sync,
-        part=part,
+        num_replicas=run.strategy.num_replicas_in_sync,
+        part=run.part,
     )
     # A smoke run of a few steps must not validate for minutes.
-    limit = (1 + recipe.max_steps // 10) * part.replicas
+    limit = (1 + recipe.max_steps // 10) * run.part.replicas
     return batches.take(limit) if recipe.max_steps else batches
 
 
-def _make_callbacks(
-    recipe, plan, run_dir, progress, save_minutes, contract, network, model, sources
-):
+def _make_callbacks(recipe, plan, run, progress, contract, network, model, sources):
     chosen = []
     if recipe.ap_every:
         chosen.append(_measuring_callback(recipe, plan, contract, model))
@@ -532,15 +310,15 @@ def _make_callbacks(
 
     return [
         averages,
-        callbacks.StopAtNaN(run_dir, names_of_batch),
+        callbacks.StopAtNaN(run.folder, names_of_batch),
         callbacks.PlainMetricNames(),
         *chosen,
-        *books(run_dir),
+        *books(run.folder),
         callbacks.RunCheckpoint(
-            run_dir,
+            run.folder,
             contract,
             progress,
-            save_minutes,
+            run.save_minutes,
             averages,
             network,
             callbacks.best_name_of(recipe.visibility),

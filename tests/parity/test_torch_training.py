@@ -40,7 +40,7 @@ from keras_pose.data.sources import synthetic_source
 from keras_pose.data.transforms import NO_AUGMENTATION
 from keras_pose.pictures.normalization import IMAGENET
 from keras_pose.trainer.devices import make_strategy
-from keras_pose.trainer.fit import synchronize_batch_norm
+from keras_pose.trainer.preparation import synchronize_batch_norm
 from keras_pose.trainer.fused_norms import fuse_norms
 from keras_pose.trainer.optimization import make_loss, make_optimizer
 from keras_pose.trainer.recipes import get_recipe

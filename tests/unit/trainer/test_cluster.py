@@ -17,6 +17,7 @@ import tensorflow as tf
 from says import Says
 
 from keras_pose.codecs import CODECS
+from keras_pose.contracts.entries import save_keras_model
 from keras_pose.data.data_service import in_order, served
 from keras_pose.data.pipeline import (
     Part,
@@ -25,11 +26,11 @@ from keras_pose.data.pipeline import (
     validation_dataset,
 )
 from keras_pose.data.sources import synthetic_source
+from keras_pose.data.synthetic import write_coco_dataset
 from keras_pose.data.transforms import Augmentation, jitter_color, jitter_of_batch
 from keras_pose.files.runs import read_progress
 from keras_pose.pictures.normalization import IMAGENET
 from keras_pose.trainer import cluster as cluster_module
-from keras_pose.trainer.any_fit import fit_any
 from keras_pose.trainer.cluster import (
     PATIENCE_SECONDS,
     Cluster,
@@ -37,11 +38,13 @@ from keras_pose.trainer.cluster import (
     find_cluster,
 )
 from keras_pose.trainer.devices import recipe_strategy
-from keras_pose.trainer.fit import begin
+from keras_pose.trainer.loop import begin
 from keras_pose.trainer.meeting import compare
 from keras_pose.trainer.recipes import get_recipe
 from keras_pose.trainer.run_dirs import recipe_for
 from keras_pose.trainer.run_state import Progress, RunState
+from keras_pose.weights.creation import create_model
+from keras_pose.weights.provenance import file_contract_of
 
 WORKER = Path(__file__).resolve().parents[2] / "cluster_worker.py"
 # Workers that do not come, or do not notice, must not hold up all tests.
@@ -241,12 +244,6 @@ def test_batches_of_a_server_that_are_not_due_are_refused():
         list(batches)
 
 
-def test_detectors_are_trained_in_one_process(tmp_path):
-    recipe = recipe_for("rtmdet_nano", "synthetic")
-    with pytest.raises(ValueError, match="rtmdet_nano finds people: train it in one"):
-        fit_any(recipe, tmp_path / "run", cluster=Cluster(("a:1", "b:1"), 0))
-
-
 def _free_ports(count):
     sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
     ports = [each.getsockname()[1] for each in sockets]
@@ -324,26 +321,57 @@ def test_two_workers_killed_and_resumed_equal_one_process(tmp_path):
     assert status == [75, 75], printed
     status, printed = _run_two(tmp_path)
     assert status == [0, 0], printed
-    (tmp_path / "one").mkdir()
-    one = _start(tmp_path / "one", 0, None, recipe=_recipe(batch_size=8))
-    printed = one.communicate(timeout=SECONDS)[0]
-    assert one.returncode == 0, printed
-
-    ends = [
-        list(np.load(tmp_path / name).values())
-        for name in ("weights0.npz", "weights1.npz", "one/weights0.npz")
-    ]
+    ends = _ends_with_one_process(tmp_path, _recipe(batch_size=8), ("loss", "val_loss"), 3)
     for chief, other, alone in zip(*ends, strict=True):
         np.testing.assert_array_equal(chief, other)
         np.testing.assert_allclose(chief, alone, rtol=1e-4, atol=1e-5)
+
+
+def _ends_with_one_process(folder, recipe, figures, epochs):
+    """Trains in one process, too: weights of chief, other and that; logs are compared."""
+    (folder / "one").mkdir()
+    one = _start(folder / "one", 0, None, recipe=recipe)
+    printed = one.communicate(timeout=SECONDS)[0]
+    assert one.returncode == 0, printed
     logs = [
-        list(csv.DictReader((folder / "run" / "log.csv").open()))
-        for folder in (tmp_path, tmp_path / "one")
+        list(csv.DictReader((each / "run" / "log.csv").open()))
+        for each in (folder, folder / "one")
     ]
-    assert len(logs[0]) == 3
+    assert len(logs[0]) == epochs
     for row, expected in zip(*logs, strict=True):
-        for name in ("loss", "val_loss"):
+        for name in figures:
             assert float(row[name]) == pytest.approx(float(expected[name]), rel=1e-4)
+    return [
+        list(np.load(folder / name).values())
+        for name in ("weights0.npz", "weights1.npz", "one/weights0.npz")
+    ]
+
+
+@pytest.mark.very_slow
+def test_two_workers_train_a_detector_with_a_teacher_as_one_process_does(tmp_path):
+    for split, count in (("train", 10), ("val", 2)):
+        write_coco_dataset(tmp_path / "data", count, split=split)
+    network = create_model("testing_detector", 1, (64, 64))
+    save_keras_model(network, tmp_path / "teacher.keras", file_contract_of(network))
+
+    def recipe(batch_size):
+        entries = {"input_hw": (64, 64), "batch_size": batch_size, "epochs": 2}
+        entries |= {"learning_rate": 1e-4, "teacher": str(tmp_path / "teacher.keras")}
+        entries |= {"data_dir": str(tmp_path / "data")}
+        return recipe_for("testing_detector", "synthetic").override(**entries).to_dict()
+
+    status, printed = _run_two(tmp_path, recipe=recipe(4))
+    assert status == [0, 0], printed
+    assert "worker 0 alone measures" in printed[1]
+    assert "val_box_ap" in printed[0]
+    assert "val_box_ap" not in printed[1]
+
+    ends = _ends_with_one_process(tmp_path, recipe(8), ("loss",), 2)
+    chief, other, alone = (np.concatenate([x.ravel() for x in each]) for each in ends)
+    np.testing.assert_array_equal(chief, other)
+    # Adam takes steps of 1e-4 whatever a gradient's size, so also where it is rounding.
+    np.testing.assert_allclose(chief, alone, rtol=1e-4, atol=1e-4)
+    assert np.abs(chief - alone).mean() < 1e-6
 
 
 @pytest.mark.very_slow

@@ -2,6 +2,7 @@
 
 import csv
 import dataclasses
+import signal
 
 import keras
 import numpy as np
@@ -111,17 +112,19 @@ def recipe(tmp_path):
 
 @pytest.mark.very_slow
 @pytest.mark.parametrize("is_taught", [False, True])
-def test_a_resumed_run_ends_as_an_uninterrupted_one(
-    recipe, teacher, tmp_path, monkeypatch, is_taught
-):
+def test_a_resumed_run_ends_as_an_uninterrupted_one(recipe, teacher, tmp_path, is_taught):
     recipe = recipe.override(teacher=str(teacher) if is_taught else None)
     whole = fit_detector(recipe, tmp_path / "whole")
 
-    with monkeypatch.context() as patch:
-        patch.setattr(callbacks.MeasureDetector, "on_epoch_begin", _stop_at(1))
-        with pytest.raises(KeyboardInterrupt):
-            fit_detector(recipe, tmp_path / "halves")
-    assert read_progress(tmp_path / "halves")["epochs_done"] == 1
+    # At the last of an epoch's two steps: what is left of it is to measure.
+    def end(batch, logs):
+        if batch == 1:
+            signal.raise_signal(signal.SIGTERM)
+
+    watcher = keras.callbacks.LambdaCallback(on_train_batch_begin=end)
+    with pytest.raises(callbacks.StopRun):
+        fit_detector(recipe, tmp_path / "halves", watchers=[watcher])
+    assert read_progress(tmp_path / "halves")["steps_done"] == 2
     halves = fit_detector(read_recipe(tmp_path / "halves"), tmp_path / "halves")
 
     expected = keras.models.load_model(whole / "last.keras").get_weights()
@@ -246,11 +249,3 @@ def test_detectors_learn_from_several_sets(recipe, tmp_path):
     source = _training_source(together, 4)
     assert source.num_boxes == sum(part.num_boxes for part in parts) > 4
     assert len(source) == sum(map(len, parts))
-
-
-def _stop_at(wanted):
-    def on_epoch_begin(self, epoch, logs=None):
-        if epoch == wanted:
-            raise KeyboardInterrupt
-
-    return on_epoch_begin
