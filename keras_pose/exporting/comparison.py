@@ -16,6 +16,8 @@ import numpy as np
 
 from keras_pose.pictures.boxes import sigmoid
 
+Keypoints = tuple[np.ndarray, np.ndarray]
+
 SHARE_OF_SIZE = 0.1
 # Keeps a tensor of zeros from a division by 0; nothing else is as small.
 _TINY = 1e-12
@@ -60,6 +62,34 @@ def boxes_error(actual: Sequence, expected: Sequence) -> float:
     difference = float((shares * (sides - wanted_sides) ** 2).sum())
     distances = np.sqrt(difference) / unit_of(mean, mean_square)
     return max(relative_error(found, wanted), float(distances), key=_nan_last)
+
+
+def keypoints_error(actual: Keypoints, expected: Keypoints) -> float:
+    """Returns the error of the keypoints that maps are made for; NaN if any is NaN.
+
+    Rounding may change maps a good deal and their peaks hardly. A keypoint counts by the
+    square of its score, since one that is not found may be anywhere. The unit is how far
+    each keypoint varies from crop to crop: a file that gives the same person for all has
+    an error of 1.
+
+    Args:
+        actual: (N, K, 2) keypoints of the file, input pixels, and their (N, K) scores.
+        expected: keypoints and scores that are expected.
+
+    Returns:
+        The larger of the errors of positions and of scores, these in the unit of the
+        module.
+    """
+    (found, _), (wanted, scores) = (
+        [np.asarray(each, np.float64) for each in pair] for pair in (actual, expected)
+    )
+    shares = scores[..., None] ** 2 + _TINY
+    means = (shares * wanted).sum(axis=0) / shares.sum(axis=0)
+    total = 2 * shares.sum()
+    spread = (shares * (wanted - means) ** 2).sum() / total
+    difference = (shares * (found - wanted) ** 2).sum() / total
+    positions = float(np.sqrt(difference) / max(np.sqrt(spread), _TINY))
+    return max(positions, relative_error(actual[1], scores), key=_nan_last)
 
 
 def _joined(maps) -> np.ndarray:

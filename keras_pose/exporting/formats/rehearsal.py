@@ -21,7 +21,6 @@ from keras_pose.exporting.errors import ExportError
 from keras_pose.exporting.float_graph.serving import in_float32
 from keras_pose.exporting.formats.table import FORMATS
 from keras_pose.exporting.formats.writing import error_limit
-from keras_pose.exporting.quantization.calibration import NUM_CHECK_CROPS
 from keras_pose.exporting.quantization.integer_network import equalized
 from keras_pose.exporting.quantization.measured_ranges import EXTREMES, RangeRule
 from keras_pose.exporting.quantization.settling import (
@@ -36,6 +35,8 @@ from keras_pose.models.visibility import without_visibility
 
 # A file may be better than its rehearsal, but not by this much.
 SURE = 2.0
+# Crops that it runs on: it rehearses only.
+NUM_REHEARSED = 4
 # Layers that `fake_quantized` rounds as a file does. (Attention is float in int8 files.)
 _ROUNDED = (
     layers.InputLayer,
@@ -116,7 +117,7 @@ def rehearsed_error(model, contract, crops) -> float | None:
         return None
     if contract.normalization is None:
         return None
-    crops = np.asarray(crops)[:NUM_CHECK_CROPS]
+    crops = np.asarray(crops)[:NUM_REHEARSED]
     images = contract.normalization(crops).astype(np.float32)
     error = _rounding_error(in_float32(model), images)
     if error <= error_limit("int8"):

@@ -24,7 +24,11 @@ from keras_pose.contracts.detector import DetectorContract, ModelContract
 from keras_pose.contracts.entries import contracts_beside, write_contract
 from keras_pose.contracts.one_stage import OneStageContract
 from keras_pose.contracts.pose import Contract
-from keras_pose.exporting.comparison import boxes_error, relative_error
+from keras_pose.exporting.comparison import (
+    boxes_error,
+    keypoints_error,
+    relative_error,
+)
 from keras_pose.exporting.errors import ExportError
 from keras_pose.exporting.float_graph.serving import (
     MAP_OUTPUTS,
@@ -79,8 +83,8 @@ class Export:
     Attributes:
         path: the file; its contract lies beside it.
         contract: input and outputs of the file.
-        error: `relative_error` against the Keras model; `boxes_error` for a detector whose
-            outputs are further off than its boxes.
+        error: `relative_error` against the Keras model; `boxes_error` or `keypoints_error`
+            where that of outputs is larger than it may be.
     """
 
     path: Path
@@ -355,15 +359,15 @@ def error_limit(quantization: str, weight_error: float = 0.0) -> float:
 
 
 def _limited_error(actual, expected, draft: Draft) -> float:
-    """Returns the largest error of some outputs; of a detector, where that is beyond the
-    limit, the error of what boxes are made of.
+    """Returns the largest error of some outputs; where that is beyond the limit, the error
+    of what they are for, a detector's boxes or a pose network's keypoints.
 
     Raises:
         ExportError: if it is larger than rounding can be.
     """
     error = max(map(relative_error, actual, expected))
-    if isinstance(draft.contract, DetectorContract) and not error <= draft.error_limit:
-        error = boxes_error(actual, expected)
+    if not error <= draft.error_limit:
+        error = _error_of_use(actual, expected, draft.contract, error)
     if not error <= draft.error_limit:  # NaN must not pass
         kind, of_weights = draft.contract.quantization, ""
         if draft.weight_error:
@@ -374,6 +378,17 @@ def _limited_error(actual, expected, draft: Draft) -> float:
             f"{draft.error_limit:.3g}, got {error:.3g}{of_weights}."
             f"{_REMEDIES.get(kind, '')}"
         )
+    return error
+
+
+def _error_of_use(actual, expected, contract: ModelContract, error: float) -> float:
+    """Returns the error of boxes, or of keypoints of int8 files; of others, `error`."""
+    if isinstance(contract, DetectorContract):
+        return boxes_error(actual, expected)
+    # Only rounding to 8 bits may change maps so much and keep what they say.
+    if isinstance(contract, Contract) and contract.quantization in _REMEDIES:
+        decode = contract.codec.decode
+        return keypoints_error(decode(actual[0]), decode(expected[0]))
     return error
 
 

@@ -3,7 +3,12 @@
 import numpy as np
 import pytest
 
-from keras_pose.exporting.comparison import boxes_error, relative_error, unit_of
+from keras_pose.exporting.comparison import (
+    boxes_error,
+    keypoints_error,
+    relative_error,
+    unit_of,
+)
 
 
 def test_error_is_told_in_deviations_of_what_is_expected():
@@ -79,3 +84,35 @@ def test_nan_anywhere_is_an_error_of_nan(kind):
     broken = detector_maps()
     broken[kind].flat[5] = np.nan
     assert np.isnan(boxes_error(broken, detector_maps()))
+
+
+def people(seed=0):
+    """Keypoints of twelve crops, the last one nowhere to be seen, and their scores."""
+    rng = np.random.default_rng(seed)
+    keypoints_xy = rng.normal([[40, 30], [50, 60], [20, 90]], 10.0, (12, 3, 2))
+    return keypoints_xy, np.tile([0.9, 0.6, 0.0], (12, 1))
+
+
+def test_keypoints_are_measured_by_how_far_each_varies():
+    keypoints_xy, scores = people()
+    spread = keypoints_xy[:, :2].std(axis=0)
+    moved = keypoints_xy + np.array([3.0, 4.0])
+    anywhere = keypoints_xy.copy()
+    anywhere[:, 2] = 999.0  # where no keypoint is found, none is missed
+
+    error = keypoints_error((moved, scores), (keypoints_xy, scores))
+    assert 5 / np.hypot(*spread.max(axis=0)) < error < 5 / np.hypot(*spread.min(axis=0))
+    assert keypoints_error((anywhere, scores), (keypoints_xy, scores)) < 1e-3
+
+    same_for_all = np.broadcast_to(keypoints_xy.mean(axis=0), keypoints_xy.shape)
+    error = keypoints_error((same_for_all, scores), (keypoints_xy, scores))
+    assert error == pytest.approx(1.0)
+
+
+def test_scores_of_keypoints_count_as_well():
+    keypoints_xy, scores = people()
+    error = keypoints_error((keypoints_xy, scores / 2), (keypoints_xy, scores))
+    assert error == relative_error(scores / 2, scores) > 0.5
+    broken = keypoints_xy.copy()
+    broken[3, 1, 0] = np.nan
+    assert np.isnan(keypoints_error((broken, scores), (keypoints_xy, scores)))

@@ -1,3 +1,4 @@
+import dataclasses
 import errno
 import shutil
 
@@ -6,6 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from exported_files import BGR, tiny_model
+from light_model import make_model
 from says import Says
 
 from keras_pose.contracts.detector import DetectorContract
@@ -151,3 +153,25 @@ def test_detector_is_held_to_its_boxes_where_its_background_is_off():
     assert error < 1e-3
     with pytest.raises(ExportError, match=r"must be at most 0.01, got 0\.\d"):
         writing._limited_error([scores, here], [scores, distances], detector_draft())
+
+
+def pose_draft(quantization):
+    contract = make_model().contract
+    return Draft(dataclasses.replace(contract, quantization=quantization))
+
+
+def test_int8_maps_may_differ_where_keypoints_do_not():
+    draft = pose_draft("int8")
+    height, width = draft.contract.codec.heatmap_hw
+    expected = np.zeros((4, height, width, 17), np.float32)
+    for i in range(4):
+        expected[i, 1 + i, 1 + i] = 1.0
+    blurred = expected + np.where(expected == 0, 0.12, 0.0).astype(np.float32)
+
+    error = writing._limited_error([blurred], [expected], draft)
+
+    assert relative_error(blurred, expected) > draft.error_limit > error
+    with pytest.raises(ExportError, match=r"must be at most 0.3, got 1"):
+        writing._limited_error([np.roll(expected, 1, axis=0)], [expected], draft)
+    with pytest.raises(ExportError, match=r"must be at most 0.01, got 3"):
+        writing._limited_error([blurred], [expected], pose_draft("float16"))
