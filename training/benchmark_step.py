@@ -39,7 +39,7 @@ VARIANTS = {
     "oneDNN": (ONEDNN,),
     "all (ours)": (NORMS, UPDATES, ONEDNN),
 }
-# Of a graph that `training/torch_twin.py` knows, for those who ask.
+# Of a graph that `trainer/torch_twin.py` knows, for those who ask.
 OTHERS = {
     PYTORCH: (PYTORCH,),
     f"{PYTORCH}, {CHANNELS_LAST}": (PYTORCH, CHANNELS_LAST),
@@ -118,7 +118,7 @@ def torch_step(args, ours):
     import_tensorflow()
     import torch
 
-    from training.torch_twin import Twin
+    from keras_pose.trainer.torch_twin import Twin
 
     torch.set_num_threads(args.threads)
     torch.set_flush_denormal(True)  # as TensorFlow does

@@ -1,7 +1,7 @@
 """HRNet trained as PyTorch trains it: equal weights and batches, 30 steps of Adam.
 
 PyTorch runs the graph of the Keras network, layer by layer, with its own convolutions,
-batch norms, gradients and optimizer (training/torch_twin.py).
+batch norms, gradients and optimizer (trainer/torch_twin.py).
 """
 
 import json
@@ -16,8 +16,8 @@ import pytest
 torch = pytest.importorskip("torch", reason="PyTorch is not installed")
 
 from keras_pose.models.layers import BATCH_NORM_MOMENTUM  # noqa: E402
+from keras_pose.trainer.torch_twin import Twin  # noqa: E402
 from keras_pose.zoo import build_model  # noqa: E402
-from training.torch_twin import Twin  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[2]
 # A rate at which 30 steps do not multiply rounding beyond the bounds: at 1e-4 losses were
