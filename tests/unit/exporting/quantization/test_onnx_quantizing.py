@@ -193,6 +193,18 @@ def test_kernels_are_those_whose_products_are_summed(kind, shape, options, axis)
     assert sums_fit(model) is None
 
 
+def error_as_opened(model, path):
+    """Writes an int8 file; returns the error of what it gives, opened as the package does:
+    ONNX Runtime is asked for exact sums."""
+    contract = keras_contract(model, CODEC, SKELETON, BGR)
+    conversion = OnnxConversion(model, contract, smooth_crops(8))
+    path.write_bytes(conversion.quantized_model("int8").SerializeToString())
+    crops = conversion.crops[:1]
+    session = open_onnx(conversion.float_model.SerializeToString())
+    (expected,) = session.run(None, {"image": crops})
+    return relative_error(OnnxBackend(path).run(crops), expected)
+
+
 def test_a_constant_times_what_is_computed_stays_float_and_runs(tmp_path):
     # So PP-TinyPose's maps are resized; ONNX Runtime refused to run it in integers.
     keras.utils.set_random_seed(0)
@@ -200,18 +212,7 @@ def test_a_constant_times_what_is_computed_stays_float_and_runs(tmp_path):
     x = keras.layers.Conv2D(4, 3, strides=8, padding="same", name="small")(image)
     x = ResizeAlignedCorners(CODEC.heatmap_hw, name="resize")(x)
     model = keras.Model(image, keras.layers.Conv2D(3, 1, name="last")(x))
-    contract = keras_contract(model, CODEC, SKELETON, BGR)
-    conversion = OnnxConversion(model, contract, smooth_crops(8))
-
-    path = tmp_path / "int8.onnx"
-    path.write_bytes(conversion.quantized_model("int8").SerializeToString())
-
-    crops = conversion.crops[:1]
-    (expected,) = open_onnx(conversion.float_model.SerializeToString()).run(
-        None, {"image": crops}
-    )
-    # As the package opens files: it asks ONNX Runtime for exact sums.
-    assert relative_error(OnnxBackend(path).run(crops), expected) < 0.1
+    assert error_as_opened(model, tmp_path / "int8.onnx") < 0.1
 
 
 def test_convolutions_that_share_weights_run(tmp_path):
@@ -222,14 +223,4 @@ def test_convolutions_that_share_weights_run(tmp_path):
     first = keras.layers.Conv2D(4, 3, strides=4, padding="same", name="first")(image)
     x = keras.layers.Add(name="sum")([shared(first), shared(keras.layers.ReLU()(first))])
     model = keras.Model(image, keras.layers.Conv2D(3, 1, name="last")(x))
-    contract = keras_contract(model, CODEC, SKELETON, BGR)
-    conversion = OnnxConversion(model, contract, smooth_crops(8))
-
-    path = tmp_path / "int8.onnx"
-    path.write_bytes(conversion.quantized_model("int8").SerializeToString())
-
-    crops = conversion.crops[:1]
-    (expected,) = open_onnx(conversion.float_model.SerializeToString()).run(
-        None, {"image": crops}
-    )
-    assert relative_error(OnnxBackend(path).run(crops), expected) < 0.1
+    assert error_as_opened(model, tmp_path / "int8.onnx") < 0.1
