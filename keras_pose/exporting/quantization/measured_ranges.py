@@ -113,8 +113,10 @@ class RangeCollector:
             for key, values in tensors.items():
                 low, high = map(_signed_root, self.extremes[key])
                 scale = NUM_BINS / max(high - low, 1e-30)
-                bins = ((_signed_root(values.ravel()) - low) * scale).astype(np.int32)
-                bins = np.clip(bins, 0, NUM_BINS - 1)  # the highest value, and rounding
+                places = (_signed_root(values.ravel()) - low) * scale
+                # The highest value lies beyond; and a runtime that rounds otherwise the
+                # second time gives a constant tensor values far beyond its one.
+                bins = np.clip(places, 0, NUM_BINS - 1).astype(np.int32)
                 counts[key] += np.bincount(bins, minlength=NUM_BINS)
         return counts
 

@@ -101,3 +101,16 @@ def test_percentile_of_a_constant_is_that_constant():
 def test_unknown_settings_are_refused(arguments, message):
     with pytest.raises(ValueError, match=message):
         RangeRule(*arguments)
+
+
+def test_constants_that_are_rounded_otherwise_the_second_time_keep_their_range():
+    # Sums in another order: seen of ONNX Runtime with several threads.
+    runs = iter([2.0, np.float32(2.0) + np.float32(1e-6)])
+
+    def activations():
+        yield {"constant": np.full((1, 4), next(runs), np.float32)}
+
+    collector = RangeCollector(activations)
+    low, high = collector.ranges(RangeRule("percentile", 99.9))["constant"]
+    assert low == 0
+    assert high == pytest.approx(2.0)
