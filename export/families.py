@@ -24,6 +24,10 @@ from keras_pose.commandline import plain_errors, positive_int
 from keras_pose.exporting.commands import options
 from keras_pose.exporting.formats.table import FORMATS, NUM_CALIBRATION_CROPS
 
+# What the figures hang on.
+CODE = ("keras_pose/exporting/float_graph", "keras_pose/exporting/formats",
+        "keras_pose/exporting/quantization")  # fmt: skip
+
 
 def parse_args(argv=None):
     parser = argparse.ArgumentParser(
@@ -53,6 +57,8 @@ def parse_args(argv=None):
     add("--times-again", action="store_true", help="time all files anew")
     add("--output", type=Path, default=Path("families"), metavar="DIR",
         help="default: %(default)s")  # fmt: skip
+    add("--results", type=Path, metavar="FILE",
+        help="also write the table as data, for docs/results")  # fmt: skip
     args = parser.parse_args(argv)
     if args.max_drop is not None and not (args.dataset and args.runs):
         parser.error("--max-drop needs --runs and a --dataset to measure them on")
@@ -104,6 +110,19 @@ def main(argv=None):
     print(f"\n{as_markdown(rows)}")
     for path in paths:
         print(f"written     {path}")
+    if args.results:
+        keep(args, rows)
+
+
+def keep(args, rows):
+    """Writes the table as data."""
+    from keras_pose.exporting.ledger.family_table import RESULT_COLUMNS, results_of
+    from keras_pose.metrics.result_files import write_results
+
+    protocols = {row.accuracy.protocol for row in rows if row.accuracy}
+    words = "; ".join(sorted(protocols)) or "random weights"
+    written = write_results(args.results, RESULT_COLUMNS, results_of(rows), CODE, words)
+    print(f"written     {written}")
 
 
 if __name__ == "__main__":

@@ -20,6 +20,41 @@ NUM_TOP_KINDS = 3
 WORTH_TELLING = 0.05
 
 
+# Columns of the figures that docs/results.md shows, as `result_files` takes them.
+RESULT_COLUMNS = {
+    "network": "", "file": "", "metric": ".4f", "points lost": ".2f",
+    "mean shift, px": ".2f", "MB": ".2f", "ms, 1 thread": ".2f",
+    "times as fast as float32": ".2f", "in float": "d", "a GPU takes": "",
+}  # fmt: skip
+
+
+def results_of(rows: Sequence[FamilyRow]) -> list[list[Any]]:
+    """Returns a row of `RESULT_COLUMNS` for each network in float32 and for each file."""
+    results: list[list[Any]] = []
+    for row in rows:
+        if row.failure is not None:
+            results.append([row.case.model, row.failure, *[None] * 8])
+            continue
+        name = _labels(row)[1]
+        size, own_size = (count / 1e6 for count in row.num_bytes)
+        slow, fast = row.milliseconds.get(1, (None, None))
+        if not results or results[-1][0] != name:
+            float32 = [name, "float32", row.float_value, None, None, size, slow]
+            results.append([*float32, None, None, None])
+        results.append([
+            name, _file(row), *_measured(row), own_size, fast, row.gains.get(1),
+            row.num_float_ops if row.file_format.startswith("int") else None,
+            _gpu_counts(row),
+        ])  # fmt: skip
+    return results
+
+
+def _measured(row: FamilyRow) -> tuple[float | None, ...]:
+    if row.accuracy is None:
+        return None, None, None
+    return row.accuracy.value, row.accuracy.drop, row.accuracy.shift.get("mean")
+
+
 def write_families(folder, rows: Sequence[FamilyRow]) -> list[Path]:
     """Writes families.md and families.csv; returns where they are.
 

@@ -1,4 +1,5 @@
 import csv
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -8,11 +9,13 @@ from keras_pose.exporting.inspection.profiling import OperatorTime
 from keras_pose.exporting.ledger.cases import Case
 from keras_pose.exporting.ledger.family_rows import Accuracy, FamilyRow
 from keras_pose.exporting.ledger.family_table import (
+    RESULT_COLUMNS,
     as_markdown,
     explain,
     kind_shares,
     moving_shares,
     outside_shares,
+    results_of,
     write_families,
 )
 
@@ -101,3 +104,20 @@ def test_it_is_written_as_markdown_and_csv(tmp_path):
     assert float(first["drop_points"]) == 1.0
     assert (second["weights"], second["value"]) == ("random", "")
     assert third["failure"] == "it needs tf.Erfinv."
+
+
+def test_results_have_float32_once_and_a_row_for_each_file():
+    gpu = DelegateAudit("GPU", 16, 14, 2, 9, {})
+    int8 = dataclasses.replace(
+        ROW, audit=dataclasses.replace(AUDIT, delegates=(XNNPACK, gpu)), num_float_ops=3
+    )
+    float16 = dataclasses.replace(ROW, file_format="float16", accuracy=None)
+
+    name, blank = "vitpose_s_simple 256x192", [None] * 3
+    assert results_of([int8, float16, FAILED]) == [
+        [name, "float32", 0.5, None, None, 8.0, 40.0, *blank],
+        [name, "int8, 3 in float", 0.49, 1.0, 0.4, 2.0, 10.0, 4.0, 3, "14 of 16"],
+        [name, "float16", *blank, 2.0, 10.0, 4.0, None, "-"],
+        ["rtmpose_t", "it needs tf.Erfinv.", *[None] * 8],
+    ]
+    assert {len(row) for row in results_of([int8, FAILED])} == {len(RESULT_COLUMNS)}
