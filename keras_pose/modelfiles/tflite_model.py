@@ -55,12 +55,21 @@ class TFLiteModel:
         return cls(tables, content)
 
     def to_bytes(self) -> bytes:
-        """Packs the file."""
+        """Packs the file, without the content of buffers that nothing reads any more."""
+        self._empty_unread_buffers()
         sizes = (0 if each.data is None else len(each.data) for each in self.tables.buffers)
         builder = flatbuffers.Builder(sum(sizes) + _ROOM)
         builder.Finish(self.tables.Pack(builder), _FILE_IDENTIFIER)
         # `Output` would copy the file once more.
         return bytes(memoryview(builder.Bytes)[builder.Head() :])
+
+    def _empty_unread_buffers(self) -> None:
+        graphs, notes = self.tables.subgraphs, self.tables.metadata or ()
+        read = {tensor.buffer for graph in graphs for tensor in graph.tensors}
+        read |= {note.buffer for note in notes}
+        for index, buffer in enumerate(self.tables.buffers):
+            if index not in read:
+                buffer.data = None
 
     def copy(self) -> TFLiteModel:
         """Returns a model to change; the two share weights."""

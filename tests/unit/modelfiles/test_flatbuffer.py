@@ -1,7 +1,9 @@
 import flatbuffers
+import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from keras_pose.modelfiles.flatbuffer import custom_ops, float_ops, op_counts
+from keras_pose.modelfiles.tflite_model import TFLiteModel
 
 
 def test_ops_of_a_float_file_are_counted(exported):
@@ -22,3 +24,15 @@ def test_select_tf_op_is_told_from_builtin_ones(exported, tmp_path):
     path.write_bytes(builder.Output())
 
     assert custom_ops(path) == ["FlexErfinv"]
+
+
+def test_content_that_nothing_reads_is_not_packed(exported):
+    """int16x8 files had held the float kernels beside those that were rounded."""
+    content = exported.paths["float32"].read_bytes()
+    model = TFLiteModel.read(content)
+    buffers = model.tables.buffers
+    stored = [x for x in model.graph.tensors if buffers[x.buffer].data is not None]
+    kernel = max(stored, key=lambda tensor: len(buffers[tensor.buffer].data))
+    kernel.buffer = model.add_buffer(np.array(buffers[kernel.buffer].data))
+
+    assert abs(len(model.to_bytes()) - len(content)) < 200
