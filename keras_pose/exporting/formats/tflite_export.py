@@ -30,6 +30,7 @@ from keras_pose.exporting.formats.writing import Export
 from keras_pose.exporting.quantization.adaptive_rounding import InputMoments
 from keras_pose.exporting.quantization.attention import attention_ops
 from keras_pose.exporting.quantization.calibration import NUM_CHECK_CROPS
+from keras_pose.exporting.quantization.divisions import division_ops
 from keras_pose.exporting.quantization.dynamic_range import warn_of_coarse_layers
 from keras_pose.exporting.quantization.measured_ranges import (
     EXTREMES,
@@ -112,13 +113,18 @@ class TFLiteConversion(Conversion):
     def _attention(self) -> list[str]:
         return attention_ops(network_of(self.calibrated_model))
 
+    @cached_property
+    def _divisions(self) -> list[str]:
+        return division_ops(network_of(self.calibrated_model))
+
     def float_ops_of(
         self, quantization: str, float_ops: Collection[str] = ()
     ) -> tuple[str, ...]:
         """Returns the operators of a file that compute in float, as asked or by itself."""
-        if quantization != "int8" or self.integers_only:
+        if quantization not in INTEGER_FORMATS or self.integers_only:
             return tuple(float_ops)
-        return tuple(dict.fromkeys([*float_ops, *self._attention]))
+        attention = self._attention if quantization == "int8" else []
+        return tuple(dict.fromkeys([*float_ops, *attention, *self._divisions]))
 
     def quantized_model(
         self,

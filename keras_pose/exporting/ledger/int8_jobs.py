@@ -40,6 +40,7 @@ def write_noise_files(
 
     import_tensorflow()
     from keras_pose.exporting.quantization.attention import attention_ops
+    from keras_pose.exporting.quantization.divisions import division_ops
     from keras_pose.exporting.quantization.tflite_quantizing import (
         QuantizationSettings,
         quantize,
@@ -48,7 +49,7 @@ def write_noise_files(
     content = _float_model(model, (input_hw[0], input_hw[1]))
     shape = (NUM_NOISE_CROPS, *input_hw, 3)
     noise = np.random.default_rng(SEED).integers(0, 256, shape, np.uint8)
-    float_ops = attention_ops(content)
+    float_ops = [*attention_ops(content), *division_ops(content)]
     quantized = quantize(content, noise, QuantizationSettings("int8"), float_ops)
     for path, each in ((float_path, content), (int8_path, quantized)):
         with atomic_path(path) as temporary:
