@@ -116,7 +116,7 @@ class _Rounding:
     def _values(self, node) -> np.ndarray:
         integers, scale = (self._stored[name] for name in node.input[:2])
         zero_point = self._stored[node.input[2]] if len(node.input) > 2 else 0
-        if np.ndim(scale):
+        if np.size(scale) > 1:  # a bias of one channel has one scale, and no axis
             axis = next((each.i for each in node.attribute if each.name == "axis"), 1)
             shape = [1] * integers.ndim
             shape[axis] = -1

@@ -1,5 +1,6 @@
 """Selective float of `.onnx` files: as of `.tflite` ones, by ONNX Runtime's quantizer."""
 
+import keras
 import numpy as np
 import onnx
 import pytest
@@ -71,6 +72,18 @@ def test_only_what_loses_becomes_float_and_the_contract_names_it(conversion, tmp
     held = " ".join(quantized_kernels(path))
     assert "first" in held
     assert READER not in held
+
+
+def test_a_bias_of_one_channel_has_one_scale():
+    """As the scores of a detector for people have; they could not be compared."""
+    image = keras.Input((*CODEC.input_hw, 3), name="image")
+    x = keras.layers.Conv2D(3, 3, strides=4, padding="same", name="first")(image)
+    gate = keras.layers.Conv2D(1, 1, bias_initializer="ones", name="gate")(x)
+    model = keras.Model(image, keras.layers.Multiply(name="gated")([x, gate]))
+    contract = keras_contract(model, CODEC, SKELETON, BGR)
+    small = OnnxConversion(model, contract, smooth_crops(8))
+    errors = errors_of(small, small.quantized("int8"), num_images=2)
+    assert {"first", "gated"} <= {each.label for each in errors}
 
 
 def test_names_that_are_no_operators_are_refused(conversion):
