@@ -446,6 +446,8 @@ def _setting(name: str, value) -> str:
         return _NOTHING
     if name in _FILES:
         value = "/".join(Path(value).parts[-2:])
+    if name == "dataset":  # of sets of one's own the name, not the folder
+        value = ",".join(word.partition("=")[0] for word in value.split(","))
     return f"`{value}`"
 
 

@@ -248,6 +248,11 @@ def test_runs_of_a_card_stand_before_those_that_went_on_from_it(tmp_path):
     assert shipping.card_runs("## Training\n\nThe recipe is not known.\n") == ()
 
 
+def test_a_card_names_sets_of_ones_own_without_their_folders():
+    recipe = {"model": "pose_net", "dataset": "coco,sports=/home/me/sports"}
+    assert "| dataset | `coco,sports` |" in shipping._training([recipe])
+
+
 def test_the_note_of_the_data_is_renewed_in_a_card_that_stays(tmp_path):
     card = f"# Model\n\n## {shipping.PAIRS}\n\nbefore\n\n## Data\n\nthree runs\n"
     kept = dataclasses.replace(shipments(tmp_path)[0], card=card)
