@@ -10,7 +10,7 @@
 #   POSE_EPOCHS        at 128x96, the trunk's first layers frozen (default: 30)
 #   POSE_TUNING_EPOCHS at 224x160 (default: 15)
 #   POSE_LAST_EPOCHS   the same on COCO's own labels only (default: 12)
-#   DETECTOR_EPOCHS    at 224x224 (default: 60)
+#   DETECTOR_EPOCHS    at 256x256 (default: 60)
 #   TEACHER            a pose file that labels the people without keypoints first
 #   DETECTOR_TEACHER   a .keras file of a detector that the detector learns from, too
 #   PYTHON             default: .venv/bin/python
@@ -76,7 +76,7 @@ if [ -n "${DETECTOR_TEACHER:-}" ]; then
   detector_teacher=(--teacher "$(realpath "$DETECTOR_TEACHER")")
 fi
 step detector "$python" training/train.py --model rtmdet_lite0 --weights imagenet "${data[@]}" \
-  ${detector_teacher[@]+"${detector_teacher[@]}"} --input-hw 224 224 \
+  ${detector_teacher[@]+"${detector_teacher[@]}"} --input-hw 256 256 \
   --epochs "${DETECTOR_EPOCHS:-60}" --run-dir "$work/detector"
 
 shipped=${SHIPPED:-$work/shipped}
@@ -84,6 +84,6 @@ mkdir -p "$shipped"
 step ship "$python" export/ship.py --pose "$work/pose_last/best.keras" \
   --detector "$work/detector/best.keras" "${data[@]}" --output "$shipped"
 step shown "$python" training/shown_people.py --pose "$shipped"/pose_lite_224x160_int8.tflite \
-  --detector "$shipped"/rtmdet_lite0_224x224_int8.tflite "${data[@]}" \
+  --detector "$shipped"/rtmdet_lite0_256x256_int8.tflite "${data[@]}" \
   --box-thresholds 0.2 0.3 0.4 0.5
 echo "models      $shipped"
