@@ -26,6 +26,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run from a clone
 from keras_pose.commandline import plain_errors, positive_int
 from keras_pose.commandline.quiet import import_tensorflow
 
+# What the figures hang on.
+CODE = ("keras_pose/trainer", "keras_pose/data")
+
 
 def parse_args(argv=None):
     parser = argparse.ArgumentParser(
@@ -47,6 +50,8 @@ def parse_args(argv=None):
     add("--devices", default="auto", help="as of train.py")
     add("--limit", type=positive_int, metavar="N", help="measure on the first N images")
     add("--output", type=Path, default=Path("compared"), metavar="FOLDER")
+    add("--results", type=Path, metavar="FILE",
+        help="also write the table as data, for docs/results")  # fmt: skip
     return parser.parse_args(argv)
 
 
@@ -106,6 +111,20 @@ def main(argv=None):
     table = write_json(args.output / "comparison.json", comparison.to_dict())
     curves = write_image(args.output / "curves.png", plot_runs(comparison.run_dirs))
     print(f"written     {table}, {curves}")
+    if args.results:
+        keep(args, comparison)
+
+
+def keep(args, comparison):
+    """Writes the table as data."""
+    from keras_pose.metrics.result_files import write_results
+
+    accuracy = comparison.accuracy
+    first = next(iter(accuracy.values.values()))
+    rows = [[name, value, value - first] for name, value in accuracy.values.items()]
+    columns = {args.model: "", accuracy.name: ".3f", "difference": "+.3f"}
+    protocol = f"{comparison.steps} steps each; {'; '.join(accuracy.remarks)}"
+    print(f"written     {write_results(args.results, columns, rows, CODE, protocol)}")
 
 
 if __name__ == "__main__":
