@@ -17,7 +17,7 @@ from functools import cached_property
 from keras_pose.codecs.heatmaps import HeatmapCodec
 from keras_pose.commandline.quiet import quiet_stderr
 from keras_pose.contracts.activation_ranges import ranges_of
-from keras_pose.contracts.detector import ModelContract
+from keras_pose.contracts.detector import DetectorContract, ModelContract
 from keras_pose.contracts.fields import TensorSpec
 from keras_pose.contracts.pose import Contract
 from keras_pose.exporting.errors import ExportError, layer_of_scope
@@ -183,7 +183,10 @@ class TFLiteConversion(Conversion):
         network = of_format.calibrated_model if is_integer else self.float_model
         moments = of_format.moments if is_integer else {}
         crops = self.crops[:NUM_CHECK_CROPS]
-        return weight_error(network, crops, quantization, moments)
+        outputs = self.file_contract.outputs
+        is_detector = isinstance(self.contract, DetectorContract)
+        of_boxes = [spec.name for spec in outputs] if is_detector else []
+        return weight_error(network, crops, quantization, moments, of_boxes)
 
 
 def export_tflite(

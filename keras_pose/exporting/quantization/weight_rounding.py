@@ -8,13 +8,13 @@ measure. Kernels of the float file have their batch norms in them, as those of a
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from keras_pose.commandline.quiet import quiet_stderr
 from keras_pose.contracts.fields import INPUT_NAME
-from keras_pose.exporting.comparison import relative_error
+from keras_pose.exporting.comparison import boxes_error, relative_error
 from keras_pose.exporting.quantization.adaptive_rounding import InputMoments
 from keras_pose.exporting.quantization.kernels import (
     CHANNEL_AXES,
@@ -42,6 +42,7 @@ def weight_error(
     crops,
     quantization: str,
     moments: Mapping[str, InputMoments] | None = None,
+    of_boxes: Sequence[str] = (),
 ) -> float:
     """Measures what a format's weights lose, on a few crops.
 
@@ -50,9 +51,11 @@ def weight_error(
         crops: (N, H, W, 3) uint8.
         quantization: any; 0 is returned for those that are not `WEIGHT_FORMATS`.
         moments: what the file's kernels meet, where they are rounded by that.
+        of_boxes: names of a detector's outputs, scores, then distances.
 
     Returns:
-        The largest `relative_error` of an output.
+        The largest `relative_error` of an output; of a detector the error of its boxes, if
+        that is larger.
     """
     if quantization not in WEIGHT_FORMATS:
         return 0.0
@@ -64,7 +67,11 @@ def weight_error(
     round_weights(rounded, *WEIGHT_FORMATS[quantization])
     actual = _run(rounded.to_bytes(), crops)
     expected = _run(float_model.source, crops)
-    return max(relative_error(actual[name], expected[name]) for name in names)
+    error = max(relative_error(actual[name], expected[name]) for name in names)
+    if not of_boxes:
+        return error
+    found, wanted = ([run[name] for name in of_boxes] for run in (actual, expected))
+    return max(error, boxes_error(found, wanted))
 
 
 def round_weights(

@@ -126,6 +126,25 @@ def test_per_tensor_weights_have_one_scale(exported):
     assert not float_ops(exported.paths["int8_per_tensor"])
 
 
+def test_int16x8_sums_of_powers_of_two_run(tmp_path):
+    """LiteRT has kernels of its own for such steps, which refuse these sums."""
+    image = keras.Input((*INPUT_HW, 3), name="image")
+    x = keras.layers.Conv2D(4, 3, strides=4, padding="same", name="x")(image)
+    y = keras.layers.Conv2D(4, 3, strides=4, padding="same", name="y")(image)
+    total = keras.layers.Add(name="total")([x, y])
+    model = keras.Model(image, keras.layers.Conv2D(3, 1, name="last")(total))
+    content = float_tflite_model(model, keras_contract(model, CODEC, SKELETON, BGR))
+    x_name, y_name, total_name, _ = quantizable_ops(content)[-4:]
+    known = {
+        name: (-32767 * step, 32767 * step)
+        for name, step in ((x_name, 2**-10), (y_name, 2**-12), (total_name, 2**-11))
+    }
+    crops = np.zeros((2, *INPUT_HW, 3), np.uint8)
+    int16x8 = QuantizationSettings("int16x8")
+    path = write(quantize(content, crops, int16x8, known_ranges=known), tmp_path)
+    assert LiteRTBackend(path).run(crops[:1]).shape == (1, *CODEC.heatmap_hw, 3)
+
+
 def test_int16x8_keeps_activations_in_16_bits_and_convolves_in_integers(exported):
     assert "CONV_2D" not in float_ops(exported.paths["int16x8"])
     assert LiteRTBackend(exported.paths["int16x8"]).output.dtype == "int16"

@@ -8,13 +8,19 @@ from imbalanced_model import imbalanced_model
 
 from keras_pose.contracts.pose import keras_contract
 from keras_pose.exporting.errors import ExportError
-from keras_pose.exporting.formats.tflite_export import TFLiteConversion
+from keras_pose.exporting.formats.tflite_export import (
+    TFLiteConversion,
+    float_tflite_model,
+)
 from keras_pose.exporting.formats.writing import MAX_ERROR, WORST_LIMIT, error_limit
+from keras_pose.exporting.quantization import weight_rounding
 from keras_pose.exporting.quantization.weight_rounding import (
     round_weights,
     weight_error,
 )
 from keras_pose.modelfiles.tflite_model import TFLiteModel
+from keras_pose.weights.provenance import file_contract_of
+from keras_pose.zoo import build_model
 
 
 def kernels(content):
@@ -82,3 +88,23 @@ def test_file_whose_weights_lose_too_much_is_refused_and_says_so(imbalanced, tmp
     with pytest.raises(ExportError, match=r"at most 0\.9, got .*rounded weights alone"):
         imbalanced.write(path, "int8_per_tensor")
     assert not path.exists()
+
+
+def test_a_detectors_boxes_count_too(monkeypatch):
+    """Or its files would be held, box by box, to what its empty cells lose."""
+    network = build_model("testing_detector", 1, (64, 64))
+    contract = file_contract_of(network)
+    file = float_tflite_model(network, contract)
+    names = [spec.name for spec in contract.outputs]
+    seen = []
+
+    def boxes_error(actual, expected):
+        seen.append([x.shape[-1] for x in expected])
+        return 9.0
+
+    monkeypatch.setattr(weight_rounding, "boxes_error", boxes_error)
+    crops = smooth_crops(2, (64, 64))
+    assert weight_error(file, crops, "int16x8") < 1
+    assert weight_error(file, crops, "int16x8", of_boxes=names) == 9.0
+    half = len(names) // 2
+    assert seen == [[1] * half + [4] * half]
