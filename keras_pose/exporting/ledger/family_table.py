@@ -33,7 +33,8 @@ def results_of(rows: Sequence[FamilyRow]) -> list[list[Any]]:
     results: list[list[Any]] = []
     for row in rows:
         if row.failure is not None:
-            results.append([row.case.model, row.failure, *[None] * 8])
+            blank = [None] * (len(RESULT_COLUMNS) - 2)
+            results.append([row.case.model, row.failure, *blank])
             continue
         name = _labels(row)[1]
         size, own_size = (count / 1e6 for count in row.num_bytes)

@@ -134,9 +134,9 @@ def in_int8(
 def _copy_shared_weights(model) -> None:
     """Gives each product that shares its int8 weights with others a copy of its own.
 
-    Of shared ones, as RTMDet's heads have on all levels, ONNX Runtime 1.31 makes the
-    unsigned weights that exact sums take once for each product, all of one name, and
-    refuses the file.
+    RTMDet's heads share them on all levels. Where exact sums are asked for, ONNX Runtime
+    1.31 makes weights and zero points unsigned, once for each product, under one name, and
+    refuses the file: so zero points are copied, too.
     """
     stored = {each.name: each for each in model.graph.initializer}
     unpacked = {

@@ -46,10 +46,11 @@ from keras_pose.exporting.quantization.tflite_rounding import (
 )
 from keras_pose.modelfiles.tflite_model import TFLiteModel
 
-INT16_STEPS = 32767
+# Ranges of symmetric 16-bit activations need no care but one, `_off_powers_of_two`: their
+# steps are enough for any.
+_INT16_STEPS = 32767
 # LiteRT calls a step a power of two that is one to a thousandth of an octave.
 _NEAR_OCTAVES = 1.5e-3
-# Ranges of symmetric 16-bit activations need no other care: 65536 steps are enough for any.
 INTEGER_FORMATS = ("int8", "int8_per_tensor", "int16x8")
 # Smaller weights stay float in formats that compute in float: they save no space, and the
 # normalisation's 3x3 numbers would be 4-bit ones.
@@ -300,7 +301,7 @@ def _off_powers_of_two(item: tuple[str, Range]) -> tuple[str, Range]:
     Of sums in which all steps are, LiteRT 2.3 takes other kernels, which refuse most.
     """
     name, (low, high) = item
-    octaves = np.log2(max(-low, high, 1e-30) / INT16_STEPS)
+    octaves = np.log2(max(-low, high, 1e-30) / _INT16_STEPS)
     is_near = abs(octaves - round(octaves)) < _NEAR_OCTAVES
     factor = 2 ** (2 * _NEAR_OCTAVES) if is_near else 1.0
     return name, (factor * low, factor * high)
