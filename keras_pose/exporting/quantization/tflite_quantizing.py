@@ -44,6 +44,7 @@ from keras_pose.exporting.quantization.tflite_rounding import (
     collect_moments,
     round_adaptively,
 )
+from keras_pose.exporting.quantization.wide_biases import widen_bias_steps
 from keras_pose.modelfiles.tflite_model import TFLiteModel
 
 # Ranges of symmetric 16-bit activations need no care but one, `_off_powers_of_two`: their
@@ -292,7 +293,10 @@ def _int16x8(network: TFLiteModel, ranges, float_ops) -> TFLiteModel:
         name: {"min": np.array([low], np.float32), "max": np.array([high], np.float32)}
         for name, (low, high) in map(_off_powers_of_two, ranges.items())
     }
-    return _run(tool, limits)
+    with np.errstate(invalid="ignore"):  # biases that wrap, which are written anew
+        quantized = _run(tool, limits)
+    widen_bias_steps(quantized, network)
+    return quantized
 
 
 def _off_powers_of_two(item: tuple[str, Range]) -> tuple[str, Range]:
