@@ -15,6 +15,7 @@ from pathlib import Path
 import onnx
 
 from keras_pose.commandline.quiet import quiet_stderr
+from keras_pose.contracts.activation_ranges import ranges_of
 from keras_pose.contracts.detector import ModelContract
 from keras_pose.contracts.fields import TensorSpec
 from keras_pose.exporting.errors import ExportError, layer_of_scope
@@ -23,12 +24,14 @@ from keras_pose.exporting.float_graph.onnx_folding import fold_into_convolutions
 from keras_pose.exporting.float_graph.serving import network_outputs, serving_function
 from keras_pose.exporting.formats.conversion import Conversion
 from keras_pose.exporting.formats.writing import Export
+from keras_pose.exporting.quantization.adaptive_rounding import InputMoments
 from keras_pose.exporting.quantization.measured_ranges import (
     EXTREMES,
     RangeCollector,
     RangeRule,
 )
 from keras_pose.exporting.quantization.onnx_quantizing import (
+    collect_onnx_moments,
     collect_onnx_ranges,
     in_float16,
     in_int8,
@@ -49,12 +52,15 @@ class OnnxConversion(Conversion):
 
     Attributes:
         opset: version of the ONNX operators, one of `OPSETS`.
+        rounds_adaptively: round kernels by what they meet, see
+            `quantization.adaptive_rounding`; False to the nearest step.
 
     Raises:
         ValueError: for another opset.
     """
 
     opset: int = DEFAULT_OPSET
+    rounds_adaptively: bool = True
 
     suffix = ".onnx"
     quantizations = ONNX_QUANTIZATIONS
@@ -76,6 +82,13 @@ class OnnxConversion(Conversion):
     def collector(self) -> RangeCollector:
         return collect_onnx_ranges(self.calibrated_model, self.crops)
 
+    @cached_property
+    def moments(self) -> dict[str, InputMoments]:
+        """What kernels meet; {} where training knew how they are rounded."""
+        if ranges_of(self.model) or not self.rounds_adaptively:
+            return {}
+        return collect_onnx_moments(self.calibrated_model, self.crops)
+
     def quantized_model(
         self,
         quantization: str,
@@ -94,7 +107,7 @@ class OnnxConversion(Conversion):
             # Whatever the method, maxima of the outputs are not clipped.
             extremes = self.collector.ranges()
             ranges |= {name: extremes[name] for name in outputs}
-            return in_int8(self.calibrated_model, ranges, outputs, float_ops)
+            return in_int8(self.calibrated_model, ranges, outputs, float_ops, self.moments)
         return self.float_model
 
     def pack(self, content: onnx.ModelProto) -> bytes:

@@ -10,10 +10,10 @@ So the weights of an output are rounded one after the other, and the error of ea
 up for by those that are still to come, as far as their inputs go together on the pictures
 that files are calibrated on. Of what remains, the mean goes into the bias.
 
-All that is done to the float file (`tflite_rounding.py`): its kernels then hold nothing but
-steps of the scale that quantizers choose (the largest weight of a channel is the largest
-integer, and stays), so that every quantizer writes just these integers. Here are the
-arrays.
+All that is done to the float file (`tflite_rounding.py`, `onnx_rounding.py`): its kernels
+then hold nothing but steps of the scale that quantizers choose (the largest weight of a
+channel is the largest integer, and stays), so that every quantizer writes just these
+integers. Here are the arrays.
 
 Sources: Frantar et al. 2022 (arXiv:2210.17323), sec. 3, with the order of Frantar and
 Alistarh 2022; for the bias Nagel et al. 2019 (arXiv:1906.04721), sec. 4.2.
@@ -111,7 +111,11 @@ def taps(
 
 
 def rounded_rows(
-    rows: np.ndarray, steps: np.ndarray, met: Sequence[InputMoments], num_bits: int
+    rows: np.ndarray,
+    steps: np.ndarray,
+    met: Sequence[InputMoments],
+    num_bits: int,
+    max_sum: int | None = None,
 ) -> np.ndarray:
     """Rounds the weights of outputs.
 
@@ -120,6 +124,8 @@ def rounded_rows(
         steps: (G, R, n) step of each.
         met: what the kernel meets wherever it is used.
         num_bits: bits of a weight.
+        max_sum: largest sum of two neighbouring integers of a row; None for any. The rows
+            given keep it when they are rounded to the nearest step.
 
     Returns:
         (G, R, n) multiples of `steps`: the nearest ones for more than `MAX_INPUTS`.
@@ -128,11 +134,15 @@ def rounded_rows(
     if not products:
         return nearest(rows, steps)
     largest = 2 ** (num_bits - 1) - 1
-    return _round_rows(rows, steps, np.sum(products, axis=0), largest)
+    return _round_rows(rows, steps, np.sum(products, axis=0), largest, max_sum)
 
 
 def _round_rows(
-    rows: np.ndarray, steps: np.ndarray, products: np.ndarray, largest: int
+    rows: np.ndarray,
+    steps: np.ndarray,
+    products: np.ndarray,
+    largest: int,
+    max_sum: int | None = None,
 ) -> np.ndarray:
     """Rounds weights, those first whose inputs are strongest.
 
@@ -141,11 +151,13 @@ def _round_rows(
         steps: (G, R, n) step of each.
         products: (G, n, n) sums of products of two inputs.
         largest: largest integer of a weight.
+        max_sum: see `rounded_rows`.
 
     Returns:
         (G, R, n) multiples of `steps`. The largest weight of each row stays.
     """
     count = rows.shape[2]
+    limits = _NeighbourLimits(rows / steps, largest, max_sum)
     products = products.astype(np.float64)
     order = np.argsort(-np.einsum("gii->gi", products), axis=1, kind="stable")
     products = np.take_along_axis(products, order[:, :, None], 1)
@@ -162,9 +174,51 @@ def _round_rows(
     still, rounded = rows.copy(), np.empty_like(rows)
     for i in range(count):
         step = steps[:, :, i]
-        integers = np.clip(np.rint(still[:, :, i] / step), -largest, largest)
+        low, high = limits.at(order[:, i])
+        integers = np.clip(np.rint(still[:, :, i] / step), low, high)
+        limits.set(order[:, i], integers)
         rounded[:, :, i] = np.where(is_largest[:, :, i], rows[:, :, i], integers * step)
         error = (still[:, :, i] - rounded[:, :, i]) / upper[:, None, i, i]
         still[:, :, i + 1 :] -= error[:, :, None] * upper[:, None, i, i + 1 :]
     back = np.argsort(order, axis=1)
     return np.take_along_axis(rounded, back[:, None, :], 2)
+
+
+class _NeighbourLimits:
+    """Limits of integers, given those of their neighbours that are chosen already.
+
+    Args:
+        exact: (G, R, n) weights in steps.
+        largest: largest integer of a weight.
+        max_sum: largest sum of two neighbours; None for any.
+    """
+
+    def __init__(self, exact: np.ndarray, largest: int, max_sum: int | None):
+        self._largest, self._max_sum = largest, max_sum
+        if max_sum is None:
+            return
+        # One more at either end, where there is no neighbour. NaN is not chosen yet; the
+        # largest weights are, since they stay.
+        padded = np.pad(exact, ((0, 0), (0, 0), (1, 1)))
+        is_chosen = np.abs(padded) >= largest - 1e-4
+        is_chosen[:, :, [0, -1]] = True
+        self._chosen = np.where(is_chosen, np.rint(padded), np.nan)
+        self._groups = np.arange(len(exact))
+
+    def at(self, places: np.ndarray):
+        """Returns the lowest and highest integer at a place of each group, (G, R)."""
+        low, high = -self._largest, self._largest
+        if self._max_sum is None:
+            return low, high
+        for side in (0, 2):
+            neighbour = np.nan_to_num(self._chosen[self._groups, :, places + side])
+            low = np.maximum(low, -self._max_sum - neighbour)
+            high = np.minimum(high, self._max_sum - neighbour)
+        return low, high
+
+    def set(self, places: np.ndarray, integers: np.ndarray) -> None:
+        """Notes the integers of a place of each group, (G, R); the largest ones stay."""
+        if self._max_sum is not None:
+            before = self._chosen[self._groups, :, places + 1]
+            chosen = np.where(np.isnan(before), integers, before)
+            self._chosen[self._groups, :, places + 1] = chosen

@@ -14,11 +14,17 @@ import onnx
 
 from keras_pose.commandline.quiet import quiet_stderr
 from keras_pose.contracts.fields import INPUT_NAME
+from keras_pose.exporting.quantization.adaptive_rounding import NUM_CROPS, InputMoments
 from keras_pose.exporting.quantization.calibration import check_calibration
 from keras_pose.exporting.quantization.measured_ranges import (
+    Activations,
     Range,
     RangeCollector,
     logistic_range,
+)
+from keras_pose.exporting.quantization.onnx_rounding import (
+    collect_moments,
+    round_adaptively,
 )
 from keras_pose.exporting.quantization.onnx_sums import summed_kernels
 from keras_pose.exporting.quantization.onnx_units import nodes_behind, nodes_of
@@ -35,6 +41,20 @@ def collect_onnx_ranges(model: onnx.ModelProto, crops) -> RangeCollector:
     Raises:
         ValueError: for crops that do not fit the file, or none.
     """
+    return RangeCollector(_activations(model, crops))
+
+
+def collect_onnx_moments(model: onnx.ModelProto, crops) -> dict[str, InputMoments]:
+    """Runs a float file on some crops and notes what its kernels meet.
+
+    Raises:
+        ValueError: for crops that do not fit the file, or none.
+    """
+    return collect_moments(model, _activations(model, crops[:NUM_CROPS])())
+
+
+def _activations(model: onnx.ModelProto, crops) -> Activations:
+    """Returns what runs a float file on crops and yields its tensors, by name."""
     batch, *input_hw, _ = _input_shape(model)
     check_calibration(crops, input_hw)
     session, names = session_of_all(model)
@@ -46,7 +66,7 @@ def collect_onnx_ranges(model: onnx.ModelProto, crops) -> RangeCollector:
             values = session.run(names, {INPUT_NAME: crops[indices]})
             yield dict(zip(names, values, strict=True))
 
-    return RangeCollector(activations)
+    return activations
 
 
 def in_float16(float_model: onnx.ModelProto, outputs: Collection[str]) -> onnx.ModelProto:
@@ -73,6 +93,7 @@ def in_int8(
     ranges: Mapping[Hashable, Range],
     outputs: Collection[str],
     float_ops: Collection[str] = (),
+    moments: Mapping[str, InputMoments] | None = None,
 ) -> onnx.ModelProto:
     """Quantizes with ONNX Runtime: pairs of QuantizeLinear and DequantizeLinear (QDQ).
 
@@ -85,6 +106,8 @@ def in_int8(
         ranges: name of a tensor -> (low, high).
         outputs: names of the network's own outputs.
         float_ops: operators that stay float, by the tensors that `onnx_units` calls them.
+        moments: what `collect_onnx_moments` found in this file, to round kernels by; None
+            rounds to the nearest step.
 
     Raises:
         ValueError: for names in `float_ops` that no operator has.
@@ -104,13 +127,16 @@ def in_int8(
         name: TensorData(lowest=np.float32(low), highest=np.float32(high))
         for name, (low, high) in ranges.items()
     }
+    kernels = summed_kernels(model)
+    largest = {kernel.name: kernel.limits() for kernel in kernels}
     wider = {
         kernel.name: [
             {"axis": kernel.axis, "rmin": -limit, "rmax": limit}
-            for limit in kernel.limits()
+            for limit in largest[kernel.name]
         ]
-        for kernel in summed_kernels(model)
+        for kernel in kernels
     }
+    round_adaptively(model, moments or {}, largest, excluded)
     with quiet_stderr():
         quantizer = QDQQuantizer(
             model,

@@ -23,7 +23,7 @@ from onnx import numpy_helper
 # Largest sum of two neighbouring weights.
 MAX_SUM = 128
 # Operators that sum such products -> axis of their kernels' output channels.
-_CHANNEL_AXES = {"Conv": 0, "MatMul": 1, "Gemm": 1}
+CHANNEL_AXES = {"Conv": 0, "MatMul": 1, "Gemm": 1}
 
 
 @dataclass(frozen=True)
@@ -74,14 +74,14 @@ def summed_kernels(model) -> list[SummedKernel]:
     }
     kernels = {}
     for node in model.graph.node:
-        if node.op_type not in _CHANNEL_AXES:
+        if node.op_type not in CHANNEL_AXES:
             continue
         name = integers.get(node.input[1], node.input[1])
         options = {each.name: each.i for each in node.attribute}
         if name not in stored or _is_depthwise(options, stored[name]):
             continue
         is_turned = node.op_type == "Gemm" and options.get("transB", 0)
-        axis = 0 if is_turned else _CHANNEL_AXES[node.op_type]
+        axis = 0 if is_turned else CHANNEL_AXES[node.op_type]
         kernels[name] = SummedKernel(name, axis, numpy_helper.to_array(stored[name]))
     return list(kernels.values())
 
