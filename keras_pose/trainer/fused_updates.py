@@ -39,32 +39,40 @@ def fuse_updates(optimizer: keras.optimizers.Optimizer) -> keras.optimizers.Opti
 
 def _update_all(optimizer, distribution, gradients_and_variables, rate):
     """Updates variables by their gradients, all replicas' copies of each."""
-    step = tf.cast(optimizer.iterations + 1, tf.float32)
-    powers = tf.pow(optimizer.beta_1, step), tf.pow(optimizer.beta_2, step)
+    powers = {dtype: _powers(optimizer, dtype) for dtype in (tf.float32, tf.float64)}
     for gradient, variable in gradients_and_variables:
         distribution.extended.update(
             variable,
-            functools.partial(_update, optimizer),
-            args=(gradient, rate, *powers),
+            functools.partial(_update, optimizer, powers),
+            args=(gradient, rate),
             group=False,
         )
 
 
-def _update(optimizer, variable, gradient, rate, beta_1_power, beta_2_power):
-    if variable.dtype != tf.float32 or isinstance(gradient, tf.IndexedSlices):
+def _powers(optimizer, dtype):
+    """Returns the betas' powers by which averages are corrected for their start."""
+    # Python's numbers would become float32, of which 1 - 0.999 is 1e-5 off.
+    betas = tf.constant([optimizer.beta_1, optimizer.beta_2], dtype)
+    return tf.unstack(betas ** tf.cast(optimizer.iterations + 1, dtype))
+
+
+def _update(optimizer, powers, variable, gradient, rate):
+    dtype = variable.dtype
+    if dtype not in powers or isinstance(gradient, tf.IndexedSlices):
         return optimizer.update_step(gradient, variable, rate)
     index = optimizer._get_variable_index(variable)
+    beta_1_power, beta_2_power = powers[dtype]
     return tf.raw_ops.ResourceApplyAdam(
         var=variable.handle,
         m=optimizer._momentums[index].value.handle,
         v=optimizer._velocities[index].value.handle,
         beta1_power=beta_1_power,
         beta2_power=beta_2_power,
-        lr=tf.cast(rate, tf.float32),
+        lr=tf.cast(rate, dtype),
         beta1=optimizer.beta_1,
         beta2=optimizer.beta_2,
         epsilon=optimizer.epsilon,
-        grad=tf.cast(gradient, tf.float32),
+        grad=tf.cast(gradient, dtype),
     )
 
 

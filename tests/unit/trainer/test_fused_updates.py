@@ -61,6 +61,23 @@ def test_weights_states_and_averages_are_those_of_keras(kind, options):
         np.testing.assert_allclose(fused_value, value, rtol=1e-4, atol=1e-6)
 
 
+def test_float64_updates_are_those_of_the_paper():
+    variable = keras.Variable(np.ones(3), dtype="float64")
+    rate, epsilon = 0.125, 1e-8  # a rate that float32, in which rates are kept, has too
+    optimizer = fuse_updates(keras.optimizers.Adam(rate, epsilon=epsilon))
+    optimizer.build([variable])
+    weight, mean, square = np.ones(3), 0.0, 0.0
+    for step in range(1, 5):
+        gradient = np.array([0.1, -0.2, 0.3]) * step
+        optimizer.apply([tf.constant(gradient)], [variable])
+        mean = 0.9 * mean + 0.1 * gradient
+        square = 0.999 * square + 0.001 * gradient**2
+        pace = rate * np.sqrt(1 - 0.999**step) / (1 - 0.9**step)
+        weight = weight - pace * mean / (np.sqrt(square) + epsilon)
+        # Powers of betas in float32 would be 1e-6 away.
+        np.testing.assert_allclose(variable.numpy(), weight, rtol=1e-13)
+
+
 def test_sparse_gradients_are_left_to_keras():
     plain = trained(lambda: make_optimizer(ADAM), embedding=True)
     fused = trained(lambda: fuse_updates(make_optimizer(ADAM)), embedding=True)
