@@ -184,8 +184,8 @@ def main(argv=None):
     if args.results:
         if share_of_cpu < QUIET:
             raise ValueError(
-                f"The step had {share_of_cpu:.2f} of a processor, and figures are kept from "
-                f"{QUIET} on: {args.results} was not written. Stop what runs beside it."
+                f"The step had {share_of_cpu:.2f} of a processor, and figures are kept "
+                f"from {QUIET} on: {args.results} was not written. Stop what runs beside."
             )
         keep(args, rows, peak)
 
