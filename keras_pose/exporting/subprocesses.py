@@ -9,6 +9,8 @@ costs, apart from all others.
 
 from __future__ import annotations
 
+import ctypes
+import gc
 import importlib
 import json
 import os
@@ -136,6 +138,18 @@ def current_memory() -> int:
     """Returns the memory this process holds now, bytes; where unknown, the most so far."""
     status = _proc_value("VmRSS:")
     return peak_memory() if status is None else 1024 * status
+
+
+def give_back_memory() -> None:
+    """Gives the system the memory of what is not used any more.
+
+    Graphs are in circles, and hold all weights until they are looked for; and the C library
+    keeps what is freed between blocks in use, which after a conversion is a gigabyte.
+    """
+    gc.collect()
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if os.name == "posix" else None
+    if trim is not None:  # of GNU's C library alone
+        trim(0)
 
 
 def _proc_value(field: str) -> int | None:

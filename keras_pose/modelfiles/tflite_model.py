@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import flatbuffers
@@ -83,6 +83,24 @@ class TFLiteModel:
             signature.inputs = _copies(signature.inputs)
             signature.outputs = _copies(signature.outputs)
         return TFLiteModel(tables, self.source)
+
+    def float_constants(self) -> dict[int, np.ndarray]:
+        """Returns what float32 constants hold, by the index of their buffer."""
+        buffers = self.tables.buffers
+        return {
+            tensor.buffer: np.frombuffer(memoryview(data), np.float32).reshape(tensor.shape)
+            for tensor in self.graph.tensors
+            if tensor.type == schema.TensorType.FLOAT32
+            and (data := buffers[tensor.buffer].data) is not None
+            and len(data)
+        }
+
+    def with_buffers(self, content: Mapping[int, np.ndarray]) -> TFLiteModel:
+        """Returns a model, packed and read, with other numbers in some buffers."""
+        model = self.copy()
+        for index, values in content.items():
+            model.tables.buffers[index].data = values.ravel().view(np.uint8)
+        return TFLiteModel.read(model.to_bytes())
 
     @property
     def graph(self) -> Any:

@@ -53,7 +53,7 @@ class ChannelGroups:
     def __init__(self, network):
         self._parents = [KEPT]
         self._groups: dict[int, np.ndarray] = {}  # id of a tensor -> groups, see `_follow`
-        self._calls = list(_calls_of(network))
+        self._calls = list(calls_of(network))
         seen: set[int] = set()
         self._repeated: set[int] = set()
         for layer, _, _ in self._calls:
@@ -195,7 +195,7 @@ class ChannelGroups:
             self._parents[high] = low
 
 
-def _calls_of(network):
+def calls_of(network):
     """Yields (layer, input tensors, output tensors) of a network's calls, in order."""
     for depth in sorted(network._nodes_by_depth, reverse=True):
         for node in network._nodes_by_depth[depth]:

@@ -167,9 +167,11 @@ def fit_exponents(groups: list[np.ndarray], peaks: list[np.ndarray]) -> dict[int
 def _peaks(network, tensors, images) -> list[np.ndarray]:
     """Returns the (C,) highest magnitude of each channel of each tensor, on any image."""
     highest = [_Peaks(name=f"peaks-of-channels-{i}")(x) for i, x in enumerate(tensors)]
-    (image,) = network.inputs
-    probe = keras.Model(image, highest)
     # Traced: tensors are let go meanwhile, and dozens of images go faster.
+    probe = keras.Model(network.inputs[0], highest)
+    # By itself Keras has XLA compile what is predicted: of an HRNet that takes ten times
+    # what the images take.
+    probe.jit_compile = False
     found = keras.tree.flatten(probe.predict(images, batch_size=_BATCH, verbose=0))
     return [peaks.max(axis=0) for peaks in found]
 

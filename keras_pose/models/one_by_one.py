@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 import keras
 import numpy as np
@@ -17,14 +18,17 @@ def outputs_one_by_one(network, images) -> Iterator[list[np.ndarray]]:
     HRNet-W32 are 1.2 GB.
 
     Args:
-        network: functional `keras.Model` of one input.
+        network: functional `keras.Model` of one input, or a function of one image.
         images: (N, H, W, 3) float32, normalised.
 
     Yields:
         An array (1, ...) for each output tensor.
     """
+    run = network
+    if isinstance(network, keras.Model):
+        run = partial(network, training=False)
     for start in range(len(images)):
-        outputs = network(images[start : start + 1], training=False)
+        outputs = run(images[start : start + 1])
         yield [ops.convert_to_numpy(output) for output in keras.tree.flatten(outputs)]
 
 

@@ -7,7 +7,6 @@ is an object (`Content`), not bytes.
 
 from __future__ import annotations
 
-import gc
 from abc import ABC, abstractmethod
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from keras_pose.exporting.float_graph.serving import MAP_OUTPUTS, in_float32
 from keras_pose.exporting.formats.writing import Draft, Export, Reference, write_export
 from keras_pose.exporting.quantization.integer_network import equalized
 from keras_pose.exporting.quantization.measured_ranges import EXTREMES, RangeRule
+from keras_pose.exporting.subprocesses import give_back_memory
 
 # A `TFLiteModel` or an `onnx.ModelProto`.
 Content = Any
@@ -70,6 +70,18 @@ class Conversion(ABC):
 
         Raises:
             ExportError: if it cannot be converted; names ops and layers.
+        """
+
+    @abstractmethod
+    def reweighted(self, content: Content, network) -> Content | None:
+        """Returns the file of an equalized network, made of that of the model.
+
+        Args:
+            content: `float_model`, which stays as it is.
+            network: copy of the model with weights of its own.
+
+        Returns:
+            The file; None where the network must be converted for it.
         """
 
     @abstractmethod
@@ -126,8 +138,7 @@ class Conversion(ABC):
         else:
             self._network.set_weights(model.get_weights())
             converted = self.convert(self._network)
-        # Graphs are in circles, and hold all weights until they are looked for.
-        gc.collect()
+        give_back_memory()
         return converted
 
     @cached_property
@@ -141,7 +152,12 @@ class Conversion(ABC):
         network = self.model
         if self.equalizes:
             network = equalized(network, self.contract, self.crops, self.rescales_silu)
-        return self.float_model if network is self.model else self._converted(network)
+        if network is self.model:
+            return self.float_model
+        found = None
+        if "float_model" in vars(self):  # else one of the two is converted all the same
+            found = self.reweighted(self.float_model, network)
+        return self._converted(network) if found is None else found
 
     def of_format(self, quantization: str) -> Conversion:
         """Returns the conversion that makes files of a format; mostly this one."""

@@ -13,6 +13,7 @@ from functools import cached_property
 from pathlib import Path
 
 import onnx
+from onnx import numpy_helper
 
 from keras_pose.commandline.quiet import quiet_stderr
 from keras_pose.contracts.activation_ranges import ranges_of
@@ -21,6 +22,7 @@ from keras_pose.contracts.fields import TensorSpec
 from keras_pose.exporting.errors import ExportError, layer_of_scope
 from keras_pose.exporting.float_graph.layer_rewrites import onnx_replacement
 from keras_pose.exporting.float_graph.onnx_folding import fold_into_convolutions
+from keras_pose.exporting.float_graph.reweighting import onnx_layout, reweighted
 from keras_pose.exporting.float_graph.serving import network_outputs, serving_function
 from keras_pose.exporting.formats.conversion import Conversion
 from keras_pose.exporting.formats.writing import Export
@@ -35,6 +37,7 @@ from keras_pose.exporting.quantization.onnx_quantizing import (
     collect_onnx_ranges,
     in_float16,
     in_int8,
+    with_constants,
     without_onnx_outputs,
 )
 from keras_pose.exporting.quantization.onnx_sums import sums_fit
@@ -77,6 +80,16 @@ class OnnxConversion(Conversion):
         return float_onnx_model(
             network, self.contract, self.batch, self.with_decode, self.opset
         )
+
+    def reweighted(self, content: onnx.ModelProto, network) -> onnx.ModelProto | None:
+        stored = {each.name: each for each in content.graph.initializer}
+        constants = {
+            name: numpy_helper.to_array(each)
+            for name, each in stored.items()
+            if each.data_type == onnx.TensorProto.FLOAT
+        }
+        changed = reweighted(constants, self.model, network, onnx_layout)
+        return None if changed is None else with_constants(content, changed)
 
     @cached_property
     def collector(self) -> RangeCollector:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+import tempfile
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -22,7 +23,12 @@ from keras_pose.contracts.fields import TensorSpec
 from keras_pose.contracts.pose import Contract
 from keras_pose.exporting.errors import ExportError, layer_of_scope
 from keras_pose.exporting.float_graph.layer_rewrites import tflite_replacement
-from keras_pose.exporting.float_graph.saved import ConverterError, converted
+from keras_pose.exporting.float_graph.reweighting import reweighted, tflite_layout
+from keras_pose.exporting.float_graph.saved import (
+    ConverterError,
+    converted_folder,
+    save_function,
+)
 from keras_pose.exporting.float_graph.serving import SIGNATURE, in_float32, serving_function
 from keras_pose.exporting.formats.conversion import Conversion
 from keras_pose.exporting.formats.pixels import dequantize_pixels
@@ -77,6 +83,11 @@ class TFLiteConversion(Conversion):
 
     def convert(self, network) -> TFLiteModel:
         return convert_network(network, self.contract, self.batch, self.with_decode)
+
+    def reweighted(self, content: TFLiteModel, network) -> TFLiteModel | None:
+        constants = content.float_constants()
+        changed = reweighted(constants, self.model, network, tflite_layout)
+        return None if changed is None else content.with_buffers(changed)
 
     def of_format(self, quantization: str) -> TFLiteConversion:
         """Returns the conversion that makes files of a format; mostly this one.
@@ -243,9 +254,11 @@ def convert_network(
 ) -> TFLiteModel:
     """Converts a network whose layers are replaced; see `float_tflite_model`."""
     serve = serving_function(network, contract, batch, with_decode)
-    with quiet_stderr():
+    with quiet_stderr(), tempfile.TemporaryDirectory() as folder:
         try:
-            content = converted(serve)
+            save_function(serve, folder)
+            del serve
+            content = converted_folder(folder)
         except ConverterError as error:
             raise ExportError(
                 f"{contract.model} cannot be converted with TFLite's builtin ops alone: "

@@ -36,6 +36,7 @@ from keras_pose.exporting.float_graph.serving import (
     in_float32,
     of_one_tensor,
     people_from_maps,
+    traced,
     with_maps,
 )
 from keras_pose.exporting.formats.embedding import embed_contract
@@ -71,6 +72,8 @@ _REMEDIES = {
     "int8": " Try --range percentile (outliers stretch ranges), or --max-drop 0.5.",
     "int8_per_tensor": " Try --range percentile (outliers stretch ranges).",
 }
+# Images from which on a trace takes less than calls layer by layer.
+WORTH_A_TRACE = 5
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 Runnable = PoseModel | Detector | CrowdModel
@@ -147,8 +150,9 @@ class Reference:
         images = self.crops
         if self.contract.normalization is not None:
             images = self.contract.normalization(images)
-        # Not traced, which would take longer than a few crops do.
         network = with_maps(of_one_tensor(in_float32(self._model)), self.contract)
+        if len(images) >= WORTH_A_TRACE:
+            network = traced(network)
         outputs = outputs_of_all(network, np.asarray(images, np.float32))
         counting = counting_outputs(outputs, self.contract)
         return [np.asarray(output, np.float32) for output in counting]

@@ -11,6 +11,7 @@ from collections.abc import Collection, Hashable, Iterable, Mapping
 
 import numpy as np
 import onnx
+from onnx import numpy_helper
 
 from keras_pose.commandline.quiet import quiet_stderr
 from keras_pose.contracts.fields import INPUT_NAME
@@ -222,6 +223,17 @@ def without_onnx_outputs(
     kept = [output for output in model.graph.output if output.name not in names]
     del model.graph.output[:]
     model.graph.output.extend(kept)
+    return model
+
+
+def with_constants(
+    content: onnx.ModelProto, values: Mapping[str, np.ndarray]
+) -> onnx.ModelProto:
+    """Returns a file with other numbers in some constants, by name."""
+    model = _copy(content)
+    for each in model.graph.initializer:
+        if each.name in values:
+            each.CopyFrom(numpy_helper.from_array(values[each.name], each.name))
     return model
 
 

@@ -1,0 +1,162 @@
+"""A converted float32 file with the weights of an equalized network.
+
+Equalizing multiplies channels of weights, and leaves the graph as it is. So the file of the
+equalized network is the first file with multiplied constants; to convert the network again
+would take as long as the first time. A constant is recognized by its values: the layer's
+kernel or bias, with the batch norm behind it worked in. Factors are powers of two, so they
+give what a conversion gives, to the bit; but for weights of channels that integers hold as
+0, which differ in the last digit.
+
+Where any changed weight is not found again, `reweighted` says so, and the network has to be
+converted.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+from keras import layers, ops
+
+from keras_pose.models.channel_groups import calls_of
+
+# Of the largest value of a constant: converters work batch norms in with float32.
+_TOLERANCE = 1e-5
+# Numbers that are compared before all are.
+_NUM_FIRST = 16
+
+# Maps a layer and its kernel, as Keras has it, to the kernel as a file has it.
+Layout = Callable[[Any, np.ndarray], np.ndarray]
+
+
+def reweighted(
+    constants: Mapping[Any, np.ndarray], before, after, layout: Layout
+) -> dict[Any, np.ndarray] | None:
+    """Finds the constants of a file that an equalized network changes.
+
+    Args:
+        constants: float32 constants of the file of `before`, by any key.
+        before: functional `keras.Model`.
+        after: copy of it with weights of its own, see `models.equalization`.
+        layout: order of a kernel's numbers in the file.
+
+    Returns:
+        The changed constants by key; None where a weight that changed is in none of them.
+    """
+    if [type(x) for x in before.layers] != [type(x) for x in after.layers]:
+        return None
+    pairs = list(zip(_parts(before, layout), _parts(after, layout), strict=True))
+    same = [old for old, new in pairs if np.array_equal(old.values, new.values)]
+    changed: dict[Any, np.ndarray] = {}
+    for old, new in pairs:
+        if np.array_equal(old.values, new.values):
+            continue
+        keys = [key for key, each in constants.items() if _is_alike(each, old.values)]
+        is_shared = any(_is_alike(each.values, old.values) for each in same)
+        if not old.is_stored or not keys or is_shared:
+            return None
+        factors = np.ones_like(old.values)
+        np.divide(new.values, old.values, out=factors, where=old.values != 0)
+        for key in keys:
+            values = (constants[key] * factors).astype(np.float32)
+            if key in changed and not np.array_equal(changed[key], values):
+                return None  # two layers that shared it do not any more
+            changed[key] = values
+    return changed
+
+
+def tflite_layout(layer, kernel: np.ndarray) -> np.ndarray:
+    """Returns a kernel as `.tflite` files have it: outputs first, channels last."""
+    if isinstance(layer, layers.DepthwiseConv2D):
+        return kernel.reshape(1, *kernel.shape[:2], -1)
+    if isinstance(layer, layers.Conv2DTranspose):
+        return kernel.transpose(2, 0, 1, 3)
+    return np.moveaxis(kernel, -1, 0)
+
+
+def onnx_layout(layer, kernel: np.ndarray) -> np.ndarray:
+    """Returns a kernel as `.onnx` files have it: channels before rows and columns."""
+    if isinstance(layer, layers.DepthwiseConv2D):
+        return kernel.reshape(*kernel.shape[:2], 1, -1).transpose(3, 2, 0, 1)
+    return kernel.transpose(3, 2, 0, 1) if kernel.ndim == 4 else kernel
+
+
+@dataclass(frozen=True)
+class _Part:
+    """Numbers that come of a layer's weights.
+
+    Attributes:
+        values: float64.
+        is_stored: True if they are a constant of a file, kernel or bias; False for weights
+            of other layers, which converters make something else of.
+    """
+
+    values: np.ndarray
+    is_stored: bool = True
+
+
+def _parts(network, layout: Layout) -> Iterator[_Part]:
+    """Yields what comes of the weights of all layers, each once, in order."""
+    calls = list(calls_of(network))
+    readers: Counter[int] = Counter()
+    norms: dict[int, Any] = {}
+    for layer, inputs, _ in calls:
+        readers.update(id(tensor) for tensor in inputs)
+        if isinstance(layer, layers.BatchNormalization):
+            norms[id(inputs[0])] = layer
+    seen: set[str] = set()
+    for layer, _, outputs in calls:
+        if layer.name in seen or not layer.weights:
+            continue
+        seen.add(layer.name)
+        if getattr(layer, "kernel", None) is None:
+            yield from (_Part(_array(weight), is_stored=False) for weight in layer.weights)
+            continue
+        norm = norms.get(id(outputs[0])) if readers[id(outputs[0])] == 1 else None
+        # Those that compute something else first keep a batch norm of their own.
+        is_folded = norm is not None and layer.activation is keras.activations.linear
+        if is_folded:
+            seen.add(norm.name)
+        yield from _folded(layer, norm if is_folded else None, layout)
+
+
+def _folded(layer, norm, layout: Layout) -> Iterator[_Part]:
+    """Yields kernel and bias of a layer, with the batch norm behind it worked in."""
+    kernel = _array(layer.kernel)
+    bias = _array(layer.bias) if layer.use_bias else None
+    if norm is not None:
+        scale = 1 / np.sqrt(_array(norm.moving_variance) + norm.epsilon)
+        if norm.scale:
+            scale = scale * _array(norm.gamma)
+        bias = scale * ((0 if bias is None else bias) - _array(norm.moving_mean))
+        if norm.center:
+            bias = bias + _array(norm.beta)
+        if isinstance(layer, layers.DepthwiseConv2D):
+            kernel = kernel * scale.reshape(kernel.shape[2:])
+        elif isinstance(layer, layers.Conv2DTranspose):
+            kernel = kernel * scale[:, None]
+        else:
+            kernel = kernel * scale
+    yield _Part(layout(layer, kernel))
+    if bias is not None:
+        yield _Part(bias)
+
+
+def _is_alike(constant: np.ndarray, values: np.ndarray) -> bool:
+    """Returns True if a constant is an array but for rounding."""
+    if constant.shape != values.shape:
+        return False
+    limit = _TOLERANCE * float(np.abs(values).max(initial=0))
+    few = (constant.ravel()[:_NUM_FIRST], values.ravel()[:_NUM_FIRST])
+    return all(
+        bool((np.abs(found - wanted) <= limit).all())
+        for found, wanted in (few, (constant, values))
+    )
+
+
+def _array(variable) -> np.ndarray:
+    return ops.convert_to_numpy(variable).astype(np.float64)
