@@ -48,7 +48,7 @@ from keras_pose.exporting.quantization.tflite_decoding import network_of
 from keras_pose.exporting.quantization.tflite_quantizing import (
     INTEGER_FORMATS,
     QuantizationSettings,
-    collect_input_moments,
+    collect_both,
     collect_ranges,
     quantize,
 )
@@ -109,16 +109,20 @@ class TFLiteConversion(Conversion):
         """Ranges that came with the model from quantization-aware training, by tensor."""
         return ranges_by_tensor(self.calibrated_model, ranges_of(self.model))
 
-    @cached_property
+    @property
     def collector(self) -> RangeCollector:
-        return collect_ranges(self.calibrated_model, self.crops)
+        return self._measured[0]
 
-    @cached_property
+    @property
     def moments(self) -> dict[str, InputMoments]:
         """What kernels meet; {} where training knew how they are rounded."""
+        return self._measured[1]
+
+    @cached_property
+    def _measured(self) -> tuple[RangeCollector, dict[str, InputMoments]]:
         if self.trained_ranges or not self.rounds_adaptively:
-            return {}
-        return collect_input_moments(self.calibrated_model, self.crops)
+            return collect_ranges(self.calibrated_model, self.crops), {}
+        return collect_both(self.calibrated_model, self.crops)
 
     @cached_property
     def _attention(self) -> list[str]:

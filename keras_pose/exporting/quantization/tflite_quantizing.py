@@ -41,7 +41,7 @@ from keras_pose.exporting.quantization.tflite_decoding import (
     network_of,
 )
 from keras_pose.exporting.quantization.tflite_rounding import (
-    collect_moments,
+    MomentCollector,
     round_adaptively,
 )
 from keras_pose.exporting.quantization.wide_biases import widen_bias_steps
@@ -152,8 +152,31 @@ def collect_input_moments(float_model: TFLiteModel, crops) -> dict[str, InputMom
     Raises:
         ValueError: for crops that do not fit the file, or too few.
     """
-    run = _activations(float_model, crops[:NUM_CROPS])
-    return collect_moments(network_of(float_model), run())
+    return collect_both(float_model, crops[:NUM_CROPS])[1]
+
+
+def collect_both(
+    float_model: TFLiteModel, crops
+) -> tuple[RangeCollector, dict[str, InputMoments]]:
+    """Runs a float file on crops once, for `collect_ranges` and `collect_input_moments`.
+
+    Raises:
+        ValueError: for crops that do not fit the file, or too few.
+    """
+    run = _activations(float_model, crops)
+    noted = MomentCollector(network_of(float_model))
+    num_left = min(len(crops), NUM_CROPS)
+
+    def noting() -> Iterable[dict[str, np.ndarray]]:
+        # Ranges may ask for the runs again, for histograms: by then nothing is left.
+        nonlocal num_left
+        for values in run():
+            if num_left > 0:
+                noted.add(values, num_left)
+                num_left -= len(next(iter(values.values())))
+            yield values
+
+    return RangeCollector(noting), noted.moments
 
 
 def _activations(float_model: TFLiteModel, crops) -> Activations:

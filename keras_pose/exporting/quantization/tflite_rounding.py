@@ -31,34 +31,38 @@ _BIAS_INPUT = 2
 _KINDS = (_OPERATORS.CONV_2D, _OPERATORS.DEPTHWISE_CONV_2D, _OPERATORS.FULLY_CONNECTED)
 
 
-def collect_moments(model: TFLiteModel, activations) -> dict[str, InputMoments]:
-    """Notes what the kernels of a float file meet.
+class MomentCollector:
+    """What the kernels of a float file meet, picture after picture.
 
-    Args:
-        model: the float file.
-        activations: dicts of what a run computes, name -> (B, ...) float32, run after run.
-
-    Returns:
-        Name of an operator's output -> what its kernel meets.
+    Attributes:
+        moments: name of an operator's output -> what its kernel met.
     """
-    moments: dict[str, InputMoments] = {}
-    names = model.computed_names()
-    # Each draws its own places: the same ones, however many pictures run at a time.
-    rounded = [
-        (name, operator, np.random.default_rng(0))
-        for name, operator in _rounded_operators(model)
-    ]
-    for values in activations:
-        for name, operator, rng in rounded:
-            read = values.get(names.get(int(operator.inputs[0]), ""))
-            for picture in () if read is None else read:
-                inputs = _inputs(model, operator, picture[None], rng)
+
+    def __init__(self, model: TFLiteModel):
+        self.moments: dict[str, InputMoments] = {}
+        self._model, self._names = model, model.computed_names()
+        # Each draws its own places: the same ones, however many pictures run at a time.
+        self._rounded = [
+            (name, operator, np.random.default_rng(0))
+            for name, operator in _rounded_operators(model)
+        ]
+
+    def add(self, values: Mapping[str, np.ndarray], count: int) -> None:
+        """Notes a run.
+
+        Args:
+            values: name of a tensor -> (B, ...) float32.
+            count: pictures of the run that are noted, the first ones.
+        """
+        for name, operator, rng in self._rounded:
+            read = values.get(self._names.get(int(operator.inputs[0]), ""))
+            for picture in () if read is None else read[:count]:
+                inputs = _inputs(self._model, operator, picture[None], rng)
                 if inputs is None:
                     continue
-                if name not in moments:
-                    moments[name] = nothing_met(*inputs.shape[::2])
-                moments[name].add(inputs)
-    return moments
+                if name not in self.moments:
+                    self.moments[name] = nothing_met(*inputs.shape[::2])
+                self.moments[name].add(inputs)
 
 
 def round_adaptively(
@@ -76,7 +80,7 @@ def round_adaptively(
 
     Args:
         model: float file.
-        moments: what `collect_moments` found in this file.
+        moments: what a `MomentCollector` noted of this file.
         num_bits: bits of a weight.
         is_per_channel: True for a scale for each output channel, False for one.
         float_ops: names of operators that stay as they are.
