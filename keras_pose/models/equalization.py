@@ -14,6 +14,9 @@ by the ranges of their weights; here whole networks, by the ranges of activation
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import keras
 import numpy as np
 from keras import layers, ops
@@ -34,25 +37,30 @@ _SILENT = 1 / 512
 # Kernels of one channel this much larger than the layer's median channel are looked at.
 _LARGE = 16.0
 _BATCH = 4
+# Maps a network to a function of images.
+Tracer = Callable[[Any], Callable[[np.ndarray], Any]]
 # Crops to measure ranges on, for those who have more; the strongest of these count.
 NUM_CROPS = 64
 
 
-def prepare_for_integers(network, images) -> int:
+def prepare_for_integers(network, images, traced: Tracer | None = None) -> int:
     """Rescales weights so that integers lose as little as they can of each channel.
 
     Args:
         network: functional `keras.Model`, changed in place.
         images: (N, H, W, 3) float32, normalised: what ranges are measured on.
+        traced: maps a network to a function of (n, H, W, 3) images that gives its outputs,
+            in a flat list; None for Keras' `predict`, which takes longer to begin.
 
     Returns:
         The number of weights' channels that changed, see `equalize_channels` and
         `lower_silent_channels`.
     """
-    return equalize_channels(network, images) + lower_silent_channels(network, images)
+    changed = equalize_channels(network, images, traced)
+    return changed + lower_silent_channels(network, images, traced)
 
 
-def equalize_channels(network, images) -> int:
+def equalize_channels(network, images, traced: Tracer | None = None) -> int:
     """Rescales weights so that the channels of each tensor reach about as far.
 
     Args:
@@ -60,6 +68,7 @@ def equalize_channels(network, images) -> int:
             are, and so do the inputs and outputs of layers that are applied several times
             or do not commute with factors, such as SiLU and attention.
         images: (N, H, W, 3) float32, normalised: what ranges are measured on.
+        traced: see `prepare_for_integers`.
 
     Returns:
         The number of weights' channels, of inputs and outputs, that changed.
@@ -68,12 +77,12 @@ def equalize_channels(network, images) -> int:
     tensors = [x for x in groups.measured_tensors() if np.any(groups.of(x) != KEPT)]
     if not tensors:
         return 0
-    peaks = _peaks(network, tensors, images)
+    peaks = _peaks(network, tensors, images, traced)
     exponents = fit_exponents([groups.of(x) for x in tensors], peaks)
     return _multiply_channels(groups, exponents)
 
 
-def lower_silent_channels(network, images) -> int:
+def lower_silent_channels(network, images, traced: Tracer | None = None) -> int:
     """Lowers large weights that read nothing that 8-bit integers can hold.
 
     Batch norms raise channels that hardly vary by factors of thousands. Where a channel is
@@ -85,6 +94,7 @@ def lower_silent_channels(network, images) -> int:
     Args:
         network: functional `keras.Model` with equalized channels, changed in place.
         images: (N, H, W, 3) float32, normalised: what ranges are measured on.
+        traced: see `prepare_for_integers`.
 
     Returns:
         The number of channels whose weights were lowered.
@@ -97,7 +107,8 @@ def lower_silent_channels(network, images) -> int:
     tensors = list({id(x): x for _, x, _ in found}.values())
     if not tensors:
         return 0
-    peaks = dict(zip(map(id, tensors), _peaks(network, tensors, images), strict=True))
+    measured = _peaks(network, tensors, images, traced)
+    peaks = dict(zip(map(id, tensors), measured, strict=True))
     count = 0
     for layer, x, raised in found:
         peak = peaks[id(x)]
@@ -164,16 +175,20 @@ def fit_exponents(groups: list[np.ndarray], peaks: list[np.ndarray]) -> dict[int
     return {key: int(value) for key, value in enumerate(exponents) if value}
 
 
-def _peaks(network, tensors, images) -> list[np.ndarray]:
+def _peaks(network, tensors, images, traced: Tracer | None) -> list[np.ndarray]:
     """Returns the (C,) highest magnitude of each channel of each tensor, on any image."""
     highest = [_Peaks(name=f"peaks-of-channels-{i}")(x) for i, x in enumerate(tensors)]
-    # Traced: tensors are let go meanwhile, and dozens of images go faster.
     probe = keras.Model(network.inputs[0], highest)
-    # By itself Keras has XLA compile what is predicted: of an HRNet that takes ten times
-    # what the images take.
+    batches = [images[start : start + _BATCH] for start in range(0, len(images), _BATCH)]
+    # Traced in any case: layer by layer, all tensors would be held until the end.
+    found = zip(*map((traced or _predicting)(probe), batches), strict=True)
+    return [np.concatenate(parts).max(axis=0) for parts in found]
+
+
+def _predicting(probe) -> Callable[[np.ndarray], list[np.ndarray]]:
+    # By itself Keras has XLA compile what is predicted, which takes longer than to run it.
     probe.jit_compile = False
-    found = keras.tree.flatten(probe.predict(images, batch_size=_BATCH, verbose=0))
-    return [peaks.max(axis=0) for peaks in found]
+    return lambda images: keras.tree.flatten(probe.predict_on_batch(images))
 
 
 class _Peaks(layers.Layer):

@@ -8,6 +8,9 @@ sums in int32 and rounds once, and a BGR network costs a permuted diagonal.
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -142,15 +145,15 @@ def with_constants(model):
 
 
 def traced(model):
-    """Returns a function of one image that gives what a model gives.
+    """Returns a function of images that gives what a model gives, an array an output.
 
     A trace of an HRNet-W32 takes as long as four images layer by layer, and then each takes
-    a tenth.
+    a tenth. It is not optimized, which would take as long again, for few images.
 
     Args:
         model: functional `keras.Model` of one input.
     """
-    shape = (1, *model.inputs[0].shape[1:])
+    shape = (None, *model.inputs[0].shape[1:])
     run = tf.function(
         lambda x: model(x, training=False),
         input_signature=[tf.TensorSpec(shape, tf.float32)],
@@ -158,7 +161,25 @@ def traced(model):
     )
     # Traced here: TensorFlow warns of functions that are made and traced in turn.
     graph = run.get_concrete_function()
-    return lambda images: graph(tf.constant(images))
+
+    def call(images):
+        with _unoptimized():
+            outputs = tf.nest.flatten(graph(tf.constant(images)))
+        return [output.numpy() for output in outputs]
+
+    return call
+
+
+@contextlib.contextmanager
+def _unoptimized() -> Iterator[None]:
+    """Lets TensorFlow run new graphs as they are, as long as the block lasts."""
+    options = tf.config.optimizer.get_experimental_options()
+    before = options.get("disable_meta_optimizer", False)
+    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
+    try:
+        yield
+    finally:
+        tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": before})
 
 
 def of_one_tensor(model):

@@ -9,7 +9,7 @@ import numpy as np
 
 from keras_pose.contracts.activation_ranges import ranges_of
 from keras_pose.contracts.detector import ModelContract
-from keras_pose.exporting.float_graph.serving import in_float32
+from keras_pose.exporting.float_graph.serving import in_float32, traced
 from keras_pose.exporting.quantization.calibration import check_calibration
 from keras_pose.models.equalization import NUM_CROPS, prepare_for_integers
 from keras_pose.models.rescaled_silu import RescaledSilu, silu_before_depthwise
@@ -48,4 +48,4 @@ def equalized(model, contract: ModelContract, crops, rescales_silu: bool = True)
         copy = keras.models.clone_model(model)
         copy.set_weights(model.get_weights())
     images = contract.normalization(np.asarray(crops[:NUM_CROPS])).astype(np.float32)
-    return copy if prepare_for_integers(copy, images) else model
+    return copy if prepare_for_integers(copy, images, traced) else model
