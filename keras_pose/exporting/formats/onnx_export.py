@@ -11,8 +11,10 @@ import os
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import onnx
+import tensorflow as tf
 from onnx import numpy_helper
 
 from keras_pose.commandline.quiet import quiet_stderr
@@ -41,6 +43,7 @@ from keras_pose.exporting.quantization.onnx_quantizing import (
     without_onnx_outputs,
 )
 from keras_pose.exporting.quantization.onnx_sums import sums_fit
+from keras_pose.exporting.subprocesses import give_back_memory
 from keras_pose.runtime.onnx_backend import OnnxBackend
 
 DEFAULT_OPSET = 17
@@ -195,28 +198,52 @@ def float_onnx_model(
     Raises:
         ExportError: if the model cannot be converted; names ops and layers.
     """
-    import tf2onnx  # here: it takes a second, and TFLite exports do without it
-
     serve = serving_function(network, contract, batch, with_decode)
-
-    def convert() -> onnx.ModelProto:
-        return tf2onnx.convert.from_function(
-            serve, input_signature=serve.input_signature, opset=opset
-        )[0]
-
-    with quiet_stderr():
+    with quiet_stderr(), tf.device("/cpu:0"):
         try:
+            frozen, names = _frozen(serve)
+            del serve
+            # The function has copies of all weights, and tf2onnx will have more.
+            give_back_memory()
             try:
                 with _optimized_in_place():
-                    converted = convert()
+                    converted = _from_frozen(frozen, opset, **names)
             except Exception:  # of an optimizer, perhaps, which the other way leaves out
-                converted = convert()
+                converted = _from_frozen(frozen, opset, **names)
         except Exception as error:  # tf2onnx lets through whatever its parts raise
             raise ExportError(
                 f"{contract.model} cannot be converted to ONNX: {error}"
             ) from error
     _check_operators(converted, contract.model)
     return fold_into_convolutions(converted)
+
+
+def _frozen(serve) -> tuple[Any, dict[str, Any]]:
+    """Returns the graph of a function, and the names of its tensors, for tf2onnx.
+
+    This and `_from_frozen` are `tf2onnx.convert.from_function` in two halves (1.17), so
+    that the function can be let go between them.
+    """
+    from tf2onnx import convert, tf_loader  # here: it takes a second, TFLite goes without
+
+    function = serve.get_concrete_function()
+    inputs, outputs = (
+        [x.name for x in each] for each in (function.inputs, function.outputs)
+    )
+    names = {
+        "input_names": inputs,
+        "output_names": outputs,
+        "tensors_to_rename": convert.tensor_names_from_structed(function, inputs, outputs),
+        "name": function.name,
+    }
+    return tf_loader.from_function(function, inputs, outputs), names
+
+
+def _from_frozen(frozen, opset: int, **names: Any) -> onnx.ModelProto:
+    from tf2onnx import convert
+
+    model, _ = convert._convert_common(frozen, opset=opset, continue_on_error=True, **names)
+    return model
 
 
 @contextlib.contextmanager

@@ -1,3 +1,5 @@
+import os
+
 import keras
 import numpy as np
 import onnx
@@ -8,8 +10,10 @@ from says import Says
 
 from keras_pose.contracts.pose import read_contract
 from keras_pose.exporting.errors import ExportError
+from keras_pose.exporting.float_graph.layer_rewrites import onnx_replacement
+from keras_pose.exporting.float_graph.serving import in_float32
 from keras_pose.exporting.formats import onnx_export
-from keras_pose.exporting.formats.onnx_export import export_onnx
+from keras_pose.exporting.formats.onnx_export import export_onnx, float_onnx_model
 from keras_pose.exporting.formats.table import export_format
 from keras_pose.runtime import load_model
 
@@ -55,15 +59,27 @@ def test_unknown_opset_is_refused(exported, tmp_path):
 def test_failed_conversion_leaves_nothing(exported, tmp_path, monkeypatch):
     import tf2onnx
 
-    def fail(*args, output_path, **kwargs):
-        with open(output_path, "wb") as file:
-            file.write(b"half a file")
+    def fail(*args, **kwargs):
         raise RuntimeError("an op that ONNX has not")
 
-    monkeypatch.setattr(tf2onnx.convert, "from_function", fail)
+    monkeypatch.setattr(tf2onnx.convert, "_convert_common", fail)
     with pytest.raises(ExportError, match="tiny cannot be converted to ONNX: an op"):
         export_onnx(exported.model, exported.contract, tmp_path / "a.onnx", exported.crops)
     assert not list(tmp_path.iterdir())
+
+
+def test_what_fails_in_place_is_tried_on_copies(exported, monkeypatch):
+    from tf2onnx.optimizer import transpose_optimizer
+
+    def fail_in_place(self, graph, iteration):
+        if "TF2ONNX_CATCH_ERRORS" in os.environ:
+            raise RuntimeError("an optimizer that does not know an op")
+        return graph
+
+    name = "TransposeOptimizer"
+    monkeypatch.setattr(getattr(transpose_optimizer, name), "optimize", fail_in_place)
+    network = in_float32(exported.model, onnx_replacement)
+    assert float_onnx_model(network, exported.contract).graph.node
 
 
 @keras.saving.register_keras_serializable("tests_onnx")
