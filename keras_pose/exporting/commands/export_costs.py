@@ -11,11 +11,11 @@ import subprocess
 import sys
 import tempfile
 import threading
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 from keras_pose.exporting.subprocesses import call_in_child
 
@@ -89,9 +89,9 @@ def table(found: Mapping[tuple[str, str], Sequence[Costs]]) -> list[list]:
     }
     builds = list(dict.fromkeys(name for name, _ in middle))
     for name in builds:
-        both = [middle[name, program] for program in EXPORTS]
-        seconds, peaks = zip(*both, strict=True)
-        middle[name, "both"] = (sum(seconds), max(peaks))
+        each_one = [middle[name, program] for program in EXPORTS]
+        total = sum(seconds for seconds, _ in each_one)
+        middle[name, "both"] = (total, max(peak for _, peak in each_one))
     rows = []
     for program in (*EXPORTS, "both"):
         first = middle[builds[0], program]
@@ -116,8 +116,10 @@ def write_inputs(model: str, folder: str) -> None:
     from keras_pose.weights.provenance import contract_of
 
     keras.utils.set_random_seed(0)
-    network = create_model(model)
+    network: Any = create_model(model)
     contract = contract_of(network)
+    if contract.normalization is None:
+        raise ValueError(f"{model} has no normalization, which exports need.")
     crops = calibration_crops(synthetic_source(_NUM_CROPS * 4), contract, _NUM_CROPS)
     (Path(folder) / _CROPS).mkdir()
     for number, crop in enumerate(crops):
@@ -177,14 +179,22 @@ def costs_of(words: Sequence[str], folder: str) -> Costs:
         if process.returncode:
             log.seek(0)
             raise RuntimeError(f"{words} failed: {log.read().decode(errors='replace')}")
-    return Costs(usage.ru_utime + usage.ru_stime, max(peaks[0], 1024 * usage.ru_maxrss))
+    return Costs(usage.ru_utime + usage.ru_stime, peaks[0])
 
 
 def _watch(process: int, peaks: list[int], ended: threading.Event) -> None:
-    """Notes the most memory that a process and those below it hold together."""
+    """Notes the most memory that a process and those below it hold together.
+
+    Not the usage that the system tells at the end: on Linux its maximum starts at what this
+    process held.
+    """
     while not ended.is_set():
-        peaks[0] = max(peaks[0], sum(map(_resident_bytes, _family(process))))
-        time.sleep(_SECONDS_BETWEEN_SAMPLES)
+        family = list(_family(process))
+        shares = sum(_bytes_of(each, "smaps_rollup", "Pss:") for each in family)
+        # The most of any one of them, between two looks as well.
+        alone = max(_bytes_of(each, "status", "VmHWM:") for each in family)
+        peaks[0] = max(peaks[0], shares, alone)
+        ended.wait(_SECONDS_BETWEEN_SAMPLES)
 
 
 def _family(process: int) -> Iterator[int]:
@@ -197,10 +207,13 @@ def _family(process: int) -> Iterator[int]:
         yield from _family(int(child))
 
 
-def _resident_bytes(process: int) -> int:
-    """Returns a process's memory; what it shares with others counts in parts."""
+def _bytes_of(process: int, file: str, field: str) -> int:
+    """Reads a number of kibibytes of a process; 0 if it has ended.
+
+    Of `smaps_rollup`, Pss is its memory; what it shares with others counts in parts.
+    """
     try:
-        lines = Path(f"/proc/{process}/smaps_rollup").read_text().splitlines()
+        lines = Path(f"/proc/{process}/{file}").read_text().splitlines()
     except OSError:
         return 0
-    return next((1024 * int(x.split()[1]) for x in lines if x.startswith("Pss:")), 0)
+    return next((1024 * int(x.split()[1]) for x in lines if x.startswith(field)), 0)

@@ -117,11 +117,11 @@ def _parts(network, layout: Layout) -> Iterator[_Part]:
             yield from (_Part(_array(weight), is_stored=False) for weight in layer.weights)
             continue
         norm = norms.get(id(outputs[0])) if readers[id(outputs[0])] == 1 else None
-        # Those that compute something else first keep a batch norm of their own.
-        is_folded = norm is not None and layer.activation is keras.activations.linear
-        if is_folded:
+        if layer.activation is not keras.activations.linear:
+            norm = None  # which is not folded, then
+        if norm is not None:
             seen.add(norm.name)
-        yield from _folded(layer, norm if is_folded else None, layout)
+        yield from _folded(layer, norm, layout)
 
 
 def _folded(layer, norm, layout: Layout) -> Iterator[_Part]:

@@ -167,7 +167,7 @@ def collect_both(
     noted = MomentCollector(network_of(float_model))
     num_left = min(len(crops), NUM_CROPS)
 
-    def noting() -> Iterable[dict[str, np.ndarray]]:
+    def noting() -> Iterable[Mapping[str, np.ndarray]]:
         # Ranges may ask for the runs again, for histograms: by then nothing is left.
         nonlocal num_left
         for values in run():
