@@ -43,6 +43,10 @@ from keras_pose.exporting.quantization.onnx_quantizing import (
     without_onnx_outputs,
 )
 from keras_pose.exporting.quantization.onnx_sums import sums_fit
+from keras_pose.exporting.quantization.onnx_units import (
+    units_of,
+    without_lone_products,
+)
 from keras_pose.exporting.subprocesses import give_back_memory
 from keras_pose.runtime.onnx_backend import OnnxBackend
 
@@ -125,8 +129,16 @@ class OnnxConversion(Conversion):
             # Whatever the method, maxima of the outputs are not clipped.
             extremes = self.collector.ranges()
             ranges |= {name: extremes[name] for name in outputs}
-            return in_int8(self.calibrated_model, ranges, outputs, float_ops, self.moments)
+            in_float = self._float_ops(float_ops)
+            return in_int8(self.calibrated_model, ranges, outputs, in_float, self.moments)
         return self.float_model
+
+    def _float_ops(self, asked: Collection[str]) -> list[str]:
+        """Returns the operators that stay float of those that are to, by their tensors."""
+        if not asked:
+            return []
+        units = units_of(self.calibrated_model, network_outputs(self.contract))
+        return without_lone_products(units, asked)
 
     def pack(self, content: onnx.ModelProto) -> bytes:
         return content.SerializeToString()
@@ -145,7 +157,7 @@ class OnnxConversion(Conversion):
         )
         return dataclasses.replace(
             contract,
-            float_operators=tuple(float_ops),
+            float_operators=tuple(self._float_ops(float_ops)),
             sums_fit_16_bits=sums_fit(content),
         )
 
