@@ -123,6 +123,8 @@ def round_adaptively(
 ) -> None:
     """Rounds the kernels of a float file, in place; they stay floats.
 
+    Nodes that are left out keep theirs, also where others read the same.
+
     Args:
         model: `onnx.ModelProto`.
         moments: what `collect_moments` found in this file.
@@ -136,11 +138,16 @@ def round_adaptively(
     for kernel in _kernels(model):
         sharing.setdefault(kernel.node.input[1], []).append(kernel)
     for name, kernels in sharing.items():
-        nodes = [kernel.node for kernel in kernels]
-        met = [moments.get(node.output[0]) for node in nodes]
-        known = [each for each in met if each is not None]
-        if len(known) < len(met) or any(node.name in left_out for node in nodes):
+        nodes = [
+            kernel.node
+            for kernel in kernels
+            if kernel.node.name not in left_out and kernel.node.output[0] in moments
+        ]
+        if not nodes:
             continue
+        if len(nodes) < len(kernels):
+            _copy_kernel(model, stored[name], kernels, nodes)
+        known = [moments[node.output[0]] for node in nodes]
         rows = kernels[0].rows
         largest = np.abs(rows).max(axis=2)
         if name in limits:
@@ -158,6 +165,16 @@ def round_adaptively(
         for node, each in zip(nodes, known, strict=True):
             change = ((rows - rounded) @ each.mean[..., None]).ravel()
             _add_to_bias(model, stored, node, change)
+
+
+def _copy_kernel(model, constant, kernels, rounded) -> None:
+    """Gives the nodes whose kernel is not rounded a constant of their own."""
+    copied = model.graph.initializer.add()
+    copied.CopyFrom(constant)
+    copied.name = f"{constant.name}_as_it_is"
+    for kernel in kernels:
+        if kernel.node not in rounded:
+            kernel.node.input[1] = copied.name
 
 
 def _kernels(model) -> Iterator[_Kernel]:

@@ -76,7 +76,7 @@ def round_adaptively(
     """Rounds the kernels of a float file, in place; they stay floats.
 
     A kernel that several operators read (heads shared by scales) is rounded once, for all
-    that they meet; each has a bias of its own.
+    that they meet; each has a bias of its own. Those that stay as they are keep the kernel.
 
     Args:
         model: float file.
@@ -86,12 +86,17 @@ def round_adaptively(
         float_ops: names of operators that stay as they are.
         min_weights: fewest numbers of a kernel that is rounded.
     """
-    for operators in _sharing_kernels(model):
-        names = {name for name, _ in operators}
-        kernel = kernel_of(model, operators[0][1])
-        is_known = names <= moments.keys() and not names & set(float_ops)
-        if kernel is None or kernel.size < min_weights or not is_known:
+    for sharing in _sharing_kernels(model):
+        kernel = kernel_of(model, sharing[0][1])
+        operators = [
+            (name, operator)
+            for name, operator in sharing
+            if name in moments and name not in float_ops
+        ]
+        if kernel is None or kernel.size < min_weights or not operators:
             continue
+        if len(operators) < len(sharing):
+            _copy_kernel(model, sharing, operators)
         kind = model.kind_of(operators[0][1])
         met = [moments[name] for name, _ in operators]
         steps = kernel_steps(
@@ -104,6 +109,19 @@ def round_adaptively(
         for (_, operator), each in zip(operators, met, strict=True):
             mean = each.mean[..., None]
             _add_to_bias(model, operator, ((rows - rounded) @ mean).ravel())
+
+
+def _copy_kernel(model: TFLiteModel, sharing, rounded) -> None:
+    """Gives the operators whose kernel is not rounded a tensor of their own for it."""
+    index = int(sharing[0][1].inputs[KERNEL_INPUT])
+    tensor = model.graph.tensors[index]
+    name = tensor.name + b"#%d" % len(model.graph.tensors)
+    copied = model.add_tensor(tensor, name=name)
+    names = {name for name, _ in rounded}
+    for name, operator in sharing:
+        if name not in names:
+            operator.inputs = np.array(operator.inputs, np.int32)
+            operator.inputs[KERNEL_INPUT] = copied
 
 
 def _sharing_kernels(model: TFLiteModel) -> list[list[tuple[str, Any]]]:

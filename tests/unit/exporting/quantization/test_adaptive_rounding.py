@@ -181,6 +181,16 @@ def test_a_kernel_that_several_operators_read_is_rounded_once():
     assert len(old) == 1
     assert len(new) == 2  # each meets something else, and has a bias for it
 
+    # One of the two in float: it keeps the kernel, which is rounded for the other.
+    partly = file.copy()
+    (first, _), (second, _) = before
+    round_adaptively(partly, moments, float_ops=[first])
+    exact, found = kernels(file), kernels(partly)
+    np.testing.assert_array_equal(found[first][0], exact[first][0])
+    integers = found[second][0] / kernel_steps(exact[second][0], 8, 0)
+    assert not np.array_equal(found[second][0], exact[second][0])
+    np.testing.assert_allclose(integers, np.rint(integers), atol=1e-3)
+
 
 def test_inputs_that_are_always_0_and_kernels_of_0_are_no_trouble():
     rows, steps = np.zeros((1, 2, 3)), np.ones((1, 2, 3))

@@ -134,6 +134,30 @@ def test_what_stays_float_stays_as_it_is(conversion):
     assert model.SerializeToString() == conversion.float_model.SerializeToString()
 
 
+def test_a_shared_kernel_is_rounded_for_those_that_are_not_left_out(conversion):
+    model = type(conversion.float_model)()
+    model.CopyFrom(conversion.float_model)
+    read = [node.input[1] for node in model.graph.node if node.op_type == "Conv"]
+    first, second = (
+        node
+        for node in model.graph.node
+        if node.op_type == "Conv" and read.count(node.input[1]) == 2
+    )
+    before = stored_of(model)[first.input[1]]
+    limits = limits_of(model)
+    onnx_rounding.round_adaptively(model, conversion.moments, limits, [first.name])
+    after = stored_of(model)
+    np.testing.assert_array_equal(after[first.input[1]], before)
+    steps = limits[second.input[1]].reshape(-1, 1, 1, 1) / 127
+    integers = after[second.input[1]] / steps
+    assert not np.array_equal(after[second.input[1]], before)
+    np.testing.assert_allclose(integers, np.rint(integers), atol=1e-3)
+
+
+def stored_of(model):
+    return {each.name: numpy_helper.to_array(each) for each in model.graph.initializer}
+
+
 def test_networks_that_were_trained_with_rounding_keep_the_nearest_steps(conversion):
     from keras_pose.contracts.activation_ranges import set_ranges
 
