@@ -67,27 +67,37 @@ def units_of(model, outputs: Collection[str]) -> list[Unit]:
 def without_lone_products(units: Sequence[Unit], float_ops: Collection[str]) -> list[str]:
     """Leaves out the products that would be in float between integers.
 
-    ONNX Runtime makes such a product one of integers itself when it opens the file (1.31,
-    `WeightBiasQuantization`), with one scale for all channels of its weights: all its
-    convolutions in float, the official RTMDet-nano lost more than with none. In integers as
-    we write them it loses its weights' rounding only.
+    A tensor is integers for all that touch it where one of them computes in integers. A
+    product that reads and gives such tensors is made one of integers by ONNX Runtime when
+    it opens the file (1.31, `WeightBiasQuantization`), with one scale for all channels of
+    its weights: with all its convolutions in float, the official RTMDet-nano lost more than
+    with none. In integers as we write them it loses its weights' rounding only.
 
     Args:
         units: all units of a model.
         float_ops: units that are to stay float, by their tensors.
     """
-    in_float = set(float_ops)
-    beside = defaultdict(set)
+    readers = defaultdict(set)
     for unit in units:
         for name in unit.sources:
-            beside[unit.tensor].add(name)
-            beside[name].add(unit.tensor)
-    lone = {
-        unit.tensor
-        for unit in units
-        if unit.kind in _PRODUCTS and not beside[unit.tensor] & in_float
-    }
-    return [name for name in float_ops if name not in lone]
+            readers[name].add(unit.tensor)
+    made = {unit.tensor for unit in units}
+    left = list(float_ops)
+    while True:
+        in_float = set(left)
+        stay_float = {
+            name for name in made if name in in_float and readers[name] <= in_float
+        }
+        lone = {
+            unit.tensor
+            for unit in units
+            if unit.kind in _PRODUCTS
+            and unit.tensor in in_float
+            and not stay_float.intersection([unit.tensor, *unit.sources])
+        }
+        if not lone:
+            return left
+        left = [name for name in left if name not in lone]
 
 
 def nodes_behind(model, outputs: Collection[str]) -> list[str]:

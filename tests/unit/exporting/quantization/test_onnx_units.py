@@ -1,5 +1,7 @@
 """What stays float in int8 ONNX files is float when ONNX Runtime runs them."""
 
+from types import SimpleNamespace
+
 import keras
 import numpy as np
 import onnx
@@ -10,7 +12,11 @@ from exported_files import BGR, CODEC, INPUT_HW, SKELETON, smooth_crops
 from keras_pose.contracts.pose import keras_contract, read_contract
 from keras_pose.exporting.float_graph.serving import network_outputs
 from keras_pose.exporting.formats.onnx_export import OnnxConversion
-from keras_pose.exporting.quantization.onnx_units import units_of, without_lone_products
+from keras_pose.exporting.quantization.onnx_units import (
+    Unit,
+    units_of,
+    without_lone_products,
+)
 from keras_pose.runtime.onnx_backend import OnnxBackend
 
 
@@ -49,6 +55,23 @@ def test_a_product_between_integers_does_not_stay_float(units):
     assert without_lone_products(units, [sizes, uneven]) == [sizes, uneven]
 
 
+def test_a_product_whose_result_is_integers_for_one_reader_does_not_stay_float():
+    # As SiLU is written: a convolution that a logistic function and a product read.
+    units = [
+        Unit("conv", (SimpleNamespace(op_type="Conv"),), ("image",)),
+        Unit("gate", (SimpleNamespace(op_type="Sigmoid"),), ("conv",)),
+        Unit("silu", (SimpleNamespace(op_type="Mul"),), ("conv", "gate")),
+        Unit("next", (SimpleNamespace(op_type="Conv"),), ("silu",)),
+        Unit("end", (SimpleNamespace(op_type="Add"),), ("next",)),
+    ]
+    assert without_lone_products(units, ["conv", "gate"]) == ["gate"]
+    assert without_lone_products(units, ["conv", "silu"]) == ["silu"]
+    both = ["conv", "gate", "silu"]
+    assert without_lone_products(units, both) == both
+    assert without_lone_products(units, ["silu", "next"]) == ["silu", "next"]
+    assert without_lone_products(units, ["conv", "next"]) == []
+
+
 def test_what_is_no_product_stays_as_asked(units):
     others = [unit.tensor for unit in units if unit.kind not in ("Conv", "Gemm")]
     assert others
@@ -69,7 +92,7 @@ def test_the_contract_says_what_is_float(conversion, units, tmp_path):
     assert read_contract(path).float_operators == (uneven, sizes)
 
 
-@pytest.mark.parametrize("numbers", [[], [-3], [-3, -2], [-4, -2]])
+@pytest.mark.parametrize("numbers", [[], [-3], [-3, -2], [-4, -3], [-4, -2]])
 def test_files_compute_what_stands_in_them(conversion, units, tmp_path, numbers):
     path = tmp_path / "a.onnx"
     content = conversion.quantized_model("int8", [product(units, x) for x in numbers])
