@@ -17,7 +17,12 @@ from keras_pose.exporting.quantization.adaptive_rounding import (
     taps,
 )
 from keras_pose.exporting.quantization.kernels import same_margins
-from keras_pose.exporting.quantization.onnx_sums import CHANNEL_AXES, MAX_SUM
+from keras_pose.exporting.quantization.onnx_sums import (
+    CHANNEL_AXES,
+    MAX_SUM,
+    SummedKernel,
+    channel_axis,
+)
 
 _BIAS_INPUT = 2
 _NUM_BITS = 8
@@ -46,18 +51,13 @@ class _Kernel:
     @property
     def axis(self) -> int:
         """Axis of the output channels."""
-        is_turned = self.node.op_type == "Gemm" and self.options.get("transB", 0)
-        return 0 if is_turned else CHANNEL_AXES[self.node.op_type]
+        return channel_axis(self.node)
 
     @property
     def rows(self) -> np.ndarray:
         """(G, R, n) float64: the weights of each output in the order of their sum."""
-        kernels = np.moveaxis(self.values, self.axis, 0)
-        if self.is_depthwise:
-            return kernels.reshape(len(kernels), 1, -1).astype(np.float64)
-        if kernels.ndim > 2:
-            kernels = np.moveaxis(kernels, 1, -1)
-        return kernels.reshape(1, len(kernels), -1).astype(np.float64)
+        rows = SummedKernel(self.node.input[1], self.axis, self.values).rows
+        return (rows[:, None] if self.is_depthwise else rows[None]).astype(np.float64)
 
     def with_rows(self, rows: np.ndarray) -> np.ndarray:
         """Returns the constant with other weights."""

@@ -80,10 +80,16 @@ def summed_kernels(model) -> list[SummedKernel]:
         options = {each.name: each.i for each in node.attribute}
         if name not in stored or _is_depthwise(options, stored[name]):
             continue
-        is_turned = node.op_type == "Gemm" and options.get("transB", 0)
-        axis = 0 if is_turned else CHANNEL_AXES[node.op_type]
-        kernels[name] = SummedKernel(name, axis, numpy_helper.to_array(stored[name]))
+        values = numpy_helper.to_array(stored[name])
+        kernels[name] = SummedKernel(name, channel_axis(node), values)
     return list(kernels.values())
+
+
+def channel_axis(node) -> int:
+    """Returns the axis of output channels in the kernel of an `onnx.NodeProto`."""
+    options = {each.name: each.i for each in node.attribute}
+    is_turned = node.op_type == "Gemm" and options.get("transB", 0)
+    return 0 if is_turned else CHANNEL_AXES[node.op_type]
 
 
 def _is_depthwise(options: Mapping[str, int], kernel) -> bool:
