@@ -127,7 +127,7 @@ def _last_lines(log: Path) -> str:
 def peak_memory() -> int:
     """Returns the most memory this process ever held, bytes."""
     # Not getrusage: on Linux its maximum starts at that of the parent.
-    status = _proc_value("VmHWM:")
+    status = proc_value("VmHWM:")
     if status is not None:
         return 1024 * status
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -136,7 +136,7 @@ def peak_memory() -> int:
 
 def current_memory() -> int:
     """Returns the memory this process holds now, bytes; where unknown, the most so far."""
-    status = _proc_value("VmRSS:")
+    status = proc_value("VmRSS:")
     return peak_memory() if status is None else 1024 * status
 
 
@@ -152,10 +152,10 @@ def give_back_memory() -> None:
         trim(0)
 
 
-def _proc_value(field: str) -> int | None:
-    """Reads a number of kibibytes from /proc, where there is one."""
+def proc_value(field: str, process: int | str = "self", file="status") -> int | None:
+    """Reads a number of kibibytes of a process; None if it has ended, or without /proc."""
     try:
-        lines = Path("/proc/self/status").read_text().splitlines()
+        lines = Path(f"/proc/{process}/{file}").read_text().splitlines()
     except OSError:
         return None
     return next((int(line.split()[1]) for line in lines if line.startswith(field)), None)

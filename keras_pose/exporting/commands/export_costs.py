@@ -17,7 +17,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from keras_pose.exporting.subprocesses import call_in_child
+from keras_pose.exporting.subprocesses import call_in_child, proc_value
 
 # Program -> formats.
 EXPORTS = {
@@ -190,10 +190,11 @@ def _watch(process: int, peaks: list[int], ended: threading.Event) -> None:
     """
     while not ended.is_set():
         family = list(_family(process))
-        shares = sum(_bytes_of(each, "smaps_rollup", "Pss:") for each in family)
+        # Pss is a process's memory; what it shares with others counts in parts.
+        shares = sum(proc_value("Pss:", each, "smaps_rollup") or 0 for each in family)
         # The most of any one of them, between two looks as well.
-        alone = max(_bytes_of(each, "status", "VmHWM:") for each in family)
-        peaks[0] = max(peaks[0], shares, alone)
+        alone = max(proc_value("VmHWM:", each) or 0 for each in family)
+        peaks[0] = max(peaks[0], 1024 * max(shares, alone))
         ended.wait(_SECONDS_BETWEEN_SAMPLES)
 
 
@@ -205,15 +206,3 @@ def _family(process: int) -> Iterator[int]:
         return
     for child in " ".join(lists).split():
         yield from _family(int(child))
-
-
-def _bytes_of(process: int, file: str, field: str) -> int:
-    """Reads a number of kibibytes of a process; 0 if it has ended.
-
-    Of `smaps_rollup`, Pss is its memory; what it shares with others counts in parts.
-    """
-    try:
-        lines = Path(f"/proc/{process}/{file}").read_text().splitlines()
-    except OSError:
-        return 0
-    return next((1024 * int(x.split()[1]) for x in lines if x.startswith(field)), 0)
