@@ -74,8 +74,7 @@ def _convert(folder: str) -> bytes:
     """Calls the converter with the folder alone.
 
     `tf.lite.TFLiteConverter` loads the SavedModel twice in Python before, for statistics
-    that it writes into the file, and packs the file once more: more than half the time, and
-    a quarter of the memory.
+    that it writes into the file, and packs the file once more.
     """
     try:
         from tensorflow.lite.python.convert import convert_saved_model

@@ -262,8 +262,8 @@ def _from_frozen(frozen, opset: int, **names: Any) -> onnx.ModelProto:
 def _optimized_in_place() -> Iterator[None]:
     """Lets tf2onnx change its graph in place, as long as the block lasts.
 
-    By itself each of its optimizers gets a deep copy, so that an error in one costs no
-    more than what it would have saved: of HRNet-W32 half the time, and 3 GB.
+    By itself each of its optimizers gets a deep copy, with all weights, so that an error in
+    one costs no more than what it would have saved.
     """
     before = os.environ.get(_COPIES)
     os.environ[_COPIES] = "FALSE"

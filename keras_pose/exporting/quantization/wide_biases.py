@@ -3,8 +3,8 @@
 A bias is counted in steps of input times weight. Where all weights of a channel are tiny,
 as of a channel that training switched off, the steps are, too, and litert-quantizer
 (0.11.0) wraps what it cannot hold: a gate that was always open is shut. Here the weights of
-such a channel get the step that its bias needs. What they lose by that is less than a
-millionth of the bias for each input.
+such a channel get the step that its bias needs. What they lose by that is at most a
+thirty-thousandth of the bias for each input.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+from ai_edge_litert import schema_py_generated as schema
 from exported_files import BGR, CODEC, INPUT_HW, SKELETON, smooth_crops
 
 from keras_pose.contracts.pose import keras_contract, read_contract
@@ -60,7 +61,8 @@ def test_biases_of_int16x8_leave_room_in_32_bits(gated, tmp_path):
     biases = [
         np.frombuffer(bytes(model.tables.buffers[tensor.buffer].data), np.int64)
         for tensor in model.graph.tensors
-        if tensor.type == 4 and model.tables.buffers[tensor.buffer].data is not None
+        if tensor.type == schema.TensorType.INT64
+        and model.tables.buffers[tensor.buffer].data is not None
     ]
     # Half a step of rounding may stand above the limit, of 2**29.
     assert max(np.abs(each).max() for each in biases) < 2**30
