@@ -68,6 +68,17 @@ def test_what_int8_would_lose_is_refused_before_it_is_converted(lost):
         check_settled(lost.model, lost.contract, CROPS, ["float32", "int8"])
 
 
+def test_a_network_whose_tensors_have_all_but_vanished_is_refused():
+    # As those of an HRNet of random weights: 1e-9 behind its first stages.
+    vanished = network(3.0)
+    first, second = (vanished.model.get_layer(name) for name in ("first", "second"))
+    second.moving_mean.assign(second.moving_mean * 0.0)
+    first.gamma.assign(first.gamma * 1e-9)
+    first.beta.assign(first.beta * 1e-9)
+    with pytest.raises(ExportError, match="for too few steps"):
+        check_settled(vanished.model, vanished.contract, CROPS, ["int8"])
+
+
 @pytest.mark.parametrize(
     ("formats", "rule"),
     [
