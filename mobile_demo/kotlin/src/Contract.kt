@@ -115,9 +115,12 @@ fun readContract(text: String?, fileName: String, bytes: ByteArray?): Contract {
 
 internal fun checkVersion(json: Json) {
     val version = json.find("schema_version")?.value
-    if (version != SCHEMA_VERSION.toDouble()) {
-        throw ContractError("The contract has schema version $version; this app reads $SCHEMA_VERSION.")
-    }
+    if (version == SCHEMA_VERSION.toDouble()) return
+    val isNewer = version is Double && version > SCHEMA_VERSION
+    // Numbers are Doubles here: 2.0 is version 2.
+    val shown = if (version is Double && version == Math.rint(version)) version.toLong() else version ?: "none"
+    val remedy = if (isNewer) " A newer version of keras_pose wrote it: update this app." else ""
+    throw ContractError("The contract has schema version $shown; this app reads $SCHEMA_VERSION.$remedy")
 }
 
 internal fun hexadecimal(bytes: ByteArray) = bytes.joinToString("") { "%02x".format(it) }

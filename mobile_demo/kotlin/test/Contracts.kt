@@ -40,10 +40,55 @@ private fun assertRefused(words: String, text: String?, fileName: String = "pose
     check(words in message) { "expected a refusal that says '$words', got: $message" }
 }
 
+private const val NEWER = "schema version 2; this app reads 1. A newer version of keras_pose wrote it: update this app."
+
+/** Fields of a pose model, and the minor version that brought them; those between were for other tasks and formats. */
+private val ADDED = mapOf(
+    """"visibility": {
+      "name": "visibility", "shape": [1, 3, 3], "dtype": "int8", "scale": 0.1, "zero_point": 0,
+      "kinds": ["visible", "hidden", "outside"], "temperature": 1.5
+    },""" to 4,
+    """"score_calibration": {"kind": "logistic", "slope": 4, "intercept": -2},""" to 4,
+    """"compiled_for": {"manufacturer": "Qualcomm", "soc_model": "SM8750", "source_sha256": "0"},""" to 5
+)
+
+/** The contract as version 1.[minor] wrote it. */
+private fun asOf(minor: Int): PoseContract {
+    val added = ADDED.filterValues { it <= minor }.keys.joinToString("\n")
+    val number = if (minor == 0) "" else "\"schema_minor\": $minor, "
+    var text = CONTRACT.replace("\"models\": {", number + "\"models\": {").replace("\"crop\": {", added + "\"crop\": {")
+    if (minor == 0) text = text.replace("\"task\": \"top_down\", ", "")
+    return readContract(text, "pose_model.tflite", MODEL) as PoseContract
+}
+
+private fun parts(spec: TensorSpec) = listOf(spec.name, spec.shape, spec.dtype, spec.scale, spec.zeroPoint)
+
+/** Whatever a contract says of a top-down model, but for what version 1.4 brought. */
+private fun common(contract: PoseContract) = listOf(
+    contract.model, contract.quantization, parts(contract.input), contract.normalization, parts(contract.output), contract.boxPadding,
+    contract.codec.kind, contract.codec.input, contract.skeleton.name, contract.skeleton.names, contract.skeleton.limbPairs, contract.skeleton.mirrorPairs
+)
+
+private fun allMinorVersionsAreRead() {
+    val present = asOf(5)
+    check(present.visibility!!.temperature == 1.5 && present.scoreCalibration!!.slope == 4.0)
+    for (minor in listOf(0, 1, 2, 3, 4, 99)) {
+        val other = asOf(minor)
+        check(common(other) == common(present)) { "1.$minor: ${common(other)}, not ${common(present)}" }
+        check((other.visibility == null) == (minor < 4) && (other.scoreCalibration == null) == (minor < 4)) { "1.$minor" }
+    }
+    readContract(CONTRACT.replace("\"models\": {", "\"schema_minor\": 99, \"unheard_of\": [1], \"models\": {"), "pose_model.tflite", MODEL)
+    assertRefused(NEWER, CONTRACT.replace("\"schema_version\": 1", "\"schema_version\": 2"))
+    assertRefused("schema version none; this app reads 1.", CONTRACT.replace("schema_version", "version"))
+}
+
 /** @param file with a contract inside. */
 private fun filesTravelAlone(file: ByteArray) {
     check(readContract(null, "other.tflite", file) is PoseContract)
     check(readContract(CONTRACT, "other.tflite", file).model != "pose_slim A\n") // that is of another file
+    // The hash leaves the text of the contract out, so it stays right.
+    val newer = String(file, Charsets.ISO_8859_1).replace("\"schema_version\":1", "\"schema_version\":2").toByteArray(Charsets.ISO_8859_1)
+    assertRefused(NEWER, null, bytes = newer)
     assertRefused("There is no pose_model.json, and there is no contract inside", null)
     val changed = file.copyOf().also { it[it.size - 1]++ }
     assertRefused("not the file that the contract inside was written for", null, bytes = changed)
@@ -219,6 +264,7 @@ fun main(arguments: Array<String>) {
     assertRefused("lacks crop", CONTRACT.replace("\"crop\"", "\"cropped\""))
     assertRefused("where a number is expected", CONTRACT.replace("1.25", "\"wide\""))
     assertRefused("not JSON, at character", CONTRACT.dropLast(3))
+    allMinorVersionsAreRead()
     oneStageNetworksGivePeople()
     bottomUpNetworksGivePeople()
     noisyCrowdsAreDecoded()

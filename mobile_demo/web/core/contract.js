@@ -105,10 +105,10 @@ export async function readContract(json, fileName, bytes) {
 
 /** @param {any} json */
 function checkVersion(json) {
-  if (json?.schema_version === SCHEMA_VERSION) return;
-  throw new ContractError(
-    `The contract has schema version ${json?.schema_version}; this app reads ${SCHEMA_VERSION}.`,
-  );
+  const version = json?.schema_version ?? "none";
+  if (version === SCHEMA_VERSION) return;
+  const remedy = version > SCHEMA_VERSION ? " A newer version of keras_pose wrote it: update this app." : "";
+  throw new ContractError(`The contract has schema version ${version}; this app reads ${SCHEMA_VERSION}.${remedy}`);
 }
 
 /**

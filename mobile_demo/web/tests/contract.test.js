@@ -65,6 +65,60 @@ test("a contract without the file, of another version or another task is refused
   await assertRefused((file, entry) => (entry.task = "constructor"), /not models for constructor/);
 });
 
+/** Fields of a pose model that versions 1.MINOR brought; those between were for other tasks and formats. */
+const ADDED = { 4: ["visibility", "score_calibration"], 5: ["compiled_for"] };
+
+/**
+ * Returns the contract as version 1.`minor` wrote it.
+ * @param {number} minor
+ */
+function asOf(minor) {
+  const file = /** @type {any} */ ({ ...contractFile(), schema_minor: minor });
+  const entry = file.models["pose_model.tflite"];
+  const visibility = { name: "visibility", shape: [1, 3, 3], dtype: "int8", scale: 0.1, zero_point: 0 };
+  Object.assign(entry, {
+    visibility: { ...visibility, kinds: ["visible", "hidden", "outside"], temperature: 1.5 },
+    score_calibration: { kind: "logistic", slope: 4, intercept: -2 },
+    compiled_for: { manufacturer: "Qualcomm", soc_model: "SM8750", source_sha256: "0".repeat(64) },
+  });
+  for (const [added, fields] of Object.entries(ADDED)) {
+    if (minor < Number(added)) fields.forEach((field) => delete entry[field]);
+  }
+  if (minor === 0) {
+    delete file.schema_minor;
+    delete entry.task;
+  }
+  return file;
+}
+
+test("contracts of all minor versions are read, also of one that is yet to come", async () => {
+  const present = await readContract(asOf(5), "pose_model.tflite", BYTES);
+  assert.equal(present.task === "top_down" && present.visibility?.temperature, 1.5);
+  for (const minor of [0, 1, 2, 3, 4]) {
+    const older = await readContract(asOf(minor), "pose_model.tflite", BYTES);
+    const lacking = minor < 4 ? { visibility: null, scoreCalibration: null } : {};
+    assert.deepEqual(older, { ...present, ...lacking }, `1.${minor}`);
+  }
+  const newer = { ...asOf(99), unheard_of: 1 };
+  newer.models["pose_model.tflite"].unheard_of = { of: [] };
+  assert.deepEqual(await readContract(newer, "pose_model.tflite", BYTES), present);
+});
+
+test("a newer major version is refused with what to do, beside the file and inside", async () => {
+  const words = /schema version 2; this app reads 1. A newer version of keras_pose wrote it: update this app/;
+  await assertRefused((file) => (file.schema_version = 2), words);
+  await assertRefused((file) => delete file.schema_version, /schema version none; this app reads 1.$/);
+  // The hash of a file leaves the text of its contract out, so it stays right.
+  const file = readFileSync(new URL(SHIPPED_FILES.pose.files.int8, SHIPPED));
+  const version = file.indexOf('"schema_version":1') + '"schema_version":'.length;
+  file[version] = "2".charCodeAt(0);
+  await assert.rejects(readContract(null, "a.tflite", new Uint8Array(file)), (error) => {
+    assert.ok(error instanceof ContractError);
+    assert.match(error.message, words);
+    return true;
+  });
+});
+
 test("what these apps cannot do is refused by name", async () => {
   await assertRefused((file, entry) => (entry.codec.kind = "offsets"), /not offsets/);
   await assertRefused((file, entry) => (entry.input.channel_order = "BGR"), /wants BGR images/);

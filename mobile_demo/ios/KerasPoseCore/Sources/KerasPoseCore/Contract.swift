@@ -35,7 +35,6 @@ public enum Contract: Equatable, Sendable {
             if let bytes { try checkFile(entry, fileName: fileName, bytes: bytes) }
             try self.init(entry: entry)
         } else if let bytes, let embedded = try embeddedContract(in: bytes, fileName: fileName) {
-            try checkVersion(embedded)
             try self.init(entry: embedded)
         } else {
             let beside = models.map { "The contract describes \($0.keys.joined(separator: ", ")), but not \(fileName)" }
@@ -102,16 +101,20 @@ public enum Contract: Equatable, Sendable {
 }
 
 /// The "models" of a `pose_model.json` of a version that is known here.
-func contractEntries(of document: JSON) throws -> JSON {
+///
+/// - Throws: `ContractError` for one of another version.
+public func contractEntries(of document: JSON) throws -> JSON {
     try checkVersion(document)
     return try document.member("models")
 }
 
-private func checkVersion(_ document: JSON) throws {
+func checkVersion(_ document: JSON) throws {
     guard document["schema_version"] == .number(Double(schemaVersion)) else {
         let version = try? document["schema_version"]?.number()
         let shown = version.map { String(format: "%g", $0) } ?? "none"
-        throw ContractError("The contract has schema version \(shown); this app reads \(schemaVersion).")
+        let isNewer = version.map { $0 > Double(schemaVersion) } ?? false
+        let remedy = isNewer ? " A newer version of keras_pose wrote it: update this app." : ""
+        throw ContractError("The contract has schema version \(shown); this app reads \(schemaVersion).\(remedy)")
     }
 }
 

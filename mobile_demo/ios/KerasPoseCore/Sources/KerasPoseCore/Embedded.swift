@@ -22,12 +22,19 @@ private enum Field {
 /// Reads the contract that a file carries.
 ///
 /// - Returns: the document; nil for a file without one.
-/// - Throws: `ContractError` for a damaged file, and one whose contract was written for other bytes.
+/// - Throws: `ContractError` for a damaged file, one whose contract was written for other bytes, and a contract of another version.
 public func embeddedContract(in file: Data, fileName: String) throws -> JSON? {
     let bytes = [UInt8](file)
+    let (text, document): (Range<Int>, JSON)
     do {
-        guard let text = try findText(in: bytes) else { return nil }
-        let document = try JSON(bytes: bytes[text])
+        guard let found = try findText(in: bytes) else { return nil }
+        (text, document) = (found, try JSON(bytes: bytes[found]))
+    } catch let error as ContractError {
+        throw ContractError("\(fileName) is damaged: \(error)")
+    }
+    // First: where another version says what of the file, is not known.
+    try checkVersion(document)
+    do {
         var blank = bytes
         for i in text { blank[i] = 0 }
         let promised = try document.member("embedded").member("sha256_with_this_text_as_zeros", of: "embedded").text()

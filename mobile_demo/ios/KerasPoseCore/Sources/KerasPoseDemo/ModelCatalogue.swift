@@ -42,7 +42,7 @@ public struct ModelCatalogue: Equatable {
         for folder in (bundle.map { [$0.folder] } ?? []) + folders {
             let own = folder == bundle?.folder ? bundle : nil
             do {
-                let described = try besideDocument(in: folder)?["models"]
+                let described = try besideDocument(in: folder).map(contractEntries)
                 for file in try modelFiles(in: folder) {
                     do {
                         rows.append(try Self.row(file, described: described, bundle: own))

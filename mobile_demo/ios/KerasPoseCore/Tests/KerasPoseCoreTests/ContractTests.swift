@@ -20,6 +20,50 @@ final class ContractTests: XCTestCase {
         assertRefused("but not other.tflite", contractText, fileName: "other.tflite")
     }
 
+    /// Fields of a pose model, and the minor version that brought them; those between were for other tasks and formats.
+    private let added = [
+        (4, """
+            "visibility": {
+              "name": "visibility", "shape": [1, 3, 3], "dtype": "int8", "scale": 0.1, "zero_point": 0,
+              "kinds": ["visible", "hidden", "outside"], "temperature": 1.5
+            },
+            """),
+        (4, "\"score_calibration\": {\"kind\": \"logistic\", \"slope\": 4, \"intercept\": -2},"),
+        (5, "\"compiled_for\": {\"manufacturer\": \"Qualcomm\", \"soc_model\": \"SM8750\", \"source_sha256\": \"0\"},"),
+    ]
+
+    /// The contract as version 1.`minor` wrote it.
+    private func asOf(_ minor: Int) throws -> PoseContract {
+        let fields = added.filter { $0.0 <= minor }.map(\.1).joined()
+        var text = replacing("\"crop\"", fields + "\"crop\"")
+        if minor == 0 {
+            text = text.replacingOccurrences(of: "\"task\": \"top_down\", ", with: "")
+        } else {
+            text = text.replacingOccurrences(of: "\"models\"", with: "\"schema_minor\": \(minor), \"models\"")
+        }
+        guard case .pose(let contract) = try readContract(text) else { throw ContractError("not of a pose model") }
+        return contract
+    }
+
+    func testContractsOfAllMinorVersionsAreRead() throws {
+        let present = try asOf(5)
+        XCTAssertEqual(present.visibility?.temperature, 1.5)
+        XCTAssertEqual(present.scoreCalibration?.slope, 4)
+        for minor in [4, 99] { XCTAssertEqual(try asOf(minor), present, "1.\(minor)") }
+        for minor in 0..<4 {
+            // Without what version 1.4 brought, it is the contract of these tests.
+            XCTAssertEqual(try asOf(minor), try poseContract(), "1.\(minor)")
+        }
+        XCTAssertNoThrow(try readContract(replacing("\"models\"", "\"unheard_of\": [1], \"models\"")))
+    }
+
+    func testANewerMajorVersionIsRefusedWithWhatToDo() {
+        assertRefused(
+            "schema version 2; this app reads 1. A newer version of keras_pose wrote it: update this app.",
+            replacing("\"schema_version\": 1", "\"schema_version\": 2")
+        )
+    }
+
     func testWhatTheseAppsCannotDoIsRefusedByName() {
         assertRefused("schema version 99", replacing("\"schema_version\": 1", "\"schema_version\": 99"))
         assertRefused("schema version none", replacing("schema_version", "version"))

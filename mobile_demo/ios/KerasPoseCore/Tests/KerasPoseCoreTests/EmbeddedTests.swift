@@ -41,6 +41,18 @@ final class EmbeddedTests: XCTestCase {
         }
     }
 
+    func testAContractOfANewerVersionIsRefusedWithWhatToDo() throws {
+        // The hash leaves the text of the contract out, so it stays right.
+        var newer = file
+        let version = try XCTUnwrap(newer.range(of: Data("\"schema_version\":1".utf8)))
+        newer[version.upperBound - 1] = UInt8(ascii: "2")
+        XCTAssertThrowsError(try embeddedContract(in: newer, fileName: "tiny.tflite")) {
+            XCTAssertEqual(
+                "\($0)", "The contract has schema version 2; this app reads 1. A newer version of keras_pose wrote it: update this app."
+            )
+        }
+    }
+
     func testNoDamageIsBelieved() {
         // Whatever is cut off, and whichever byte of the tables is another: a message or nothing, and never a trap.
         for length in stride(from: 0, to: file.count, by: 7) {
