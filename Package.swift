@@ -15,6 +15,6 @@ let package = Package(
     targets: [
         .target(name: "KerasPoseCore", path: sources + "KerasPoseCore"),
         .target(name: "KerasPoseParity", dependencies: ["KerasPoseCore"], path: sources + "KerasPoseParity"),
-        .target(name: "KerasPoseDemo", dependencies: ["KerasPoseCore"], path: sources + "KerasPoseDemo"),
+        .target(name: "KerasPoseDemo", dependencies: ["KerasPoseCore", "KerasPoseParity"], path: sources + "KerasPoseDemo"),
     ]
 )

@@ -16,7 +16,7 @@ let package = Package(
         // Replays parity packs: in the tests, and in the app on the phone itself.
         .target(name: "KerasPoseParity", dependencies: ["KerasPoseCore"]),
         // What the app decides that needs no screen, no camera and no runtime.
-        .target(name: "KerasPoseDemo", dependencies: ["KerasPoseCore"]),
+        .target(name: "KerasPoseDemo", dependencies: ["KerasPoseCore", "KerasPoseParity"]),
         .testTarget(name: "KerasPoseCoreTests", dependencies: ["KerasPoseCore"]),
         .testTarget(name: "KerasPoseParityTests", dependencies: ["KerasPoseParity"]),
         .testTarget(name: "KerasPoseDemoTests", dependencies: ["KerasPoseDemo"]),

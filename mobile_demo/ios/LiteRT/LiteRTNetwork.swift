@@ -4,7 +4,10 @@ import KerasPoseDemo
 import LiteRT
 
 /// A model file that is ready to run, by LiteRT's Swift package: takes the place of `TFLiteNetwork`, which needs a pod. Of one thread at a time.
-final class LiteRTNetwork {
+final class LiteRTNetwork: OpenNetwork {
+    /// Files of which the GPU takes a part are refused.
+    let takesAllOperators = true
+
     private let contract: Contract
     private let model: CompiledModel
     private let signatureIndex: Int

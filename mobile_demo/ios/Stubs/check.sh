@@ -19,7 +19,7 @@ swiftc "${common[@]}" -I Stubs/TensorFlowLiteC -parse-as-library -typecheck -mod
 
 # The other adapter, which an app has in place of TFLiteNetwork: compiled and run on a device that pretends.
 objects=()
-for module in KerasPoseCore KerasPoseDemo LiteRT; do
+for module in KerasPoseCore KerasPoseParity KerasPoseDemo LiteRT; do
   sources=(KerasPoseCore/Sources/"$module"/*.swift)
   [ "$module" != LiteRT ] || sources=(Stubs/LiteRT/LiteRT.swift)
   swiftc "${common[@]}" -parse-as-library -c -emit-module -emit-module-path "$out/$module.swiftmodule" -module-name "$module" \

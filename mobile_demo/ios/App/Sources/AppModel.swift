@@ -39,6 +39,8 @@ final class AppModel {
     let camera = Camera()
     private let engine = PoseEngine()
     private var bundle: ModelBundle?
+    /// What the bundle's files answered in Python.
+    private var recorded: [String: [RecordedRun]] = [:]
     private var position = AVCaptureDevice.Position.back
     private var wasCameraOn = false
     private var lastPhoto: Data?
@@ -60,7 +62,10 @@ final class AppModel {
         let folder = Bundle.main.bundleURL.appendingPathComponent("models")
         do {
             // Every file is hashed, which the screen must not wait for.
-            bundle = try await Task.detached { try ModelBundle(folder: folder) }.value
+            (bundle, recorded) = try await Task.detached {
+                let bundle = try ModelBundle(folder: folder)
+                return (bundle, try recordedRuns(of: bundle))
+            }.value
         } catch {
             problem = "\(error)"
         }
@@ -79,12 +84,12 @@ final class AppModel {
 
     private func openModels() {
         guard let poseModel else { return }
-        let (detector, wish, last) = (needsDetector ? detector : nil, accelerator, opening)
+        let (detector, wish, recorded, last) = (needsDetector ? detector : nil, accelerator, recorded, opening)
         isOpening = true
         opening = Task {
             await last?.value
             do {
-                let opened = try await engine.open(pose: poseModel, detector: detector, on: wish)
+                let opened = try await engine.open(pose: poseModel, detector: detector, on: wish, recorded: recorded)
                 (skeleton, runtime, notes, problem) = (opened.skeleton, opened.runtime, opened.notes, nil)
             } catch {
                 (runtime, notes, problem) = ("", [], "\(error)")

@@ -46,23 +46,26 @@ final class PoseEngine: @unchecked Sendable {
 
     /// Loads models: a pose model and a detector, or one that finds everybody alone. What was open before is let go first, so that two never share the memory.
     ///
+    /// - Parameter recorded: what files answered in Python, by their SHA-256: accelerators that compute something else are not used.
     /// - Throws: in words for the user; then nothing is open.
-    func open(pose: ModelRow, detector: ModelRow?, on wish: Accelerator) async throws -> OpenedModels {
+    func open(
+        pose: ModelRow, detector: ModelRow?, on wish: Accelerator, recorded: [String: [RecordedRun]]
+    ) async throws -> OpenedModels {
         try await onQueue { [self] in
             session = nil
             networks = ParityNetworks()
             let contract = try pose.contract()
-            let opened = try Self.load(pose, contract, on: wish)
-            var (runtime, notes) = (["\(contract.model): \(opened.accelerator.name)"], opened.notes)
+            let opened = try Self.load(pose, contract, on: wish, recorded)
+            var (runtime, notes) = (["\(contract.model): \(opened.place)"], opened.notes)
             var detectorNetwork: (contract: DetectorContract, run: RunNetwork)?
             if let detector {
                 let detectorContract = try detector.contract()
                 guard case .detector(let its) = detectorContract else {
                     throw ContractError("\(detector.url.lastPathComponent) is a pose model, not a detector.")
                 }
-                let network = try Self.load(detector, detectorContract, on: wish)
+                let network = try Self.load(detector, detectorContract, on: wish, recorded)
                 detectorNetwork = (its, network.network.run)
-                runtime.append("\(detectorContract.model): \(network.accelerator.name)")
+                runtime.append("\(detectorContract.model): \(network.place)")
                 notes += network.notes
             }
             let find = detectorNetwork.map { network in
@@ -77,8 +80,12 @@ final class PoseEngine: @unchecked Sendable {
         }
     }
 
-    private static func load(_ row: ModelRow, _ contract: Contract, on wish: Accelerator) throws -> OpenedNetwork<TFLiteNetwork> {
-        try openWithFallback(wish, contract: contract) { accelerator in
+    private static func load(
+        _ row: ModelRow, _ contract: Contract, on wish: Accelerator, _ recorded: [String: [RecordedRun]]
+    ) throws -> OpenedNetwork<TFLiteNetwork> {
+        // By its hash: a copy that the user put beside the bundle is the same file.
+        let runs = recorded[sha256(try Data(contentsOf: row.url))] ?? []
+        return try openWithFallback(wish, contract: contract, recorded: runs) { accelerator in
             try TFLiteNetwork(file: row.url, contract: contract, accelerator: accelerator)
         }
     }

@@ -8,7 +8,10 @@ import TensorFlowLiteCMetal
 /// A model file that is ready to run: the only place that knows TensorFlow Lite. Of one thread at a time.
 ///
 /// By its C interface: the Swift one (`TensorFlowLiteSwift` 2.17) has no int8 tensors, which integer models put out.
-final class TFLiteNetwork {
+final class TFLiteNetwork: OpenNetwork {
+    /// What a delegate leaves is the CPU's, and the C interface has no function that says how much that is.
+    let takesAllOperators = false
+
     private let contract: Contract
     private let delegate: TFLiteDelegate
     private let model: OpaquePointer

@@ -55,6 +55,16 @@ let opened = try openWithFallback(.metal, contract: contract) { try open($0) }
 precondition(opened.accelerator == .cpu && opened.notes.joined().contains("takes only a part"))
 refused("has no Core ML") { try open(.coreML) }
 
+// A GPU that takes all and computes something else is found out: by the CPU, as there is no pack.
+Pretended.takesAll = true
+let honest = Pretended.run
+Pretended.run = { pixels in Pretended.asked.last == [.gpu] ? [floats([0.5]), floats([1, 2]), floats([1, 2, 3, 4]), floats([.nan])] : honest(pixels) }
+let lied = try openWithFallback(.metal, contract: contract) { try open($0) }
+precondition(lied.accelerator == .cpu && lied.notes.joined().contains("NaN or infinity: 1 of 1 numbers of scores"))
+Pretended.run = honest
+let whole = try openWithFallback(.metal, contract: contract) { try open($0) }
+precondition(whole.place == "GPU (Metal), all operators" && whole.notes.isEmpty)
+
 Pretended.outputs = rest + [boxes]
 refused("speaks of a tensor scores") { try open() }
 Pretended.outputs = rest + [boxes, ("scores", Pretended.type(.int8, [1, 1]))]

@@ -57,6 +57,7 @@ public enum Contract: Equatable, Sendable {
     public var model: String { common.model }
     public var quantization: String { common.quantization }
     public var input: TensorSpec { common.input }
+    public var normalization: Normalization? { common.normalization }
     public var signature: String? { common.signature }
 
     /// What the file is for, as its contract says it.

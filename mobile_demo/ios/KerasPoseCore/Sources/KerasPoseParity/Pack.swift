@@ -103,6 +103,8 @@ public struct ParityPack {
     public let cases: [ParityCase]
     /// The contract that each model's cases were made with, by "pose" and "detector".
     public let models: [String: Contract]
+    /// SHA-256 of each model's file.
+    public let hashes: [String: String]
 
     /// - Throws: `ContractError` for what is no pack, of another version, or incomplete.
     public init(folder: URL) throws {
@@ -127,6 +129,9 @@ public struct ParityPack {
         let described = index["models"] ?? .object([:])
         models = try Dictionary(uniqueKeysWithValues: described.keys.map { task in
             (task, try Contract(entry: try described.member(task).member("contract", of: task)))
+        })
+        hashes = try Dictionary(uniqueKeysWithValues: described.keys.map { task in
+            (task, try described.member(task).member("sha256", of: task).text())
         })
     }
 

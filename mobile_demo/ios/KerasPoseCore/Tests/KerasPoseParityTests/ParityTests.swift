@@ -30,12 +30,10 @@ final class ParityTests: XCTestCase {
         guard let contract = pack.models["pose"], findsEverybody(task: contract.task) else {
             throw XCTSkip("the pack is of no network that finds everybody")
         }
-        let recorded = try pack.cases.filter { $0.kind == "model" }.map { recorded in
-            (try recorded.given.tensor("input").floats, try recorded.expected.tensors("raw").map(\.floats))
-        }
+        let recorded = try XCTUnwrap(try pack.recordedRuns()[pack.hashes["pose"] ?? ""])
         let networks = ParityNetworks(pose: (contract, { input in
-            guard let (_, raw) = recorded.first(where: { $0.0 == input }) else { throw ContractError("The file was not given this input.") }
-            return Dictionary(uniqueKeysWithValues: zip(contract.outputs.map(\.name), raw))
+            guard let run = recorded.first(where: { $0.input == input }) else { throw ContractError("The file was not given this input.") }
+            return run.outputs
         }))
         XCTAssertEqual(try replayed(folder, networks: networks).numLeftOut, 0)
         let silent = ParityNetworks(pose: (contract, { _ in throw ContractError("It is silent.") }))
