@@ -35,6 +35,7 @@ from keras_pose.files import atomic_path, read_json
 from keras_pose.modelfiles.embedded import extract
 
 MANIFEST_NAME = "manifest.json"  # of a bundle
+PACK_FILES = ("index.json", "arrays.bin")  # of a parity pack
 LITERT = WEB / "node_modules" / "@litertjs"
 # What the page is made of: folder of the site -> folder of this checkout.
 FOLDERS = {
@@ -55,6 +56,7 @@ HEADERS = {
     "X-Content-Type-Options": "nosniff",
 }
 TYPES = {
+    ".bin": "application/octet-stream",
     ".css": "text/css; charset=utf-8",
     ".html": "text/html; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",
@@ -181,7 +183,12 @@ def add_models(site: Site, folder: Path) -> None:
         row["box_threshold"] = threshold
     if is_bundle:
         add_file(site, folder, manifest)
-        for name in read_json(manifest).get("labels", {}).values():
+        values = read_json(manifest)
+        names = list(values.get("labels", {}).values())
+        # What the models answered in Python: the page holds accelerators against it.
+        if "models" in values.get("parity", {}):
+            names += [f"{values['parity']['models']}/{name}" for name in PACK_FILES]
+        for name in names:
             add_file(site, folder, folder / name)
     index = {"manifest": f"models/{MANIFEST_NAME}" if is_bundle else None, "models": rows}
     site.texts["models/index.json"] = json.dumps(index)

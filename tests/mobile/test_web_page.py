@@ -331,6 +331,42 @@ def test_a_bundle_is_held_against_its_manifest(browse, colour_models, tmp_path):
 
 
 @pytest.mark.very_slow
+def test_what_a_file_answered_in_python_is_held_against_what_runs_it(browse, tmp_path):
+    from mobile.colour_models import crowd_bundle
+
+    from keras_pose.files import file_sha256, read_json, write_json
+
+    folder = crowd_bundle(tmp_path, "one_stage")
+    as_written = browse(folder, selects={"accelerator": "webgpu"}, hasGpu=True)["opened"]
+    # A pack of which both say something else is as good as a driver that lies.
+    index = folder / "parity" / "models" / "index.json"
+    values = read_json(index)
+    (recorded,) = (case for case in values["cases"] if case["kind"] == "model")
+    for raw in recorded["expected"]["raw"]:
+        count = int(np.prod(raw["shape"]))
+        raw.pop("offset", None)
+        raw["values"] = list(range(count))
+    write_json(index, values)
+    manifest = read_json(folder / "manifest.json")
+    changed = {"bytes": index.stat().st_size, "sha256": file_sha256(index)}
+    manifest["files"]["parity/models/index.json"] = changed
+    write_json(folder / "manifest.json", manifest)
+    lied_to = browse(folder, selects={"accelerator": "webgpu"}, hasGpu=True)["opened"]
+    index.write_text("{}")
+    damaged = browse(folder)["opened"]
+
+    assert as_written["state"] == "ready", as_written
+    assert lied_to["state"] == "failed"
+    assert "pose.tflite cannot be run. Not on WebGPU: " in lied_to["message"]
+    assert (
+        "Not on WebAssembly: it computes something else than it should"
+        in (lied_to["message"])
+    )
+    assert damaged["state"] == "failed"
+    assert "parity/models/index.json has 2 bytes" in damaged["message"]
+
+
+@pytest.mark.very_slow
 def test_a_video_file_is_followed(browse, colour_models, tmp_path):
     from mobile.colour_models import frame
 

@@ -7,6 +7,7 @@
  * @property {string} task of the pose model: "top_down", behind a detector, or that of a
  * network which finds everybody by itself.
  * @property {{pose: string, detector?: string}} models paths; top-down ones have both.
+ * @property {string | null} modelPack folder of the parity pack of these very files; null: there is none.
  * @property {number | null} boxThreshold null: what the core takes for any network.
  */
 
@@ -40,7 +41,8 @@ export function readManifest(json) {
     if (json.files?.[model]) continue;
     throw new BundleError(`The bundle's manifest.json does not list ${model ?? `a model "${kind}"`}. ${REMEDY}`);
   }
-  return { task, files: json.files, models: json.models, boxThreshold: json.settings?.box_threshold ?? null };
+  const modelPack = json.parity?.models ?? null;
+  return { task, files: json.files, models: json.models, modelPack, boxThreshold: json.settings?.box_threshold ?? null };
 }
 
 /**
@@ -63,6 +65,7 @@ export function checkTask({ task, models }, contract) {
  */
 export async function checkBundled({ files }, path, bytes) {
   const said = files[path];
+  if (!said) throw new BundleError(`The bundle's manifest.json does not list ${path}. ${REMEDY}`);
   if (!bytes) throw new BundleError(`The bundle lacks ${path}. ${REMEDY}`);
   if (bytes.length !== said.bytes) {
     throw new BundleError(`${path} has ${bytes.length} bytes, ${said.bytes} in the bundle. ${REMEDY}`);

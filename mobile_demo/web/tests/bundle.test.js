@@ -24,6 +24,12 @@ test("a manifest is read, also one of the first version", () => {
   assert.equal(readManifest({ ...manifest(), format_version: "1.0", settings: undefined }).boxThreshold, null);
 });
 
+test("a manifest says where the pack of its models is, if it has one", () => {
+  assert.equal(readManifest(manifest()).modelPack, null);
+  const parity = { maths: "parity/maths", models: "parity/models" };
+  assert.equal(readManifest({ ...manifest(), parity }).modelPack, "parity/models");
+});
+
 test("a manifest says which kind of model it is of; one that finds everybody is alone", () => {
   assert.equal(readManifest(manifest()).task, "top_down");
   const alone = { ...manifest(), format_version: "1.2", models: { pose: "pose.tflite" } };
@@ -47,6 +53,7 @@ test("what is no bundle, of another version, or without its models is refused", 
 
 test("a file that is missing, of another length, or another one is named", async () => {
   const bundle = readManifest(manifest());
+  await assert.rejects(checkBundled(bundle, "parity/models/index.json", BYTES), /does not list parity\/models\/index.json/);
   await checkBundled(bundle, "pose.tflite", BYTES);
   const other = new TextEncoder().encode("b model");
   for (const [bytes, message] of /** @type {const} */ ([

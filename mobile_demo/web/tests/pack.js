@@ -4,15 +4,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 
-/** @type {Record<string, any>} */
-const ARRAYS = {
-  uint8: Uint8Array,
-  int8: Int8Array,
-  int16: Int16Array,
-  int32: Int32Array,
-  float32: Float32Array,
-  float64: Float64Array,
-};
+import { numbersOf } from "../worker/checks.js";
 
 /**
  * @typedef {object} Tensor
@@ -39,18 +31,13 @@ export function readPack(folder) {
 }
 
 /**
- * @param {any} value
+ * @param {any} array
  * @param {Buffer} bytes
  * @returns {Tensor}
  */
-function tensor({ dtype, shape, values, offset, tolerance, where }, bytes) {
-  const type = ARRAYS[dtype];
-  const size = shape.reduce((/** @type {number} */ product, /** @type {number} */ length) => product * length, 1);
-  const start = bytes.byteOffset + offset;
-  const data = values
-    ? type.from(values, (/** @type {number | null} */ number) => number ?? NaN)
-    : new type(bytes.buffer.slice(start, start + size * type.BYTES_PER_ELEMENT));
-  return { shape, data, tolerance, where };
+function tensor(array, bytes) {
+  const { shape, tolerance, where } = array;
+  return { shape, data: numbersOf(array, bytes), tolerance, where };
 }
 
 /**

@@ -1,9 +1,15 @@
 /**
- * What LiteRT.js runs models on, and what to tell people about it.
+ * What LiteRT.js runs models on, and what to tell people about it: what takes the file as a
+ * whole and computes what Python did. What is not used is named, with the reason.
  *
  * It has several builds. Threads are in one, WebNN needs another, in which WebAssembly waits
  * for promises (JSPI). Where an accelerator takes only a part of a model, LiteRT.js puts the
  * rest, or all of it, on the processor; here it is all, so that what the page says is true.
+ *
+ * @import { Contract } from "../core/contract.js"
+ * @import { Run } from "../core/estimator.js"
+ * @import { TensorSpec } from "../core/tensors.js"
+ * @import { RecordedRun } from "./checks.js"
  *
  * @typedef {"wasm" | "webgpu" | "webnn"} Accelerator
  *
@@ -12,11 +18,21 @@
  * @property {number} threads of the processor.
  * @property {boolean} hasJspi
  *
+ * @typedef {object} ModelFile
+ * @property {string} name
+ * @property {Uint8Array} bytes
+ * @property {Contract} contract
+ * @property {RecordedRun[]} recorded what it answered in Python; none: what the processor
+ * answers to noise is the measure.
+ *
  * @typedef {object} Compiled
  * @property {any} model
+ * @property {Run} run
  * @property {Accelerator} runsOn
  * @property {string | null} whyNot why it is not on the accelerator that was chosen.
  */
+
+import { difference, noise, outputsOf } from "./checks.js";
 
 /** @type {Record<Accelerator, string>} */
 const NAMES = { wasm: "WebAssembly", webgpu: "WebGPU", webnn: "WebNN" };
@@ -61,32 +77,126 @@ function messageOf(error) {
 }
 
 /**
- * Compiles a model for an accelerator, or for the processor where that does not take it.
+ * Compiles a model for an accelerator, or for the processor where that does not take it, or
+ * computes something else than it should.
  * @param {Runtime} runtime
- * @param {Uint8Array} bytes
+ * @param {ModelFile} file
  * @param {Accelerator} accelerator
  * @param {string | null} [refusal] why the accelerator is not even asked.
  * @returns {Promise<Compiled>}
+ * @throws {Error} where nothing runs it, with all reasons.
  */
-export async function compile({ litert, threads, hasJspi }, bytes, accelerator, refusal = null) {
+export async function compile(runtime, file, accelerator, refusal = null) {
   let whyNot = refusal;
-  if (whyNot === null && accelerator === "webnn" && !hasJspi) whyNot = "this browser lacks JSPI, which WebNN needs";
+  if (whyNot === null && accelerator === "webnn" && !runtime.hasJspi) whyNot = "this browser lacks JSPI, which WebNN needs";
   if (whyNot === null && accelerator !== "wasm") {
-    try {
-      const webNNOptions = { devicePreference: WEBNN_DEVICE };
-      const model = await litert.loadAndCompile(bytes, { accelerator, webNNOptions });
-      // It falls back by itself, too, and then returns a model of the processor.
-      if (model.options.accelerator === accelerator && model.isFullyAccelerated) {
-        return { model, runsOn: accelerator, whyNot };
-      }
-      model.delete();
-      whyNot = "it does not take all operators of this model";
-    } catch (error) {
-      whyNot = messageOf(error);
-    }
+    const measure = file.recorded.length ? file.recorded : await answerToNoise(runtime, file);
+    const tried = await attempt(runtime, file, accelerator, measure);
+    if (typeof tried !== "string") return { ...tried, runsOn: accelerator, whyNot };
+    whyNot = tried;
   }
-  const options = { accelerator: "wasm", cpuOptions: { numThreads: threads } };
-  return { model: await litert.loadAndCompile(bytes, options), runsOn: "wasm", whyNot };
+  const tried = await attempt(runtime, file, "wasm", file.recorded);
+  if (typeof tried !== "string") return { ...tried, runsOn: "wasm", whyNot };
+  const first = whyNot === null ? "" : `Not on ${NAMES[accelerator]}: ${whyNot}. `;
+  throw new Error(`${file.name} cannot be run. ${first}Not on ${NAMES.wasm}: ${tried}.`);
+}
+
+/**
+ * Compiles a model for one accelerator, and looks at what it computes.
+ * @param {Runtime} runtime
+ * @param {ModelFile} file
+ * @param {Accelerator} accelerator
+ * @param {RecordedRun[]} measure
+ * @returns {Promise<{model: any, run: Run} | string>} a string: why not; then nothing is left of it.
+ */
+async function attempt({ litert, threads }, { bytes, contract }, accelerator, measure) {
+  let model = null;
+  try {
+    model = await litert.loadAndCompile(bytes, optionsOf(accelerator, threads));
+    const run = runner(litert, model, contract.input);
+    // It falls back by itself, too, and then returns a model of the processor.
+    const isThere = accelerator === "wasm" || (model.options.accelerator === accelerator && model.isFullyAccelerated);
+    const wrong = isThere ? await whatIsWrong(run, accelerator, contract, measure) : "it does not take all operators of this model";
+    if (wrong === null) return { model, run };
+    model.delete();
+    return wrong;
+  } catch (error) {
+    model?.delete();
+    return messageOf(error);
+  }
+}
+
+/**
+ * @param {Accelerator} accelerator
+ * @param {number} threads
+ */
+function optionsOf(accelerator, threads) {
+  if (accelerator === "wasm") return { accelerator, cpuOptions: { numThreads: threads } };
+  return { accelerator, webNNOptions: { devicePreference: WEBNN_DEVICE } };
+}
+
+/**
+ * What the processor says, as a measure for the others; none where it does not run the file.
+ * @param {Runtime} runtime
+ * @param {ModelFile} file
+ * @returns {Promise<RecordedRun[]>}
+ */
+async function answerToNoise(runtime, file) {
+  const tried = await attempt(runtime, file, "wasm", []);
+  if (typeof tried === "string") return []; // which is said when its turn comes
+  try {
+    const input = noise(file.contract);
+    return [{ input, outputs: await tried.run(input) }];
+  } finally {
+    tried.model.delete();
+  }
+}
+
+/**
+ * @param {Run} run
+ * @param {Accelerator} accelerator
+ * @param {Contract} contract
+ * @param {RecordedRun[]} measure
+ * @returns {Promise<string | null>}
+ */
+async function whatIsWrong(run, accelerator, contract, measure) {
+  const specs = outputsOf(contract);
+  for (const { input, outputs } of measure) {
+    const words = difference(specs, await run(input), outputs);
+    if (words !== null) return words;
+  }
+  if (measure.length) return null;
+  const found = await run(noise(contract));
+  // A processor that nothing measures may well find the same everywhere in noise.
+  return difference(specs, found, accelerator === "wasm" ? found : {});
+}
+
+/**
+ * Returns a function that runs a compiled model on one image.
+ * @param {any} litert
+ * @param {any} model
+ * @param {TensorSpec} input
+ * @returns {Run}
+ */
+function runner(litert, model, input) {
+  return async (values) => {
+    const tensor = new litert.Tensor(values, input.shape);
+    /** @type {Record<string, any>} */
+    let outputs;
+    try {
+      outputs = await model.run({ [input.name]: tensor });
+    } finally {
+      tensor.delete();
+    }
+    /** @type {Record<string, any>} */
+    const arrays = {};
+    for (const [name, output] of Object.entries(outputs)) {
+      const local = output.accelerator === "wasm" ? output : await output.moveTo("wasm");
+      arrays[name] = local.toTypedArray();
+      local.delete();
+    }
+    return arrays;
+  };
 }
 
 /**

@@ -6,8 +6,8 @@
  *
  * @import { Person, Picture, Skeleton } from "../core/types.js"
  * @import { Contract, DetectorContract } from "../core/contract.js"
- * @import { Run } from "../core/estimator.js"
  * @import { Accelerator, Compiled, Runtime } from "./accelerators.js"
+ * @import { RecordedRun } from "./checks.js"
  * @import { PeopleContract, Session } from "./session.js"
  *
  * @typedef {object} OpenRequest
@@ -44,6 +44,10 @@ const loadingCore = import(`${SITE}core/index.js`);
 const loadingSession = import(`${SITE}worker/session.js`);
 /** @type {Promise<typeof import("./accelerators.js")>} */
 const loadingAccelerators = import(`${SITE}worker/accelerators.js`);
+/** @type {Promise<typeof import("./checks.js")>} */
+const loadingChecks = import(`${SITE}worker/checks.js`);
+/** What files answered in Python, by their SHA-256. @type {Map<string, RecordedRun[]>} */
+let recorded = new Map();
 /** The runtime as it is loaded now, and for which build. @type {Runtime | null} */
 let runtime = null;
 let wantedBuild = "";
@@ -76,7 +80,7 @@ async function answer(id, work, request) {
 }
 
 /**
- * Holds the files of a bundle against its manifest.
+ * Holds the files of a bundle against its manifest, and reads what its models answered in Python.
  * @param {{manifest: string}} request path in the site.
  * @returns {Promise<[null, Transferable[]]>}
  */
@@ -84,9 +88,15 @@ async function check({ manifest }) {
   const core = await loadingCore;
   const url = new URL(manifest, SITE);
   const bundle = core.readManifest(await (await fetchWhole(url)).json());
-  // Parity packs are for tests; the page does without.
+  // Of the parity packs, which are for tests, the page takes what accelerators are held against.
   const paths = Object.keys(bundle.files).filter((path) => !path.startsWith("parity/"));
-  for (const path of paths) await core.checkBundled(bundle, path, await fetchIfThere(new URL(path, url)));
+  for (const path of paths) await fetchBundled(bundle, path, url);
+  recorded = new Map();
+  if (bundle.modelPack !== null) {
+    const index = await fetchBundled(bundle, `${bundle.modelPack}/index.json`, url);
+    const arrays = await fetchBundled(bundle, `${bundle.modelPack}/arrays.bin`, url);
+    recorded = (await loadingChecks).recordedRuns(JSON.parse(new TextDecoder().decode(index)), arrays);
+  }
   const { contract } = await fetchModel(new URL(bundle.models.pose, url));
   core.checkTask(bundle, contract);
   return [null, []];
@@ -110,8 +120,8 @@ async function open({ pose, detector, accelerator, boxThreshold }) {
   const needsDetector = detector !== null && !seesWholePictures(contract.task);
   const detectorModel = needsDetector ? await openModel(loaded, detector, ["detection"], wish) : null;
   session = new Session(
-    { contract, run: poseModel.run },
-    detectorModel && { contract: /** @type {DetectorContract} */ (detectorModel.contract), run: detectorModel.run },
+    { contract, run: poseModel.compiled.run },
+    detectorModel && { contract: /** @type {DetectorContract} */ (detectorModel.contract), run: detectorModel.compiled.run },
     // What was found to suit a detector says nothing of another network.
     detectorModel ? boxThreshold : undefined,
   );
@@ -170,18 +180,21 @@ async function load(litert, { threads, jspi }) {
  * @param {string} path
  * @param {readonly string[]} tasks those that will do.
  * @param {{accelerator: Accelerator, refusal: string | null}} wish
- * @returns {Promise<{name: string, contract: Contract, run: Run, compiled: Compiled}>}
+ * @returns {Promise<{name: string, contract: Contract, compiled: Compiled}>}
  */
 async function openModel(loaded, path, tasks, { accelerator, refusal }) {
   const { compile } = await loadingAccelerators;
+  const { outputsOf } = await loadingChecks;
+  const { sha256 } = await loadingCore;
   const { name, bytes, contract } = await fetchModel(new URL(path, SITE));
   if (!tasks.includes(contract.task)) {
     throw new Error(`${name} is a model for ${contract.task}, not for ${tasks.join(" or ")}.`);
   }
   for (const { dtype } of [contract.input, ...outputsOf(contract)]) checkType(name, dtype);
-  const compiled = await compile(loaded, bytes, accelerator, refusal);
+  const file = { name, bytes, contract, recorded: recorded.get(await sha256(bytes)) ?? [] };
+  const compiled = await compile(loaded, file, accelerator, refusal);
   openModels.push(compiled.model);
-  return { name, contract, run: runner(loaded, compiled.model, contract.input), compiled };
+  return { name, contract, compiled };
 }
 
 /**
@@ -198,18 +211,16 @@ async function fetchModel(url) {
   return { name, bytes, contract: await core.readContract(json, name, bytes) };
 }
 
-/** @param {Contract} contract */
-function outputsOf(contract) {
-  switch (contract.task) {
-    case "top_down":
-      return [contract.output, ...(contract.visibility ? [contract.visibility.output] : [])];
-    case "bottom_up":
-      return [contract.heatmaps, contract.fields];
-    case "one_stage":
-      return [contract.scores, contract.boxes, contract.keypoints, contract.visibility];
-    case "detection":
-      return contract.levels.flatMap((level) => [level.scores, level.distances]);
-  }
+/**
+ * Fetches a file of a bundle, and holds it against the manifest.
+ * @param {import("../core/bundle.js").Bundle} bundle
+ * @param {string} path
+ * @param {URL} manifest
+ */
+async function fetchBundled(bundle, path, manifest) {
+  const bytes = await fetchIfThere(new URL(path, manifest));
+  await (await loadingCore).checkBundled(bundle, path, bytes);
+  return /** @type {Uint8Array} */ (bytes); // or it was refused
 }
 
 /** @param {URL} url */
@@ -237,29 +248,6 @@ async function fetchIfThere(url) {
 function checkType(name, dtype) {
   if (["float32", "int32", "uint8", "int8", "int16"].includes(dtype)) return;
   throw new Error(`${name} has ${dtype} tensors, which this page cannot run. Export it as --int8 or --float16.`);
-}
-
-/**
- * Returns a function that runs a compiled model on one image.
- * @param {Runtime} loaded
- * @param {any} model
- * @param {import("../core/tensors.js").TensorSpec} input
- * @returns {Run}
- */
-function runner({ litert }, model, input) {
-  return async (values) => {
-    const tensor = new litert.Tensor(values, input.shape);
-    const outputs = await model.run({ [input.name]: tensor });
-    tensor.delete();
-    /** @type {Record<string, any>} */
-    const arrays = {};
-    for (const [name, output] of Object.entries(outputs)) {
-      const local = output.accelerator === "wasm" ? output : await output.moveTo("wasm");
-      arrays[name] = local.toTypedArray();
-      local.delete();
-    }
-    return arrays;
-  };
 }
 
 /**
