@@ -348,6 +348,24 @@ def check_models(apk):
     assert apk.stat().st_size < packed + 600_000
 
 
+def test_all_apps_hold_accelerators_to_one_bound():
+    demo = ANDROID.parent
+    sources = {
+        demo / "android/logic/src/Accelerators.kt": r"(MOST_OFF|MOST_STEPS_OFF) = ([\d.]+)",
+        demo / "web/worker/checks.js": r"(MOST_OFF|MOST_STEPS_OFF) = ([\d.]+)",
+        demo / "ios/KerasPoseCore/Sources/KerasPoseDemo/Checks.swift": (
+            r"(mostOff|mostStepsOff) = ([\d.]+)"
+        ),
+    }
+    bounds = [
+        [float(bound) for _, bound in re.findall(pattern, path.read_text())]
+        for path, pattern in sources.items()
+    ]
+
+    assert bounds == [bounds[0]] * 3
+    assert len(bounds[0]) == 2
+
+
 def test_accelerators_may_round_as_coarsely_as_int8_and_not_compute_something_else():
     source = (ANDROID / "logic" / "src" / "Accelerators.kt").read_text()
     share = float(re.search(r"MOST_OFF = ([\d.]+)", source)[1])

@@ -7,7 +7,10 @@ import java.security.MessageDigest
 const val SCHEMA_VERSION = 1
 
 /** What is said of a file that cannot be used; to be shown as it is. */
-class ContractError(message: String) : Exception(message)
+open class ContractError(message: String) : Exception(message)
+
+/** A file has no contract, neither beside it nor inside. */
+class NoContractError(message: String) : ContractError(message)
 
 /** What a program must know of any model file. */
 sealed class Contract {
@@ -110,7 +113,7 @@ fun readContract(text: String?, fileName: String, bytes: ByteArray?): Contract {
     if (inside != null) return contractOf(inside)
     val names = json?.find("models")?.keys()?.joinToString()
     val reason = if (json == null) "There is no pose_model.json" else "The contract describes ${names ?: "nothing"}, but not $fileName"
-    throw ContractError(reason + if (bytes == null) "." else ", and there is no contract inside $fileName.")
+    throw NoContractError(reason + if (bytes == null) "." else ", and there is no contract inside $fileName.")
 }
 
 internal fun checkVersion(json: Json) {

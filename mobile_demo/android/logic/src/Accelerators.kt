@@ -173,7 +173,11 @@ private fun attempt(
         return null
     }
     try {
-        val runs = if (measure.isEmpty()) listOf(RecordedRun(noise(model.contract), mapOf())) else measure
+        val runs = if (measure.isNotEmpty()) measure else {
+            val input = noise(model.contract)
+            // A CPU that nothing measures may well find the same everywhere in noise: it is its own measure.
+            listOf(RecordedRun(input, if (placement == CPU) network.run(input) else mapOf()))
+        }
         for (run in runs) {
             val wrong = difference(outputsOf(model.contract), network.run(run.input), run.outputs)
             if (wrong != null) return refused(Refusal(placement, wrong), network, refusals)

@@ -7,6 +7,7 @@ import keraspose.ContractError
 import keraspose.CrowdContract
 import keraspose.DetectorContract
 import keraspose.Json
+import keraspose.NoContractError
 import keraspose.OneStageContract
 import keraspose.PoseContract
 import keraspose.readContract
@@ -121,8 +122,10 @@ private fun describedEntry(folder: Folder, name: String, entry: Json): ModelEntr
 private fun entryAlone(folder: Folder, name: String): ModelEntry? {
     val contract = try {
         readContract(null, name, folder.read(name) ?: return null)
-    } catch (error: ContractError) {
+    } catch (error: NoContractError) {
         return null
+    } catch (error: ContractError) {
+        return ModelEntry(folder, name, POSE_TASK, name + folder.title) // whose words are shown when it is chosen
     }
     val size = contract.inputSize
     val title = "${contract.model} (${contract.quantization}, ${size.height}x${size.width}), $name${folder.title}"

@@ -138,6 +138,17 @@ private fun aCpuThatIsWrongIsNotUsedEither() {
     assertEqual(device.open.size, 0)
 }
 
+private fun withoutAPackTheCpuIsTheMeasureEvenWhereAllIsTheSame() {
+    val same = { FloatArray(9) { 4f } }
+    says(Device(ABSENT, Manner(8.0, same), Manner(CPU_TIME, same)),
+        "a.tflite runs on the GPU, all operators: 8.0 ms, on the CPU 30.0 ms. Not on the NPU: there is none.", recorded = listOf())
+    says(Device(ABSENT, ABSENT, Manner(CPU_TIME, same)), "a.tflite runs on the CPU (XNNPACK): 30.0 ms.", Wish.CPU, listOf())
+    val broken = Device(ABSENT, ABSENT, Manner(CPU_TIME, { FloatArray(9) { Float.NaN } }))
+    assertRefused("Not on the CPU (XNNPACK): it returns NaN or infinity: 9 of 9 numbers of xy.") {
+        openFastest("a.tflite", MODEL, Wish.CPU, broken) { broken.now }
+    }
+}
+
 private fun appsWithoutRuntimeSaySo() {
     val device = Device(ABSENT, ABSENT, Manner(1.0, takesWhole = false, failure = { NoClassDefFoundError("CompiledModel") }))
     assertRefused("built without LiteRT") { openFastest("a.tflite", MODEL, Wish.AUTOMATIC, device) }
@@ -179,6 +190,7 @@ internal val CHOOSING_TESTS = mapOf<String, () -> Unit>(
     "theCpuHelpsWhereThatIsFaster" to ::theCpuHelpsWhereThatIsFaster,
     "wishesAreHeard" to ::wishesAreHeard,
     "aCpuThatIsWrongIsNotUsedEither" to ::aCpuThatIsWrongIsNotUsedEither,
+    "withoutAPackTheCpuIsTheMeasureEvenWhereAllIsTheSame" to ::withoutAPackTheCpuIsTheMeasureEvenWhereAllIsTheSame,
     "appsWithoutRuntimeSaySo" to ::appsWithoutRuntimeSaySo,
     "driversThatEndTheAppAreAskedOnce" to ::driversThatEndTheAppAreAskedOnce
 )

@@ -272,6 +272,10 @@ private fun bundlesAreChecked(root: File) {
     assertEqual(alone.map { it.title }.toSet(), bundle.entries.map { it.title }.toSet())
     val damaged = FileFolder(root, mapOf(CONTRACT_NAME to null, "pose.tflite" to byteArrayOf(1, 2, 3)))
     assertEqual(modelsIn(damaged).map { it.fileName }, listOf("detector.tflite"))
+    // One whose contract does not fit is listed, and refused when it is chosen.
+    val newer = String(File(root, "pose.tflite").readBytes(), Charsets.ISO_8859_1).replace("\"schema_version\":1", "\"schema_version\":2")
+    val listed = modelsIn(FileFolder(root, mapOf(CONTRACT_NAME to null, "pose.tflite" to newer.toByteArray(Charsets.ISO_8859_1))))
+    assertRefused("A newer version of keras_pose wrote it: update this app.") { readModel(listed.first { it.fileName == "pose.tflite" }, POSE_TASKS) }
 }
 
 /** Accelerators are held against what Python found. */
