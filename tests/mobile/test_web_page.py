@@ -19,6 +19,7 @@ from keras_pose.contracts.entries import write_contract
 from keras_pose.inference.estimator import PoseEstimator
 from keras_pose.inference.frame_sources import Frame
 from keras_pose.inference.video import VideoEstimator, VideoSettings
+from keras_pose.shipped import shipped_file
 
 # What the apps' cores are held to (docs/parity_pack.md).
 MAX_KEYPOINT_ERROR, MAX_BOX_ERROR = 0.05, 0.5
@@ -179,6 +180,45 @@ def test_float16_files_are_webgpus_as_a_whole_and_the_page_says_who_computes(
 
 
 @pytest.mark.very_slow
+def test_the_shipped_int8_files_run_on_webgpu(browse, tmp_path):
+    """Compiled they are by all builds of LiteRT.js; only that with JSPI runs them."""
+    from mobile.colour_models import frame
+
+    try:
+        folder = shipped_file("pose").parent
+    except (FileNotFoundError, ValueError) as error:
+        pytest.skip(f"needs shipped models: {error}")
+    picture = tmp_path / "people.png"
+    cv2.imwrite(str(picture), frame(4)[..., ::-1])
+
+    report = browse(
+        folder, file=str(picture), frames=1, selects={"accelerator": "webgpu"}, hasGpu=True
+    )
+
+    assert "Asyncify" not in report["opened"]["message"]
+    if "WebGPU" not in report["opened"]["runtime"]:
+        pytest.skip(f"no WebGPU here: {report['opened']['message']}")
+    assert "WebAssembly" not in report["opened"]["runtime"]
+    assert len(report["frames"]) == 1
+
+
+@pytest.mark.very_slow
+def test_where_webgpu_takes_none_of_the_models_the_processor_has_all_its_threads(
+    browse, tmp_path
+):
+    from mobile.colour_models import export_one_stage
+
+    export_one_stage(tmp_path / "people.tflite")
+    processor = browse(tmp_path)["opened"]
+    refused = browse(tmp_path, selects={"accelerator": "webgpu"}, hasGpu=True)["opened"]
+
+    if "WebGPU" in refused["runtime"]:
+        pytest.skip("this WebGPU takes networks that sort")
+    assert refused["runtime"] == processor["runtime"]
+    assert "people.tflite is not on WebGPU: " in refused["message"]
+
+
+@pytest.mark.very_slow
 def test_a_browser_that_refuses_webnn_is_quoted_and_the_processor_computes(
     browse, colour_models, tmp_path
 ):
@@ -238,7 +278,7 @@ def test_the_shipped_models_find_the_same_people_in_real_photos(
 ):
     """In integers. Float sums differ in their last digits, which tips decisions between
     people who lie over each other: seen as two track ids exchanged."""
-    from keras_pose.shipped import DETECTOR, POSE, shipped_box_threshold, shipped_file
+    from keras_pose.shipped import DETECTOR, POSE, shipped_box_threshold
 
     try:
         pose, detector = (shipped_file(kind, "int8") for kind in (POSE, DETECTOR))

@@ -67,7 +67,7 @@ function pretended({ takes = true, fallsBack = false, error, adapterInfo, thread
 
 test("threads and JSPI are in builds of their own, and every list ends with the plain one", () => {
   assert.deepEqual(builds("wasm", 4, true), [{ threads: 4, jspi: false }, { threads: 1, jspi: false }]);
-  assert.deepEqual(builds("webgpu", 4, false), [{ threads: 1, jspi: false }]);
+  assert.deepEqual(builds("webgpu", 4, false), [{ threads: 1, jspi: true }, { threads: 1, jspi: false }]);
   assert.deepEqual(builds("wasm", 1, true), [{ threads: 1, jspi: false }]);
   assert.deepEqual(builds("webnn", 2, true)[0], { threads: 1, jspi: true });
   assert.deepEqual(builds("webnn", 2, true).at(-1), { threads: 1, jspi: false });

@@ -2,8 +2,9 @@
  * What LiteRT.js runs models on, and what to tell people about it: what takes the file as a
  * whole and computes what Python did. What is not used is named, with the reason.
  *
- * It has several builds. Threads are in one, WebNN needs another, in which WebAssembly waits
- * for promises (JSPI). Where an accelerator takes only a part of a model, LiteRT.js puts the
+ * It has several builds. Threads are in one; WebNN needs another, in which WebAssembly waits
+ * for promises (JSPI), and so do int8 files on WebGPU: LiteRT.js 2.5.3 compiles them in the
+ * others, too, and fails when they run ("Asyncify is not defined"). Where an accelerator takes only a part of a model, LiteRT.js puts the
  * rest, or all of it, on the processor; here it is all, so that what the page says is true.
  *
  * @import { Contract } from "../core/contract.js"
@@ -49,8 +50,8 @@ const WEBNN_DEVICE = "npu";
 export function builds(accelerator, cores, mayThread) {
   const plain = { threads: 1, jspi: false };
   const threaded = mayThread && cores > 1 ? [{ threads: cores, jspi: false }] : [];
-  // Without JSPI the model still runs, on the processor.
-  const waiting = accelerator === "webnn" ? [{ threads: 1, jspi: true }] : [];
+  // Without JSPI the model still runs: float files on WebGPU, others on the processor.
+  const waiting = accelerator === "wasm" ? [] : [{ threads: 1, jspi: true }];
   return [...waiting, ...threaded, plain];
 }
 

@@ -6,7 +6,7 @@
  *
  * @import { Person, Picture, Skeleton } from "../core/types.js"
  * @import { Contract, DetectorContract } from "../core/contract.js"
- * @import { Accelerator, Compiled, Runtime } from "./accelerators.js"
+ * @import { Accelerator, Compiled, ModelFile, Runtime } from "./accelerators.js"
  * @import { RecordedRun } from "./checks.js"
  * @import { PeopleContract, Session } from "./session.js"
  *
@@ -109,25 +109,47 @@ async function check({ manifest }) {
  */
 async function open({ pose, detector, accelerator, boxThreshold }) {
   session = null;
-  openModels.splice(0).forEach((model) => model.delete());
+  closeModels();
   const { Session, POSE_TASKS, seesWholePictures } = await loadingSession;
   const { describe, webNnRefusal } = await loadingAccelerators;
+  const files = [await openFile(pose, POSE_TASKS)];
+  const contract = /** @type {PeopleContract} */ (files[0].contract);
+  if (detector !== null && !seesWholePictures(contract.task)) files.push(await openFile(detector, ["detection"]));
   const refusal = accelerator === "webnn" ? await webNnRefusal(/** @type {any} */ (navigator).ml) : null;
-  const loaded = await runtimeFor(refusal === null ? accelerator : "wasm");
-  const wish = { accelerator, refusal };
-  const poseModel = await openModel(loaded, pose, POSE_TASKS, wish);
-  const contract = /** @type {PeopleContract} */ (poseModel.contract);
-  const needsDetector = detector !== null && !seesWholePictures(contract.task);
-  const detectorModel = needsDetector ? await openModel(loaded, detector, ["detection"], wish) : null;
-  session = new Session(
-    { contract, run: poseModel.compiled.run },
-    detectorModel && { contract: /** @type {DetectorContract} */ (detectorModel.contract), run: detectorModel.compiled.run },
-    // What was found to suit a detector says nothing of another network.
-    detectorModel ? boxThreshold : undefined,
-  );
-  const models = [poseModel, ...(detectorModel ? [detectorModel] : [])];
-  const words = describe(loaded, accelerator, models);
-  return [{ ...words, skeleton: contract.skeleton }, []];
+  let { loaded, models } = await compileAll(files, accelerator, files.map(() => refusal));
+  const refusals = models.map(({ compiled }) => compiled.whyNot);
+  if (accelerator !== "wasm" && refusal === null && !refusals.includes(null)) {
+    // The processor does it all, and has more threads in a build of its own.
+    closeModels();
+    ({ loaded, models } = await compileAll(files, accelerator, refusals));
+  }
+  const [{ run }, found] = models.map(({ compiled }) => compiled);
+  const detectorModel = found ? { contract: /** @type {DetectorContract} */ (files[1].contract), run: found.run } : null;
+  // What was found to suit a detector says nothing of another network.
+  session = new Session({ contract, run }, detectorModel, detectorModel ? boxThreshold : undefined);
+  return [{ ...describe(loaded, accelerator, models), skeleton: contract.skeleton }, []];
+}
+
+function closeModels() {
+  openModels.splice(0).forEach((model) => model.delete());
+}
+
+/**
+ * @param {ModelFile[]} files
+ * @param {Accelerator} accelerator
+ * @param {(string | null)[]} refusals for each file why the accelerator is not even asked.
+ * @returns {Promise<{loaded: Runtime, models: {name: string, compiled: Compiled}[]}>}
+ */
+async function compileAll(files, accelerator, refusals) {
+  const { compile } = await loadingAccelerators;
+  const loaded = await runtimeFor(refusals.includes(null) ? accelerator : "wasm");
+  const models = [];
+  for (const [i, file] of files.entries()) {
+    const compiled = await compile(loaded, file, accelerator, refusals[i]);
+    openModels.push(compiled.model);
+    models.push({ name: file.name, compiled });
+  }
+  return { loaded, models };
 }
 
 /**
@@ -175,15 +197,12 @@ async function load(litert, { threads, jspi }) {
 }
 
 /**
- * Fetches a model and its contract, holds one against the other, and compiles it.
- * @param {Runtime} loaded
+ * Fetches a model that the page has chosen, with what it answered in Python.
  * @param {string} path
  * @param {readonly string[]} tasks those that will do.
- * @param {{accelerator: Accelerator, refusal: string | null}} wish
- * @returns {Promise<{name: string, contract: Contract, compiled: Compiled}>}
+ * @returns {Promise<ModelFile>}
  */
-async function openModel(loaded, path, tasks, { accelerator, refusal }) {
-  const { compile } = await loadingAccelerators;
+async function openFile(path, tasks) {
   const { outputsOf } = await loadingChecks;
   const { sha256 } = await loadingCore;
   const { name, bytes, contract } = await fetchModel(new URL(path, SITE));
@@ -191,10 +210,7 @@ async function openModel(loaded, path, tasks, { accelerator, refusal }) {
     throw new Error(`${name} is a model for ${contract.task}, not for ${tasks.join(" or ")}.`);
   }
   for (const { dtype } of [contract.input, ...outputsOf(contract)]) checkType(name, dtype);
-  const file = { name, bytes, contract, recorded: recorded.get(await sha256(bytes)) ?? [] };
-  const compiled = await compile(loaded, file, accelerator, refusal);
-  openModels.push(compiled.model);
-  return { name, contract, compiled };
+  return { name, bytes, contract, recorded: recorded.get(await sha256(bytes)) ?? [] };
 }
 
 /**
