@@ -4,10 +4,13 @@
 #
 #     mobile_demo/android/build_apk.sh                 # build/keras_pose.apk
 #     mobile_demo/android/build_apk.sh --output DIR    # DIR/keras_pose.apk
-#     mobile_demo/android/build_apk.sh --check         # compiles and type-checks only
+#     mobile_demo/android/build_apk.sh --flavour play  # build/keras_pose-play.apk
+#     mobile_demo/android/build_apk.sh --check         # compiles and type-checks all flavours only
 #
-# LiteRT's AAR is on Google's Maven server only. Where it is out of reach, as here, the one file
-# that uses it is compiled against stub/ (signatures, no code), and the APK says on the screen
+# Flavours are Gradle's: `bundled` has LiteRT in the app, `play` has Google Play services'.
+#
+# LiteRT's AARs are on Google's Maven server only. Where it is out of reach, as here, the files
+# that use it are compiled against stub/ (signatures, no code), and the APK says on the screen
 # that it cannot run models: camera, pictures and messages work. Gradle builds the whole app.
 # check_pages.py looks whether native libraries suit pages of 16 KB; of Gradle's APK it does, too.
 #
@@ -19,18 +22,24 @@ set -euo pipefail
 here="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
 main="$here/app/src/main"
 output="$here/build"
+flavours=(bundled play)
+flavour=bundled
 is_check=
 while [ $# -gt 0 ]; do
     case "$1" in
         --check) is_check=yes ;;
         --output) output="${2:?--output wants a folder}"; shift ;;
-        *) echo "build_apk.sh knows --check and --output DIR, not $1." >&2; exit 2 ;;
+        --flavour) flavour="${2:?--flavour wants one of: ${flavours[*]}}"; shift ;;
+        *) echo "build_apk.sh knows --check, --flavour NAME and --output DIR, not $1." >&2; exit 2 ;;
     esac
     shift
 done
+[[ " ${flavours[*]} " == *" $flavour "* ]] || { echo "build_apk.sh knows the flavours ${flavours[*]}, not $flavour." >&2; exit 2; }
 mkdir -p "$output"
 output="$(cd "$output" && pwd)"
 build="$output/apk"
+name=keras_pose
+[ "$flavour" = bundled ] || name="keras_pose-$flavour"
 tools="$("$here/toolchain.sh")"
 export PATH="$tools/bin:$PATH"
 
@@ -44,9 +53,9 @@ resources() { # ARGUMENT...: aapt on the app's resources
         --version-code "$(version_of versionCode)" --version-name "$(version_of versionName)" "$@"
 }
 
-compile() {
+prepare() {
     rm -rf "$build"
-    mkdir -p "$build/generated" "$build/stub" "$build/classes"
+    mkdir -p "$build/generated" "$build/stub"
     # Gradle takes the package from its build file, aapt from the manifest; what Gradle is to
     # remove of libraries' manifests is not there.
     sed -e 's#<manifest #<manifest package="keraspose.app" #' -e '/tools:node="remove"/d' \
@@ -54,8 +63,13 @@ compile() {
     resources -m -J "$build/generated"
     # No JDK on the class path: what Android lacks does not compile. Java files are only looked up.
     run_kotlinc -cp "$tools/android.jar" -d "$build/stub" "$here/stub"
-    run_kotlinc -cp "$tools/android.jar:$build/stub" -d "$build/classes" \
-        "$here/../kotlin/src" "$here/../kotlin/parity" "$here/logic/src" "$main/kotlin" "$build/generated"
+}
+
+compile() { # FLAVOUR
+    rm -rf "$build/classes"
+    mkdir "$build/classes"
+    run_kotlinc -cp "$tools/android.jar:$build/stub" -d "$build/classes" "$here/../kotlin/src" "$here/../kotlin/parity" \
+        "$here/logic/src" "$main/kotlin" "$here/app/src/$1/kotlin" "$build/generated"
 }
 
 run_kotlinc() { # ARGUMENT...
@@ -84,17 +98,21 @@ sign() {
     local key="$output/test.keystore" secret=keras_pose
     [ -e "$key" ] || keytool -genkeypair -keystore "$key" -storepass "$secret" -alias test -keyalg RSA -keysize 2048 \
         -validity 10000 -dname "CN=keras_pose test" >"$build/keytool.log" 2>&1 || { cat "$build/keytool.log" >&2; exit 1; }
-    apksigner sign --v4-signing-enabled false --ks "$key" --ks-pass "pass:$secret" --out "$output/keras_pose.apk" "$build/aligned.apk"
-    apksigner verify "$output/keras_pose.apk"
-    "${PYTHON:-python3}" "$here/check_pages.py" "$output/keras_pose.apk"
+    apksigner sign --v4-signing-enabled false --ks "$key" --ks-pass "pass:$secret" --out "$output/$name.apk" "$build/aligned.apk"
+    apksigner verify "$output/$name.apk"
+    "${PYTHON:-python3}" "$here/check_pages.py" "$output/$name.apk"
 }
 
-compile
+prepare
 if [ "$is_check" ]; then
-    echo "compiled against $(basename "$(readlink -f "$tools/android.jar")")"
+    for each in "${flavours[@]}"; do
+        compile "$each"
+        echo "$each compiled against $(basename "$(readlink -f "$tools/android.jar")")"
+    done
     exit
 fi
+compile "$flavour"
 dex
 pack
 sign
-echo "$output/keras_pose.apk: $(wc -c <"$output/keras_pose.apk") bytes, verified"
+echo "$output/$name.apk: $(wc -c <"$output/$name.apk") bytes, verified"

@@ -1,6 +1,6 @@
 """Says whether an app's native libraries suit Android's memory pages of 16 KB.
 
-    python mobile_demo/android/check_pages.py app-release.apk
+    python mobile_demo/android/check_pages.py app-bundled-release.apk
 
 Phones with Android 15 or later may have such pages, and Google Play asks for it. Of each
 64-bit library in the APK (or .aab, .aar), all segments that are loaded must be aligned to

@@ -12,6 +12,7 @@ import pytest
 ANDROID = Path(__file__).resolve().parents[2] / "mobile_demo" / "android"
 KOTLIN = ANDROID.parent / "kotlin"
 APP = ANDROID / "app" / "src" / "main"
+FLAVOURS = ("bundled", "play")
 # Path that the unpacked compiler is given, and where Debian's installed one keeps it.
 INSTALLED = "/usr/share/java/kotlin-stdlib.jar"
 
@@ -100,7 +101,8 @@ def compile_all(folder: Path, is_new: bool) -> str:
     sources = [KOTLIN / part for part in ("parity", "test")]
     sources += [ANDROID / "logic" / part for part in ("src", "test")]
     # The advice to those who build apps of their own must compile, too.
-    sources += [APP / "kotlin" / "LiteRt.kt", ANDROID / "stub", android_of(folder)]
+    sources += [APP / "kotlin" / "LiteRt.kt", runtime_of("bundled"), ANDROID / "stub"]
+    sources.append(android_of(folder))
     sources.append(program_of(ANDROID.parent / "README.md", folder / "Guide.kt"))
     sources.append(program_of(KOTLIN / "README.md", folder / "Example.kt"))
     return compile_jar(
@@ -109,6 +111,11 @@ def compile_all(folder: Path, is_new: bool) -> str:
         is_new=is_new,
         core=lambda: library_jar(folder / "library", is_new),
     )
+
+
+def runtime_of(flavour: str) -> Path:
+    """Returns the source file in which a flavour of the app starts LiteRT."""
+    return APP.parent / flavour / "kotlin" / "LiteRtRuntime.kt"
 
 
 def android_of(folder: Path) -> Path:

@@ -16,7 +16,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 from mobile.colour_models import crowd_bundle
-from mobile.kotlin_tools import ANDROID, APP, require_toolchain, run_java
+from mobile.kotlin_tools import (
+    ANDROID,
+    APP,
+    FLAVOURS,
+    require_toolchain,
+    run_java,
+    runtime_of,
+)
 
 from keras_pose.contracts.pose import read_contract
 from keras_pose.parity.model_pictures import drawn_people
@@ -34,8 +41,13 @@ def read_catalog() -> dict:
     return tomllib.loads((ANDROID / "gradle" / "libs.versions.toml").read_text())
 
 
+def kotlin_files() -> list[Path]:
+    """Returns the app's own sources, those of its flavours among them."""
+    return sorted(APP.parent.glob("*/kotlin/*.kt"))
+
+
 def kotlin_sources() -> str:
-    return "\n".join(path.read_text() for path in sorted((APP / "kotlin").glob("*.kt")))
+    return "\n".join(path.read_text() for path in kotlin_files())
 
 
 @pytest.mark.parametrize(
@@ -146,41 +158,84 @@ def test_the_gradle_projects_versions_go_together():
     assert catalog["minSdk"] == "23"
 
 
-def test_only_one_file_knows_litert():
-    users = {
-        path.name
-        for folder in (APP / "kotlin", ANDROID / "logic", ANDROID.parent / "kotlin")
-        for path in folder.rglob("*.kt")
-        if re.search(r"com\.google\.ai\.edge|org\.tensorflow", path.read_text())
+def test_every_flavour_has_its_runtime_and_what_it_depends_on():
+    build = (ANDROID / "app" / "build.gradle.kts").read_text()
+    script = (ANDROID / "build_apk.sh").read_text()
+    depends = re.findall(r'"?(\w*mplementation)"?\(libs\.([\w.]+)\)', build)
+    modules = {
+        name.replace("-", "."): entry["module"]
+        for name, entry in read_catalog()["libraries"].items()
     }
 
-    assert users == {"LiteRt.kt"}
+    assert tuple(re.findall(r'create\("(\w+)"\)', build)) == FLAVOURS
+    assert f"flavours=({' '.join(FLAVOURS)})" in script
+    for flavour in FLAVOURS:
+        assert (
+            "internal fun startRuntime(context: Context)" in runtime_of(flavour).read_text()
+        )
+    # What all flavours depended on would bring the runtime into `play`, too.
+    assert sorted((to, modules[name]) for to, name in depends) == [
+        ("bundledImplementation", "com.google.ai.edge.litert:litert"),
+        ("bundledImplementation", "com.google.ai.edge.litert:litert-gpu"),
+        ("playImplementation", "com.google.android.gms:play-services-litert"),
+    ]
+
+
+def test_only_the_adapter_and_the_flavours_runtimes_know_litert():
+    folders = (ANDROID / "logic", ANDROID.parent / "kotlin")
+    others = [path for folder in folders for path in folder.rglob("*.kt")]
+    uses = re.compile(r"com\.google\.|org\.tensorflow")
+    users = {path for path in (*kotlin_files(), *others) if uses.search(path.read_text())}
+
+    assert users == {APP / "kotlin" / "LiteRt.kt", *map(runtime_of, FLAVOURS)}
+    # What all flavours share has neither Play services nor a library of NPUs.
+    play = {path for path in users if "com.google.android.gms" in path.read_text()}
+    npu = {path for path in users if "NpuAcceleratorProvider" in path.read_text()}
+    assert (play, npu) == ({runtime_of("play")}, {runtime_of("bundled")})
+
+
+def test_what_is_found_by_name_keeps_its_name():
+    # `initializeWithGpu` looks for methods, which R8 would leave out or rename.
+    assert "initializeWithGpu(LiteRt::class.java" in runtime_of("play").read_text()
+    rules = (ANDROID / "proguard.pro").read_text().splitlines()
+    assert "-keep class com.google.android.gms.litert.** { *; }" in rules
+
+
+def test_no_flavour_that_is_not_there_is_built():
+    command = [ANDROID / "build_apk.sh", "--flavour", "nano"]
+    result = subprocess.run(command, capture_output=True, text=True)
+
+    assert result.returncode == 2
+    assert result.stderr == "build_apk.sh knows the flavours bundled play, not nano.\n"
 
 
 def stub() -> str:
-    folder = ANDROID / "stub" / "com" / "google" / "ai" / "edge" / "litert"
-    return "\n".join(path.read_text() for path in sorted(folder.glob("*.kt")))
+    return "\n".join(path.read_text() for path in sorted((ANDROID / "stub").rglob("*.kt")))
+
+
+def adapter() -> str:
+    """Returns all sources of the app that know LiteRT."""
+    paths = (APP / "kotlin" / "LiteRt.kt", *map(runtime_of, FLAVOURS))
+    return "\n".join(path.read_text() for path in paths)
 
 
 def test_the_stub_declares_what_the_app_uses_and_little_more():
-    adapter = (APP / "kotlin" / "LiteRt.kt").read_text()
-    imported = set(
-        re.findall(r"^import com\.google\.ai\.edge\.litert\.(\w+)", adapter, re.M)
-    )
+    imported = set(re.findall(r"^import com\.google\.[\w.]+\.(\w+)", adapter(), re.M))
 
-    assert imported <= set(re.findall(r"class (\w+)", stub()))
-    methods = set(re.findall(r" fun (\w+)\(", stub()))
+    assert {"CompiledModel", "LiteRt"} < imported
+    assert imported <= set(re.findall(r"(?:class|object) (\w+)", stub()))
+    methods = set(re.findall(r" fun (?:<\w+> )?(\w+)\(", stub()))
     # What their interfaces and base class have besides.
     inherited = {"destroy", "isLibraryReady", "downloadLibrary", "getLibraryDir"}
-    assert {method for method in methods if f"{method}(" not in adapter} == inherited
+    assert {method for method in methods if f"{method}(" not in adapter()} == inherited
 
 
-def test_the_stub_has_the_signatures_that_litert_publishes():
+def test_the_stub_has_the_signatures_that_google_publishes():
     published = Path(__file__).with_name("litert_signatures.txt").read_text()
     signatures = [line for line in published.splitlines() if not line.startswith("#")]
     declared = re.sub(r"\s+", " ", stub())
 
-    assert len(signatures) > 15
+    assert len(signatures) > 17
     for signature in signatures:
         assert signature in declared, signature
 
@@ -188,10 +243,8 @@ def test_the_stub_has_the_signatures_that_litert_publishes():
 def test_an_npu_is_never_alone():
     # CompiledModel.create adds the CPU to a lone NPU without a word, and the file may
     # then run on the CPU as a whole (google-ai-edge/LiteRT, issues 7891 and 9246).
-    adapter = (APP / "kotlin" / "LiteRt.kt").read_text()
-
-    assert "Options(setOf(kindOf(placement.accelerator), kindOf(placement)))" in adapter
-    assert "LiteRtAccelerator.NONE else LiteRtAccelerator.CPU" in adapter
+    assert "Options(setOf(kindOf(placement.accelerator), kindOf(placement)))" in adapter()
+    assert "LiteRtAccelerator.NONE else LiteRtAccelerator.CPU" in adapter()
     assert "NNAPI" not in kotlin_sources()
 
 
@@ -280,10 +333,24 @@ def run_tool(name: str, *arguments) -> str:
 
 
 @pytest.mark.very_slow
-def test_the_apk_is_built_signed_and_whole(tmp_path):
+def test_all_flavours_compile(tmp_path):
+    require_toolchain()
+    command = [ANDROID / "build_apk.sh", "--check", "--output", tmp_path]
+    result = subprocess.run(command, capture_output=True, text=True)
+
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert [line.split()[0] for line in result.stdout.splitlines()] == list(FLAVOURS)
+    assert "warning:" not in result.stderr.replace("VM warning:", ""), result.stderr
+
+
+@pytest.mark.very_slow
+@pytest.mark.parametrize(
+    ("flavour", "name"), [("bundled", "keras_pose.apk"), ("play", "keras_pose-play.apk")]
+)
+def test_the_apk_is_built_signed_and_whole(tmp_path, flavour, name):
     require_toolchain()
     result = subprocess.run(
-        [ANDROID / "build_apk.sh", "--output", tmp_path],
+        [ANDROID / "build_apk.sh", "--flavour", flavour, "--output", tmp_path],
         capture_output=True,
         text=True,
         env=os.environ | {"PYTHON": sys.executable},
@@ -291,10 +358,10 @@ def test_the_apk_is_built_signed_and_whole(tmp_path):
 
     assert result.returncode == 0, result.stdout + result.stderr
     assert "warning:" not in result.stderr.replace("VM warning:", ""), result.stderr
-    assert "keras_pose.apk suits pages of 16 KB: 0 native libraries" in result.stdout
-    apk = tmp_path / "keras_pose.apk"
+    assert f"{name} suits pages of 16 KB: 0 native libraries" in result.stdout
+    apk = tmp_path / name
     check_signature_and_manifest(apk)
-    check_classes(apk, tmp_path)
+    check_classes(apk, tmp_path, flavour)
     check_models(apk)
 
 
@@ -313,7 +380,7 @@ def check_signature_and_manifest(apk):
     assert permissions == ["android.permission.CAMERA"]
 
 
-def check_classes(apk, folder):
+def check_classes(apk, folder, flavour):
     with zipfile.ZipFile(apk) as archive:
         archive.extract("classes.dex", folder)
     dump = run_tool("dexdump", folder / "classes.dex")
@@ -328,6 +395,8 @@ def check_classes(apk, folder):
         "app/LiteRtAccelerators",
     )
     assert {f"keraspose/{name}" for name in core + app} <= set(classes)
+    # What only one flavour calls is in that one.
+    assert ("keraspose/phone/StartedFromPlay" in classes) == (flavour == "play")
     # Of LiteRT there are only signatures to compile against: a half one must not be packed.
     assert not [name for name in classes if name.startswith(("com/google", "org/tens"))]
 

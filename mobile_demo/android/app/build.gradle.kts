@@ -17,6 +17,18 @@ android {
         versionName = libs.versions.versionName.get()
     }
 
+    // Where LiteRT comes from; each has one source file, src/FLAVOUR/kotlin/LiteRtRuntime.kt.
+    flavorDimensions += "runtime"
+    productFlavors {
+        create("bundled") {
+            dimension = "runtime"
+            isDefault = true
+        }
+        create("play") {
+            dimension = "runtime"
+        }
+    }
+
     sourceSets {
         // The core and all that is not Android are compiled as they are: no copies.
         getByName("main").kotlin.srcDirs("src/main/kotlin", "../../kotlin/src", "../../kotlin/parity", "../logic/src")
@@ -50,6 +62,8 @@ kotlin {
 }
 
 dependencies {
-    implementation(libs.litert)
-    implementation(libs.litert.gpu)
+    "bundledImplementation"(libs.litert)
+    "bundledImplementation"(libs.litert.gpu)
+    // Brings the classes of LiteRT along, not the runtime.
+    "playImplementation"(libs.play.services.litert)
 }

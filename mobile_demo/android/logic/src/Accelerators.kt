@@ -211,7 +211,7 @@ fun <T> runtimeOf(open: () -> T): T = try {
 private const val WITHOUT_RUNTIME = "This app was built without LiteRT, which runs the models: it was compiled for checking. " +
     "Build it with Gradle (mobile_demo/android/README.md)."
 
-private fun reasonOf(error: Throwable): String =
+internal fun reasonOf(error: Throwable): String =
     error.message?.trim()?.lines()?.firstOrNull()?.trimEnd('.')?.take(160) ?: error.javaClass.simpleName
 
 /** Why an accelerator is not worth it; null: it is. */

@@ -12,7 +12,7 @@ private val RECORDED = listOf(RecordedRun(FloatArray(32 * 24 * 3), mapOf("xy" to
 private val REFUSAL = "Some ops are not accelerated. Add kLiteRtHwAcceleratorCpu to the set.\nmore"
 
 /** How an accelerator behaves. @property helped milliseconds with the CPU's help; null: it does not open the file then, either. */
-private class Manner(
+internal class Manner(
     val milliseconds: Double,
     val answer: () -> FloatArray = { RIGHT },
     val absence: String? = null,
@@ -24,7 +24,7 @@ private class Manner(
 private val ABSENT = Manner(0.0, absence = "there is none")
 
 /** A device whose time passes only while networks run. */
-private class Device(npu: Manner, gpu: Manner, cpu: Manner = Manner(CPU_TIME)) : Accelerators {
+internal class Device(npu: Manner, gpu: Manner, cpu: Manner = Manner(CPU_TIME)) : Accelerators {
     private val manners = mapOf(Accelerator.NPU to npu, Accelerator.GPU to gpu, Accelerator.CPU to cpu)
     val asked = ArrayList<Placement>()
     val open = ArrayList<Placement>()
@@ -53,7 +53,7 @@ private class Device(npu: Manner, gpu: Manner, cpu: Manner = Manner(CPU_TIME)) :
 }
 
 /** Chooses; what is not used must be closed. */
-private fun chosen(device: Device, wish: Wish = Wish.AUTOMATIC, recorded: List<RecordedRun> = RECORDED): Chosen {
+internal fun chosen(device: Device, wish: Wish = Wish.AUTOMATIC, recorded: List<RecordedRun> = RECORDED): Chosen {
     val found = openFastest("a.tflite", MODEL, wish, device, recorded) { device.now }
     assertEqual(device.open.toList(), listOf(found.placement))
     return found

@@ -435,6 +435,7 @@ fun main(arguments: Array<String>) {
         "sessionsFindEverybodyInEveryFrame" to ::sessionsFindEverybodyInEveryFrame
     )
     tests.putAll(CHOOSING_TESTS)
+    tests.putAll(STARTING_TESTS)
     if (arguments.isNotEmpty()) {
         tests["bundlesAreChecked"] = { bundlesAreChecked(File(arguments[0])) }
         tests["packsMeasureTheirFiles"] = { packsMeasureTheirFiles(File(arguments[0])) }

@@ -1,11 +1,12 @@
-/** The one file that knows LiteRT: compiled against its AAR by Gradle, against `stub/` where that is out of reach. */
+/**
+ * LiteRT's models and tensors: with the flavours' `LiteRtRuntime.kt` all that knows LiteRT. Compiled against its AAR by Gradle, against
+ * `stub/` where that is out of reach.
+ */
 package keraspose.app
 
 import android.content.Context
-import com.google.ai.edge.litert.BuiltinNpuAcceleratorProvider
 import com.google.ai.edge.litert.CompiledModel
 import com.google.ai.edge.litert.Environment
-import com.google.ai.edge.litert.LiteRtException
 import com.google.ai.edge.litert.TensorBuffer
 import keraspose.Contract
 import keraspose.TensorSpec
@@ -23,16 +24,16 @@ import com.google.ai.edge.litert.Accelerator as LiteRtAccelerator
 
 private const val NUM_KEPT_FILES = 8
 
-/** This device's accelerators, by LiteRT's `CompiledModel`. To be used and closed on one thread. */
+/**
+ * LiteRT as the app's flavour has it; its `startRuntime` makes one.
+ *
+ * @property absence why there is none of an accelerator, neither in the device nor in the app; null: it may be tried.
+ */
+internal class LiteRtRuntime(val environment: Environment, val absence: (Accelerator) -> String?)
+
+/** This device's accelerators, by LiteRT's `CompiledModel`. To be made, used and closed on one thread, which is not the main one. */
 class LiteRtAccelerators(context: Context, private val numThreads: Int) : Accelerators, AutoCloseable {
-    private val npu = BuiltinNpuAcceleratorProvider(context)
-    private var npuFailure: String? = null
-    private val environment = try {
-        Environment.create(npu)
-    } catch (error: LiteRtException) {
-        npuFailure = "its library cannot be used: ${error.message}" // which keeps nothing else from running
-        Environment.create()
-    }
+    private val runtime = startRuntime(context)
     // LiteRT opens files and assets, no bytes; pushed models and those of a split app are neither.
     private val folder = File(context.cacheDir, "models").apply { mkdirs() }
 
@@ -41,23 +42,17 @@ class LiteRtAccelerators(context: Context, private val numThreads: Int) : Accele
         folder.listFiles()?.sortedByDescending { it.lastModified() }?.drop(NUM_KEPT_FILES)?.forEach { it.delete() }
     }
 
-    override fun absence(accelerator: Accelerator): String? = when {
-        accelerator != Accelerator.NPU -> null
-        npuFailure != null -> npuFailure
-        !npu.isDeviceSupported() -> "LiteRT knows no NPU of this device's chip"
-        LiteRtAccelerator.NPU !in environment.getAvailableAccelerators() -> "the vendor's NPU library is not in this app"
-        else -> null
-    }
+    override fun absence(accelerator: Accelerator) = runtime.absence(accelerator)
 
     override fun open(model: CheckedModel, placement: Placement): Network {
         val options = CompiledModel.Options(setOf(kindOf(placement.accelerator), kindOf(placement)))
         if (LiteRtAccelerator.CPU in listOf(kindOf(placement.accelerator), kindOf(placement))) {
             options.cpuOptions = CompiledModel.CpuOptions(numThreads)
         }
-        return LiteRtNetwork(CompiledModel.create(fileOf(model).path, options, environment), model.contract)
+        return LiteRtNetwork(CompiledModel.create(fileOf(model).path, options, runtime.environment), model.contract)
     }
 
-    override fun close() = environment.close()
+    override fun close() = runtime.environment.close()
 
     private fun fileOf(model: CheckedModel): File {
         val file = File(folder, "${sha256(model.bytes)}.tflite")
