@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from mobile.colour_models import crowd_bundle
+from mobile.colour_models import crowd_bundle, export_pose
 from mobile.kotlin_tools import (
     ANDROID,
     APP,
@@ -238,6 +238,23 @@ def test_the_stub_has_the_signatures_that_google_publishes():
     assert len(signatures) > 17
     for signature in signatures:
         assert signature in declared, signature
+
+
+def types_of(list_name: str) -> set[str]:
+    source = (ANDROID / "logic" / "src" / "Tensors.kt").read_text()
+    return set(
+        re.findall(r'"(\w+)"', re.search(rf"{list_name} = listOf\((.*)\)", source)[1])
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("with_decode", [False, True])
+def test_int16x8_files_run_with_keypoints_decoded_in_the_graph(tmp_path, with_decode):
+    # The app's refusal of int16 outputs says so.
+    contract = read_contract(export_pose(tmp_path / "a.tflite", "int16x8", with_decode))
+
+    assert contract.input.dtype in types_of("INPUT_TYPES")
+    assert (contract.output.dtype in types_of("OUTPUT_TYPES")) == with_decode
 
 
 def test_an_npu_is_never_alone():

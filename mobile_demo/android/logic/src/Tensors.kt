@@ -6,14 +6,17 @@ import keraspose.TensorSpec
 /** The exporter's files take uint8; cameras give nothing else. */
 val INPUT_TYPES = listOf("uint8", "int8", "float32")
 
-/** What the Kotlin interface of LiteRT 2.3 reads. */
+/** What the Kotlin interface of LiteRT 2.3 reads. Of int16 it has nothing, and its `readInt8` gives a byte an element: half of them. */
 val OUTPUT_TYPES = listOf("uint8", "int8", "int32", "float32")
 
 /** @throws ModelError for tensors of other types. */
 fun checkType(spec: TensorSpec, types: List<String>) {
-    if (spec.dtype !in types) {
-        throw ModelError("This app does not run models with ${spec.dtype} tensors (${spec.name}). Export it as --int8 or --float16.")
-    }
+    if (spec.dtype in types) return
+    val (reason, more) = if (spec.dtype != "int16") Pair("", "") else Pair(
+        ", which LiteRT 2.3 does not read in Kotlin",
+        " A pose network without a head for visibility runs with --int16x8 and --with-decode, too: its keypoints are float32."
+    )
+    throw ModelError("This app does not run models with ${spec.dtype} tensors (${spec.name})$reason. Export it as --int8 or --float16.$more")
 }
 
 /** Bytes of whole numbers, uint8 and int8 alike: LiteRT copies them, whichever of the two the tensor is. */
