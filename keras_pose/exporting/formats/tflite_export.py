@@ -38,6 +38,7 @@ from keras_pose.exporting.quantization.attention import attention_ops
 from keras_pose.exporting.quantization.calibration import NUM_CHECK_CROPS
 from keras_pose.exporting.quantization.divisions import division_ops
 from keras_pose.exporting.quantization.dynamic_range import warn_of_coarse_layers
+from keras_pose.exporting.quantization.half_precision import warn_of_infinities
 from keras_pose.exporting.quantization.measured_ranges import (
     EXTREMES,
     Range,
@@ -162,6 +163,7 @@ class TFLiteConversion(Conversion):
         if quantization not in INTEGER_FORMATS:
             quantized = quantize(self.float_model, None, settings, float_ops)
             if quantization == "float16":  # what GPUs take as a whole
+                warn_of_infinities(self.float_model, self.crops)
                 dequantize_pixels(quantized)
             return quantized
         float_ops = self.float_ops_of(quantization, float_ops)

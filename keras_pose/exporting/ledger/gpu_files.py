@@ -114,14 +114,18 @@ def audit_model(model, contract, pictures: Sequence[str] = ()) -> dict[str, Any]
     Returns:
         The fields of a `GpuFile`, with no name of weights.
     """
+    import cv2
     import numpy as np
 
     from keras_pose.exporting.formats.tflite_export import TFLiteConversion
     from keras_pose.exporting.inspection.audit import Audit, audit_here
-    from keras_pose.exporting.inspection.largest_values import largest_value
+    from keras_pose.exporting.quantization.half_precision import largest_value
+    from keras_pose.pictures.images import read_image
 
-    no_crops = np.zeros((0, *contract.input_hw, 3), np.uint8)
-    conversion = TFLiteConversion(model, contract, no_crops)
+    height, width = contract.input_hw
+    crops = [cv2.resize(read_image(path), (width, height)) for path in pictures]
+    stacked = np.array(crops, np.uint8).reshape(-1, height, width, 3)
+    conversion = TFLiteConversion(model, contract, stacked)
     content = conversion.quantized_model("float16")
     if conversion.inner_outputs:
         content = conversion.without_outputs(content, conversion.inner_outputs)
@@ -132,7 +136,7 @@ def audit_model(model, contract, pictures: Sequence[str] = ()) -> dict[str, Any]
     (gpu,) = (each for each in delegates if each.name == GPU)
     largest = None
     if pictures:
-        largest = largest_value(conversion.float_model, pictures)
+        largest, _ = largest_value(conversion.float_model, stacked)
     return {
         "model": contract.model,
         "input_hw": list(contract.input_hw),
