@@ -7,7 +7,7 @@ DEMO := demo
 PHOTO ?=
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
-.PHONY: help demo docs test test-all lint clean
+.PHONY: help demo docs test test-all test-lowest lint clean
 
 help:
 	@echo "make demo   skeletons on photographs; then train, quantize and measure a small model"
@@ -62,6 +62,16 @@ SECONDS_FILE := build/cpu_seconds.json
 test-all: lint
 	HYPOTHESIS_PROFILE=thorough $(BIN)/python -m pytest $(TESTS) -n auto --dist worksteal --durations=40 \
 	  --kinds --kinds-json $(SECONDS_FILE)
+
+# With the lowest versions of pyproject.toml: what makes files, and what runs them.
+LOWEST_VENV := build/lowest_venv
+$(LOWEST_VENV)/.installed: requirements-lowest.txt
+	$(call install,$(LOWEST_VENV),requirements-lowest.txt)
+	@touch $@
+
+test-lowest: $(LOWEST_VENV)/.installed
+	$(LOWEST_VENV)/bin/python -m pytest -m "not slow and not very_slow" -n auto \
+	  tests/unit/exporting/quantization tests/unit/runtime tests/unit/contracts
 
 clean:
 	rm -rf $(VENV) $(DEMO)

@@ -50,3 +50,18 @@ def test_site_names_pages_that_are_there_and_the_front_page_all_ways_on():
     named = set(re.findall(r"(\w+\.md)$", text, re.M))
     assert named <= {path.name for path in (ROOT / "docs").glob("*.md")}
     assert {"index.md", "train.md", "export.md", "see.md", "models.md", "api.md"} <= named
+
+
+def test_the_lowest_versions_that_are_allowed_are_those_that_ci_tries():
+    data = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    project = data["project"]
+    allowed = [*project["dependencies"], *project["optional-dependencies"]["train"]]
+    pins = dict(
+        line.split("==")
+        for line in (ROOT / "requirements-lowest.txt").read_text().splitlines()
+        if line and not line.startswith("#")
+    )
+    for requirement in allowed:
+        name, lowest = re.match(r"([\w-]+)>=([\d.]+)", requirement).groups()
+        # Of 2.20, any 2.20.x.
+        assert f"{pins[name]}.".startswith(f"{lowest}."), requirement

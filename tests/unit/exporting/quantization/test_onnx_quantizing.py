@@ -8,6 +8,7 @@ import sys
 import keras
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 from exported_files import BGR, CODEC, INPUT_HW, SKELETON, smooth_crops
 from onnx import helper, numpy_helper
@@ -134,6 +135,10 @@ def test_a_file_with_attention_gives_the_same_where_sums_saturate(monkeypatch):
     check_same_everywhere(Files("rtmpose_t", (64, 64), monkeypatch))
 
 
+@pytest.mark.skipif(
+    onnxruntime.__version__.startswith("1.20."),
+    reason="ONNX Runtime 1.20 is off by up to two steps of an output from later ones",
+)
 def test_emulation_is_what_onnx_runtime_computes_here(files):
     for content in (files.safe, files.full):
         found, expected = files.emulated(content, saturates()), files.here(content)

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from ai_edge_litert.interpreter import Interpreter
 from exported_files import BGR, CODEC, SKELETON, smooth_crops
 from imbalanced_model import imbalanced_model
 
@@ -24,15 +23,15 @@ from keras_pose.zoo import build_model
 
 
 def kernels(content):
-    """Returns the kernels of a file's convolutions, channels first."""
-    interpreter = Interpreter(model_content=content)
-    interpreter.allocate_tensors()
-    constants = [
-        interpreter.get_tensor(each["index"])
-        for each in interpreter.get_tensor_details()
-        if len(each["shape"]) == 4 and "convolution" in each["name"].split(";")[0]
+    """Returns the kernels of a file's convolutions, channels first, not the pixels'."""
+    model = TFLiteModel.read(content)
+    constants = model.float_constants()
+    read = [
+        constants[model.graph.tensors[operator.inputs[1]].buffer]
+        for operator in model.graph.operators
+        if model.name_of_kind(operator) == "CONV_2D"
     ]
-    return [each for each in constants if each.dtype == np.float32 and len(each) > 1]
+    return read[1:]
 
 
 @pytest.fixture(scope="module")
