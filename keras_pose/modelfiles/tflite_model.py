@@ -231,6 +231,30 @@ class TFLiteModel:
         self.graph.tensors.append(tensor)
         return len(self.graph.tensors) - 1
 
+    def replace(self, old: int, new: int) -> None:
+        """Makes operators read another tensor in the place of one."""
+        for operator in self.graph.operators:
+            operator.inputs = np.where(operator.inputs == old, new, operator.inputs)
+
+    def drop_unread_tensors(self) -> None:
+        """Leaves out tensors that no operator reads or writes, and numbers the others."""
+        graph = self.graph
+        ends = [graph.inputs, graph.outputs]
+        lists = [x for op in graph.operators for x in (op.inputs, op.outputs)]
+        used = np.unique(np.concatenate([*lists, *ends]))
+        # -1 stands for an input that was left out, the last one here, and stays.
+        numbers = np.full(len(graph.tensors) + 1, -1, np.int32)
+        used = used[used >= 0]
+        numbers[used] = np.arange(len(used))
+        graph.tensors = [graph.tensors[index] for index in used]
+        for operator in graph.operators:
+            operator.inputs = numbers[operator.inputs]
+            operator.outputs = numbers[operator.outputs]
+        graph.inputs, graph.outputs = (numbers[each] for each in ends)
+        for signature in self.tables.signatureDefs or ():
+            for each in (*signature.inputs, *signature.outputs):
+                each.tensorIndex = int(numbers[each.tensorIndex])
+
     def add_buffer(self, data: np.ndarray | None) -> int:
         """Adds a buffer of uint8; returns its index."""
         buffer = schema.BufferT()

@@ -22,8 +22,6 @@ from keras_pose.models.own_layers import PACKAGE, ChannelSlice
 WEIGHT_STEPS = 127
 TENSOR_STEPS = 255
 RANGE_MOMENTUM = 0.99
-# TensorFlow's quantizer (2.21) widens what is narrower: to it, such tensors hold nothing.
-NARROWEST_RANGE = 2e-6
 RANGE_SUFFIX = "-range"
 
 _WITH_KERNEL = (
@@ -143,8 +141,6 @@ class FakeQuantizedTensor(layers.Layer):
 def observe_extremes(network, images) -> None:
     """Sets the ranges of a network's tensors to what images reach in them.
 
-    They are as wide as a quantizer makes them at least, see `NARROWEST_RANGE`.
-
     Args:
         network: a network of `fake_quantized` that has met nothing yet.
         images: (N, H, W, 3) float32, normalised; seen one by one, see `one_by_one`.
@@ -156,7 +152,6 @@ def observe_extremes(network, images) -> None:
         network(images[start : start + 1], training=True)
     for layer in rounding:
         layer.takes_extremes = False
-        layer.high.assign(ops.maximum(layer.high, layer.low + NARROWEST_RANGE))
 
 
 def fake_quantized_kernel(kernel, sum_axes):

@@ -1,7 +1,7 @@
 """Ranges that integer operators leave no choice of.
 
 A range that was measured but cannot be had costs an operator of its own that brings the
-values to another scale, and some that TensorFlow's quantizer refuses the model for.
+values to another scale.
 """
 
 from __future__ import annotations
@@ -34,21 +34,13 @@ _SHARE_RANGE = (0.0, 255 / 256)
 def int8_ranges(model: TFLiteModel, measured: Mapping[str, Range]) -> dict[str, Range]:
     """Replaces measured ranges by those that int8 operators have.
 
-    Those that give shares, what only a logistic function reads, and all that is cut out of
-    something or joined to what was: integers have one scale there, and a shuffle of
-    channels passes it on from module to module. TensorFlow's quantizer takes one of the
-    measured ranges for all of them, which may be the narrowest; here it is one that holds
-    them all.
+    Those that give shares, what only a logistic function reads, and all that is joined, or
+    cut out of something: integers have one scale there, and a shuffle of channels passes it
+    on from module to module. Here it is one that holds them all.
 
     Args:
         model: the float file.
         measured: name of a tensor -> (low, high).
-
-    Returns:
-        Ranges without those of what is cut out: the quantizer knows them from what it is
-        cut from. It refuses a model where they differ from that (Lite-HRNet's weights of
-        all resolutions), and leaves in float what else reads the source through a PAD
-        (PP-TinyPose's transitions) even where they do not.
     """
     ranges, names, readers = dict(measured), model.computed_names(), model.readers()
     for operator in model.graph.operators:
@@ -62,12 +54,12 @@ def int8_ranges(model: TFLiteModel, measured: Mapping[str, Range]) -> dict[str, 
     cut = _results(model, (_OPERATORS.STRIDED_SLICE,)) & ranges.keys()
     shares = _results(model, _SHARES)
     for group in _of_one_scale(model, ranges):
-        if group & cut:
-            limits = [ranges[name] for name in group]
-            lowest, highest = (min(x for x, _ in limits), max(x for _, x in limits))
-            common = _SHARE_RANGE if group & shares else (lowest, highest)
-            ranges.update(dict.fromkeys(group, common))
-    return {name: limits for name, limits in ranges.items() if name not in cut}
+        limits = [ranges[name] for name in group]
+        common = (min(x for x, _ in limits), max(x for _, x in limits))
+        if group & cut and group & shares:
+            common = _SHARE_RANGE
+        ranges.update(dict.fromkeys(group, common))
+    return ranges
 
 
 def _results(model: TFLiteModel, kinds: Collection[int]) -> set[str]:

@@ -7,17 +7,29 @@ afterwards, which for scale 1 only moves the zero point.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from keras_pose.exporting.quantization.measured_ranges import Range
 from keras_pose.modelfiles.tflite_model import TFLiteModel, integers_of
 
 # Zero point of uint8 pixels.
 _PIXEL_ZERO_POINT = 0
 _OPERATORS = schema.BuiltinOperator
+# Operators that litert-quantizer 0.11 does not know, or not everywhere, but that have
+# kernels of int8 -> how many of their first inputs are values (None: all), and the version
+# of the operator that takes int8.
+_INTEGER_KERNELS = {
+    _OPERATORS.DEPTH_TO_SPACE: (1, 2),
+    _OPERATORS.ELU: (1, 1),
+    _OPERATORS.LEAKY_RELU: (1, 2),
+    _OPERATORS.MUL: (None, 2),
+    _OPERATORS.PRELU: (1, 1),
+    _OPERATORS.RELU6: (1, 2),
+    _OPERATORS.SPLIT_V: (1, 2),
+    _OPERATORS.TILE: (1, 2),
+}
 
 
 def pixel_cast(model: TFLiteModel):
@@ -54,51 +66,91 @@ def take_uint8_pixels(model: TFLiteModel) -> None:
     model.set_input(pixels)
 
 
-def write_ranges(model: TFLiteModel, ranges: Mapping[str, Range]) -> None:
-    """Writes ranges into the tensors of a float file, as a calibrator does.
+def make_integer_operators(model: TFLiteModel, float_ops: Collection[str] = ()) -> None:
+    """Makes integer operators of float ones between integers.
 
-    Args:
-        model: the file.
-        ranges: name of a tensor -> (low, high). Tensors without one stay float.
-    """
-    for index, name in model.computed_names().items():
-        if name in ranges:
-            tensor = model.graph.tensors[index]
-            low, high = (np.array([limit], np.float32) for limit in ranges[name])
-            tensor.quantization = schema.QuantizationParametersT(min=low, max=high)
-
-
-def make_integer_products(model: TFLiteModel, float_ops: Collection[str] = ()) -> None:
-    """Makes integer products of float ones between integers.
-
-    TensorFlow's quantizer leaves some products in float whose factors it dequantizes and
-    whose result it quantizes at once (Lite-HRNet's lowest branch, whose weights are cut
-    out of those of all branches). Their integer kernel takes these very integers.
+    litert-quantizer leaves in float what it does not know: it dequantizes what they read,
+    and quantizes what they give. Their integer kernels take these very integers.
 
     Args:
         model: an int8 file.
         float_ops: names of ops that are meant to stay float.
     """
-    graph = model.graph
     sources, readers = _sources(model), model.readers()
-    outputs = set(map(int, graph.outputs))
-    for product in list(graph.operators):
-        result = int(product.outputs[0])
-        name = graph.tensors[result].name.decode()
-        if model.kind_of(product) != _OPERATORS.MUL or name in float_ops:
+    outputs = set(map(int, model.graph.outputs))
+    for operator in list(model.graph.operators):
+        values, version = _INTEGER_KERNELS.get(model.kind_of(operator), (None, 0))
+        read = list(map(int, operator.inputs))
+        results = list(map(int, operator.outputs))
+        names = {model.graph.tensors[index].name.decode() for index in results}
+        is_between = all(index in sources for index in read[:values]) and all(
+            index not in outputs and _all_quantize(model, readers[index])
+            for index in results
+        )
+        if not version or not is_between or names & set(float_ops):
             continue
-        factors = [sources.get(int(index)) for index in product.inputs]
-        after = readers[result]
-        is_between = len(after) == 1 and result not in outputs
-        if None in factors or not is_between or not _quantizes(model, after[0]):
-            continue
-        product.inputs = np.array(factors, np.int32)
-        product.outputs = after[0].outputs
-        # It is still called as in the float file.
-        integers = graph.tensors[product.outputs[0]]
-        integers.name, graph.tensors[result].name = name.encode(), integers.name
-        graph.operators.remove(after[0])
+        if model.kind_of(operator) == _OPERATORS.PRELU:
+            read[1] = _integer_slopes(model, read[1])
+        operator.opcodeIndex = model.opcode(model.kind_of(operator), version)
+        operator.inputs = np.array([sources.get(x, x) for x in read], np.int32)
+        operator.outputs = np.array(
+            [_integers_at_once(model, x, readers[x]) for x in results], np.int32
+        )
+    _drop_idle(model)
     _drop_unread(model)
+    model.drop_unread_tensors()
+
+
+def _integers_at_once(model: TFLiteModel, result: int, quantizing) -> int:
+    """Takes out what quantizes a result; returns the tensor of integers in its place.
+
+    Where others want other scales of it, they are made of these integers.
+    """
+    tensors, (first, *others) = model.graph.tensors, quantizing
+    integers = int(first.outputs[0])
+    model.graph.operators.remove(first)
+    for other in others:
+        other.inputs = np.array([integers], np.int32)
+    # They are called as in the float file.
+    names = tensors[result].name, tensors[integers].name
+    tensors[integers].name, tensors[result].name = names
+    return integers
+
+
+def _drop_idle(model: TFLiteModel) -> None:
+    """Takes QUANTIZE operators out that give the integers that they read."""
+    tensors, outputs = model.graph.tensors, set(map(int, model.graph.outputs))
+    for operator in list(model.graph.operators):
+        if model.kind_of(operator) != _OPERATORS.QUANTIZE:
+            continue
+        read, result = int(operator.inputs[0]), int(operator.outputs[0])
+        if result not in outputs and _are_alike(tensors[read], tensors[result]):
+            model.replace(result, read)
+            model.graph.operators.remove(operator)
+
+
+def _are_alike(first, second) -> bool:
+    """Returns True for tensors of one type, scale and zero point."""
+    found = first.quantization, second.quantization
+    return first.type == second.type and all(
+        np.array_equal(*(getattr(each, field) for each in found))
+        for field in ("scale", "zeroPoint")
+    )
+
+
+def _integer_slopes(model: TFLiteModel, index: int) -> int:
+    """Returns a tensor of the slopes of a PRELU in 8 bits, with one scale."""
+    slopes = model.graph.tensors[index]
+    values = model.float_constants()[slopes.buffer]
+    scale = float(np.abs(values).max()) / 127 or 1.0
+    integers = np.rint(values / scale).astype(np.int8)
+    return model.add_tensor(
+        slopes,
+        name=slopes.name + b"_int8",
+        type=schema.TensorType.INT8,
+        buffer=model.add_buffer(integers.ravel().view(np.uint8)),
+        quantization=integers_of(scale),
+    )
 
 
 def _sources(model: TFLiteModel) -> dict[int, int]:
@@ -111,9 +163,11 @@ def _sources(model: TFLiteModel) -> dict[int, int]:
     }
 
 
-def _quantizes(model: TFLiteModel, operator) -> bool:
-    is_int8 = model.graph.tensors[operator.outputs[0]].type == schema.TensorType.INT8
-    return model.kind_of(operator) == _OPERATORS.QUANTIZE and is_int8
+def _all_quantize(model: TFLiteModel, operators) -> bool:
+    """Returns True if there are operators, and all of them make int8."""
+    types = [model.graph.tensors[op.outputs[0]].type for op in operators]
+    kinds = {model.kind_of(op) for op in operators}
+    return kinds == {_OPERATORS.QUANTIZE} and set(types) == {schema.TensorType.INT8}
 
 
 def _drop_unread(model: TFLiteModel) -> None:
@@ -126,20 +180,3 @@ def _drop_unread(model: TFLiteModel) -> None:
         or readers[int(op.outputs[0])]
         or int(op.outputs[0]) in outputs
     ]
-
-
-def name_outputs_apart(model: TFLiteModel, float_model: TFLiteModel) -> None:
-    """Calls each output of an operator of several as in the float file.
-
-    TensorFlow's quantizer calls every one of them by the names of all.
-    """
-    names_of = {}
-    for operator in float_model.graph.operators:
-        names = [float_model.graph.tensors[index].name for index in operator.outputs]
-        if len(names) > 1:
-            names_of[b";".join(names)] = names
-    for operator in model.graph.operators:
-        outputs = [model.graph.tensors[index] for index in operator.outputs]
-        names = names_of.get(outputs[0].name, [each.name for each in outputs])
-        for tensor, name in zip(outputs, names, strict=True):
-            tensor.name = name

@@ -1,15 +1,8 @@
 """From a float32 `.tflite` file to any other: a model is converted once, quantized often.
 
-Two tools do it, each what it does best. Measured on pose_slim, as error against float (RMS
-over the outputs' standard deviation), with the same ranges:
-
-- Full int8 goes to TensorFlow's own quantizer, which reads ranges from the file. It equals
-  `TFLiteConverter` to the bit of the error (0.0227 of 0.0227), in 0.4 s instead of 16, and
-  quantizes every op of the zoo. litert-quantizer is as good where it can (0.0227 with
-  ranges of ours; 0.065 with its own, which are moving averages), but leaves PReLU, leaky
-  ReLU, TILE, DEPTH_TO_SPACE and others in float, with a conversion before and after.
-- int16x8, float16, dynamic range and int4 go to litert-quantizer. TensorFlow's quantizer
-  writes int16 files that do not run, and has none for int4 convolutions.
+litert-quantizer makes them, with ranges that we measure (its own are moving averages) and
+kernels that we round. The few operators of the zoo that it leaves in float are made
+integers in its int8 files afterwards (`tflite_edit.make_integer_operators`).
 """
 
 from __future__ import annotations
@@ -57,8 +50,6 @@ INTEGER_FORMATS = ("int8", "int8_per_tensor", "int16x8")
 # normalisation's 3x3 numbers would be 4-bit ones.
 MIN_WEIGHTS = 1024
 PIXEL_RANGE: Range = (0.0, 255.0)
-# Where TensorFlow's quantizer was found, as the package requires it.
-TENSORFLOW = "2.20 and 2.21"
 
 
 @dataclass(frozen=True)
@@ -265,61 +256,50 @@ def _quantize_network(
 
 
 def _int8(network: TFLiteModel, ranges, float_ops, is_per_channel: bool) -> TFLiteModel:
-    """Quantizes throughout with TensorFlow's quantizer, see `_mlir_quantize`."""
-    mlir_quantize = _mlir_quantize()
+    """Quantizes throughout, operators that litert-quantizer leaves in float as well."""
     edit.remove_pixel_cast(network)
-    edit.write_ranges(network, int8_ranges(network, ranges))
-    with quiet_stderr():
-        content = mlir_quantize(
-            network.to_bytes(),
-            disable_per_channel=not is_per_channel,
-            disable_per_channel_for_dense_layers=not is_per_channel,
-            fully_quantize=True,
-            denylisted_nodes=set(float_ops),
-        )
-    quantized = TFLiteModel.read(content)
-    edit.name_outputs_apart(quantized, network)
-    edit.make_integer_products(quantized, float_ops)
+    ranges = int8_ranges(network, ranges)
+    quantized = _with_integers(network, ranges, float_ops, 8, is_per_channel)
+    widen_bias_steps(quantized, network)
+    edit.make_integer_operators(quantized, float_ops)
     make_shuffles_convolutions(quantized)
     edit.take_uint8_pixels(quantized)
     return quantized
 
 
-def _mlir_quantize():
-    """Returns TensorFlow's quantizer, which `TFLiteConverter` itself calls.
-
-    It is no public API; docs/export.md says why it is called all the same.
-
-    Raises:
-        ExportError: if the TensorFlow that is installed has it elsewhere.
-    """
-    try:
-        from tensorflow.lite.python.convert import mlir_quantize
-    except ImportError as error:
-        import tensorflow as tf
-
-        raise ExportError(
-            "Full int8 needs tensorflow.lite.python.convert.mlir_quantize, which "
-            f"TensorFlow {tf.__version__} does not have; it is there in {TENSORFLOW}. All "
-            "other formats work without."
-        ) from error
-    return mlir_quantize
-
-
 def _int16x8(network: TFLiteModel, ranges, float_ops) -> TFLiteModel:
-    from litert_quantizer import quantizer
+    ranges = dict(map(_off_powers_of_two, ranges.items()))
+    quantized = _with_integers(network, ranges, float_ops, 16)
+    widen_bias_steps(quantized, network)
+    return quantized
 
+
+def _with_integers(
+    network: TFLiteModel,
+    ranges: Mapping[str, Range],
+    float_ops: Collection[str],
+    num_bits: int,
+    is_per_channel: bool = True,
+) -> TFLiteModel:
+    """Stores weights in 8 bits, and activations in `num_bits`, as litert-quantizer does."""
+    from litert_quantizer import qtyping, quantizer
+
+    kinds = qtyping.QuantGranularity
     tool = quantizer.Quantizer(network.to_bytes())
-    tool.add_static_config(".*", "*", activation_num_bits=16, weight_num_bits=8)
+    tool.add_static_config(
+        ".*",
+        "*",
+        activation_num_bits=num_bits,
+        weight_num_bits=8,
+        weight_granularity=kinds.CHANNELWISE if is_per_channel else kinds.TENSORWISE,
+    )
     _leave_float(tool, float_ops)
     limits = {
         name: {"min": np.array([low], np.float32), "max": np.array([high], np.float32)}
-        for name, (low, high) in map(_off_powers_of_two, ranges.items())
+        for name, (low, high) in ranges.items()
     }
     with np.errstate(invalid="ignore"):  # biases that wrap, which are written anew
-        quantized = _run(tool, limits)
-    widen_bias_steps(quantized, network)
-    return quantized
+        return _run(tool, limits)
 
 
 def _off_powers_of_two(item: tuple[str, Range]) -> tuple[str, Range]:

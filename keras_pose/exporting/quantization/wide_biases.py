@@ -1,4 +1,4 @@
-"""Biases of int16x8 files that 32 bits do not hold.
+"""Biases of integer files that 32 bits do not hold.
 
 A bias is counted in steps of input times weight. Where all weights of a channel are tiny,
 as of a channel that training switched off, the steps are, too, and litert-quantizer
@@ -19,6 +19,8 @@ from ai_edge_litert import schema_py_generated as schema
 from keras_pose.exporting.quantization.kernels import CHANNEL_AXES, KERNEL_INPUT
 from keras_pose.modelfiles.tflite_model import TFLiteModel
 
+# Types of biases: 32 bits beside int8, 64 beside int16.
+_INTEGERS = {schema.TensorType.INT32: np.int32, schema.TensorType.INT64: np.int64}
 # Which inputs of an operator are what it reads, and its bias.
 _DATA_AND_BIAS = {schema.BuiltinOperator.TRANSPOSE_CONV: (2, 3)}
 _MOST = (0, 2)
@@ -30,7 +32,7 @@ def widen_bias_steps(quantized: TFLiteModel, float_model: TFLiteModel) -> None:
     """Gives channels whose bias has no room in 32 bits a coarser step, in place.
 
     Args:
-        quantized: int16x8 file, of 8-bit kernels with a step for each output channel.
+        quantized: int8 or int16x8 file, with kernels of 8 bits.
         float_model: float32 file that it was made of, with the same names of tensors.
     """
     biases = dict(_float_biases(float_model))
@@ -44,6 +46,8 @@ def widen_bias_steps(quantized: TFLiteModel, float_model: TFLiteModel) -> None:
             ],
             axis=0,
         )
+        if len(steps) == 1:
+            needed = needed.max(keepdims=True)
         if np.all(needed <= steps):
             continue
         wider = np.maximum(steps, needed)
@@ -62,11 +66,11 @@ def _float_biases(model: TFLiteModel) -> Iterator[tuple[str, np.ndarray]]:
 
 
 def _by_kernel(model: TFLiteModel, biases) -> list[list[tuple[str, Any]]]:
-    """Returns the operators with 64-bit biases by name, those together that share one."""
+    """Returns the operators with integer biases by name, those together that share one."""
     readers: dict[int, list[tuple[str, Any]]] = {}
     for operator in model.graph.operators:
         name, bias = _name(model, operator), _bias(model, operator)
-        if name in biases and bias is not None and bias.type == schema.TensorType.INT64:
+        if name in biases and bias is not None and bias.type in _INTEGERS:
             index = int(operator.inputs[KERNEL_INPUT])
             readers.setdefault(index, []).append((name, operator))
     return list(readers.values())
@@ -112,7 +116,7 @@ def _set_bias(model: TFLiteModel, operator, bias: np.ndarray, kernel_steps) -> N
     tensor = model.graph.tensors[operator.inputs[place]]
     quantization = copy.copy(tensor.quantization)
     quantization.scale = steps.astype(np.float32)
-    integers = np.rint(bias / steps).astype(np.int64)
+    integers = np.rint(bias / steps).astype(_INTEGERS[tensor.type])
     buffer = model.add_buffer(np.frombuffer(integers.tobytes(), np.uint8))
     if len(model.readers()[int(operator.inputs[place])]) == 1:
         tensor.buffer, tensor.quantization = buffer, quantization

@@ -1,9 +1,7 @@
-import importlib
-import sys
-
 import keras
 import numpy as np
 import pytest
+from ai_edge_litert import schema_py_generated as schema
 from exported_files import (
     BGR,
     CODEC,
@@ -14,12 +12,9 @@ from exported_files import (
 )
 
 from keras_pose.contracts.pose import keras_contract
-from keras_pose.exporting.errors import ExportError
 from keras_pose.exporting.formats.tflite_export import float_tflite_model
-from keras_pose.exporting.quantization import tflite_quantizing
 from keras_pose.exporting.quantization.forced_ranges import int8_ranges
 from keras_pose.exporting.quantization.measured_ranges import RangeRule
-from keras_pose.exporting.quantization.tflite_edit import make_integer_products
 from keras_pose.exporting.quantization.tflite_quantizing import (
     QuantizationSettings,
     collect_ranges,
@@ -78,29 +73,60 @@ def test_unknown_names_are_refused(float_model, collector):
         quantize(float_model, None, INT8, ["no_such_op"], collector)
 
 
-def test_int8_is_tensorflows_and_the_other_formats_are_litert_quantizers(
-    float_model, exported, collector, monkeypatch
-):
-    def refuse():
-        raise AssertionError("TensorFlow's quantizer is for int8 alone")
-
-    int16 = QuantizationSettings("int16x8")
-    with monkeypatch.context() as without_public:
-        without_public.setitem(sys.modules, "litert_quantizer", None)
-        quantize(float_model, exported.crops, INT8, (), collector)
-        with pytest.raises(ExportError, match="litert_quantizer"):
-            quantize(float_model, exported.crops, int16, (), collector)
-    monkeypatch.setattr(tflite_quantizing, "_mlir_quantize", refuse)
-    quantize(float_model, exported.crops, int16, (), collector)
-
-
 def test_litert_quantizer_still_leaves_operators_of_the_zoo_in_float():
-    # Once it takes them, it may make int8, too: docs/export.md, "Which quantizer".
+    # Once it takes them, `make_integer_operators` has less to do: docs/export.md.
     from litert_quantizer.qtyping import TFLOperationName
 
     known = {operation.value for operation in TFLOperationName}
     assert {"CONV_2D", "SPACE_TO_DEPTH"} <= known
-    assert not known & {"PRELU", "LEAKY_RELU", "TILE", "DEPTH_TO_SPACE"}
+    left = {"PRELU", "LEAKY_RELU", "ELU", "RELU6", "SPLIT_V", "TILE", "DEPTH_TO_SPACE"}
+    assert not known & left
+
+
+def left_in_float(name):
+    """Makes a network with an operator that litert-quantizer leaves in float."""
+    image = keras.Input((*INPUT_HW, 3), name="image")
+    strides = 8 if name == "TILE" else 4
+    x = keras.layers.Conv2D(2, 3, strides=strides, padding="same", name="conv")(image)
+    both = keras.layers.Conv2D(2, 1, name="other")(x)
+    both = keras.layers.Concatenate(name="both")([x, both])
+    slopes = keras.initializers.Constant([0.1, -0.3, 0.25, 0.5])
+    layer = {
+        "PRELU": keras.layers.PReLU(slopes, shared_axes=(1, 2), name="op"),
+        "LEAKY_RELU": keras.layers.LeakyReLU(0.2, name="op"),
+        "ELU": keras.layers.ELU(name="op"),
+        "RELU6": keras.layers.ReLU(6.0, name="op"),
+        "TILE": keras.layers.UpSampling2D(2, name="op"),
+    }[name]
+    x = layer(both)
+    # Read twice, at two scales.
+    larger = keras.layers.Conv2D(4, 1, name="larger")(x)
+    joined = keras.layers.Concatenate(name="joined")([x, larger])
+    first = keras.layers.Conv2D(3, 1, name="first")(x)
+    last = keras.layers.Conv2D(3, 1, name="last")(joined)
+    model = keras.Model(image, keras.layers.Add(name="end")([first, last]))
+    return float_tflite_model(model, keras_contract(model, CODEC, SKELETON, BGR))
+
+
+@pytest.mark.parametrize("name", ["PRELU", "LEAKY_RELU", "ELU", "RELU6", "TILE"])
+def test_what_litert_quantizer_leaves_in_float_has_integers(name, exported, tmp_path):
+    keras.utils.set_random_seed(0)
+    converted = left_in_float(name)
+    path = write(quantize(converted, exported.crops, INT8), tmp_path)
+    kinds = {"TILE", "DEPTH_TO_SPACE", "CONCATENATION"} if name == "TILE" else {name}
+    assert kinds & op_counts(path).keys()
+    assert not float_ops(path)
+    # The pixels; nothing is brought to another scale.
+    assert op_counts(path)["QUANTIZE"] == 1
+    assert_close(path, write(converted, tmp_path, "float.tflite"), exported.crops)
+
+
+def test_what_is_meant_to_be_float_stays_float_beside_integers(exported, tmp_path):
+    keras.utils.set_random_seed(0)
+    converted = left_in_float("PRELU")
+    (name,) = [name for name in quantizable_ops(converted) if "/op" in name]
+    path = write(quantize(converted, exported.crops, INT8, [name]), tmp_path)
+    assert float_ops(path)["PRELU"] == 1
 
 
 def test_unknown_quantization_is_refused(float_model):
@@ -186,8 +212,7 @@ def test_integers_cover_the_outputs_of_all_other_networks_too(float_model, colle
 def test_slices_and_what_is_repeated_of_them_have_the_range_of_what_they_are_cut_from(
     exported,
 ):
-    # Where Lite-HRNet weighs its resolutions, the quantizer refuses anything else (the
-    # whole network is among the tests of batch norms).
+    # As where Lite-HRNet weighs its resolutions.
     image = keras.Input((*INPUT_HW, 3), name="image")
     weigh = keras.layers.Conv2D(8, 3, strides=8, padding="same", name="weigh")
     both = weigh(image)
@@ -205,13 +230,10 @@ def test_slices_and_what_is_repeated_of_them_have_the_range_of_what_they_are_cut
     (source,) = (name for name in measured if "/weigh" in name)
     assert cut
     assert moved
-    # The quantizer knows by itself what scale has what is cut out.
-    assert not cut & ranges.keys()
-    assert {ranges[name] for name in moved} == {measured[source]}
+    assert {ranges[name] for name in moved | cut} == {measured[source]}
     assert measured[source] not in {measured[name] for name in moved}
-    assert {name: limits for name, limits in ranges.items() if name not in moved} == {
-        name: limits for name, limits in measured.items() if name not in moved | cut
-    }
+    others = measured.keys() - (moved | cut)
+    assert all(ranges[name] == measured[name] for name in others)
 
 
 def shuffled_halves():
@@ -282,20 +304,12 @@ def test_products_of_what_is_cut_out_are_products_of_integers(weighed, exported,
     assert_close(path, write(weighed, tmp_path, "float.tflite"), exported.crops)
 
 
-def test_products_of_integers_are_called_as_the_float_ones(weighed, exported):
-    (name,) = [name for name in quantizable_ops(weighed) if "weighed" in name]
-    int8 = quantize(weighed, exported.crops, INT8, [name])
-    tensors, operators = int8.graph.tensors, int8.graph.operators
-    (product,) = [op for op in operators if tensors[op.outputs[0]].name.decode() == name]
-    # So the quantizer calls what it makes of Lite-HRNet's products.
-    (after,) = [op for op in operators if product.outputs[0] in op.inputs]
-    tensors[after.outputs[0]].name = b"tfl.quantize"
-
-    make_integer_products(int8)
-
-    names = int8.computed_names().values()
-    assert name in names
-    assert "tfl.quantize" not in names
+def test_operators_are_called_as_the_float_ones(exported):
+    converted = left_in_float("PRELU")
+    (name,) = [name for name in quantizable_ops(converted) if "/op" in name]
+    int8 = quantize(converted, exported.crops, INT8)
+    (index,) = (i for i, each in int8.computed_names().items() if each == name)
+    assert int8.graph.tensors[index].type == schema.TensorType.INT8
 
 
 def test_products_that_are_meant_to_be_float_stay_float(weighed, exported, tmp_path):
@@ -312,13 +326,3 @@ def assert_close(path, float_path, crops):
     found = scale * (backend.run(crops[:1]).astype(float) - zero_point)
     expected = LiteRTBackend(float_path).run(crops[:1])
     assert np.abs(found - expected).max() < 0.05 * np.ptp(expected)
-
-
-def test_a_tensorflow_without_its_quantizer_is_told(
-    float_model, exported, collector, monkeypatch
-):
-    # TensorFlow loads its parts when they are asked for, which dotted names do not do.
-    convert = importlib.import_module("tensorflow.lite.python.convert")
-    monkeypatch.delattr(convert, "mlir_quantize")
-    with pytest.raises(ExportError, match=r"which TensorFlow 2\S+ does not have; it is"):
-        quantize(float_model, exported.crops, INT8, (), collector)
