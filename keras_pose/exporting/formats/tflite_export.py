@@ -45,6 +45,7 @@ from keras_pose.exporting.quantization.measured_ranges import (
     RangeCollector,
     RangeRule,
 )
+from keras_pose.exporting.quantization.sixteen_bits import warn_of_relu6
 from keras_pose.exporting.quantization.tflite_decoding import network_of
 from keras_pose.exporting.quantization.tflite_quantizing import (
     INTEGER_FORMATS,
@@ -166,6 +167,8 @@ class TFLiteConversion(Conversion):
                 warn_of_infinities(self.float_model, self.crops)
                 dequantize_pixels(quantized)
             return quantized
+        if quantization == "int16x8":
+            warn_of_relu6(self.model)
         float_ops = self.float_ops_of(quantization, float_ops)
         known = self.trained_ranges if known_ranges is None else known_ranges
         return quantize(

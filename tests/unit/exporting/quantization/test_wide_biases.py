@@ -34,11 +34,12 @@ def gated():
     return model, keras_contract(model, CODEC, SKELETON, BGR)
 
 
+# Of squeeze-and-excite and of ReLU6.
+pytestmark = pytest.mark.filterwarnings("ignore:functional.* has :UserWarning")
 BOUNDS = {"int8": 0.06, "int16x8": 0.01, "dynamic": 0.03, "onnx_int8": 0.06}
 
 
 @pytest.mark.parametrize("kind", BOUNDS)
-@pytest.mark.filterwarnings("ignore:.*squeeze-and-excite:UserWarning")
 def test_a_large_bias_of_tiny_weights_stays(gated, tmp_path, kind):
     crops = smooth_crops(16)
     paths = {
