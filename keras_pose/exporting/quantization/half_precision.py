@@ -14,7 +14,7 @@ import numpy as np
 from keras_pose.exporting.quantization.tflite_quantizing import collect_ranges
 from keras_pose.modelfiles.tflite_model import TFLiteModel
 
-LARGEST = float(np.finfo(np.float16).max)
+MOST_FLOAT16 = float(np.finfo(np.float16).max)
 # Crops that are looked at: networks that grow so large do it on any.
 NUM_CROPS = 4
 
@@ -45,9 +45,9 @@ def warn_of_infinities(float_model: TFLiteModel, crops) -> None:
     if not len(crops):
         return
     value, name = largest_value(float_model, crops[:NUM_CROPS])
-    if value > LARGEST:
+    if value > MOST_FLOAT16:
         warnings.warn(
-            f"{name} reaches {value:.3g}, and half precision ends at {LARGEST:.0f}: a "
+            f"{name} reaches {value:.3g}, and half precision ends at {MOST_FLOAT16:.0f}: a "
             "phone's GPU, which computes in it, gives infinite values or none of use. On "
             "the CPU this file is right. Take int8 for a GPU, or train with weight decay.",
             stacklevel=2,
