@@ -92,7 +92,7 @@ def quantize(
             anew.
         known_ranges: ranges by the tensor's name, from quantization-aware training; they
             go before measured ones.
-        moments: what `collect_input_moments` found in this file, to round kernels of
+        moments: what `collect_both` found in this file, to round kernels of
             integer files by; None rounds to the nearest step, as training did that knows
             its ranges.
 
@@ -137,19 +137,10 @@ def collect_ranges(float_model: TFLiteModel, crops) -> RangeCollector:
     return RangeCollector(_activations(float_model, crops))
 
 
-def collect_input_moments(float_model: TFLiteModel, crops) -> dict[str, InputMoments]:
-    """Runs a float file on some crops and notes what its kernels meet.
-
-    Raises:
-        ValueError: for crops that do not fit the file, or too few.
-    """
-    return collect_both(float_model, crops[:NUM_CROPS])[1]
-
-
 def collect_both(
     float_model: TFLiteModel, crops
 ) -> tuple[RangeCollector, dict[str, InputMoments]]:
-    """Runs a float file on crops once, for `collect_ranges` and `collect_input_moments`.
+    """Runs a float file on crops once, for `collect_ranges` and what its kernels meet.
 
     Raises:
         ValueError: for crops that do not fit the file, or too few.

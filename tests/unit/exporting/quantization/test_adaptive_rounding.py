@@ -13,7 +13,7 @@ from keras_pose.exporting.quantization.kernels import (
     kernel_of,
     kernel_steps,
 )
-from keras_pose.exporting.quantization.tflite_quantizing import collect_input_moments
+from keras_pose.exporting.quantization.tflite_quantizing import collect_both
 from keras_pose.exporting.quantization.tflite_rounding import round_adaptively
 from keras_pose.exporting.quantization.weight_rounding import round_weights, weight_error
 from keras_pose.modelfiles.tflite_model import TFLiteModel
@@ -51,7 +51,7 @@ def conversion():
 
 @pytest.fixture(scope="module")
 def moments(conversion):
-    return collect_input_moments(conversion.float_model, conversion.crops)
+    return collect_both(conversion.float_model, conversion.crops)[1]
 
 
 def kernels(model):
@@ -111,7 +111,7 @@ def test_many_inputs_leave_weights_at_the_nearest_steps_and_mend_the_mean(
     conversion, monkeypatch
 ):
     monkeypatch.setattr(adaptive_rounding, "MAX_INPUTS", 0)
-    moments = collect_input_moments(conversion.float_model, conversion.crops)
+    _, moments = collect_both(conversion.float_model, conversion.crops)
     assert all(each.products is None for each in moments.values())
     rounded, nearest = conversion.float_model.copy(), conversion.float_model.copy()
     round_adaptively(rounded, moments)
@@ -164,7 +164,7 @@ def test_a_kernel_that_several_operators_read_is_rounded_once():
     both = keras.layers.Add(name="both")([shared(half), up])
     model = keras.Model(image, keras.layers.Conv2D(3, 1, name="last")(both))
     file = float_tflite_model(model, keras_contract(model, CODEC, SKELETON, BGR))
-    moments = collect_input_moments(file, smooth_crops(8))
+    _, moments = collect_both(file, smooth_crops(8))
     sharing = [len(x) for x in tflite_rounding._sharing_kernels(file)]
     assert sorted(sharing) == [1, 1, 1, 1, 2]
     rounded = file.copy()
