@@ -35,7 +35,7 @@ from keras_pose.exporting.quantization.measured_ranges import (
     RangeRule,
 )
 from keras_pose.exporting.quantization.onnx_quantizing import (
-    collect_onnx_moments,
+    collect_both,
     collect_onnx_ranges,
     in_float16,
     in_int8,
@@ -100,16 +100,20 @@ class OnnxConversion(Conversion):
         changed = reweighted(constants, self.model, network, onnx_layout)
         return None if changed is None else with_constants(content, changed)
 
-    @cached_property
+    @property
     def collector(self) -> RangeCollector:
-        return collect_onnx_ranges(self.calibrated_model, self.crops)
+        return self._measured[0]
 
-    @cached_property
+    @property
     def moments(self) -> dict[str, InputMoments]:
         """What kernels meet; {} where training knew how they are rounded."""
+        return self._measured[1]
+
+    @cached_property
+    def _measured(self) -> tuple[RangeCollector, dict[str, InputMoments]]:
         if ranges_of(self.model) or not self.rounds_adaptively:
-            return {}
-        return collect_onnx_moments(self.calibrated_model, self.crops)
+            return collect_onnx_ranges(self.calibrated_model, self.crops), {}
+        return collect_both(self.calibrated_model, self.crops)
 
     def quantized_model(
         self,

@@ -21,12 +21,13 @@ Alistarh 2022; for the bias Nagel et al. 2019 (arXiv:1906.04721), sec. 4.2.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from keras_pose.exporting.quantization.kernels import nearest
+from keras_pose.exporting.quantization.measured_ranges import Activations, RangeCollector
 
 # Pictures to look at, and places of a picture for each layer.
 NUM_CROPS = 32
@@ -34,6 +35,8 @@ _PLACES = 128
 # Inputs of an output from which on only the bias is changed: the errors of so many weights
 # average out, and the time grows with the cube.
 MAX_INPUTS = 640
+# See `MomentCollector`.
+Kernel = tuple[str, str, Callable[[np.ndarray, np.random.Generator], np.ndarray | None]]
 # Of the mean square of the inputs, added to each: what 4,096 places leave open.
 _DAMPING = 0.01
 
@@ -65,6 +68,65 @@ class InputMoments:
         if self.products is not None:
             inputs = np.ascontiguousarray(inputs)  # or NumPy multiplies without BLAS
             self.products += inputs.transpose(0, 2, 1) @ inputs
+
+
+class MomentCollector:
+    """What the kernels of a float file meet, picture after picture.
+
+    Args:
+        kernels: of each its name, the name of the tensor that it reads, and what makes
+            (G, P, n) inputs of one picture of that tensor (None: it is not rounded).
+
+    Attributes:
+        moments: name of a kernel -> what it met.
+    """
+
+    def __init__(self, kernels: Iterable[Kernel]):
+        self.moments: dict[str, InputMoments] = {}
+        # Each draws its own places: the same ones, however many pictures run at a time.
+        self._kernels = [(*kernel, np.random.default_rng(0)) for kernel in kernels]
+
+    def add(self, values: Mapping[str, np.ndarray], count: int) -> None:
+        """Notes a run.
+
+        Args:
+            values: name of a tensor -> (B, ...) float32.
+            count: pictures of the run that are noted, the first ones.
+        """
+        for name, tensor, inputs_of, rng in self._kernels:
+            read = values.get(tensor)
+            for picture in () if read is None else read[:count]:
+                inputs = inputs_of(picture[None], rng)
+                if inputs is None:
+                    continue
+                if name not in self.moments:
+                    self.moments[name] = nothing_met(*inputs.shape[::2])
+                self.moments[name].add(inputs)
+
+
+def collect_both(
+    run: Activations, num_crops: int, kernels: Iterable[Kernel]
+) -> tuple[RangeCollector, dict[str, InputMoments]]:
+    """Runs a float file once, for the ranges of its tensors and what its kernels meet.
+
+    Args:
+        run: what runs it on all crops.
+        num_crops: number of crops.
+        kernels: see `MomentCollector`.
+    """
+    noted = MomentCollector(kernels)
+    num_left = min(num_crops, NUM_CROPS)
+
+    def noting() -> Iterable[Mapping[str, np.ndarray]]:
+        # Ranges may ask for the runs again, for histograms: by then nothing is left.
+        nonlocal num_left
+        for values in run():
+            if num_left > 0:
+                noted.add(values, num_left)
+                num_left -= len(next(iter(values.values())))
+            yield values
+
+    return RangeCollector(noting), noted.moments
 
 
 def nothing_met(groups: int, count: int) -> InputMoments:

@@ -15,7 +15,8 @@ from onnx import numpy_helper
 
 from keras_pose.commandline.quiet import quiet_stderr
 from keras_pose.contracts.fields import INPUT_NAME
-from keras_pose.exporting.quantization.adaptive_rounding import NUM_CROPS, InputMoments
+from keras_pose.exporting.quantization import adaptive_rounding
+from keras_pose.exporting.quantization.adaptive_rounding import InputMoments
 from keras_pose.exporting.quantization.calibration import check_calibration
 from keras_pose.exporting.quantization.measured_ranges import (
     Activations,
@@ -24,7 +25,7 @@ from keras_pose.exporting.quantization.measured_ranges import (
     logistic_range,
 )
 from keras_pose.exporting.quantization.onnx_rounding import (
-    collect_moments,
+    kernels_met,
     round_adaptively,
 )
 from keras_pose.exporting.quantization.onnx_sums import summed_kernels
@@ -45,13 +46,17 @@ def collect_onnx_ranges(model: onnx.ModelProto, crops) -> RangeCollector:
     return RangeCollector(_activations(model, crops))
 
 
-def collect_onnx_moments(model: onnx.ModelProto, crops) -> dict[str, InputMoments]:
-    """Runs a float file on some crops and notes what its kernels meet.
+def collect_both(
+    model: onnx.ModelProto, crops
+) -> tuple[RangeCollector, dict[str, InputMoments]]:
+    """Runs a float file on crops once, for `collect_onnx_ranges` and what its kernels meet.
 
     Raises:
         ValueError: for crops that do not fit the file, or none.
     """
-    return collect_moments(model, _activations(model, crops[:NUM_CROPS])())
+    return adaptive_rounding.collect_both(
+        _activations(model, crops), len(crops), kernels_met(model)
+    )
 
 
 def _activations(model: onnx.ModelProto, crops) -> Activations:
@@ -107,7 +112,7 @@ def in_int8(
         ranges: name of a tensor -> (low, high).
         outputs: names of the network's own outputs.
         float_ops: operators that stay float, by the tensors that `onnx_units` calls them.
-        moments: what `collect_onnx_moments` found in this file, to round kernels by; None
+        moments: what `collect_both` found in this file, to round kernels by; None
             rounds to the nearest step.
 
     Raises:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,7 @@ from onnx import helper, numpy_helper
 
 from keras_pose.exporting.quantization.adaptive_rounding import (
     InputMoments,
-    nothing_met,
+    Kernel,
     rounded_rows,
     some_places,
     taps,
@@ -88,31 +88,14 @@ class _Kernel:
         return seen.transpose(0, 2, 1).reshape(1, len(seen), -1)
 
 
-def collect_moments(
-    model, activations: Iterable[Mapping[str, np.ndarray]]
-) -> dict[str, InputMoments]:
-    """Notes what the kernels of a float file meet.
+def kernels_met(model) -> Iterator[Kernel]:
+    """Yields the kernels of a file for `adaptive_rounding.collect_both`.
 
     Args:
         model: `onnx.ModelProto`.
-        activations: dicts of what a run computes, name -> (B, ...) float32, run after run.
-
-    Returns:
-        Name of what a node gives -> what its kernel meets.
     """
-    moments: dict[str, InputMoments] = {}
-    # Each draws its own places: the same ones, however many pictures run at a time.
-    kernels = [(kernel, np.random.default_rng(0)) for kernel in _kernels(model)]
-    for values in activations:
-        for kernel, rng in kernels:
-            read = values.get(kernel.node.input[0])
-            for picture in () if read is None else read:
-                inputs = kernel.inputs(picture[None], rng)
-                name = kernel.node.output[0]
-                if name not in moments:
-                    moments[name] = nothing_met(*inputs.shape[::2])
-                moments[name].add(inputs)
-    return moments
+    for kernel in _kernels(model):
+        yield kernel.node.output[0], kernel.node.input[0], kernel.inputs
 
 
 def round_adaptively(
@@ -127,7 +110,7 @@ def round_adaptively(
 
     Args:
         model: `onnx.ModelProto`.
-        moments: what `collect_moments` found in this file.
+        moments: what `adaptive_rounding.collect_both` found in this file.
         limits: name of a constant -> (R,) real number that the largest integer of each
             channel stands for, where two neighbours may add up to `MAX_SUM` at most. For
             others it is the largest weight.

@@ -16,8 +16,9 @@ import numpy as np
 
 from keras_pose.commandline.quiet import quiet_stderr
 from keras_pose.exporting.errors import ExportError
+from keras_pose.exporting.quantization import adaptive_rounding
 from keras_pose.exporting.quantization import tflite_edit as edit
-from keras_pose.exporting.quantization.adaptive_rounding import NUM_CROPS, InputMoments
+from keras_pose.exporting.quantization.adaptive_rounding import InputMoments
 from keras_pose.exporting.quantization.calibration import check_calibration
 from keras_pose.exporting.quantization.forced_ranges import int8_ranges
 from keras_pose.exporting.quantization.measured_ranges import (
@@ -34,7 +35,7 @@ from keras_pose.exporting.quantization.tflite_decoding import (
     network_of,
 )
 from keras_pose.exporting.quantization.tflite_rounding import (
-    MomentCollector,
+    kernels_met,
     round_adaptively,
 )
 from keras_pose.exporting.quantization.wide_biases import widen_bias_steps
@@ -145,20 +146,10 @@ def collect_both(
     Raises:
         ValueError: for crops that do not fit the file, or too few.
     """
-    run = _activations(float_model, crops)
-    noted = MomentCollector(network_of(float_model))
-    num_left = min(len(crops), NUM_CROPS)
-
-    def noting() -> Iterable[Mapping[str, np.ndarray]]:
-        # Ranges may ask for the runs again, for histograms: by then nothing is left.
-        nonlocal num_left
-        for values in run():
-            if num_left > 0:
-                noted.add(values, num_left)
-                num_left -= len(next(iter(values.values())))
-            yield values
-
-    return RangeCollector(noting), noted.moments
+    kernels = kernels_met(network_of(float_model))
+    return adaptive_rounding.collect_both(
+        _activations(float_model, crops), len(crops), kernels
+    )
 
 
 def _activations(float_model: TFLiteModel, crops) -> Activations:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ from ai_edge_litert import schema_py_generated as schema
 
 from keras_pose.exporting.quantization.adaptive_rounding import (
     InputMoments,
-    nothing_met,
+    Kernel,
     rounded_rows,
     some_places,
     taps,
@@ -31,38 +32,12 @@ _BIAS_INPUT = 2
 _KINDS = (_OPERATORS.CONV_2D, _OPERATORS.DEPTHWISE_CONV_2D, _OPERATORS.FULLY_CONNECTED)
 
 
-class MomentCollector:
-    """What the kernels of a float file meet, picture after picture.
-
-    Attributes:
-        moments: name of an operator's output -> what its kernel met.
-    """
-
-    def __init__(self, model: TFLiteModel):
-        self.moments: dict[str, InputMoments] = {}
-        self._model, self._names = model, model.computed_names()
-        # Each draws its own places: the same ones, however many pictures run at a time.
-        self._rounded = [
-            (name, operator, np.random.default_rng(0))
-            for name, operator in _rounded_operators(model)
-        ]
-
-    def add(self, values: Mapping[str, np.ndarray], count: int) -> None:
-        """Notes a run.
-
-        Args:
-            values: name of a tensor -> (B, ...) float32.
-            count: pictures of the run that are noted, the first ones.
-        """
-        for name, operator, rng in self._rounded:
-            read = values.get(self._names.get(int(operator.inputs[0]), ""))
-            for picture in () if read is None else read[:count]:
-                inputs = _inputs(self._model, operator, picture[None], rng)
-                if inputs is None:
-                    continue
-                if name not in self.moments:
-                    self.moments[name] = nothing_met(*inputs.shape[::2])
-                self.moments[name].add(inputs)
+def kernels_met(model: TFLiteModel) -> Iterator[Kernel]:
+    """Yields the kernels of a file for `adaptive_rounding.collect_both`."""
+    names = model.computed_names()
+    for name, operator in _rounded_operators(model):
+        read = names.get(int(operator.inputs[0]), "")
+        yield name, read, partial(_inputs, model, operator)
 
 
 def round_adaptively(

@@ -138,7 +138,7 @@ def test_what_a_kernel_meets_gives_the_mean_of_what_it_gives(
     values = np.random.default_rng(0).normal(1, 1, (2, 12, 14, 3)).astype(np.float32)
     names = converted.computed_names()
     given = {names[int(converted.graph.inputs[0])]: values}
-    noted = tflite_rounding.MomentCollector(converted)
+    noted = adaptive_rounding.MomentCollector(tflite_rounding.kernels_met(converted))
     noted.add(given, count=2)
     (met,) = noted.moments.values()
     (kernel, _), = kernels(converted).values()  # fmt: skip
