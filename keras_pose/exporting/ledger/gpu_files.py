@@ -122,7 +122,10 @@ def audit_model(model, contract, pictures: Sequence[str] = ()) -> dict[str, Any]
     from keras_pose.pictures.images import read_image
 
     height, width = contract.input_hw
-    crops = [cv2.resize(read_image(path), (width, height)) for path in pictures]
+    crops = [
+        cv2.resize(read_image(path), (width, height), interpolation=cv2.INTER_AREA)
+        for path in pictures
+    ]
     stacked = np.array(crops, np.uint8).reshape(-1, height, width, 3)
     conversion = TFLiteConversion(model, contract, stacked[:0])  # which warns of no value
     content = conversion.quantized_model("float16")
