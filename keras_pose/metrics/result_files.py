@@ -76,8 +76,19 @@ def command(argv: Sequence[str]) -> str:
     script = Path(argv[0]).resolve()
     is_ours = script.is_relative_to(ROOT)
     words = [script.relative_to(ROOT).as_posix() if is_ours else script.name]
-    words += [Path(word).name if Path(word).is_absolute() else word for word in argv[1:]]
+    words += map(_without_folders, argv[1:])
     return shlex.join(["python", *words])
+
+
+def _without_folders(word: str) -> str:
+    """Returns a word of a command with the last part of its path, also of NAME=PATH."""
+    if Path(word).is_absolute():
+        return Path(word).name
+    parts = (each.rpartition("=") for each in word.split(","))
+    return ",".join(
+        f"{name}{sign}{Path(path).name if Path(path).is_absolute() else path}"
+        for name, sign, path in parts
+    )
 
 
 def commit() -> str | None:

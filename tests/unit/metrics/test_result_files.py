@@ -57,6 +57,11 @@ def test_commands_name_no_folder_of_this_machine():
     assert command(words) == "python training/evaluate.py --data-dir coco -n"
 
 
+def test_commands_name_no_folder_of_this_machine_behind_a_name():
+    words = ["a.py", "now=/home/me/old", "a=/home/me/x,b=/home/me/y", "x=1", "mine=data"]
+    assert command(words) == "python a.py now=old a=x,b=y x=1 mine=data"
+
+
 def test_the_page_has_the_tables_that_the_files_give(tables):
     # After a change: python docs/tables.py
     text = tables.PAGE.read_text(encoding="utf-8")
