@@ -32,6 +32,10 @@ _INTEGER_KERNELS = {
 }
 
 
+# Of these, the ones that only move numbers: what they give has the scale of what they read.
+_MOVERS = (_OPERATORS.DEPTH_TO_SPACE, _OPERATORS.SPLIT_V, _OPERATORS.TILE)
+
+
 def pixel_cast(model: TFLiteModel):
     """Returns the operator that casts the uint8 pixels of a float file.
 
@@ -83,8 +87,9 @@ def make_integer_operators(model: TFLiteModel, float_ops: Collection[str] = ()) 
         read = list(map(int, operator.inputs))
         results = list(map(int, operator.outputs))
         names = {model.graph.tensors[index].name.decode() for index in results}
+        moves = model.kind_of(operator) in _MOVERS
         is_between = all(index in sources for index in read[:values]) and all(
-            index not in outputs and _all_quantize(model, readers[index])
+            moves or (index not in outputs and _all_quantize(model, readers[index]))
             for index in results
         )
         if not version or not is_between or names & set(float_ops):
@@ -93,12 +98,38 @@ def make_integer_operators(model: TFLiteModel, float_ops: Collection[str] = ()) 
             read[1] = _integer_slopes(model, read[1])
         operator.opcodeIndex = model.opcode(model.kind_of(operator), version)
         operator.inputs = np.array([sources.get(x, x) for x in read], np.int32)
-        operator.outputs = np.array(
-            [_integers_at_once(model, x, readers[x]) for x in results], np.int32
-        )
+        written = [
+            _moved_integers(model, operator, x, readers[x])
+            if moves
+            else _integers_at_once(model, x, readers[x])
+            for x in results
+        ]
+        operator.outputs = np.array(written, np.int32)
+        if moves:
+            sources.update(zip(results, written, strict=True))
     _drop_idle(model)
     _drop_unread(model)
     model.drop_unread_tensors()
+
+
+def _moved_integers(model: TFLiteModel, operator, result: int, readers) -> int:
+    """Returns a tensor for the integers that an operator moves, of the scale they had.
+
+    What quantizes the result reads them; others read floats that are made of them.
+    """
+    tensors = model.graph.tensors
+    integers = model.add_tensor(
+        tensors[result],
+        type=schema.TensorType.INT8,
+        quantization=tensors[operator.inputs[0]].quantization,
+    )
+    tensors[result].name += b"_float"
+    for reader in readers:
+        if model.kind_of(reader) == _OPERATORS.QUANTIZE:
+            reader.inputs = np.array([integers], np.int32)
+    back = model.operator(_OPERATORS.DEQUANTIZE, [integers], [result], version=2)
+    model.graph.operators.insert(model.graph.operators.index(operator) + 1, back)
+    return integers
 
 
 def _integers_at_once(model: TFLiteModel, result: int, quantizing) -> int:

@@ -121,6 +121,22 @@ def test_what_litert_quantizer_leaves_in_float_has_integers(name, exported, tmp_
     assert_close(path, write(converted, tmp_path, "float.tflite"), exported.crops)
 
 
+def test_two_in_a_row_that_litert_quantizer_leaves_in_float_have_integers(
+    exported, tmp_path
+):
+    keras.utils.set_random_seed(0)
+    image = keras.Input((*INPUT_HW, 3), name="image")
+    x = keras.layers.Conv2D(4, 3, strides=8, padding="same", name="conv")(image)
+    x = keras.layers.UpSampling2D(2, name="up")(x)
+    x = keras.layers.LeakyReLU(0.2, name="leaky")(x)
+    model = keras.Model(image, keras.layers.Conv2D(3, 1, name="last")(x))
+    converted = float_tflite_model(model, keras_contract(model, CODEC, SKELETON, BGR))
+    path = write(quantize(converted, exported.crops, INT8), tmp_path)
+    assert not float_ops(path)
+    assert op_counts(path)["QUANTIZE"] == 1
+    assert_close(path, write(converted, tmp_path, "float.tflite"), exported.crops)
+
+
 def test_what_is_meant_to_be_float_stays_float_beside_integers(exported, tmp_path):
     keras.utils.set_random_seed(0)
     converted = left_in_float("PRELU")
