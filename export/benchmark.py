@@ -193,10 +193,11 @@ def keep_people(args, times):
     from keras_pose.metrics.result_files import write_results
     from keras_pose.pictures.images import write_image
     from keras_pose.pictures.plots import plot_frame_times
+    from keras_pose.runtime.instructions import instructions
 
     if args.plot:
         marks = [(each.people, each.faster_after) for each in times.crossings]
-        title = f"{times.num_runs} runs each, {args.threads[0]} threads"
+        title = f"{times.num_runs} runs each, {args.threads[0]} threads; {instructions()}"
         picture = plot_frame_times(times.people, times.milliseconds, marks, title)
         print(f"written     {write_image(args.plot, picture)}")
     names = list(times.milliseconds)

@@ -378,6 +378,7 @@ def draw_video(args):
     from keras_pose.inference.overlap import network_threads
     from keras_pose.inference.video import VideoSettings, annotate
     from keras_pose.inference.writers import check_video_name
+    from keras_pose.runtime.instructions import machine_line
 
     of_photos = {"--box": args.boxes, "--heatmaps": args.heatmaps, "--beside": args.beside}
     option = next((name for name, value in of_photos.items() if value), None)
@@ -403,6 +404,7 @@ def draw_video(args):
     estimator = open_estimator(args, network_threads())
     summary = annotate(source, estimator, output, args.json, settings)
     print(f"done        {summary.text()}")
+    print(machine_line())
     for note in summary.notes:
         print(f"note        {note}")
     for path in filter(None, [output, args.json]):

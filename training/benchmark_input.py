@@ -427,9 +427,12 @@ def measure(args):
 def main(argv=None):
     args = parse_args(argv)
     os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")  # input is the processor's work
+    from keras_pose.runtime.instructions import machine_line
+
     figures = measure(args)
     totals = {name: list(steps.values())[-1] for name, steps in figures.items()}
     height, width = args.input_hw
+    print(machine_line())
     print(f"{height}x{width}, {args.threads} threads, ms of processor time a sample")
     print(f"{'':24}{'ms':>8}{'ratio':>8}")
     for name, value in totals.items():

@@ -107,6 +107,9 @@ def measure(folder, size_wh, args):
 @plain_errors()
 def main(argv=None):
     args = parse_args(argv)
+    from keras_pose.runtime.instructions import machine_line
+
+    print(machine_line(), flush=True)
     found = {}
     for name, size_wh in (("small", SMALL_WH), ("large", tuple(args.size))):
         with tempfile.TemporaryDirectory() as folder:

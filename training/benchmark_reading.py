@@ -109,6 +109,9 @@ def measure(repository, folder):
 @plain_errors()
 def main(argv=None):
     args = parse_args(argv)
+    from keras_pose.runtime.instructions import machine_line
+
+    print(machine_line())
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         megabytes = write_file(folder, args.people)

@@ -212,8 +212,11 @@ def main(argv=None):
     args = parse_args(argv)
     if OTHERS.keys() & set(args.variants) and not importlib.util.find_spec("torch"):
         raise ImportError(f"{PYTORCH} is not installed: pip install torch==2.13.0")
+    from keras_pose.runtime.instructions import machine_line
+
     figures = measure(args)
     first = args.variants[0]
+    print(machine_line())
     print(f"{args.model}, batch {args.batch_size}, {args.threads} threads, best of turns")
     columns = f"{'images/s':>10}{'ratio':>8}{'per CPU s':>11}"
     print(f"{'':20}{columns}{'first step, CPU s':>20}{'MB':>7}")

@@ -22,6 +22,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run from a clone
 from keras_pose.commandline import plain_errors, positive_int
 from keras_pose.pictures import boxes, drawing
 from keras_pose.pictures.structures import Detections
+from keras_pose.runtime.instructions import machine_line
 
 PICTURES = Path(__file__).resolve().parents[1] / "keras_pose" / "demo" / "pictures"
 
@@ -228,6 +229,7 @@ def main(argv=None):
 
     cv2.setNumThreads(1)
     estimator = PoseEstimator(num_threads=1)
+    print(machine_line())
     for path in args.pictures:
         image = read_image(path)
         for threshold in (0.0, estimator.box_threshold):

@@ -161,6 +161,8 @@ def table_of(kernels, convolutions, whole, peak):
 
 def main(argv=None):
     args = parse_args(argv)
+    from keras_pose.runtime.instructions import machine_line
+
     networks = []
     build = benchmark_step.build_network
     benchmark_step.build_network = lambda args: networks.append(build(args)) or networks[0]
@@ -169,6 +171,7 @@ def main(argv=None):
     kernels, whole, share_of_cpu, peak = record(step, args.steps)
     convolutions = convolutions_of(networks[0], args.batch_size)
     rows = table_of(kernels, convolutions, whole, peak)
+    print(machine_line())
     print(
         f"{args.model}, batch {args.batch_size}; matrices {peak / 1e9:.0f} GFLOP/s; the "
         f"step had {share_of_cpu:.2f} of a processor"

@@ -445,6 +445,9 @@ MEASURED = {
 @plain_errors()
 def main(argv=None):
     args = parse_args(argv)
+    from keras_pose.runtime.instructions import machine_line
+
+    print(machine_line())
     for name in [args.only] if args.only else MEASURED:
         what, slow, fast = MEASURED[name]()
         print(

@@ -43,6 +43,7 @@ def measure_threads(args):
     import numpy as np
 
     from keras_pose.inference import PoseEstimator
+    from keras_pose.runtime.instructions import machine_line
 
     estimator = PoseEstimator(args.weights, num_threads=1)
     boxes = [[2.0, 2.0, 57.0, 77.0]]
@@ -64,6 +65,7 @@ def measure_threads(args):
         for a, b in zip(alone, together, strict=True)
     )
     total = args.threads * args.pictures
+    print(machine_line())
     print(
         f"{args.threads} threads x {args.pictures} pictures: {num_foreign} of {total} "
         f"answers are not the picture's own; {seconds:.1f} s, alone {alone_seconds:.1f} s"

@@ -133,6 +133,7 @@ def main(argv=None):
     from keras_pose.inference import PoseEstimator
     from keras_pose.inference.frame_sources import pictures_in
     from keras_pose.inference.overlap import network_threads
+    from keras_pose.runtime.instructions import machine_line
 
     photos = pictures_in(args.images)[: args.num_photos]
     if not photos:
@@ -143,7 +144,7 @@ def main(argv=None):
         clip = Path(folder) / "clip.mp4"
         make_clip(clip, photos, args.frames_per_photo)
         print(f"clip        {len(photos)} photos x {args.frames_per_photo} frames")
-        print(f"machine     {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}")
+        print(f"{machine_line()}; load {os.getloadavg()[0]:.1f}")
         measure_overlap(clip, estimator, beside, Path(folder))
         measure_following(clip, estimator, args.detect_every)
 

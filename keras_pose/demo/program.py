@@ -51,6 +51,7 @@ def main(argv=None):
         )
     # Imported after parsing: `--help` must not wait for OpenCV, nor for TensorFlow.
     from keras_pose.demo.seeing import draw_photographs
+    from keras_pose.runtime.instructions import machine_line
 
     titles = [SEEING] if args.only_photographs else [SEEING, *LEARNING]
     print(f"This is what happens; everything goes into {args.output}:")
@@ -62,7 +63,7 @@ def main(argv=None):
     results = [f"{sheet}: photographs"]
     if not args.only_photographs:
         results += learn(args, steps)
-    print(f"\n{steps.table()}\n\nNow look at")
+    print(f"\n{steps.table()}\n{machine_line()}\n\nNow look at")
     print("\n".join(f"  {line}" for line in results))
 
 

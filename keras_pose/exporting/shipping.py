@@ -403,9 +403,11 @@ def _pipelines(pipelines) -> str:
     names = ["pose", "detector", "AP", "AP50", "box AP"]
     names += [f"ms, {people}" for people in ("1 person", "5 people", "20 people")]
     parts.append(markdown_table(names, rows))
+    machines = dict.fromkeys(values.get("machine", "") for values in pipelines.values())
+    where = f" ({'; '.join(filter(None, machines))})" if any(machines) else ""
     parts.append(
-        "Milliseconds for a whole image on the machine that measured: good for comparing "
-        "the rows."
+        f"Milliseconds for a whole image on the machine that measured{where}: good for "
+        "comparing the rows."
     )
     return "\n\n".join(parts)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -16,6 +16,7 @@ from keras_pose.metrics.box_ap import BoxEvaluation
 from keras_pose.metrics.drop import drop
 from keras_pose.metrics.protocol import count_images
 from keras_pose.pictures.boxes import BoxSettings
+from keras_pose.runtime.instructions import machine, machine_line
 
 
 @dataclass(frozen=True)
@@ -105,11 +106,13 @@ class BoxMeasurement:
         stats: figures by name, those of `box_ap.BOX_STATS` among them.
         protocol: circumstances of the measurement.
         seconds: time from pixels to boxes, of all images.
+        machine: where that was measured.
     """
 
     stats: dict[str, float]
     protocol: BoxProtocol
     seconds: float
+    machine: str = field(default_factory=machine)
 
     figure: ClassVar[str] = "AP"
 
@@ -138,6 +141,7 @@ class BoxMeasurement:
             "protocol": dataclasses.asdict(self.protocol),
             "seconds": round(self.seconds, 3),
             "milliseconds_per_image": round(self.milliseconds_per_image, 3),
+            "machine": self.machine,
         }
 
     def describe(self) -> str:
@@ -189,8 +193,9 @@ def box_table(measurements: Sequence[BoxMeasurement]) -> str:
         ))  # fmt: skip
     files = ["file", *(each.protocol.file_name for each in measurements)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return "\n".join(
+    lines = [
         "  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True))
         + f"  {name}"
         for row, name in zip(rows, files, strict=True)
-    )
+    ]
+    return "\n".join([*lines, machine_line(*(each.machine for each in measurements))])

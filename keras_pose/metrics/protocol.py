@@ -24,6 +24,7 @@ from keras_pose.metrics.drop import drop
 from keras_pose.metrics.evaluator import EvaluationResult
 from keras_pose.metrics.official import METRICS
 from keras_pose.pictures.boxes import BoxSettings
+from keras_pose.runtime.instructions import machine, machine_line
 
 GROUND_TRUTH = "ground truth"
 _NAMED = 3  # images that a line of figures names
@@ -204,6 +205,7 @@ class Measurement:
         total_seconds: time from the first image to the last keypoint.
         pipeline: box AP and milliseconds of each stage, for a measurement with a detector;
             else {}.
+        machine: where the times were measured; "" where that is not known.
     """
 
     stats: dict[str, float]
@@ -212,6 +214,7 @@ class Measurement:
     predict_seconds: float
     total_seconds: float
     pipeline: dict[str, dict[str, float]] = field(default_factory=dict)
+    machine: str = field(default_factory=machine)
 
     @classmethod
     def of(cls, result: EvaluationResult, protocol: Protocol, pipeline=None) -> Measurement:
@@ -267,6 +270,7 @@ class Measurement:
             "predict_seconds": round(self.predict_seconds, 3),
             "total_seconds": round(self.total_seconds, 3),
             "milliseconds_per_person": round(self.milliseconds_per_person, 3),
+            "machine": self.machine,
         }
 
     def _pipeline(self):
@@ -290,6 +294,7 @@ _NOT_STATS = (
     "predict_seconds",
     "total_seconds",
     "milliseconds_per_person",
+    "machine",
 )
 
 
@@ -321,6 +326,7 @@ def read_measurement(path) -> Measurement:
         values["predict_seconds"],
         values["total_seconds"],
         {name: _with_nan(table) for name, table in values.get("pipeline", {}).items()},
+        values.get("machine", ""),
     )
 
 
@@ -430,7 +436,8 @@ def comparison_table(measurements: Sequence[Measurement]) -> str:
         (label, *_row(each, measurements[0], names))
         for label, each in zip(labels(protocols), measurements, strict=True)
     ]
-    return f"{describe_data(protocols[0])}\n{_align([header, *rows])}"
+    machines = machine_line(*(measurement.machine for measurement in measurements))
+    return f"{describe_data(protocols[0])}\n{_align([header, *rows])}\n{machines}"
 
 
 def labels(protocols: Sequence[Protocol]) -> list[str]:

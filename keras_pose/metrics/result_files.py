@@ -7,8 +7,6 @@ the code they describe.
 from __future__ import annotations
 
 import json
-import os
-import platform
 import shlex
 import subprocess
 import sys
@@ -17,7 +15,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from keras_pose.runtime.instructions import instructions
+from keras_pose.runtime.instructions import machine
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -51,7 +49,7 @@ def write_results(
         "command": command(sys.argv),
         "commit": commit(),
         "date": date.today().isoformat(),
-        "machine": f"{os.cpu_count()} {platform.machine()} cores, {instructions()}",
+        "machine": machine(),
         "protocol": protocol,
         "code": list(code),
         "columns": dict(columns),

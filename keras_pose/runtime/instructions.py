@@ -1,11 +1,14 @@
 """Instructions of this machine that decide how fast int8 is beside float32.
 
 Without a dot product of bytes, int8 products are widened and added in several steps, and
-an int8 network may take as long as its float32 one.
+an int8 network may take as long as its float32 one. So a program that prints times prints
+`machine_line` beside them.
 """
 
 from __future__ import annotations
 
+import os
+import platform
 from pathlib import Path
 
 # Linux's name -> the usual name. x86 first, then ARM.
@@ -53,3 +56,19 @@ def instructions(cpuinfo: Path = CPUINFO) -> str:
     vectors = [word for flag, word in _VECTORS.items() if flag in flags]
     products = [word for flag, word in _DOT_PRODUCTS.items() if flag in flags]
     return ", ".join([*vectors, *(products or [NO_PRODUCT])])
+
+
+def machine() -> str:
+    """Returns the number and kind of this machine's cores, and their instructions."""
+    return f"{os.cpu_count()} {platform.machine()} cores, {instructions()}"
+
+
+def machine_line(*machines: str) -> str:
+    """Returns the line that programs print beside times.
+
+    Args:
+        machines: where each of the times was measured, from `machine`; "" where that is
+            not known. None at all for this machine.
+    """
+    names = dict.fromkeys(each or "not known" for each in machines or (machine(),))
+    return f"machine     {'; '.join(names)}"

@@ -101,6 +101,8 @@ def report_rates(rates: list[dict]) -> None:
 @plain_errors()
 def main(argv=None):
     args = parse_args(argv)
+    from keras_pose.runtime.instructions import machine_line
+
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         write_clip(folder / "clip.mjpeg", args.picture or usual_picture())
@@ -112,6 +114,7 @@ def main(argv=None):
             rates=[{"detectEvery": turn, "seconds": args.seconds} for turn in turns],
         )
         print(report["opened"]["runtime"])
+        print(machine_line())
         report_rates(report["rates"])
         if args.screenshot:
             args.screenshot.write_bytes((folder / "page.png").read_bytes())

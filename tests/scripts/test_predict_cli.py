@@ -14,6 +14,7 @@ from keras_pose.codecs import GaussianHeatmapCodec
 from keras_pose.contracts.fields import TensorSpec
 from keras_pose.contracts.pose import Contract
 from keras_pose.runtime import PoseModel, crowd_model
+from keras_pose.runtime.instructions import machine_line
 from keras_pose.skeleton import COCO_17
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -260,6 +261,7 @@ def test_a_video_is_drawn_and_summed_up_in_a_line(tmp_path, detections, capsys):
     printed = capsys.readouterr().out
     assert "done        6 frames in " in printed
     assert "detector on 2, 1 people; ms per frame: decode " in printed
+    assert f"\n{machine_line()}\n" in printed
     assert f"written     {output}" in printed
 
 

@@ -8,6 +8,7 @@ import pytest
 from keras_pose import inference
 from keras_pose.pictures.images import write_image
 from keras_pose.pictures.structures import Detections, Poses
+from keras_pose.runtime.instructions import machine_line
 from keras_pose.skeleton import Skeleton
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -67,6 +68,7 @@ def test_both_measurements_are_printed(tmp_path, monkeypatch, capsys):
     )  # fmt: skip
 
     printed = capsys.readouterr().out
+    assert f"{machine_line()}; load " in printed
     assert "one by one  6 frames in" in printed
     assert "overlapping 6 frames in" in printed
     assert "detector on 2 of 6 frames; mean OKS" in printed

@@ -10,6 +10,7 @@ import pytest
 from keras_pose.demo import program, stills
 from keras_pose.demo.steps import Steps, describe_seconds
 from keras_pose.pictures.images import read_image
+from keras_pose.runtime.instructions import machine_line
 
 
 def test_every_photograph_has_a_free_licence():
@@ -78,7 +79,9 @@ def test_photographs_and_film_are_drawn_without_tensorflow(tmp_path, capsys, mon
         drawn = read_image(folder / f"{name}.png")
         assert drawn.shape == photograph.shape
         assert not np.array_equal(drawn, photograph), name
-    assert "look at" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "look at" in printed
+    assert machine_line() in printed
 
 
 def _short_pan(whole):

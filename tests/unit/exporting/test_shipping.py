@@ -78,7 +78,7 @@ def shipments(work):
 def both(pose, detector):
     protocol = POSE_PROTOCOL | {"boxes": "detector_int8.tflite", "boxes_threshold": 0.1}
     times = {f"milliseconds, {n} people": {"total": 10.0 * n} for n in (1, 5, 20)}
-    values = {"AP": 0.321, "AP50": 0.6, "protocol": protocol}
+    values = {"AP": 0.321, "AP50": 0.6, "protocol": protocol, "machine": "2 cores, NEON"}
     return {("int8", "float16"): values | {"pipeline": {"box": {"AP": 0.4}, **times}}}
 
 
@@ -117,6 +117,7 @@ def test_files_cards_and_index_are_put_in_place(tmp_path):
     assert "+0.060 |" in card
     assert "1739 people, scores over 0.05, NMS at IoU 0.6" in card
     assert "| int8 | float16 | 0.321 | 0.600 | 0.400 | 10 | 50 | 200 |" in card
+    assert "on the machine that measured (2 cores, NEON): good for comparing" in card
     assert "An app shows boxes above 0.45." in card
     assert card.endswith("## Data\n")
     pose_card = (output / "pose.md").read_text()

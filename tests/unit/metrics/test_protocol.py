@@ -6,8 +6,8 @@ import json
 import pytest
 
 from keras_pose.codecs import GaussianHeatmapCodec
-from keras_pose.metrics.box_ap import BoxEvaluation
-from keras_pose.metrics.box_protocol import BoxMeasurement, BoxProtocol
+from keras_pose.metrics.box_ap import BOX_STATS, BoxEvaluation
+from keras_pose.metrics.box_protocol import BoxMeasurement, BoxProtocol, box_table
 from keras_pose.metrics.protocol import (
     Measurement,
     Protocol,
@@ -17,6 +17,7 @@ from keras_pose.metrics.protocol import (
     read_measurement,
 )
 from keras_pose.pictures.boxes import BoxSettings
+from keras_pose.runtime.instructions import machine, machine_line
 
 PROTOCOL = Protocol(
     dataset="coco",
@@ -83,13 +84,27 @@ def test_figures_of_other_images_do_not_stand_in_one_table():
         comparison_table([measurement(), measurement(left_out=("b.jpg",))])
 
 
+def test_a_table_of_times_says_which_machine_took_them(tmp_path):
+    here, path = measurement(), tmp_path / "numbers.json"
+    path.write_text(json.dumps(here.to_dict() | {"machine": "9 phone cores, NEON"}))
+    there = read_measurement(path)
+    assert comparison_table([here]).endswith(f"\n{machine_line()}")
+    assert comparison_table([here, there]).endswith(f"{machine()}; 9 phone cores, NEON")
+    values = here.to_dict()
+    del values["machine"]  # as before it was written down
+    path.write_text(json.dumps(values))
+    assert comparison_table([read_measurement(path)]).endswith("machine     not known")
+
+
 def test_a_detectors_figures_say_it_too():
     result = BoxEvaluation(
-        {"AP": 0.1, "AP50": 0.2, "AR100": 0.3, "F1": 0.4, "F1_score": 0.5}, [], 9, 20, 1.0
+        dict.fromkeys((*BOX_STATS, "F1", "F1_score"), 0.5), [], 9, 20, 1.0
     )
     protocol = BoxProtocol(
         "coco", "val", False, 9, 20, "0" * 16, BoxSettings(0.05, 0.65, 100), (320, 320),
         "rtmdet_nano", "best.keras", 1000, "1" * 16, "float32", left_out=("a.jpg",),
     )  # fmt: skip
-    told = BoxMeasurement.of(result, protocol).describe()
-    assert "9 of 10 images (left out: a.jpg), 20 people" in told
+    measured = BoxMeasurement.of(result, protocol)
+    assert "9 of 10 images (left out: a.jpg), 20 people" in measured.describe()
+    assert measured.to_dict()["machine"] == machine()
+    assert box_table([measured]).endswith(f"\n{machine_line()}")

@@ -1,6 +1,6 @@
 import pytest
 
-from keras_pose.runtime.instructions import instructions
+from keras_pose.runtime.instructions import instructions, machine, machine_line
 
 
 @pytest.mark.parametrize(
@@ -24,3 +24,9 @@ def test_instructions_are_read_from_the_systems_list(tmp_path, text, expected):
 
 def test_a_system_without_a_list_is_unknown(tmp_path):
     assert instructions(tmp_path / "none") == "unknown instructions"
+
+
+def test_times_stand_beside_this_machine_or_those_that_measured():
+    assert machine().endswith(f" cores, {instructions()}")
+    assert machine_line() == f"machine     {machine()}"
+    assert machine_line("a", "", "a") == "machine     a; not known"
