@@ -1,5 +1,6 @@
 """Core ML packages: what is written is run, without a Mac, and is what Keras computes."""
 
+import functools
 import json
 import runpy
 import sys
@@ -9,13 +10,16 @@ from types import SimpleNamespace
 import keras
 import numpy as np
 import pytest
+from exported_files import BGR, SKELETON, smooth_crops
 from says import Says
 
+from keras_pose.codecs import GaussianHeatmapCodec
 from keras_pose.contracts.entries import CONTRACT_NAME
-from keras_pose.contracts.pose import read_contract
+from keras_pose.contracts.pose import keras_contract, read_contract
 from keras_pose.exporting.errors import ExportError
 from keras_pose.exporting.formats import coreml
 from keras_pose.exporting.formats.coreml import METADATA_KEY, export_coreml
+from keras_pose.models.vitpose import build_vitpose
 from keras_pose.runtime import load_model, mil
 from keras_pose.runtime.coreml_backend import CoreMLBackend
 from keras_pose.runtime.detector_model import load_detector
@@ -134,6 +138,28 @@ def test_a_detectors_outputs_keep_their_names(tmp_path):
     names = [spec.name for spec in CoreMLBackend(path).outputs]
     assert names == [spec.name for spec in contract.outputs]
     load_detector(path)(np.zeros((9, 9, 3), np.uint8))
+
+
+def test_an_exact_gelu_becomes_one_and_not_its_approximation(tmp_path):
+    # What Keras writes for it, coremltools 9.0 refuses: Erfc.
+    keras.utils.set_random_seed(0)
+    model = build_vitpose(3, (32, 32), channels=8, num_heads=2, num_blocks=1, head="simple")
+    for name in ("layers-0-ffn-layers-0-0", "layers-0-ffn-layers-1"):
+        layer = model.get_layer(name)  # untrained, it gives GELU nothing to bend
+        layer.set_weights([50 * weights for weights in layer.get_weights()])
+    codec = GaussianHeatmapCodec((32, 32), stride=4, sigma=1.0)
+    contract = keras_contract(model, codec, SKELETON, BGR)
+    crops = smooth_crops(2, (32, 32))
+    expected = model(BGR(crops), training=False).numpy()
+
+    path = tmp_path / "vitpose.mlpackage"
+    export_coreml(model, contract, path, crops, "float32")
+
+    gap = np.abs(load_model(path).predict(crops) - expected).max() / expected.std()
+    approximate = functools.partial(keras.activations.gelu, approximate=True)
+    model.get_layer("layers-0-ffn-layers-0-1").activation = approximate
+    other = np.abs(model(BGR(crops), training=False).numpy() - expected).max()
+    assert gap < 1e-5 < 0.1 * other / expected.std()
 
 
 @pytest.mark.parametrize(
