@@ -15,6 +15,7 @@ _HOMES = {
     "PoseEstimator": "keras_pose.inference",
     "PoseTask": "keras_pose.tasks",
     "Skeleton": "keras_pose.skeleton",
+    "SpeedAdvice": "keras_pose.runtime.integer_speed",
     "ZOO": "keras_pose.zoo",
     "create_model": "keras_pose.weights.creation",
     "draw_poses": "keras_pose.pictures.drawing",

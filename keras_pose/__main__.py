@@ -13,7 +13,9 @@
     python -m keras_pose pictures/ --engine ray --output labels/   # millions, by a cluster
 
 People are found, and their keypoints, by the models that come with the package unless
---detector and --weights name others. People of a video keep their numbers.
+--detector and --weights name others. People of a video keep their numbers. Where int8
+files gain little on this machine, one line of advice names the faster kind of file
+(`python -W ignore -m keras_pose` leaves it out).
 
     python -m keras_pose models            # what there is: `models --help`
 
@@ -503,11 +505,14 @@ def main(argv=None):
     args = parse_args(argv[1:] if argv[:1] == ["predict"] else argv)
     # What they need is imported after parsing: `--help` must not wait for OpenCV, nor
     # for TensorFlow.
+    from keras_pose.runtime.integer_speed import advice_in_a_line
+
     if args.engine:
         return label_many(args)
     draw = draw_video if is_video(args.inputs, args.output) else draw_photos
     try:
-        return draw(args)
+        with advice_in_a_line():
+            return draw(args)
     except KeyboardInterrupt:
         sys.exit("stopped; what is not finished is not written")
 

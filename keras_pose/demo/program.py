@@ -52,12 +52,13 @@ def main(argv=None):
     # Imported after parsing: `--help` must not wait for OpenCV, nor for TensorFlow.
     from keras_pose.demo.seeing import draw_photographs
     from keras_pose.runtime.instructions import machine_line
+    from keras_pose.runtime.integer_speed import advice_in_a_line
 
     titles = [SEEING] if args.only_photographs else [SEEING, *LEARNING]
     print(f"This is what happens; everything goes into {args.output}:")
     steps = Steps(titles)
     steps.announce()
-    with steps.step():
+    with steps.step(), advice_in_a_line():
         sheet = draw_photographs(args.output / "photographs", args.photos)
         print(f"look at          {sheet}")
     results = [f"{sheet}: photographs"]

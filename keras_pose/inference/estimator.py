@@ -33,6 +33,7 @@ from keras_pose.pictures.structures import Detections, Poses
 from keras_pose.runtime import PoseModel
 from keras_pose.runtime.crowd_model import CrowdModel, load_pose
 from keras_pose.runtime.detector_model import Detector
+from keras_pose.runtime.integer_speed import advise_on
 from keras_pose.runtime.pose_model import MAX_BATCH
 from keras_pose.runtime.top_down_steps import (
     check_flip_test,
@@ -64,7 +65,8 @@ class PoseEstimator:
         estimator = PoseEstimator("pose_model.tflite", detector="whole image")
         estimator = PoseEstimator("hrnet_w32", weights="coco")
 
-    Any number of threads may call one estimator.
+    Any number of threads may call one estimator. Where a file is slower on this machine
+    than another one would be, it warns once (`runtime.integer_speed.SpeedAdvice`).
 
     Attributes:
         pose_model: the model, with its contract: of a network that sees whole pictures, or
@@ -112,6 +114,7 @@ class PoseEstimator:
             pose = shipped_file(POSE)
         if not isinstance(pose, PoseModel | CrowdModel):
             pose = _load(pose, weights, num_threads)
+        advise_on(pose)
         self.pose_model: PoseModel | CrowdModel = pose
         if self.sees_whole_pictures:
             _check_needs_nothing(pose, detector, flip_test)
@@ -138,6 +141,8 @@ class PoseEstimator:
         with self._opening:  # by the first of many threads, once
             if not self._is_open:
                 self.detector = self._open_detector()
+                if isinstance(self._detector, Detector):
+                    advise_on(self._detector)
         return self._detector
 
     @detector.setter

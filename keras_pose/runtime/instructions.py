@@ -31,7 +31,12 @@ CPUINFO = Path("/proc/cpuinfo")
 
 def saturates(cpuinfo: Path = CPUINFO) -> bool:
     """Returns True for x86 processors that add products of bytes in 16 bits."""
-    return {"AVX2", NO_PRODUCT} <= set(instructions(cpuinfo).split(", "))
+    return lacks_products(instructions(cpuinfo))
+
+
+def lacks_products(found: str) -> bool:
+    """Returns True if `instructions` found an x86 processor without products of bytes."""
+    return {"AVX2", NO_PRODUCT} <= set(found.split(", "))
 
 
 def instructions(cpuinfo: Path = CPUINFO) -> str:

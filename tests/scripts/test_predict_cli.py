@@ -1,6 +1,8 @@
+import dataclasses
 import json
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +15,7 @@ from keras_pose import runtime
 from keras_pose.codecs import GaussianHeatmapCodec
 from keras_pose.contracts.fields import TensorSpec
 from keras_pose.contracts.pose import Contract
-from keras_pose.runtime import PoseModel, crowd_model
+from keras_pose.runtime import PoseModel, crowd_model, integer_speed
 from keras_pose.runtime.instructions import machine_line
 from keras_pose.skeleton import COCO_17
 
@@ -81,6 +83,25 @@ def test_a_photo_is_drawn_and_its_people_are_printed(photo, tmp_path, capsys):
     printed = capsys.readouterr().out
     assert "person 1    score 0.75, 17 of 17 keypoints above 0.2" in printed
     assert f"written     {output}" in printed
+
+
+@pytest.mark.parametrize(
+    ("found", "count"), [("AVX2, no dot product of bytes", 1), ("AVX2, AVX-VNNI", 0)]
+)
+def test_advice_on_int8_is_one_line(photo, tmp_path, monkeypatch, capsys, found, count):
+    model = runtime.load_model()
+    contract = dataclasses.replace(model.contract, quantization="int8")
+    model = PoseModel(contract, ".tflite", CenterBackend())
+    monkeypatch.setattr(runtime, "load_model", lambda *_, **__: model)
+    monkeypatch.setattr(crowd_model, "load_pose", lambda *_, **__: model)
+    monkeypatch.setattr(integer_speed, "instructions", lambda: found)
+    with warnings.catch_warnings():
+        warnings.simplefilter("default")
+        run(photo, photo, "--output", tmp_path, "--beside", "b.tflite")
+    printed = capsys.readouterr()
+    lines = printed.out.splitlines()
+    assert sum(line.startswith("advice      int8") for line in lines) == count
+    assert "gain little" not in printed.err
 
 
 def test_each_box_is_a_person_in_the_json(photo, tmp_path):

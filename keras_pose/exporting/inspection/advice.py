@@ -8,11 +8,10 @@ from dataclasses import dataclass
 
 from keras_pose.contracts.detector import read_model_contract
 from keras_pose.exporting.inspection.benchmark import Benchmark, BenchmarkRow
-from keras_pose.runtime.instructions import NO_PRODUCT
+from keras_pose.runtime.integer_speed import INT8, why_little
 
 # Times that are nearer to each other than this are called alike.
 NO_GAIN = 0.9
-INT8 = ("int8", "int8_per_tensor")
 
 
 @dataclass(frozen=True)
@@ -111,12 +110,12 @@ def _reason(benchmark: Benchmark, num_threads: int) -> str:
         "integer products of large matrices are "
         f"{gain:.2f} times as fast as float ones, by the better runtime of each"
     )
-    if NO_PRODUCT in benchmark.instructions:
+    reason = why_little(benchmark.instructions)
+    if reason:
         return (
-            f"this machine has {benchmark.instructions}, so XNNPACK widens bytes to 16 "
-            f"bits before it multiplies them. Here {measured}. An int8 file is a quarter "
-            "of the size and needs less memory; it is faster where there is a dot product "
-            "(phones, newer processors)."
+            f"{reason}. Here {measured}. An int8 file is a quarter of the size and needs "
+            "less memory; it is faster where there is a dot product (phones, newer "
+            "processors)."
         )
     return f"here {measured}, so its time goes elsewhere; --profile says where."
 

@@ -4,6 +4,7 @@ import subprocess
 import sys
 import textwrap
 import threading
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
@@ -21,9 +22,32 @@ from keras_pose.inference import PoseEstimator
 from keras_pose.inference.detectors import WHOLE_IMAGE
 from keras_pose.pictures.images import ImageError
 from keras_pose.pictures.structures import Detections
-from keras_pose.runtime import PoseModel
+from keras_pose.runtime import PoseModel, integer_speed
+from keras_pose.shipped import shipped_file
 
 ROOT = Path(__file__).resolve().parents[3]
+
+
+@pytest.mark.parametrize(
+    ("found", "count"),
+    [("AVX2, no dot product of bytes", 1), ("AVX2, AVX-512 VNNI", 0)],
+)
+@pytest.mark.parametrize("who", ["pose", "detector"])
+def test_int8_that_gains_little_is_told_once(monkeypatch, who, found, count):
+    monkeypatch.setattr(integer_speed, "instructions", lambda: found)
+    model, detector = make_model(), WHOLE_IMAGE
+    if who == "pose":
+        contract = dataclasses.replace(model.contract, quantization="int8")
+        model = PoseModel(contract, ".tflite", BrightnessBackend())
+    else:
+        detector = shipped_file("detector")  # int8 is what was measured to be best
+    with warnings.catch_warnings(record=True) as seen:
+        warnings.simplefilter("default")
+        for _ in range(2):
+            estimator = PoseEstimator(model, detector)
+            for _ in range(2):
+                estimator(light_at(123, 150))
+    assert [each.category for each in seen] == [integer_speed.SpeedAdvice] * count
 
 
 @pytest.mark.parametrize("boxes", [None, [[60, 40, 180, 260]]], ids=["whole_image", "box"])
