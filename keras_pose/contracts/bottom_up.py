@@ -19,6 +19,7 @@ from keras_pose.contracts.fields import (
     task_of,
     tensor_spec,
 )
+from keras_pose.contracts.operator_audit import OperatorShare
 from keras_pose.pictures.normalization import Normalization
 from keras_pose.skeleton import Skeleton
 
@@ -44,6 +45,7 @@ class BottomUpContract(CrowdContract):
         signature: name of the file's signature; None for `.keras` and `.onnx`.
         float_operators: names of operators that compute in float, defined as in `Contract`.
         sums_fit_16_bits: True if all processors compute the same, defined as in `Contract`.
+        operator_audit: shares that accelerators may take, defined as in `Contract`.
 
     Raises:
         ValueError: where shapes do not fit together.
@@ -60,6 +62,7 @@ class BottomUpContract(CrowdContract):
     signature: str | None = None
     float_operators: tuple[str, ...] = ()
     sums_fit_16_bits: bool | None = None
+    operator_audit: tuple[OperatorShare, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.skeleton.limbs:

@@ -15,6 +15,11 @@ from keras_pose.contracts.fields import (
     skeleton_of_dict,
     tensor_spec,
 )
+from keras_pose.contracts.operator_audit import (
+    OperatorShare,
+    audit_of,
+    audit_to_dict,
+)
 from keras_pose.pictures.boxes import PAD_VALUE
 from keras_pose.pictures.normalization import Normalization
 from keras_pose.skeleton import Skeleton
@@ -43,6 +48,7 @@ class CrowdContract(ABC):
         signature: name of the file's signature; None for `.keras` and `.onnx`.
         float_operators: names of operators that compute in float.
         sums_fit_16_bits: True if all processors compute the same.
+        operator_audit: shares that accelerators may take.
     """
 
     model: str
@@ -54,6 +60,7 @@ class CrowdContract(ABC):
     signature: str | None
     float_operators: tuple[str, ...]
     sums_fit_16_bits: bool | None
+    operator_audit: tuple[OperatorShare, ...]
 
     @property
     def input_hw(self) -> tuple[int, int]:
@@ -78,6 +85,7 @@ class CrowdContract(ABC):
             "model": self.model,
             "quantization": self.quantization,
             **integers_to_dict(self.float_operators, self.sums_fit_16_bits),
+            **audit_to_dict(self.operator_audit),
             "signature": self.signature,
             "input": input_to_dict(self.input, self.normalization),
             "letterbox": letterbox_to_dict(),
@@ -94,6 +102,7 @@ class CrowdContract(ABC):
             "quantization": values["quantization"],
             "signature": values["signature"],
             **integers_of(values),
+            "operator_audit": audit_of(values),
         }
 
     def _skeleton_to_dict(self) -> dict[str, Any]:

@@ -24,6 +24,11 @@ from keras_pose.contracts.fields import (
     task_of,
     tensor_spec,
 )
+from keras_pose.contracts.operator_audit import (
+    OperatorShare,
+    audit_of,
+    audit_to_dict,
+)
 from keras_pose.contracts.pose import Contract, read_contract
 from keras_pose.pictures.boxes import BoxSettings
 from keras_pose.pictures.normalization import Normalization
@@ -70,6 +75,7 @@ class DetectorContract:
         signature: name of the file's signature; None for `.keras` and `.onnx`.
         float_operators: names of operators that compute in float, defined as in `Contract`.
         sums_fit_16_bits: True if all processors compute the same, defined as in `Contract`.
+        operator_audit: shares that accelerators may take, defined as in `Contract`.
 
     Raises:
         ValueError: where shapes do not fit together.
@@ -87,6 +93,7 @@ class DetectorContract:
     signature: str | None = None
     float_operators: tuple[str, ...] = ()
     sums_fit_16_bits: bool | None = None
+    operator_audit: tuple[OperatorShare, ...] = ()
 
     def __post_init__(self) -> None:
         for kind, channels in (("scores", len(self.class_names)), ("distances", 4)):
@@ -129,6 +136,7 @@ class DetectorContract:
             "model": self.model,
             "quantization": self.quantization,
             **integers_to_dict(self.float_operators, self.sums_fit_16_bits),
+            **audit_to_dict(self.operator_audit),
             "signature": self.signature,
             "input": input_to_dict(self.input, self.normalization),
             "letterbox": letterbox_to_dict(),
@@ -165,6 +173,7 @@ class DetectorContract:
                 quantization=values["quantization"],
                 signature=values["signature"],
                 **integers_of(values),
+                operator_audit=audit_of(values),
             )
 
 

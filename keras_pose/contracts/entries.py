@@ -24,7 +24,7 @@ from keras_pose.modelfiles.embedded import MAX_BYTES, extract
 
 CONTRACT_NAME = "pose_model.json"
 # Another version is another contract; another minor version has more fields.
-SCHEMA_VERSION, SCHEMA_MINOR = 1, 5
+SCHEMA_VERSION, SCHEMA_MINOR = 1, 6
 VERSION_FIELDS = {"schema_version": SCHEMA_VERSION, "schema_minor": SCHEMA_MINOR}
 
 

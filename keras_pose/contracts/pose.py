@@ -31,6 +31,11 @@ from keras_pose.contracts.fields import (
     task_of,
     tensor_spec,
 )
+from keras_pose.contracts.operator_audit import (
+    OperatorShare,
+    audit_of,
+    audit_to_dict,
+)
 from keras_pose.pictures.geometry import BOX_PADDING
 from keras_pose.pictures.normalization import Normalization
 from keras_pose.skeleton import Skeleton
@@ -56,6 +61,8 @@ class Contract:
             much was lost without, by the names of what they give; for people.
         sums_fit_16_bits: True for an int8 ONNX file that all processors compute alike,
             False for one whose sums x86 without VNNI may cut off; None for other files.
+        operator_audit: shares of the operators that accelerators of phones are expected to
+            take of a `.tflite` file; none where nobody looked.
         visibility: output of the head for visibility; None for networks without one.
         score_calibration: function from scores to shares of keypoints that are right, of
             networks for which it was fitted; None for others.
@@ -72,6 +79,7 @@ class Contract:
     signature: str | None = None
     float_operators: tuple[str, ...] = ()
     sums_fit_16_bits: bool | None = None
+    operator_audit: tuple[OperatorShare, ...] = ()
     visibility: Visibility | None = None
     score_calibration: ScoreCalibration | None = None
 
@@ -125,6 +133,7 @@ class Contract:
             "model": self.model,
             "quantization": self.quantization,
             **integers_to_dict(self.float_operators, self.sums_fit_16_bits),
+            **audit_to_dict(self.operator_audit),
             "signature": self.signature,
             "input": input_to_dict(self.input, self.normalization),
             "output": output_to_dict(self.output),
@@ -171,6 +180,7 @@ class Contract:
                 box_padding=_positive(values["crop"], "box_padding"),
                 signature=values["signature"],
                 **integers_of(values),
+                operator_audit=audit_of(values),
                 **certainty_of(values),
             )
 

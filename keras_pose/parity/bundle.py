@@ -17,6 +17,7 @@ import keras_pose
 from keras_pose.contracts.detector import DetectorContract
 from keras_pose.contracts.entries import write_contract
 from keras_pose.contracts.fields import task_of
+from keras_pose.exporting.inspection.audit import with_audit
 from keras_pose.files import check_writable, file_sha256, read_json, write_json
 from keras_pose.parity.maths import maths_cases
 from keras_pose.parity.model_cases import Person, model_cases
@@ -66,7 +67,8 @@ def write_bundle(
         for task, file in models.items():
             path = temporary / f"{task}{SUFFIX}"
             shutil.copyfile(file.path, path)
-            write_contract(path, file.contract)
+            # By the rules of today; files of older versions do not say it at all.
+            write_contract(path, with_audit(file.contract, path))
             (temporary / LABELS[task]).write_text(_labels(file), encoding="utf-8")
             names[task] = path.name
         write_pack(temporary / PACKS["maths"], maths_cases())

@@ -25,6 +25,7 @@ from keras_pose.contracts.entries import (
     read_entry,
     write_contract,
 )
+from keras_pose.contracts.operator_audit import FIELD as OPERATOR_AUDIT
 from keras_pose.exporting.errors import ExportError
 from keras_pose.exporting.formats.npu_tool import (
     Runner,
@@ -153,9 +154,11 @@ def _contract_of(source: Path) -> dict[str, Any]:
 def _made(source, entry, target: Target, folder, libraries, run) -> NpuFile:
     """Compiles for one target; a refusal becomes part of the report."""
     path = folder / f"{source.stem}_{target.vendor}_{target.soc_model}.tflite"
+    # What accelerators take of the source, they do not of the compiler's operators.
+    kept = {name: value for name, value in entry.items() if name != OPERATOR_AUDIT}
     contract = _Entry(
         {
-            **entry,
+            **kept,
             "compiled_for": {
                 "manufacturer": target.manufacturer,
                 "soc_model": target.soc_model,

@@ -40,6 +40,7 @@ from keras_pose.exporting.float_graph.serving import (
     with_maps,
 )
 from keras_pose.exporting.formats.embedding import embed_contract
+from keras_pose.exporting.inspection.audit import with_audit
 from keras_pose.exporting.quantization.calibration import NUM_CHECK_CROPS
 from keras_pose.files import atomic_path
 from keras_pose.models.one_by_one import outputs_of_all
@@ -179,10 +180,11 @@ def write_export(path, write: Callable[[Path], Draft], reference: Reference) -> 
     with _plain_disk_errors(path), _kept_on_error(path):
         with atomic_path(path) as temporary:
             draft = write(temporary)
-            embed_contract(temporary, draft.contract)
+            contract = with_audit(draft.contract, temporary)
+            embed_contract(temporary, contract)
             error = _check(temporary, draft, reference)
-        write_contract(path, draft.contract)
-    return Export(path, draft.contract, error)
+        write_contract(path, contract)
+    return Export(path, contract, error)
 
 
 @contextlib.contextmanager

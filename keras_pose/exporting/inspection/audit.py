@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from keras_pose.contracts.detector import ModelContract
+from keras_pose.contracts.operator_audit import LeftOperators, OperatorShare
 from keras_pose.exporting.inspection.delegates import (
     DELEGATES,
     fallen_operators,
@@ -27,6 +29,8 @@ from keras_pose.modelfiles.graph import Graph, count_graph_macs, weight_type
 from keras_pose.modelfiles.reading import read_graph
 
 XNNPACK = "XNNPACK"
+# Delegates that apps for phones ask, and of which contracts say what is expected.
+OF_PHONES = ("GPU", "Core ML")
 TIMEOUT_SECONDS = 120.0
 # Address space for a runtime (2 GiB are reserved by threads and libraries) and a file.
 BASE_MEMORY_BYTES = 6 << 30
@@ -126,6 +130,36 @@ def audit_here(path: str) -> dict[str, Any]:
     counts = dict(graph.counts().most_common())
     audit = Audit(counts, count_graph_macs(graph), weight_type(graph), tuple(delegates))
     return audit.to_dict()
+
+
+def with_audit(contract: ModelContract, path) -> ModelContract:
+    """Returns a file's contract with what accelerators of phones take by their rules.
+
+    In this process, without a runtime: for files that were written here. Of other files
+    than `.tflite` nothing is said.
+
+    Raises:
+        ValueError: for a file that is damaged.
+    """
+    is_for_phones = Path(path).suffix == ".tflite"
+    shares = _expected_shares(path) if is_for_phones else ()
+    return dataclasses.replace(contract, operator_audit=shares)
+
+
+def _expected_shares(path) -> tuple[OperatorShare, ...]:
+    graph = read_graph(path)
+    shares = []
+    for name in OF_PHONES:
+        fallen = fallen_operators(graph, DELEGATES[graph.file_type][name])
+        counts = Counter((graph.operators[i].kind, why) for i, why in fallen.items())
+        found = _audit_delegate(name, graph, fallen)
+        left = tuple(LeftOperators(*which, count) for which, count in counts.most_common())
+        shares.append(
+            OperatorShare(
+                name, found.num_operators, found.num_taken, found.num_partitions, left
+            )
+        )
+    return tuple(shares)
 
 
 def left_by_xnnpack(path, graph: Graph) -> dict[int, str]:

@@ -20,7 +20,23 @@ sealed class Contract {
     abstract val normalization: Normalization?
 
     val inputSize get() = Size(input.shape[1], input.shape[2])
+
+    /** What accelerators are expected to take of the file, by their names, such as "GPU"; none: the contract does not say it. */
+    var operatorAudit: Map<String, OperatorShare> = mapOf()
+        internal set
 }
+
+/**
+ * What an accelerator is expected to take of a file by its published rules: a prediction, for people.
+ *
+ * @property numOperators those that compute.
+ * @property numPartitions stretches of the graph on it; each but one costs copies to and fro.
+ * @property left what it leaves to the CPU, the most frequent first.
+ */
+class OperatorShare(val numOperators: Int, val numTaken: Int, val numPartitions: Int, val left: List<LeftOperators>)
+
+/** [count] operators of a kind, and why an accelerator does not take them. */
+class LeftOperators(val operator: String, val reason: String, val count: Int)
 
 /** Of networks that find poses, in boxes or in whole pictures. */
 sealed class PeopleContract : Contract() {
@@ -140,7 +156,9 @@ private fun checkFile(entry: Json, fileName: String, bytes: ByteArray) {
 }
 
 /** Reads one entry of a contract. */
-fun contractOf(entry: Json): Contract {
+fun contractOf(entry: Json): Contract = contractFor(entry).also { it.operatorAudit = operatorAuditOf(entry) }
+
+private fun contractFor(entry: Json): Contract {
     val task = entry.find("task")?.text() ?: "top_down"
     return when (task) {
         "top_down" -> poseContract(entry)
@@ -150,6 +168,20 @@ fun contractOf(entry: Json): Contract {
         else -> throw ContractError("This app runs pose models and detectors, not models for $task.")
     }
 }
+
+private fun operatorAuditOf(entry: Json): Map<String, OperatorShare> {
+    val audit = entry.find("operator_audit") ?: return mapOf()
+    return audit.keys().associateWith { name -> operatorShare(audit["operator_audit.$name", name], "operator_audit.$name") }
+}
+
+private fun operatorShare(values: Json, name: String) = OperatorShare(
+    values["$name.operators", "operators"].integer(),
+    values["$name.taken", "taken"].integer(),
+    values["$name.partitions", "partitions"].integer(),
+    values["$name.left", "left"].items().map {
+        LeftOperators(it["$name.left.operator", "operator"].text(), it["$name.left.reason", "reason"].text(), it["$name.left.count", "count"].integer())
+    }
+)
 
 private fun poseContract(entry: Json): PoseContract {
     val model = entry["model", "model"].text()

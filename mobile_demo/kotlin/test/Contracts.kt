@@ -49,7 +49,8 @@ private val ADDED = mapOf(
       "kinds": ["visible", "hidden", "outside"], "temperature": 1.5
     },""" to 4,
     """"score_calibration": {"kind": "logistic", "slope": 4, "intercept": -2},""" to 4,
-    """"compiled_for": {"manufacturer": "Qualcomm", "soc_model": "SM8750", "source_sha256": "0"},""" to 5
+    """"compiled_for": {"manufacturer": "Qualcomm", "soc_model": "SM8750", "source_sha256": "0"},""" to 5,
+    """"operator_audit": {"GPU": {"operators": 3, "taken": 1, "partitions": 2, "left": [{"operator": "TOPK_V2", "reason": "no such operator", "count": 2}]}},""" to 6
 )
 
 /** The contract as version 1.[minor] wrote it. */
@@ -70,12 +71,16 @@ private fun common(contract: PoseContract) = listOf(
 )
 
 private fun allMinorVersionsAreRead() {
-    val present = asOf(5)
+    val present = asOf(6)
     check(present.visibility!!.temperature == 1.5 && present.scoreCalibration!!.slope == 4.0)
-    for (minor in listOf(0, 1, 2, 3, 4, 99)) {
+    val share = present.operatorAudit.getValue("GPU")
+    check(share.numOperators == 3 && share.numTaken == 1 && share.numPartitions == 2)
+    check(share.left.map { "${it.count} ${it.operator} ${it.reason}" } == listOf("2 TOPK_V2 no such operator"))
+    for (minor in listOf(0, 1, 2, 3, 4, 5, 99)) {
         val other = asOf(minor)
         check(common(other) == common(present)) { "1.$minor: ${common(other)}, not ${common(present)}" }
         check((other.visibility == null) == (minor < 4) && (other.scoreCalibration == null) == (minor < 4)) { "1.$minor" }
+        check((other.operatorAudit.isEmpty()) == (minor < 6)) { "1.$minor" }
     }
     readContract(CONTRACT.replace("\"models\": {", "\"schema_minor\": 99, \"unheard_of\": [1], \"models\": {"), "pose_model.tflite", MODEL)
     assertRefused(NEWER, CONTRACT.replace("\"schema_version\": 1", "\"schema_version\": 2"))

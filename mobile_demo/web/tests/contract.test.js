@@ -66,7 +66,7 @@ test("a contract without the file, of another version or another task is refused
 });
 
 /** Fields of a pose model that versions 1.MINOR brought; those between were for other tasks and formats. */
-const ADDED = { 4: ["visibility", "score_calibration"], 5: ["compiled_for"] };
+const ADDED = { 4: ["visibility", "score_calibration"], 5: ["compiled_for"], 6: ["operator_audit"] };
 
 /**
  * Returns the contract as version 1.`minor` wrote it.
@@ -80,6 +80,7 @@ function asOf(minor) {
     visibility: { ...visibility, kinds: ["visible", "hidden", "outside"], temperature: 1.5 },
     score_calibration: { kind: "logistic", slope: 4, intercept: -2 },
     compiled_for: { manufacturer: "Qualcomm", soc_model: "SM8750", source_sha256: "0".repeat(64) },
+    operator_audit: { GPU: { operators: 3, taken: 3, partitions: 1, left: [] } },
   });
   for (const [added, fields] of Object.entries(ADDED)) {
     if (minor < Number(added)) fields.forEach((field) => delete entry[field]);
@@ -92,9 +93,9 @@ function asOf(minor) {
 }
 
 test("contracts of all minor versions are read, also of one that is yet to come", async () => {
-  const present = await readContract(asOf(5), "pose_model.tflite", BYTES);
+  const present = await readContract(asOf(6), "pose_model.tflite", BYTES);
   assert.equal(present.task === "top_down" && present.visibility?.temperature, 1.5);
-  for (const minor of [0, 1, 2, 3, 4]) {
+  for (const minor of [0, 1, 2, 3, 4, 5]) {
     const older = await readContract(asOf(minor), "pose_model.tflite", BYTES);
     const lacking = minor < 4 ? { visibility: null, scoreCalibration: null } : {};
     assert.deepEqual(older, { ...present, ...lacking }, `1.${minor}`);

@@ -15,6 +15,7 @@ from keras_pose.contracts.detector import DetectorContract
 from keras_pose.contracts.entries import VERSION_FIELDS, contracts_beside
 from keras_pose.contracts.fields import TensorSpec
 from keras_pose.contracts.one_stage import FIELDS, OneStageContract
+from keras_pose.contracts.operator_audit import LeftOperators, OperatorShare
 from keras_pose.contracts.pose import Contract
 from keras_pose.modelfiles.embedded import extract
 from keras_pose.pictures.boxes import BoxSettings
@@ -59,6 +60,16 @@ def detector_contract(**values):
         settings=BoxSettings(),
         **values,
     )
+
+
+def crowd_contract(**values):
+    shapes = ((100,), (100, 4), (100, 34), (100, 17))
+    outputs = (
+        TensorSpec(f"people_{name}", (1, *shape), "float32")
+        for name, shape in zip(FIELDS, shapes, strict=True)
+    )
+    image = TensorSpec("image", (1, 64, 48, 3), "uint8")
+    return OneStageContract("rtmo", image, *outputs, COCO_17, **values)
 
 
 def test_the_schema_is_one():
@@ -111,13 +122,7 @@ def test_contracts_of_bottom_up_networks_fit():
 
 
 def test_contracts_of_one_stage_networks_fit():
-    shapes = ((100,), (100, 4), (100, 34), (100, 17))
-    outputs = (
-        TensorSpec(f"people_{name}", (1, *shape), "float32")
-        for name, shape in zip(FIELDS, shapes, strict=True)
-    )
-    image = TensorSpec("image", (1, 64, 48, 3), "uint8")
-    entry = OneStageContract("rtmo", image, *outputs, COCO_17).to_dict()
+    entry = crowd_contract().to_dict()
     assert errors_of(entry) == []
     for field, value in (("scores", None), ("codec", {"kind": "part_affinity"})):
         assert errors_of(entry | {field: value})
@@ -171,6 +176,22 @@ def test_what_files_of_integers_say_fits_and_is_read(make):
     entry["sums_fit_16_bits"] = 7
     assert errors_of(entry)
     with pytest.raises(ValueError, match="sums_fit_16_bits must be true or false, got 7"):
+        type(contract).from_dict(entry)
+
+
+@pytest.mark.parametrize(
+    "make", [lambda **v: pose_contract(GAUSSIAN, **v), detector_contract, crowd_contract]
+)
+def test_what_accelerators_are_expected_to_take_fits_and_is_read(make):
+    left = (LeftOperators("TOPK_V2", "no such operator", 2),)
+    contract = make(operator_audit=(OperatorShare("GPU", 5, 3, 2, left),))
+    entry = json.loads(json.dumps(contract.to_dict()))
+    assert errors_of(entry) == []
+    assert type(contract).from_dict(entry) == contract
+    assert "operator_audit" not in make().to_dict()
+    del entry["operator_audit"]["GPU"]["taken"]
+    assert errors_of(entry)
+    with pytest.raises(ValueError, match="lacks the field 'taken'"):
         type(contract).from_dict(entry)
 
 

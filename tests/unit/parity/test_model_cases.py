@@ -1,5 +1,6 @@
 """Packs of model files: written from them, replayed without TensorFlow."""
 
+import dataclasses
 import shutil
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from PIL import Image
 
 from keras_pose.contracts.detector import detector_contract
 from keras_pose.contracts.pose import read_contract
+from keras_pose.exporting.formats.embedding import replace_contract
 from keras_pose.exporting.formats.tflite_export import export_tflite
 from keras_pose.parity import read_pack, replay, write_pack
 from keras_pose.parity.bundle import check_bundle, write_bundle
@@ -153,6 +155,23 @@ def test_a_bundle_has_all_that_an_app_needs(exported, bundle):
     models = {name: ModelFile(bundle / file) for name, file in manifest["models"].items()}
     results = replay(read_pack(bundle / manifest["parity"]["models"]), models)
     assert all(result.is_within for result in results)
+
+
+def test_a_bundle_says_what_to_expect_of_files_that_do_not(
+    exported, detector_file, tmp_path
+):
+    path = tmp_path / "old.tflite"
+    shutil.copyfile(exported.paths["int8"], path)
+    known = read_contract(path)
+    replace_contract(path, dataclasses.replace(known, operator_audit=()))
+    pose = ModelFile(path)
+    assert pose.contract.operator_audit == ()
+
+    models = {"pose": pose, "detector": ModelFile(detector_file)}
+    folder = write_bundle(tmp_path / "app", models, PEOPLE[:1])
+
+    assert known.operator_audit
+    assert read_contract(folder / "pose.tflite") == known
 
 
 def test_a_bundle_that_was_changed_is_refused(bundle, tmp_path):

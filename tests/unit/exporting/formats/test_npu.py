@@ -24,8 +24,10 @@ from keras_pose.contracts import read_contract
 from keras_pose.contracts.entries import CONTRACT_NAME
 from keras_pose.exporting.errors import ExportError
 from keras_pose.exporting.formats import npu, npu_tool
+from keras_pose.exporting.formats.embedding import replace_contract
 from keras_pose.exporting.formats.npu import describe_npu, export_npu
 from keras_pose.exporting.formats.npu_tool import Target, sdk_libraries, targets_of
+from keras_pose.exporting.inspection.audit import with_audit
 from keras_pose.files import file_sha256
 from keras_pose.modelfiles.embedded import extract
 from keras_pose.modelfiles.tflite_model import TFLiteModel
@@ -172,6 +174,14 @@ def test_the_contract_travels_inside_a_compiled_file(source, tmp_path):
         LiteRTBackend(alone)
     with Says("is compiled already, for", do="Compile the exported file.").refuses():
         compile_it(alone)
+
+
+def test_a_compiled_file_says_nothing_of_accelerators_of_its_source(source):
+    replace_contract(source, with_audit(read_contract(source), source))
+    assert read_contract(source).operator_audit
+    (made,) = compile_it(source)
+    assert read_contract(made.path).operator_audit == ()
+    assert "operator_audit" not in extract(made.path)
 
 
 def test_an_ai_pack_has_a_file_for_each_phone_and_one_for_all_others(source):

@@ -184,7 +184,8 @@ def test_an_int8_export_reads_and_packs_two_files(
 ):
     """Those of the converter and of the quantizer; a decoded file has one beside it.
 
-    One time more of each is the quantizer's own.
+    The finished file is read once more, for the audit in its contract. One time more of
+    each is the quantizer's own.
     """
     counts = Counter()
 
@@ -204,4 +205,4 @@ def test_an_int8_export_reads_and_packs_two_files(
     export_tflite(
         exported.model, exported.contract, path, exported.crops, "int8", **options
     )
-    assert counts == {"InitFromObj": 2 + 1, "Pack": 2 + 1 + with_decode}
+    assert counts == {"InitFromObj": 2 + 1 + 1, "Pack": 2 + 1 + with_decode}

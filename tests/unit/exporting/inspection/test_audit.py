@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from ai_edge_litert.interpreter import Interpreter
 
+from keras_pose.contracts.pose import read_contract
 from keras_pose.exporting.inspection.audit import (
     Audit,
     audit_file,
@@ -41,6 +42,21 @@ def test_every_format_gets_a_verdict_of_every_delegate(exported):
         "float16": ["XNNPACK", "GPU", "NNAPI", "Core ML"],
         "onnx": ["NNAPI", "Core ML"],
     }
+
+
+def test_contracts_of_exported_files_say_what_the_audit_expects_of_phones(exported):
+    for kind in ("float32", "int8"):
+        audit = audit_file(exported.paths[kind])
+        shares = read_contract(exported.paths[kind]).operator_audit
+        assert [share.accelerator for share in shares] == ["GPU", "Core ML"]
+        for share in shares:
+            found = audit.delegate(share.accelerator)
+            assert share.num_operators == found.num_operators
+            assert share.num_taken == found.num_taken
+            assert share.num_partitions == found.num_partitions
+            left = {f"{each.operator}: {each.reason}": each.count for each in share.left}
+            assert left == found.fallen
+    assert read_contract(exported.paths["onnx"]).operator_audit == ()
 
 
 def test_weights_to_be_unpacked_count_for_nobody(exported):

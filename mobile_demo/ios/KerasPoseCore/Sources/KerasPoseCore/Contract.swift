@@ -59,6 +59,7 @@ public enum Contract: Equatable, Sendable {
     public var input: TensorSpec { common.input }
     public var normalization: Normalization? { common.normalization }
     public var signature: String? { common.signature }
+    public var operatorAudit: [String: OperatorShare] { common.operatorAudit }
 
     /// What the file is for, as its contract says it.
     public var task: String {
@@ -139,6 +140,8 @@ public struct ContractHead: Equatable, Sendable {
     public let input: TensorSpec
     /// nil: it is inside the file.
     public let normalization: Normalization?
+    /// What accelerators are expected to take of the file, by their names, such as "GPU"; none: the contract does not say it.
+    public let operatorAudit: [String: OperatorShare]
 
     fileprivate init(_ entry: JSON) throws {
         model = try entry.member("model").text()
@@ -155,9 +158,44 @@ public struct ContractHead: Equatable, Sendable {
         guard [.uint8, .int8, .float32].contains(input.type) else {
             throw ContractError("Images go in as uint8, int8 or float32, not \(input.type.rawValue).")
         }
+        var shares: [String: OperatorShare] = [:]
+        if let audit = entry["operator_audit"] {
+            for name in audit.keys { shares[name] = try OperatorShare(audit.member(name), "operator_audit.\(name)") }
+        }
+        operatorAudit = shares
     }
 
     var inputSize: ImageSize { ImageSize(height: input.shape[1], width: input.shape[2]) }
+}
+
+/// What an accelerator is expected to take of a file by its published rules: a prediction, for people.
+public struct OperatorShare: Equatable, Sendable {
+    /// Those that compute.
+    public let numOperators: Int
+    public let numTaken: Int
+    /// Stretches of the graph on it; each but one costs copies to and fro.
+    public let numPartitions: Int
+    /// What it leaves to the CPU, the most frequent first.
+    public let left: [LeftOperators]
+
+    fileprivate init(_ values: JSON, _ name: String) throws {
+        numOperators = try values.member("operators", of: name).integer()
+        numTaken = try values.member("taken", of: name).integer()
+        numPartitions = try values.member("partitions", of: name).integer()
+        left = try values.member("left", of: name).items().map {
+            LeftOperators(
+                kind: try $0.member("operator", of: "\(name).left").text(), reason: try $0.member("reason", of: "\(name).left").text(),
+                count: try $0.member("count", of: "\(name).left").integer()
+            )
+        }
+    }
+}
+
+/// Operators of a kind, and why an accelerator does not take them.
+public struct LeftOperators: Equatable, Sendable {
+    public let kind: String
+    public let reason: String
+    public let count: Int
 }
 
 public struct PoseContract: Equatable, Sendable {

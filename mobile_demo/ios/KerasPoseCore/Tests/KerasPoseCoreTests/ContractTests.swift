@@ -30,6 +30,11 @@ final class ContractTests: XCTestCase {
             """),
         (4, "\"score_calibration\": {\"kind\": \"logistic\", \"slope\": 4, \"intercept\": -2},"),
         (5, "\"compiled_for\": {\"manufacturer\": \"Qualcomm\", \"soc_model\": \"SM8750\", \"source_sha256\": \"0\"},"),
+        (6, """
+            "operator_audit": {"GPU": {
+              "operators": 3, "taken": 1, "partitions": 2, "left": [{"operator": "TOPK_V2", "reason": "no such operator", "count": 2}]
+            }},
+            """),
     ]
 
     /// The contract as version 1.`minor` wrote it.
@@ -46,10 +51,18 @@ final class ContractTests: XCTestCase {
     }
 
     func testContractsOfAllMinorVersionsAreRead() throws {
-        let present = try asOf(5)
+        let present = try asOf(6)
         XCTAssertEqual(present.visibility?.temperature, 1.5)
         XCTAssertEqual(present.scoreCalibration?.slope, 4)
-        for minor in [4, 99] { XCTAssertEqual(try asOf(minor), present, "1.\(minor)") }
+        let share = try XCTUnwrap(present.head.operatorAudit["GPU"])
+        XCTAssertEqual([share.numOperators, share.numTaken, share.numPartitions], [3, 1, 2])
+        XCTAssertEqual(share.left, [LeftOperators(kind: "TOPK_V2", reason: "no such operator", count: 2)])
+        XCTAssertEqual(try asOf(99), present)
+        for minor in [4, 5] {
+            XCTAssertEqual(try asOf(minor), try asOf(5), "1.\(minor)")
+            XCTAssertEqual(try asOf(minor).visibility, present.visibility, "1.\(minor)")
+            XCTAssertEqual(try asOf(minor).head.operatorAudit, [:], "1.\(minor)")
+        }
         for minor in 0..<4 {
             // Without what version 1.4 brought, it is the contract of these tests.
             XCTAssertEqual(try asOf(minor), try poseContract(), "1.\(minor)")
