@@ -5,6 +5,7 @@
 package keraspose.phone
 
 import keraspose.Contract
+import keraspose.OperatorShare
 import keraspose.RecordedRun
 import keraspose.TensorSpec
 import keraspose.toInput
@@ -56,24 +57,29 @@ open class Refusal(val placement: Placement, val reason: String)
  * @property milliseconds one run.
  * @property cpuMilliseconds one run on the CPU; null: it does not run there.
  * @property refusals in the order in which they were tried.
+ * @property numOperators those of the file that compute; null: its contract does not say it.
+ * @property expectation what the audit in the contract expects of a GPU, where that did not open the whole file; null: it did, or
+ *     was not asked, or there is no audit.
  */
 class Chosen(
     val network: Network,
     val placement: Placement,
     val milliseconds: Double,
     val cpuMilliseconds: Double?,
-    val refusals: List<Refusal>
+    val refusals: List<Refusal>,
+    private val numOperators: Int?,
+    private val expectation: String?
 ) {
     /** What the screen says. */
     fun words(fileName: String): String {
         val share = when {
             placement.accelerator == Accelerator.CPU -> ""
-            placement.isWhole -> ", all operators"
+            placement.isWhole -> if (numOperators == null) ", all operators" else ", all $numOperators operators"
             else -> " (LiteRT does not say for how many operators)"
         }
         val cpu = if (placement.accelerator == Accelerator.CPU || cpuMilliseconds == null) "" else ", on the CPU ${inTenths(cpuMilliseconds)}"
         val runs = "$fileName runs on the ${placement.title}$share: ${inTenths(milliseconds)}$cpu."
-        return (listOf(runs) + refusals.map { "Not on the ${it.placement.title}: ${it.reason}." }).joinToString(" ")
+        return (listOf(runs) + refusals.map { "Not on the ${it.placement.title}: ${it.reason}." } + listOfNotNull(expectation)).joinToString(" ")
     }
 }
 
@@ -83,6 +89,9 @@ class ModelError(message: String) : Exception(message)
 /** Times a run this often, after [NUM_WARM_UPS]. */
 private const val NUM_TIMED = 5
 private const val NUM_WARM_UPS = 2
+
+/** How many kinds of operators are named that an accelerator does not take. */
+private const val NUM_NAMED = 6
 
 /** An accelerator with the CPU's help must take less than this share of the CPU's time: else the CPU may be doing it all. */
 private const val MOST_OF_CPU_TIME = 0.9
@@ -114,6 +123,10 @@ fun openFastest(
     clock: () -> Long = System::nanoTime
 ): Chosen {
     val refusals = ArrayList<Refusal>()
+    val audit = model.contract.operatorAudit
+    fun chosen(network: Network, placement: Placement, milliseconds: Double, cpuMilliseconds: Double?) = Chosen(
+        network, placement, milliseconds, cpuMilliseconds, told(refusals), audit.values.firstOrNull()?.numOperators, expectation(audit, refusals)
+    )
     val cpu = attempt(CPU, model, accelerators, recorded, clock, refusals)
     val measure = if (recorded.isNotEmpty() || cpu == null) recorded else listOf(RecordedRun(noise(model.contract), cpu.outputs))
     for (placement in placements(wish)) {
@@ -130,12 +143,12 @@ fun openFastest(
         val slow = if (cpu == null || isForced) null else slowness(placement, opened.milliseconds, cpu.milliseconds)
         if (slow == null) {
             cpu?.network?.close()
-            return Chosen(opened.network, placement, opened.milliseconds, cpu?.milliseconds, told(refusals))
+            return chosen(opened.network, placement, opened.milliseconds, cpu?.milliseconds)
         }
         opened.network.close()
         refusals.add(Refusal(placement, slow))
     }
-    if (cpu != null) return Chosen(cpu.network, CPU, cpu.milliseconds, cpu.milliseconds, told(refusals))
+    if (cpu != null) return chosen(cpu.network, CPU, cpu.milliseconds, cpu.milliseconds)
     throw ModelError("$fileName cannot be run. " + told(refusals).joinToString(" ") { "Not on the ${it.placement.title}: ${it.reason}." })
 }
 
@@ -155,6 +168,25 @@ private class Tried(val network: Network, val outputs: Map<String, FloatArray>, 
 /** A reason once, where an accelerator refuses the whole file and a part of it alike. */
 private fun told(refusals: List<Refusal>): List<Refusal> = refusals.filterIndexed { i, refusal ->
     refusals.drop(i + 1).none { it.placement.accelerator == refusal.placement.accelerator && it.reason == refusal.reason }
+}
+
+/**
+ * LiteRT opened the whole file for the GPU, or does not say how much of it the GPU takes: then the audit in the contract says what is to be
+ * expected. Of NPUs it says nothing.
+ */
+private fun expectation(audit: Map<String, OperatorShare>, refusals: List<Refusal>): String? {
+    val share = audit[Accelerator.GPU.title] ?: return null
+    if (refusals.none { it is Unopened && it.placement.accelerator == Accelerator.GPU }) return null
+    return "By keras_pose's audit a GPU should take ${wordsOf(share)}."
+}
+
+private fun wordsOf(share: OperatorShare): String {
+    if (share.left.isEmpty()) return "all ${share.numOperators} operators"
+    val named = share.left.take(NUM_NAMED).map { "${it.count} ${it.operator} (${it.reason})" }
+    val numOthers = share.left.drop(NUM_NAMED).map { it.count }.sum()
+    val others = if (numOthers == 0) listOf() else listOf("$numOthers more")
+    val parts = if (share.numPartitions > 1) ", in ${share.numPartitions} parts" else ""
+    return "${share.numTaken} of ${share.numOperators} operators$parts; the CPU's are ${(named + others).joinToString()}"
 }
 
 /** Opens, checks and times; null: refused, which is noted. */

@@ -21,6 +21,14 @@ internal class Manner(
     val failure: () -> Throwable = { IllegalStateException(REFUSAL) }
 )
 
+private fun leaves(operator: String, count: Int) = """{"operator": "$operator", "reason": "no such operator", "count": $count}"""
+
+/** A file of 112 operators, of which the GPU is expected to leave some. @param left by [leaves]. */
+private fun audited(numTaken: Int, vararg left: String, numPartitions: Int = 1) = CheckedModel(
+    parse(POSE.replace("\"crop\":", """"operator_audit": {"Core ML": {"operators": 112, "taken": 112, "partitions": 1, "left": []},
+        "GPU": {"operators": 112, "taken": $numTaken, "partitions": $numPartitions, "left": [${left.joinToString()}]}}, "crop":""")), byteArrayOf()
+)
+
 private val ABSENT = Manner(0.0, absence = "there is none")
 
 /** A device whose time passes only while networks run. */
@@ -53,14 +61,15 @@ internal class Device(npu: Manner, gpu: Manner, cpu: Manner = Manner(CPU_TIME)) 
 }
 
 /** Chooses; what is not used must be closed. */
-internal fun chosen(device: Device, wish: Wish = Wish.AUTOMATIC, recorded: List<RecordedRun> = RECORDED): Chosen {
-    val found = openFastest("a.tflite", MODEL, wish, device, recorded) { device.now }
+internal fun chosen(device: Device, wish: Wish = Wish.AUTOMATIC, recorded: List<RecordedRun> = RECORDED, model: CheckedModel = MODEL): Chosen {
+    val found = openFastest("a.tflite", model, wish, device, recorded) { device.now }
     assertEqual(device.open.toList(), listOf(found.placement))
     return found
 }
 
-private fun says(device: Device, words: String, wish: Wish = Wish.AUTOMATIC, recorded: List<RecordedRun> = RECORDED) =
-    assertEqual(chosen(device, wish, recorded).words("a.tflite"), words)
+private fun says(
+    device: Device, words: String, wish: Wish = Wish.AUTOMATIC, recorded: List<RecordedRun> = RECORDED, model: CheckedModel = MODEL
+) = assertEqual(chosen(device, wish, recorded, model).words("a.tflite"), words)
 
 private fun theFirstThatIsRightAndFasterRuns() {
     says(Device(Manner(2.0), Manner(1.0)), "a.tflite runs on the NPU, all operators: 2.0 ms, on the CPU 30.0 ms.")
@@ -117,6 +126,39 @@ private fun theCpuHelpsWhereThatIsFaster() {
         "a.tflite runs on the CPU (XNNPACK): 30.0 ms. Not on the NPU: Some ops are not accelerated. Add kLiteRtHwAcceleratorCpu to the set. " +
             "Not on the GPU: there is none. Not on the NPU with the CPU's help: it takes 29.0 ms, the CPU 30.0 ms, which may be running it all."
     )
+}
+
+private fun theAuditSaysHowManyOperatorsAndWhyNotTheOthers() {
+    val once = listOf("GATHER_ND", "ARG_MAX", "CUMSUM", "FILL", "RANGE", "ROUND", "WHERE").map { leaves(it, 1) }.toTypedArray()
+    val model = audited(103, leaves("TOPK_V2", 2), *once, numPartitions = 3)
+    val partly = Manner(8.0, takesWhole = false)
+    val expected = "By keras_pose's audit a GPU should take 103 of 112 operators, in 3 parts; the CPU's are 2 TOPK_V2 (no such operator), " +
+        listOf("GATHER_ND", "ARG_MAX", "CUMSUM", "FILL", "RANGE").joinToString("") { "1 $it (no such operator), " } + "2 more."
+    val why = "Not on the GPU: Some ops are not accelerated. Add kLiteRtHwAcceleratorCpu to the set."
+    says(
+        Device(ABSENT, partly), "a.tflite runs on the GPU with the CPU's help (LiteRT does not say for how many operators): 8.0 ms, " +
+            "on the CPU 30.0 ms. Not on the NPU: there is none. $why $expected", model = model
+    )
+    // Where it is not worth it, that it takes a part only may be why.
+    says(
+        Device(ABSENT, Manner(29.0, takesWhole = false)), "a.tflite runs on the CPU (XNNPACK): 30.0 ms. Not on the NPU: there is none. $why " +
+            "Not on the GPU with the CPU's help: it takes 29.0 ms, the CPU 30.0 ms, which may be running it all. $expected", model = model
+    )
+    // A driver that takes less than it should.
+    says(
+        Device(ABSENT, Manner(8.0, takesWhole = false, helped = null)), "a.tflite runs on the CPU (XNNPACK): 30.0 ms. Not on the NPU: there is none. " +
+            "${why.replace("GPU", "GPU with the CPU's help")} By keras_pose's audit a GPU should take all 112 operators.", model = audited(112)
+    )
+}
+
+private fun whatLiteRtSaysNeedsNoAudit() {
+    // It took the whole file, whatever was expected.
+    for (model in listOf(audited(112), audited(110, leaves("TOPK_V2", 2)))) {
+        says(Device(Manner(2.0), Manner(1.0)), "a.tflite runs on the NPU, all 112 operators: 2.0 ms, on the CPU 30.0 ms.", model = model)
+        says(Device(ABSENT, Manner(8.0)), "a.tflite runs on the GPU, all 112 operators: 8.0 ms, on the CPU 30.0 ms. Not on the NPU: there is none.", model = model)
+        says(Device(ABSENT, ABSENT), "a.tflite runs on the CPU (XNNPACK): 30.0 ms. Not on the NPU: there is none. Not on the GPU: there is none.", model = model)
+        says(Device(Manner(2.0), Manner(1.0)), "a.tflite runs on the CPU (XNNPACK): 30.0 ms.", Wish.CPU, model = model)
+    }
 }
 
 private fun wishesAreHeard() {
@@ -188,6 +230,8 @@ internal val CHOOSING_TESTS = mapOf<String, () -> Unit>(
     "roundingIsNoLie" to ::roundingIsNoLie,
     "slowAcceleratorsAreNotUsed" to ::slowAcceleratorsAreNotUsed,
     "theCpuHelpsWhereThatIsFaster" to ::theCpuHelpsWhereThatIsFaster,
+    "theAuditSaysHowManyOperatorsAndWhyNotTheOthers" to ::theAuditSaysHowManyOperatorsAndWhyNotTheOthers,
+    "whatLiteRtSaysNeedsNoAudit" to ::whatLiteRtSaysNeedsNoAudit,
     "wishesAreHeard" to ::wishesAreHeard,
     "aCpuThatIsWrongIsNotUsedEither" to ::aCpuThatIsWrongIsNotUsedEither,
     "withoutAPackTheCpuIsTheMeasureEvenWhereAllIsTheSame" to ::withoutAPackTheCpuIsTheMeasureEvenWhereAllIsTheSame,
