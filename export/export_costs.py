@@ -40,9 +40,11 @@ def main(argv=None):
     args = parse_args(argv)
     from keras_pose.exporting.commands.export_costs import COLUMNS, EXPORTS, compare_builds
     from keras_pose.metrics.result_files import write_results
+    from keras_pose.runtime.instructions import machine_line
 
     builds = dict(build.split("=", 1) for build in args.builds)
     rows = compare_builds(builds, args.model, args.rounds)
+    print(machine_line())
     for row in rows:
         print("{:12} {:10} {:7.0f} s {:5.2f} {:9,.0f} MB {:5.2f}".format(*row))
     if args.results:

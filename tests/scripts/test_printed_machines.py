@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from keras_pose.exporting.commands import export_costs
 from keras_pose.runtime.instructions import instructions
 from training import (
     benchmark_input,
@@ -18,8 +19,10 @@ from training import (
     thread_check,
 )
 
-sys.path.append(str(Path(__file__).resolve().parents[2] / "mobile_demo" / "web"))
+ROOT = Path(__file__).resolve().parents[2]
+sys.path += [str(ROOT / "mobile_demo" / "web"), str(ROOT / "export")]
 
+import export_costs as export_costs_program
 import measure as web_measure
 
 STEP = {"images_per_second": 2.0, "images_per_cpu_second": 1.0,
@@ -63,6 +66,7 @@ def nothing_is_timed(monkeypatch):
         (benchmark_reading, "measure", OPENING),
         (benchmark_reading, "write_file", 1.0),
         (benchmark_step, "measure", {"oneDNN": STEP}),
+        (export_costs, "compare_builds", [["build", "to_tflite", 1.0, 1.0, 1.0, 1.0]]),
         (picture_speed, "measure_boxes", samples),
         (picture_speed, "measure_drawing", samples),
         (profile_step, "record", ({}, 1.0, 1.0, 1.0)),
@@ -87,6 +91,7 @@ def nothing_is_timed(monkeypatch):
         (benchmark_large_picture, []),
         (benchmark_reading, []),
         (benchmark_step, ["--variants", "oneDNN"]),
+        (export_costs_program, ["--builds", f"ours={ROOT}"]),
         (picture_speed, []),
         (profile_step, []),
         (speed, []),
