@@ -15,6 +15,8 @@ from collections.abc import Iterator
 from keras_pose.runtime.instructions import NO_PRODUCT, instructions, lacks_products
 
 INT8 = ("int8", "int8_per_tensor")
+# Python itself forgets what it has shown whenever a library changes the filters.
+_GIVEN: set[str] = set()
 
 
 class SpeedAdvice(UserWarning):
@@ -60,15 +62,14 @@ def advice_of(file_type: str, quantization: str, found: str) -> str:
 
 
 def advise_on(model) -> None:
-    """Warns where another file than a model's own would be faster.
-
-    At one place in the code, so that Python shows it once, however many models are opened.
+    """Warns, once in a process, where another file than a model's own would be faster.
 
     Args:
         model: model that is opened, with `file_type` and `contract`.
     """
     text = advice_of(model.file_type, model.contract.quantization, instructions())
-    if text:
+    if text and text not in _GIVEN:
+        _GIVEN.add(text)
         warnings.warn(text, SpeedAdvice, stacklevel=1)
 
 

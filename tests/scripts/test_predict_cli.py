@@ -95,6 +95,7 @@ def test_advice_on_int8_is_one_line(photo, tmp_path, monkeypatch, capsys, found,
     monkeypatch.setattr(runtime, "load_model", lambda *_, **__: model)
     monkeypatch.setattr(crowd_model, "load_pose", lambda *_, **__: model)
     monkeypatch.setattr(integer_speed, "instructions", lambda: found)
+    monkeypatch.setattr(integer_speed, "_GIVEN", set())
     with warnings.catch_warnings():
         warnings.simplefilter("default")
         run(photo, photo, "--output", tmp_path, "--beside", "b.tflite")

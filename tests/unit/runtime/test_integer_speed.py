@@ -42,13 +42,24 @@ def test_the_reason_is_known_of_any_processor_without_a_product():
     assert why_little(NEW_X86) == ""
 
 
-def test_advice_is_given_once_and_may_be_silenced(monkeypatch):
+@pytest.fixture
+def old_processor(monkeypatch):
+    """A processor without a product of bytes, in a process that has given no advice."""
     monkeypatch.setattr(integer_speed, "instructions", lambda: OLD_X86)
+    monkeypatch.setattr(integer_speed, "_GIVEN", set())
+
+
+@pytest.mark.usefixtures("old_processor")
+def test_advice_is_given_once():
     with warnings.catch_warnings(record=True) as seen:
-        warnings.simplefilter("default")
-        advise_on(MODEL)
-        advise_on(MODEL)
+        for action in ("default", "always"):  # libraries change filters, too
+            warnings.simplefilter(action)
+            advise_on(MODEL)
     assert [each.category for each in seen] == [keras_pose.SpeedAdvice]
+
+
+@pytest.mark.usefixtures("old_processor")
+def test_advice_may_be_silenced():
     with warnings.catch_warnings(record=True) as seen:
         warnings.simplefilter("always")
         warnings.filterwarnings("ignore", category=keras_pose.SpeedAdvice)
@@ -56,8 +67,8 @@ def test_advice_is_given_once_and_may_be_silenced(monkeypatch):
     assert not seen
 
 
-def test_programs_print_advice_and_leave_other_warnings_alone(monkeypatch, capsys):
-    monkeypatch.setattr(integer_speed, "instructions", lambda: OLD_X86)
+@pytest.mark.usefixtures("old_processor")
+def test_programs_print_advice_and_leave_other_warnings_alone(capsys):
     with warnings.catch_warnings(record=True) as seen, integer_speed.advice_in_a_line():
         warnings.simplefilter("default")
         advise_on(MODEL)
