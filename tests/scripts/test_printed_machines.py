@@ -22,8 +22,8 @@ from training import (
 ROOT = Path(__file__).resolve().parents[2]
 sys.path += [str(ROOT / "mobile_demo" / "web"), str(ROOT / "export")]
 
-import export_costs as export_costs_program
-import measure as web_measure
+import export_costs as export_costs_program  # noqa: E402
+import measure as web_measure  # noqa: E402
 
 STEP = {"images_per_second": 2.0, "images_per_cpu_second": 1.0,
         "first_step_cpu_seconds": 9.0, "first_step_peak_bytes": 1e6}  # fmt: skip
