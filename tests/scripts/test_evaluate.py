@@ -247,12 +247,13 @@ def test_uniform_sigmas_give_ap_that_is_not_compared_with_other_ap(
 def test_several_files_make_one_table(script, weights, data_dir, capsys):
     script.main(["--weights", *weights, *options(data_dir)])
 
-    table = capsys.readouterr().out.splitlines()[-4:]
+    table = capsys.readouterr().out.splitlines()[-5:]
     assert table[0].endswith("| GT boxes | no flip | hard NMS")
     assert [line.split()[0] for line in table[1:]] == [
         "file",
         "float.tflite",
         "int8.tflite",
+        "machine",
     ]
 
 
@@ -286,12 +287,12 @@ def test_compare_prints_saved_numbers_as_one_table(
     script, weights, data_dir, tmp_path, capsys
 ):
     script.main(["--weights", *weights, *options(data_dir, "--limit", "1")])
-    expected = capsys.readouterr().out.splitlines()[-4:]
+    expected = capsys.readouterr().out.splitlines()[-5:]
 
     script.main(["--compare", *map(str, sorted(tmp_path.glob("metrics_*.json")))])
 
     # All but the last column, the time, which is rounded to milliseconds when saved.
-    printed = capsys.readouterr().out.splitlines()[-4:]
+    printed = capsys.readouterr().out.splitlines()[-5:]
     assert [line.split()[:-1] for line in printed] == [
         line.split()[:-1] for line in expected
     ]
