@@ -452,6 +452,22 @@ def test_all_apps_hold_accelerators_to_one_bound():
     assert len(bounds[0]) == 2
 
 
+def test_both_apps_time_accelerators_alike():
+    names = ["NUM_TIMED", "NUM_WARM_UPS", "MOST_OF_CPU_TIME", "NUM_NAMED"]
+    swift_names = ["numTimed", "numWarmUps", "mostOfCPUTime", "numNamed"]
+    swift = "ios/KerasPoseCore/Sources/KerasPoseDemo/Accelerators.swift"
+    kotlin_source = (ANDROID / "logic" / "src" / "Accelerators.kt").read_text()
+    swift_source = (ANDROID.parent / swift).read_text()
+
+    numbers = [
+        [re.findall(rf"\b{name} = ([\d.]+)", source) for name in each]
+        for each, source in ((names, kotlin_source), (swift_names, swift_source))
+    ]
+
+    assert numbers[0] == numbers[1]
+    assert all(len(found) == 1 for found in numbers[0])
+
+
 def test_accelerators_may_round_as_coarsely_as_int8_and_not_compute_something_else():
     source = (ANDROID / "logic" / "src" / "Accelerators.kt").read_text()
     share = float(re.search(r"MOST_OFF = ([\d.]+)", source)[1])

@@ -11,24 +11,36 @@ private let recorded = [RecordedRun(input: [Float](repeating: 9, count: 16 * 16 
 
 private struct Failure: Error, CustomStringConvertible { let description: String }
 
-/// A device whose accelerators refuse, compute, or lie.
+/// A device whose accelerators refuse, compute, lie or dawdle. Its time passes only while networks run.
 private final class Device {
     private let answers: [Accelerator: () throws -> [Float]]
+    private let milliseconds: [Accelerator: Double]
     private let takesAllOperators: Bool
     private(set) var tried: [Accelerator] = []
     /// How many networks are open.
     fileprivate(set) var numOpen = 0
+    fileprivate(set) var now: UInt64 = 0
 
-    /// - Parameter answers: of those that take the file; nil: the right one.
-    init(_ answers: [Accelerator: (() throws -> [Float])?], takesAllOperators: Bool = true) {
+    /// - Parameters:
+    ///   - answers: of those that take the file; nil: the right one.
+    ///   - milliseconds: of a run, other than the usual.
+    init(
+        _ answers: [Accelerator: (() throws -> [Float])?], takesAllOperators: Bool = true, milliseconds: [Accelerator: Double] = [:]
+    ) {
         self.answers = answers.mapValues { $0 ?? { right } }
+        self.milliseconds = [.coreML: 2, .metal: 8, .cpu: 30].merging(milliseconds) { $1 }
         self.takesAllOperators = takesAllOperators
     }
 
     func open(_ accelerator: Accelerator) throws -> Pretended {
         tried.append(accelerator)
         guard let answer = answers[accelerator] else { throw Failure(description: "it lacks an operator") }
-        return Pretended(device: self, takesAllOperators: takesAllOperators, answer: answer)
+        XCTAssertEqual(numOpen, 0, "two never share the memory")
+        let nanoseconds = UInt64(1e6 * (milliseconds[accelerator] ?? 0))
+        return Pretended(device: self, takesAllOperators: takesAllOperators) {
+            self.now += nanoseconds
+            return try answer()
+        }
     }
 }
 
@@ -52,10 +64,12 @@ private final class Pretended: OpenNetwork {
 
 final class AcceleratorTests: XCTestCase {
     private func opened(
-        _ wish: Accelerator, on device: Device, quantization: String = "float32", recorded runs: [RecordedRun] = recorded
+        _ wish: Accelerator, on device: Device, quantization: String = "float32", recorded runs: [RecordedRun] = recorded, audit: String = ""
     ) throws -> OpenedNetwork<Pretended> {
-        let text = poseEntryText.replacingOccurrences(of: "float32\", \"sig", with: "\(quantization)\", \"sig")
-        let network = try openWithFallback(wish, contract: try Contract(entry: try JSON(text)), recorded: runs, open: device.open)
+        let text = poseEntryText.replacingOccurrences(of: "float32\", \"sig", with: "\(quantization)\", \(audit)\"sig")
+        let network = try openWithFallback(
+            wish, contract: try Contract(entry: try JSON(text)), recorded: runs, clock: { device.now }, open: device.open
+        )
         XCTAssertEqual(device.numOpen, 1, "what is not used is let go")
         return network
     }
@@ -65,7 +79,7 @@ final class AcceleratorTests: XCTestCase {
         let network = try opened(.metal, on: device)
         XCTAssertEqual(network.accelerator, .metal)
         XCTAssertEqual(network.notes, [])
-        XCTAssertEqual(device.tried, [.metal])
+        XCTAssertEqual(device.tried, [.cpu, .metal])
     }
 
     func testTheScreenNamesWhatIsUsedInstead() throws {
@@ -80,30 +94,122 @@ final class AcceleratorTests: XCTestCase {
         XCTAssertEqual(network.accelerator, .cpu)
         XCTAssertEqual(device.tried, [.cpu])
         XCTAssertTrue(network.notes[0].contains("float models only, and this one is int8"), network.notes[0])
-        XCTAssertEqual(try opened(.coreML, on: Device([.coreML: nil]), quantization: "float16").accelerator, .coreML)
+        XCTAssertEqual(try opened(.coreML, on: Device([.coreML: nil, .cpu: nil]), quantization: "float16").accelerator, .coreML)
     }
 
     func testAutomaticTakesTheFirstThatIsRightAndNamesTheOthers() throws {
         let device = Device([.metal: nil, .cpu: nil])
         let network = try opened(.automatic, on: device)
         XCTAssertEqual(network.accelerator, .metal)
-        XCTAssertEqual(device.tried, [.coreML, .metal])
+        XCTAssertEqual(device.tried, [.cpu, .coreML, .metal])
         XCTAssertEqual(network.notes, ["tiny runs on GPU (Metal). Not on Core ML (Neural Engine): it lacks an operator."])
         let integers = try opened(.automatic, on: Device([.coreML: nil, .metal: nil, .cpu: nil]), quantization: "int8")
         XCTAssertEqual(
             integers.notes,
             ["tiny runs on GPU (Metal). Not on Core ML (Neural Engine): it takes float models only, and this one is int8."]
         )
-        XCTAssertEqual(try opened(.automatic, on: Device([.coreML: nil])).notes, [], "the first has no others before it")
+        XCTAssertEqual(try opened(.automatic, on: Device([.coreML: nil, .cpu: nil])).notes, [], "the first has no others before it")
     }
 
     func testHowMuchOfAFileAnAcceleratorTakesIsSaidOrThatItIsNotKnown() throws {
-        XCTAssertEqual(try opened(.metal, on: Device([.metal: nil])).place, "GPU (Metal), all operators")
         XCTAssertEqual(
-            try opened(.metal, on: Device([.metal: nil], takesAllOperators: false)).place,
-            "GPU (Metal); the runtime does not say for how many operators"
+            try opened(.metal, on: Device([.metal: nil, .cpu: nil])).place, "GPU (Metal), all operators: 8.0 ms, on the CPU 30.0 ms"
         )
-        XCTAssertEqual(try opened(.cpu, on: Device([.cpu: nil], takesAllOperators: false)).place, "CPU (XNNPACK)")
+        XCTAssertEqual(
+            try opened(.metal, on: Device([.metal: nil, .cpu: nil], takesAllOperators: false)).place,
+            "GPU (Metal) (the runtime does not say for how many operators): 8.0 ms, on the CPU 30.0 ms"
+        )
+        XCTAssertEqual(try opened(.cpu, on: Device([.cpu: nil], takesAllOperators: false)).place, "CPU (XNNPACK): 30.0 ms")
+        XCTAssertEqual(try opened(.metal, on: Device([.metal: nil])).place, "GPU (Metal), all operators: 8.0 ms")
+    }
+
+    /// The GPU is expected to take a part of the file, Core ML all of it.
+    private let audit = """
+        "operator_audit": {
+          "GPU": {"operators": 112, "taken": 104, "partitions": 3, "left": [
+            {"operator": "TOPK_V2", "reason": "no such operator", "count": 2}, {"operator": "CAST", "reason": "casts int64 to int32", "count": 1},
+            {"operator": "FILL", "reason": "no such operator", "count": 1}, {"operator": "ARG_MAX", "reason": "no such operator", "count": 1},
+            {"operator": "CUMSUM", "reason": "is of type int64", "count": 1}, {"operator": "ROUND", "reason": "no such operator", "count": 1},
+            {"operator": "WHERE", "reason": "no such operator", "count": 1}]},
+          "Core ML": {"operators": 112, "taken": 112, "partitions": 1, "left": []}},
+        """
+    private let partly = "104 of 112 operators, in 3 parts; the CPU's are 2 TOPK_V2 (no such operator), 1 CAST (casts int64 to int32), "
+        + "1 FILL (no such operator), 1 ARG_MAX (no such operator), 1 CUMSUM (is of type int64), "
+        + "1 ROUND (no such operator), 1 more"
+
+    func testTheAuditSaysHowManyOperatorsAndWhyNotTheOthers() throws {
+        let device = { Device([.coreML: nil, .metal: nil, .cpu: nil], takesAllOperators: false) }
+        XCTAssertEqual(
+            try opened(.metal, on: device(), audit: audit).place,
+            "GPU (Metal) (the runtime does not say for how many operators; by keras_pose's audit it should be \(partly)): "
+                + "8.0 ms, on the CPU 30.0 ms"
+        )
+        XCTAssertTrue(try opened(.coreML, on: device(), audit: audit).place.contains("audit it should be all 112 operators): 2.0 ms"))
+        XCTAssertEqual(
+            try opened(.automatic, on: Device([.cpu: nil]), audit: audit).notes,
+            ["tiny runs on CPU (XNNPACK). Not on Core ML (Neural Engine): it lacks an operator. By keras_pose's audit it should take "
+                + "all 112 operators. Not on GPU (Metal): it lacks an operator. By keras_pose's audit it should take \(partly)."]
+        )
+        let slow = Device([.metal: nil, .cpu: nil], takesAllOperators: false, milliseconds: [.metal: 29])
+        XCTAssertTrue(try opened(.metal, on: slow, audit: audit).notes[0].hasSuffix("all. By keras_pose's audit it should take \(partly)."))
+    }
+
+    func testWhatTheRuntimeSaysNeedsNoAudit() throws {
+        let device = { Device([.metal: nil, .cpu: nil], milliseconds: [.metal: $0]) }
+        XCTAssertEqual(
+            try opened(.metal, on: device(8), audit: audit).place, "GPU (Metal), all 112 operators: 8.0 ms, on the CPU 30.0 ms"
+        )
+        XCTAssertFalse(try opened(.automatic, on: device(31), audit: audit).notes[0].contains("it should take 104"))
+    }
+
+    func testSlowAcceleratorsAreNotUsed() throws {
+        let device = Device([.coreML: nil, .metal: nil, .cpu: nil], milliseconds: [.coreML: 31, .metal: 30])
+        let network = try opened(.automatic, on: device)
+        XCTAssertEqual(
+            network.notes,
+            ["tiny runs on CPU (XNNPACK). Not on Core ML (Neural Engine): it takes 31.0 ms, the CPU 30.0 ms. "
+                + "Not on GPU (Metal): it takes 30.0 ms, the CPU 30.0 ms."]
+        )
+        XCTAssertEqual(network.accelerator, .cpu)
+        XCTAssertEqual(device.tried, [.cpu, .coreML, .metal, .cpu], "the CPU was let go, and is opened again")
+        let faster = try opened(.automatic, on: Device([.coreML: nil, .metal: nil, .cpu: nil], milliseconds: [.coreML: 31, .metal: 29.9]))
+        XCTAssertEqual(faster.accelerator, .metal)
+    }
+
+    func testWhereTheCPUMayRunItAllItMustBeFasterByATenth() throws {
+        for wish in [Accelerator.automatic, .metal] {
+            let network = try opened(wish, on: Device([.metal: nil, .cpu: nil], takesAllOperators: false, milliseconds: [.metal: 27]))
+            XCTAssertEqual(network.accelerator, .cpu)
+            XCTAssertTrue(
+                network.notes[0].hasSuffix("Not on GPU (Metal): it takes 27.0 ms, the CPU 30.0 ms, which may be running it all."),
+                network.notes[0]
+            )
+            let faster = try opened(wish, on: Device([.metal: nil, .cpu: nil], takesAllOperators: false, milliseconds: [.metal: 26.9]))
+            XCTAssertEqual(faster.accelerator, .metal)
+        }
+    }
+
+    func testAWishIsHeardWhereItTakesTheWholeFile() throws {
+        let network = try opened(.metal, on: Device([.metal: nil, .cpu: nil], milliseconds: [.metal: 41]))
+        XCTAssertEqual(network.place, "GPU (Metal), all operators: 41.0 ms, on the CPU 30.0 ms")
+    }
+
+    func testTheMiddleOfFiveRunsCountsAndTheFirstTwoDoNot() throws {
+        var (numRuns, delay) = (0, {})
+        let device = Device([.metal: { numRuns += 1; if [2, 3, 5, 8].contains(numRuns) { delay() }; return right }, .cpu: nil])
+        delay = { device.now += 500_000_000 }
+        // The first is held against the recorded one, two warm up, five are timed.
+        XCTAssertEqual(try opened(.automatic, on: device).milliseconds, 8)
+        XCTAssertEqual(numRuns, 8)
+    }
+
+    func testACPUThatIsWrongIsNotUsedEither() throws {
+        let wrong = { [Float](repeating: 0, count: 48) }
+        let network = try opened(.metal, on: Device([.metal: nil, .cpu: wrong]))
+        XCTAssertEqual(network.place, "GPU (Metal), all operators: 8.0 ms")
+        XCTAssertEqual(
+            network.notes, ["tiny runs on GPU (Metal). Not on CPU (XNNPACK): it returns the same number everywhere in heatmaps."]
+        )
     }
 
     /// By what an accelerator answers, what the screen says of it.
@@ -160,11 +266,11 @@ final class AcceleratorTests: XCTestCase {
         }
         XCTAssertEqual(
             message(Device([.metal: { [.nan] }, .cpu: { [Float](repeating: 0, count: 48) }])),
-            "tiny cannot be run. Not on Core ML (Neural Engine): it lacks an operator. Not on GPU (Metal): it returns NaN or infinity: "
-                + "1 of 1 numbers of heatmaps. Not on CPU (XNNPACK): it returns the same number everywhere in heatmaps."
+            "tiny cannot be run. Not on CPU (XNNPACK): it returns the same number everywhere in heatmaps. Not on Core ML (Neural Engine): "
+                + "it lacks an operator. Not on GPU (Metal): it returns NaN or infinity: 1 of 1 numbers of heatmaps."
         )
-        XCTAssertTrue(message(Device([:])).hasSuffix("Not on CPU (XNNPACK): it lacks an operator."))
-        XCTAssertTrue(message(Device([.cpu: { [.nan] }]), []).hasSuffix("it returns NaN or infinity: 1 of 1 numbers of heatmaps."))
+        XCTAssertTrue(message(Device([:])).hasPrefix("tiny cannot be run. Not on CPU (XNNPACK): it lacks an operator."))
+        XCTAssertTrue(message(Device([.cpu: { [.nan] }]), []).contains("(XNNPACK): it returns NaN or infinity: 1 of 1 numbers of heatmaps."))
     }
 }
 
