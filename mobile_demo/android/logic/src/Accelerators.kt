@@ -171,8 +171,8 @@ private fun told(refusals: List<Refusal>): List<Refusal> = refusals.filterIndexe
 }
 
 /**
- * LiteRT opened the whole file for the GPU, or does not say how much of it the GPU takes: then the audit in the contract says what is to be
- * expected. Of NPUs it says nothing.
+ * Where LiteRT did not open the whole file for the GPU, it does not say how much of it the GPU takes: the audit in the contract says what is
+ * to be expected. Of NPUs it says nothing.
  */
 private fun expectation(audit: Map<String, OperatorShare>, refusals: List<Refusal>): String? {
     val share = audit[Accelerator.GPU.title] ?: return null
