@@ -50,14 +50,16 @@ def reweighted(
     if [type(x) for x in before.layers] != [type(x) for x in after.layers]:
         return None
     pairs = list(zip(_parts(before, layout), _parts(after, layout), strict=True))
-    same = [old for old, new in pairs if np.array_equal(old.values, new.values)]
-    changed: dict[Any, np.ndarray] = {}
+    same, others = [], []
     for old, new in pairs:
-        if np.array_equal(old.values, new.values):
-            continue
-        keys = [key for key, each in constants.items() if _is_alike(each, old.values)]
-        is_shared = any(_is_alike(each.values, old.values) for each in same)
-        if not old.is_stored or not keys or is_shared:
+        is_same = np.array_equal(old.values, new.values)
+        (same if is_same else others).append((old, new))
+    stored = _Arrays(constants)
+    kept = _Arrays(dict(enumerate(old.values for old, _ in same)))
+    changed: dict[Any, np.ndarray] = {}
+    for old, new in others:
+        keys = stored.like(old.values)
+        if not old.is_stored or not keys or kept.like(old.values):
             return None
         factors = np.ones_like(old.values)
         np.divide(new.values, old.values, out=factors, where=old.values != 0)
@@ -146,16 +148,30 @@ def _folded(layer, norm, layout: Layout) -> Iterator[_Part]:
         yield _Part(bias)
 
 
-def _is_alike(constant: np.ndarray, values: np.ndarray) -> bool:
-    """Returns True if a constant is an array but for rounding."""
-    if constant.shape != values.shape:
-        return False
-    limit = _TOLERANCE * float(np.abs(values).max(initial=0))
-    few = (constant.ravel()[:_NUM_FIRST], values.ravel()[:_NUM_FIRST])
-    return all(
-        bool((np.abs(found - wanted) <= limit).all())
-        for found, wanted in (few, (constant, values))
-    )
+class _Arrays:
+    """Arrays by any key, to be found by their values.
+
+    Args:
+        arrays: key -> array.
+    """
+
+    def __init__(self, arrays: Mapping[Any, np.ndarray]):
+        # Those of one shape, of which most differ in their first numbers.
+        self._by_shape: dict[tuple[int, ...], list[tuple[Any, np.ndarray]]] = {}
+        for key, array in arrays.items():
+            self._by_shape.setdefault(array.shape, []).append((key, array))
+
+    def like(self, values: np.ndarray) -> list[Any]:
+        """Returns the keys of arrays that are `values` but for rounding."""
+        found = self._by_shape.get(values.shape, [])
+        limit = _TOLERANCE * float(np.abs(values).max(initial=0)) if found else 0.0
+        first = values.ravel()[:_NUM_FIRST]
+        return [
+            key
+            for key, array in found
+            if (np.abs(array.ravel()[:_NUM_FIRST] - first) <= limit).all()
+            and (np.abs(array - values) <= limit).all()
+        ]
 
 
 def _array(variable) -> np.ndarray:
