@@ -9,7 +9,8 @@ sums in int32 and rounds once, and a BGR network costs a permuted diagonal.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import keras
 import numpy as np
@@ -28,12 +29,17 @@ from keras_pose.runtime.keras_backend import last_output
 
 SIGNATURE = "serve"
 DECODED_NAME = DecodedCodec.output_name
+# Maps a layer of a model, and the `nodes_of` the model, to a layer of the same weights that
+# takes its place, or to None; such as `layer_rewrites.tflite_replacement`.
+ReplacementOf = Callable[[Any, frozenset[int]], Any]
 # Outputs of one-stage networks that quantizers see: of its maps people are made in float.
 # Files do not give them.
 MAP_OUTPUTS = tuple(f"map_{kind}_{stride}" for stride in STRIDES for kind in MAP_MODULES)
 
 
-def serving_function(model, contract: ModelContract, batch=1, with_decode=False):
+def serving_function(
+    model, contract: ModelContract, batch=1, with_decode=False, replacement_of=None
+):
     """Wraps a network so that it takes uint8 pixels.
 
     Args:
@@ -44,6 +50,7 @@ def serving_function(model, contract: ModelContract, batch=1, with_decode=False)
             out of the fast kernels of TFLite.
         with_decode: return keypoints as well, under `DECODED_NAME`; see
             `decoding.decode_in_graph`.
+        replacement_of: see `with_constants`.
 
     Returns:
         A `tf.function` of "image", (batch, H, W, 3) uint8 RGB, that returns the
@@ -66,7 +73,7 @@ def serving_function(model, contract: ModelContract, batch=1, with_decode=False)
         decoded_contract(contract)  # refuses networks that see whole pictures
     kernel, bias = normalization_kernel(contract.normalization)
     names = served_outputs(contract)
-    network = with_constants(with_maps(model, contract))
+    network = with_constants(with_maps(model, contract), replacement_of)
 
     @tf.function(input_signature=[image_spec], autograph=False)
     def serve(image):
@@ -122,7 +129,7 @@ def counting_outputs(outputs, contract: ModelContract) -> list:
     return [outputs[-1], outputs[0]]
 
 
-def with_constants(model):
+def with_constants(model, replacement_of: ReplacementOf | None = None):
     """Returns a function of what a model does, in which its weights are constants.
 
     With variables, TensorFlow would have to trace the function, make constants of them and
@@ -130,18 +137,38 @@ def with_constants(model):
     all the rest.
 
     Args:
-        model: Keras model; the function has the values that its weights have now.
+        model: functional `keras.Model`; the function has the values that its weights have
+            now.
+        replacement_of: what gives the layers that compute in the place of its own. A copy
+            of the model with these layers would take as long to build as all else.
     """
     network = of_one_tensor(model)
+    replaced = _replaced_layers(network, replacement_of)
     values = [(variable, np.asarray(variable)) for variable in model.variables]
+    for name, layer in replaced.items():
+        same = zip(layer.variables, network.get_layer(name).variables, strict=True)
+        values += [(variable, np.asarray(value)) for variable, value in same]
 
     def call(x):
         # Called after their layers, as files name them.
         named = [(each, tf.constant(value, name=each.path)) for each, value in values]
-        with keras.StatelessScope(state_mapping=named):
-            return network(x, training=False)
+        with keras.StatelessScope(state_mapping=named), tf.name_scope(network.name):
+            return network._run_through_graph([x], lambda op: replaced.get(op.name, op))
 
     return call
+
+
+def _replaced_layers(network, replacement_of: ReplacementOf | None) -> dict[str, Any]:
+    """Returns layers that take the place of a network's own, built, by name."""
+    own = nodes_of(network)
+    replaced = {}
+    for layer in network.layers if replacement_of else ():
+        replacement = replacement_of(layer, own)
+        if replacement is not None:
+            if layer.variables:
+                replacement.build(layer.input.shape)
+            replaced[layer.name] = replacement
+    return replaced
 
 
 def traced(model):
@@ -204,7 +231,7 @@ def normalization_kernel(normalization: Normalization):
     return kernel.astype(np.float32), bias.astype(np.float32)
 
 
-def in_float32(model, replacement_of=None):
+def in_float32(model, replacement_of: ReplacementOf | None = None):
     """Returns the model with all layers computing in float32, weights and all.
 
     A network trained in mixed precision would carry its half-precision casts into
@@ -212,9 +239,7 @@ def in_float32(model, replacement_of=None):
 
     Args:
         model: the network, which stays as it is.
-        replacement_of: function from a layer, and the `nodes_of` the model, to a layer with
-            the same weights that takes its place in the copy, or None, such as
-            `layer_rewrites.tflite_replacement`.
+        replacement_of: what gives the layers that stand in the place of its own.
     """
     replacements = {}
     if replacement_of is not None:

@@ -17,7 +17,7 @@ from typing import Any, ClassVar
 from keras_pose.contracts.detector import ModelContract
 from keras_pose.contracts.one_stage import OneStageContract
 from keras_pose.exporting.float_graph.decoding import decoded_contract
-from keras_pose.exporting.float_graph.serving import MAP_OUTPUTS, in_float32
+from keras_pose.exporting.float_graph.serving import MAP_OUTPUTS
 from keras_pose.exporting.formats.writing import Draft, Export, Reference, write_export
 from keras_pose.exporting.quantization.integer_network import equalized
 from keras_pose.exporting.quantization.measured_ranges import EXTREMES, RangeRule
@@ -54,19 +54,9 @@ class Conversion(ABC):
     suffix: ClassVar[str]
     quantizations: ClassVar[tuple[str, ...]]
 
-    @staticmethod
     @abstractmethod
-    def replacement_of(layer, own) -> Any:
-        """Returns what takes a layer's place in the file; None for the layer itself.
-
-        Args:
-            layer: layer of the model.
-            own: `layer_rewrites.nodes_of` the model.
-        """
-
-    @abstractmethod
-    def convert(self, network) -> Content:
-        """Converts a network in which layers are replaced, to float32.
+    def convert(self, model) -> Content:
+        """Converts the model, or a copy with other weights and layers, to float32.
 
         Raises:
             ExportError: if it cannot be converted; names ops and layers.
@@ -125,19 +115,8 @@ class Conversion(ABC):
         """The Keras model, as all files are compared with it."""
         return Reference(self.model, self.contract, self.crops)
 
-    @cached_property
-    def _network(self) -> Any:
-        """The model to convert; to build it takes long, so it is built once."""
-        return in_float32(self.model, self.replacement_of)
-
     def _converted(self, model) -> Content:
-        """Converts the model, or a copy with other weights, and maybe other layers."""
-        own, others = ([type(x) for x in each.layers] for each in (self.model, model))
-        if self._network is self.model or own != others:
-            converted = self.convert(in_float32(model, self.replacement_of))
-        else:
-            self._network.set_weights(model.get_weights())
-            converted = self.convert(self._network)
+        converted = self.convert(model)
         give_back_memory()
         return converted
 

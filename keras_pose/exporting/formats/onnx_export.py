@@ -25,7 +25,11 @@ from keras_pose.exporting.errors import ExportError, layer_of_scope
 from keras_pose.exporting.float_graph.layer_rewrites import onnx_replacement
 from keras_pose.exporting.float_graph.onnx_folding import fold_into_convolutions
 from keras_pose.exporting.float_graph.reweighting import onnx_layout, reweighted
-from keras_pose.exporting.float_graph.serving import network_outputs, serving_function
+from keras_pose.exporting.float_graph.serving import (
+    in_float32,
+    network_outputs,
+    serving_function,
+)
 from keras_pose.exporting.formats.conversion import Conversion
 from keras_pose.exporting.formats.writing import Export
 from keras_pose.exporting.quantization.adaptive_rounding import InputMoments
@@ -83,11 +87,9 @@ class OnnxConversion(Conversion):
                 f"opset must be {OPSETS[0]} to {OPSETS[-1]}, got {self.opset}."
             )
 
-    replacement_of = staticmethod(onnx_replacement)
-
-    def convert(self, network) -> onnx.ModelProto:
+    def convert(self, model) -> onnx.ModelProto:
         return float_onnx_model(
-            network, self.contract, self.batch, self.with_decode, self.opset
+            model, self.contract, self.batch, self.with_decode, self.opset
         )
 
     def reweighted(self, content: onnx.ModelProto, network) -> onnx.ModelProto | None:
@@ -203,18 +205,19 @@ def export_onnx(
 
 
 def float_onnx_model(
-    network,
+    model,
     contract: ModelContract,
     batch: int = 1,
     with_decode: bool = False,
     opset: int = DEFAULT_OPSET,
 ) -> onnx.ModelProto:
-    """Converts a network to float32, for uint8 pixels.
+    """Converts a model to float32, for uint8 pixels.
 
     Raises:
         ExportError: if the model cannot be converted; names ops and layers.
     """
-    serve = serving_function(network, contract, batch, with_decode)
+    network = in_float32(model)
+    serve = serving_function(network, contract, batch, with_decode, onnx_replacement)
     with quiet_stderr(), tf.device("/cpu:0"):
         try:
             frozen, names = _frozen(serve)

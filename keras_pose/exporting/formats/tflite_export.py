@@ -81,10 +81,8 @@ class TFLiteConversion(Conversion):
     suffix = ".tflite"
     quantizations = QUANTIZATIONS
 
-    replacement_of = staticmethod(tflite_replacement)
-
-    def convert(self, network) -> TFLiteModel:
-        return convert_network(network, self.contract, self.batch, self.with_decode)
+    def convert(self, model) -> TFLiteModel:
+        return float_tflite_model(model, self.contract, self.batch, self.with_decode)
 
     def reweighted(self, content: TFLiteModel, network) -> TFLiteModel | None:
         constants = content.float_constants()
@@ -254,15 +252,8 @@ def float_tflite_model(
     Raises:
         ExportError: names the ops that are not builtin, and their layers.
     """
-    network = in_float32(model, tflite_replacement)
-    return convert_network(network, contract, batch, with_decode)
-
-
-def convert_network(
-    network, contract: ModelContract, batch: int, with_decode: bool
-) -> TFLiteModel:
-    """Converts a network whose layers are replaced; see `float_tflite_model`."""
-    serve = serving_function(network, contract, batch, with_decode)
+    network = in_float32(model)
+    serve = serving_function(network, contract, batch, with_decode, tflite_replacement)
     with quiet_stderr(), tempfile.TemporaryDirectory() as folder:
         try:
             save_function(serve, folder)
