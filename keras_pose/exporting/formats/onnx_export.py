@@ -241,7 +241,8 @@ def _frozen(serve) -> tuple[Any, dict[str, Any]]:
     """Returns the graph of a function, and the names of its tensors, for tf2onnx.
 
     This and `_from_frozen` are `tf2onnx.convert.from_function` in two halves (1.17), so
-    that the function can be let go between them.
+    that the function can be let go between them, and without making constants of its
+    variables, of which it has none: that takes half of the first half.
     """
     from tf2onnx import convert, tf_loader  # here: it takes a second, TFLite goes without
 
@@ -255,7 +256,9 @@ def _frozen(serve) -> tuple[Any, dict[str, Any]]:
         "tensors_to_rename": convert.tensor_names_from_structed(function, inputs, outputs),
         "name": function.name,
     }
-    return tf_loader.from_function(function, inputs, outputs), names
+    graph = function.graph.as_graph_def(add_shapes=True)
+    with tf.Graph().as_default():
+        return tf_loader.tf_optimize(inputs, outputs, graph), names
 
 
 def _from_frozen(frozen, opset: int, **names: Any) -> onnx.ModelProto:
