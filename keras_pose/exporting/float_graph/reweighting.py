@@ -14,7 +14,7 @@ converted.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,24 +34,23 @@ Layout = Callable[[Any, np.ndarray], np.ndarray]
 
 
 def reweighted(
-    constants: Mapping[Any, np.ndarray], before, after, layout: Layout
+    constants: Mapping[Any, np.ndarray],
+    before: Sequence[Part],
+    after: Sequence[Part],
 ) -> dict[Any, np.ndarray] | None:
     """Finds the constants of a file that an equalized network changes.
 
     Args:
         constants: float32 constants of the file of `before`, by any key.
-        before: functional `keras.Model`.
-        after: copy of it with weights of its own, see `models.equalization`.
-        layout: order of a kernel's numbers in the file.
+        before: `parts_of` the network that the file was made of.
+        after: `parts_of` the same with other weights.
 
     Returns:
         The changed constants by key; None where a weight that changed is in none of them.
     """
-    if [type(x) for x in before.layers] != [type(x) for x in after.layers]:
-        return None
-    pairs = list(zip(_parts(before, layout), _parts(after, layout), strict=True))
-    same, others = [], []
-    for old, new in pairs:
+    same: list[tuple[Part, Part]] = []
+    others: list[tuple[Part, Part]] = []
+    for old, new in zip(before, after, strict=True):
         is_same = np.array_equal(old.values, new.values)
         (same if is_same else others).append((old, new))
     stored = _Arrays(constants)
@@ -88,7 +87,7 @@ def onnx_layout(layer, kernel: np.ndarray) -> np.ndarray:
 
 
 @dataclass(frozen=True)
-class _Part:
+class Part:
     """Numbers that come of a layer's weights.
 
     Attributes:
@@ -101,8 +100,17 @@ class _Part:
     is_stored: bool = True
 
 
-def _parts(network, layout: Layout) -> Iterator[_Part]:
-    """Yields what comes of the weights of all layers, each once, in order."""
+def parts_of(network, layout: Layout) -> list[Part]:
+    """Returns what comes of the weights of all layers, each once, in order.
+
+    Args:
+        network: functional `keras.Model`.
+        layout: order of a kernel's numbers in the file.
+    """
+    return list(_parts(network, layout))
+
+
+def _parts(network, layout: Layout) -> Iterator[Part]:
     calls = list(calls_of(network))
     readers: Counter[int] = Counter()
     norms: dict[int, Any] = {}
@@ -116,7 +124,7 @@ def _parts(network, layout: Layout) -> Iterator[_Part]:
             continue
         seen.add(layer.name)
         if getattr(layer, "kernel", None) is None:
-            yield from (_Part(_array(weight), is_stored=False) for weight in layer.weights)
+            yield from (Part(_array(weight), is_stored=False) for weight in layer.weights)
             continue
         norm = norms.get(id(outputs[0])) if readers[id(outputs[0])] == 1 else None
         if layer.activation is not keras.activations.linear:
@@ -126,7 +134,7 @@ def _parts(network, layout: Layout) -> Iterator[_Part]:
         yield from _folded(layer, norm, layout)
 
 
-def _folded(layer, norm, layout: Layout) -> Iterator[_Part]:
+def _folded(layer, norm, layout: Layout) -> Iterator[Part]:
     """Yields kernel and bias of a layer, with the batch norm behind it worked in."""
     kernel = _array(layer.kernel)
     bias = _array(layer.bias) if layer.use_bias else None
@@ -143,9 +151,9 @@ def _folded(layer, norm, layout: Layout) -> Iterator[_Part]:
             kernel = kernel * scale[:, None]
         else:
             kernel = kernel * scale
-    yield _Part(layout(layer, kernel))
+    yield Part(layout(layer, kernel))
     if bias is not None:
-        yield _Part(bias)
+        yield Part(bias)
 
 
 class _Arrays:

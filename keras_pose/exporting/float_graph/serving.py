@@ -160,9 +160,11 @@ def with_constants(model, replacement_of: ReplacementOf | None = None):
 
 def _replaced_layers(network, replacement_of: ReplacementOf | None) -> dict[str, Any]:
     """Returns layers that take the place of a network's own, built, by name."""
+    if replacement_of is None:
+        return {}
     own = nodes_of(network)
     replaced = {}
-    for layer in network.layers if replacement_of else ():
+    for layer in network.layers:
         replacement = replacement_of(layer, own)
         if replacement is not None:
             if layer.variables:

@@ -14,14 +14,22 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
+import numpy as np
+
 from keras_pose.contracts.detector import ModelContract
 from keras_pose.contracts.one_stage import OneStageContract
 from keras_pose.exporting.float_graph.decoding import decoded_contract
-from keras_pose.exporting.float_graph.serving import MAP_OUTPUTS
+from keras_pose.exporting.float_graph.reweighting import parts_of, reweighted
+from keras_pose.exporting.float_graph.serving import MAP_OUTPUTS, in_float32
 from keras_pose.exporting.formats.writing import Draft, Export, Reference, write_export
-from keras_pose.exporting.quantization.integer_network import equalized
+from keras_pose.exporting.quantization.integer_network import (
+    equalized,
+    equalized_weights,
+    holding,
+)
 from keras_pose.exporting.quantization.measured_ranges import EXTREMES, RangeRule
 from keras_pose.exporting.subprocesses import give_back_memory
+from keras_pose.models.rescaled_silu import silu_before_depthwise
 
 # A `TFLiteModel` or an `onnx.ModelProto`.
 Content = Any
@@ -62,17 +70,18 @@ class Conversion(ABC):
             ExportError: if it cannot be converted; names ops and layers.
         """
 
+    @staticmethod
     @abstractmethod
-    def reweighted(self, content: Content, network) -> Content | None:
-        """Returns the file of an equalized network, made of that of the model.
+    def layout(layer, kernel: np.ndarray) -> np.ndarray:
+        """Returns a layer's kernel in the order of a file's numbers."""
 
-        Args:
-            content: `float_model`, which stays as it is.
-            network: copy of the model with weights of its own.
+    @abstractmethod
+    def float_constants(self, content: Content) -> dict[Any, np.ndarray]:
+        """Returns the float32 constants of a file, by any key."""
 
-        Returns:
-            The file; None where the network must be converted for it.
-        """
+    @abstractmethod
+    def with_constants(self, content: Content, changed: dict[Any, np.ndarray]) -> Content:
+        """Returns a copy of a file with some other constants, by the same keys."""
 
     @abstractmethod
     def quantized_model(
@@ -115,6 +124,11 @@ class Conversion(ABC):
         """The Keras model, as all files are compared with it."""
         return Reference(self.model, self.contract, self.crops)
 
+    @cached_property
+    def _plain(self) -> Any:
+        """The model, computing in float32."""
+        return in_float32(self.model)
+
     def _converted(self, model) -> Content:
         converted = self.convert(model)
         give_back_memory()
@@ -123,20 +137,31 @@ class Conversion(ABC):
     @cached_property
     def float_model(self) -> Content:
         """The float32 file."""
-        return self._converted(self.model)
+        return self._converted(self._plain)
 
     @cached_property
     def calibrated_model(self) -> Content:
         """The float32 file that integer files are made of."""
-        network = self.model
-        if self.equalizes:
-            network = equalized(network, self.contract, self.crops, self.rescales_silu)
-        if network is self.model:
+        if not self.equalizes:
             return self.float_model
+        if self.rescales_silu and silu_before_depthwise(self.model):
+            network = equalized(self.model, self.contract, self.crops)
+            return self.float_model if network is self.model else self._converted(network)
+        weights = equalized_weights(self._plain, self.contract, self.crops)
+        return self.float_model if weights is None else self._with_weights(weights)
+
+    def _with_weights(self, weights) -> Content:
+        """Returns the float32 file of other weights; made of the first, if possible."""
         found = None
         if "float_model" in vars(self):  # else one of the two is converted all the same
-            found = self.reweighted(self.float_model, network)
-        return self._converted(network) if found is None else found
+            before = parts_of(self._plain, self.layout)
+            with holding(self._plain, weights):
+                after = parts_of(self._plain, self.layout)
+            found = reweighted(self.float_constants(self.float_model), before, after)
+        if found is not None:
+            return self.with_constants(self.float_model, found)
+        with holding(self._plain, weights):
+            return self._converted(self._plain)
 
     def of_format(self, quantization: str) -> Conversion:
         """Returns the conversion that makes files of a format; mostly this one."""

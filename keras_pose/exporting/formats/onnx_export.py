@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+import numpy as np
 import onnx
 import tensorflow as tf
 from onnx import numpy_helper
@@ -24,12 +25,8 @@ from keras_pose.contracts.fields import TensorSpec
 from keras_pose.exporting.errors import ExportError, layer_of_scope
 from keras_pose.exporting.float_graph.layer_rewrites import onnx_replacement
 from keras_pose.exporting.float_graph.onnx_folding import fold_into_convolutions
-from keras_pose.exporting.float_graph.reweighting import onnx_layout, reweighted
-from keras_pose.exporting.float_graph.serving import (
-    in_float32,
-    network_outputs,
-    serving_function,
-)
+from keras_pose.exporting.float_graph.reweighting import onnx_layout
+from keras_pose.exporting.float_graph.serving import network_outputs, serving_function
 from keras_pose.exporting.formats.conversion import Conversion
 from keras_pose.exporting.formats.writing import Export
 from keras_pose.exporting.quantization.adaptive_rounding import InputMoments
@@ -92,15 +89,17 @@ class OnnxConversion(Conversion):
             model, self.contract, self.batch, self.with_decode, self.opset
         )
 
-    def reweighted(self, content: onnx.ModelProto, network) -> onnx.ModelProto | None:
-        stored = {each.name: each for each in content.graph.initializer}
-        constants = {
-            name: numpy_helper.to_array(each)
-            for name, each in stored.items()
+    layout = staticmethod(onnx_layout)
+
+    def float_constants(self, content: onnx.ModelProto) -> dict[str, np.ndarray]:
+        return {
+            each.name: numpy_helper.to_array(each)
+            for each in content.graph.initializer
             if each.data_type == onnx.TensorProto.FLOAT
         }
-        changed = reweighted(constants, self.model, network, onnx_layout)
-        return None if changed is None else with_constants(content, changed)
+
+    def with_constants(self, content: onnx.ModelProto, changed) -> onnx.ModelProto:
+        return with_constants(content, changed)
 
     @property
     def collector(self) -> RangeCollector:
@@ -211,13 +210,12 @@ def float_onnx_model(
     with_decode: bool = False,
     opset: int = DEFAULT_OPSET,
 ) -> onnx.ModelProto:
-    """Converts a model to float32, for uint8 pixels.
+    """Converts a model that computes in float32, for uint8 pixels.
 
     Raises:
         ExportError: if the model cannot be converted; names ops and layers.
     """
-    network = in_float32(model)
-    serve = serving_function(network, contract, batch, with_decode, onnx_replacement)
+    serve = serving_function(model, contract, batch, with_decode, onnx_replacement)
     with quiet_stderr(), tf.device("/cpu:0"):
         try:
             frozen, names = _frozen(serve)

@@ -15,6 +15,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
+import numpy as np
+
 from keras_pose.codecs.heatmaps import HeatmapCodec
 from keras_pose.commandline.quiet import quiet_stderr
 from keras_pose.contracts.activation_ranges import ranges_of
@@ -23,13 +25,13 @@ from keras_pose.contracts.fields import TensorSpec
 from keras_pose.contracts.pose import Contract
 from keras_pose.exporting.errors import ExportError, layer_of_scope
 from keras_pose.exporting.float_graph.layer_rewrites import tflite_replacement
-from keras_pose.exporting.float_graph.reweighting import reweighted, tflite_layout
+from keras_pose.exporting.float_graph.reweighting import tflite_layout
 from keras_pose.exporting.float_graph.saved import (
     ConverterError,
     converted_folder,
     save_function,
 )
-from keras_pose.exporting.float_graph.serving import SIGNATURE, in_float32, serving_function
+from keras_pose.exporting.float_graph.serving import SIGNATURE, serving_function
 from keras_pose.exporting.formats.conversion import Conversion
 from keras_pose.exporting.formats.pixels import dequantize_pixels
 from keras_pose.exporting.formats.writing import Export
@@ -84,10 +86,13 @@ class TFLiteConversion(Conversion):
     def convert(self, model) -> TFLiteModel:
         return float_tflite_model(model, self.contract, self.batch, self.with_decode)
 
-    def reweighted(self, content: TFLiteModel, network) -> TFLiteModel | None:
-        constants = content.float_constants()
-        changed = reweighted(constants, self.model, network, tflite_layout)
-        return None if changed is None else content.with_buffers(changed)
+    layout = staticmethod(tflite_layout)
+
+    def float_constants(self, content: TFLiteModel) -> dict[int, np.ndarray]:
+        return content.float_constants()
+
+    def with_constants(self, content: TFLiteModel, changed) -> TFLiteModel:
+        return content.with_buffers(changed)
 
     def of_format(self, quantization: str) -> TFLiteConversion:
         """Returns the conversion that makes files of a format; mostly this one.
@@ -244,7 +249,7 @@ def float_tflite_model(
     No two tensors of it have the same name, so that names can choose ops.
 
     Args:
-        model: Keras model of normalised images.
+        model: Keras model of normalised images that computes in float32.
         contract: contract of the model, with its normalisation.
         batch: images at a time.
         with_decode: give keypoints as well, see `serving_function`.
@@ -252,8 +257,7 @@ def float_tflite_model(
     Raises:
         ExportError: names the ops that are not builtin, and their layers.
     """
-    network = in_float32(model)
-    serve = serving_function(network, contract, batch, with_decode, tflite_replacement)
+    serve = serving_function(model, contract, batch, with_decode, tflite_replacement)
     with quiet_stderr(), tempfile.TemporaryDirectory() as folder:
         try:
             save_function(serve, folder)

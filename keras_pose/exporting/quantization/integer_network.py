@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from typing import Any
 
 import keras
@@ -33,8 +35,8 @@ def equalized(model, contract: ModelContract, crops, rescales_silu: bool = True)
     Raises:
         ValueError: for crops that do not fit the model.
     """
-    check_calibration(crops, contract.input_hw)
-    if ranges_of(model) or contract.normalization is None:
+    images = _images(model, contract, crops)
+    if images is None:
         return model
     rescaled = set(silu_before_depthwise(model)) if rescales_silu else set()
 
@@ -47,5 +49,49 @@ def equalized(model, contract: ModelContract, crops, rescales_silu: bool = True)
     if copy is model:
         copy = keras.models.clone_model(model)
         copy.set_weights(model.get_weights())
-    images = contract.normalization(np.asarray(crops[:NUM_CROPS])).astype(np.float32)
     return copy if prepare_for_integers(copy, images, traced) else model
+
+
+def equalized_weights(model, contract: ModelContract, crops) -> list[np.ndarray] | None:
+    """Returns the weights of the `equalized` network, whose layers are the model's.
+
+    A copy of a large network takes as long to build as its file to convert.
+
+    Args:
+        model: Keras model that computes in float32. It has other weights while this runs.
+        contract: see `equalized`.
+        crops: see `equalized`.
+
+    Returns:
+        The weights in the order of `get_weights`; None where no channel changes.
+    """
+    images = _images(model, contract, crops)
+    if images is None:
+        return None
+    with holding(model, model.get_weights()):
+        is_changed = prepare_for_integers(model, images, traced)
+        return model.get_weights() if is_changed else None
+
+
+@contextlib.contextmanager
+def holding(model, weights: list[np.ndarray]) -> Iterator[None]:
+    """Gives a model other weights as long as the block lasts."""
+    before = model.get_weights()
+    try:
+        model.set_weights(weights)
+        yield
+    finally:
+        model.set_weights(before)
+
+
+def _images(model, contract: ModelContract, crops) -> np.ndarray | None:
+    """Returns what is measured on; None for a network that stays as it is.
+
+    Raises:
+        ValueError: for crops that do not fit the model.
+    """
+    check_calibration(crops, contract.input_hw)
+    if ranges_of(model) or contract.normalization is None:
+        return None
+    images: np.ndarray = contract.normalization(np.asarray(crops[:NUM_CROPS]))
+    return images.astype(np.float32)

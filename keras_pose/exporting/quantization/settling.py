@@ -12,7 +12,7 @@ import numpy as np
 
 from keras_pose.models.one_by_one import outputs_one_by_one
 
-NUM_CROPS = 4
+NUM_CROPS = 2
 # Crops that differ from the training data move a variance by a small factor only.
 LARGEST_FACTOR = 30.0
 

@@ -6,7 +6,11 @@ from imbalanced_model import imbalanced_model, imbalanced_silu
 from onnx import numpy_helper
 
 from keras_pose.contracts.pose import keras_contract
-from keras_pose.exporting.float_graph.reweighting import reweighted, tflite_layout
+from keras_pose.exporting.float_graph.reweighting import (
+    parts_of,
+    reweighted,
+    tflite_layout,
+)
 from keras_pose.exporting.formats.onnx_export import OnnxConversion
 from keras_pose.exporting.formats.tflite_export import TFLiteConversion
 from keras_pose.exporting.quantization.integer_network import equalized
@@ -60,7 +64,7 @@ def test_a_weight_that_is_not_found_is_said():
     conversion = _conversion(TFLiteConversion)
     network = equalized(conversion.model, conversion.contract, CROPS)
     constants = conversion.float_model.float_constants()
-    arguments = (conversion.model, network, tflite_layout)
+    arguments = [parts_of(each, tflite_layout) for each in (conversion.model, network)]
     lost = next(iter(reweighted(constants, *arguments)))
     constants[lost] = constants[lost] + 1
     assert reweighted(constants, *arguments) is None

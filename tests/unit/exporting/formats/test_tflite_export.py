@@ -104,7 +104,7 @@ def test_file_that_disagrees_with_keras_is_refused_and_the_old_one_stays(
     path = tmp_path / "a.tflite"
     path.write_bytes(b"an older export")
     other = TFLiteModel.read(exported.paths["float32"].read_bytes())
-    monkeypatch.setattr(tflite_export, "convert_network", lambda *_: other)
+    monkeypatch.setattr(tflite_export, "float_tflite_model", lambda *_: other)
 
     with Says(
         "gives other outputs than the Keras model: the relative RMS error must be at most",
@@ -118,7 +118,7 @@ def test_file_that_disagrees_with_keras_is_refused_and_the_old_one_stays(
 def test_damaged_file_is_refused(exported, tmp_path, monkeypatch):
     damaged = TFLiteModel.read(exported.paths["float32"].read_bytes())
     damaged.tables.buffers = damaged.tables.buffers[:1]
-    monkeypatch.setattr(tflite_export, "convert_network", lambda *_: damaged)
+    monkeypatch.setattr(tflite_export, "float_tflite_model", lambda *_: damaged)
 
     with pytest.raises(ValueError, match="is damaged"):
         export_tflite(
@@ -167,7 +167,7 @@ def test_broken_contract_in_the_folder_is_found_before_the_conversion(
 ):
     (tmp_path / CONTRACT_NAME).write_text("{")
     monkeypatch.setattr(
-        tflite_export, "convert_network", lambda *_: pytest.fail("it was converted")
+        tflite_export, "float_tflite_model", lambda *_: pytest.fail("it was converted")
     )
     with Says(
         "is not valid JSON",

@@ -337,7 +337,7 @@ def test_files_to_be_timed_hold_integers(tmp_path, name, is_described):
 def test_operators_are_put_into_float_until_the_drop_fits(tmp_path, monkeypatch):
     # Its channels could be equalized; what is tried here is what to do when they cannot.
     monkeypatch.setattr(
-        "keras_pose.exporting.formats.conversion.equalized", lambda model, *_: model
+        "keras_pose.exporting.formats.conversion.equalized_weights", lambda *_: None
     )
     network, crops = imbalanced_model(), smooth_crops(12)
     expected = np.asarray(network(BGR(crops)))

@@ -10,7 +10,7 @@ from keras_pose.contracts.pose import keras_contract
 from keras_pose.exporting.comparison import relative_error
 from keras_pose.exporting.formats.onnx_export import OnnxConversion
 from keras_pose.exporting.formats.tflite_export import TFLiteConversion
-from keras_pose.exporting.quantization.integer_network import equalized
+from keras_pose.exporting.quantization.integer_network import equalized, equalized_weights
 from keras_pose.runtime.loading import open_model
 
 
@@ -85,6 +85,9 @@ def test_the_model_itself_is_not_touched(model, contract):
     before = model.get_weights()
     copy = equalized(model, contract, smooth_crops(6))
     assert copy is not model
+    weights = equalized_weights(model, contract, smooth_crops(6))
+    for found, expected in zip(weights, copy.get_weights(), strict=True):
+        np.testing.assert_array_equal(found, expected)
     for old, new in zip(before, model.get_weights(), strict=True):
         np.testing.assert_array_equal(new, old)
 
@@ -92,6 +95,7 @@ def test_the_model_itself_is_not_touched(model, contract):
 def test_ranges_of_training_are_of_the_network_as_it_is(model, contract):
     set_ranges(model, {BAD_LAYER: (0.0, 1000.0)})
     assert equalized(model, contract, smooth_crops(6)) is model
+    assert equalized_weights(model, contract, smooth_crops(6)) is None
 
 
 def test_crops_that_do_not_fit_are_refused(model, contract):
