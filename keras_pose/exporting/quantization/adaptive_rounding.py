@@ -37,6 +37,8 @@ _PLACES = 128
 MAX_INPUTS = 640
 # See `MomentCollector`.
 Kernel = tuple[str, str, Callable[[np.ndarray, np.random.Generator], np.ndarray | None]]
+# Weights whose errors are made up for by one product, in all weights behind them.
+_TOGETHER = 32
 # Of the mean square of the inputs, added to each: what 4,096 places leave open.
 _DAMPING = 0.01
 
@@ -233,15 +235,19 @@ def _round_rows(
     upper = upper.transpose(0, 2, 1)
     # These the scale was made for, so they must be met.
     is_largest = np.abs(rows) >= steps * (largest - 1e-4)
-    still, rounded = rows.copy(), np.empty_like(rows)
-    for i in range(count):
-        step = steps[:, :, i]
-        low, high = limits.at(order[:, i])
-        integers = np.clip(np.rint(still[:, :, i] / step), low, high)
-        limits.set(order[:, i], integers)
-        rounded[:, :, i] = np.where(is_largest[:, :, i], rows[:, :, i], integers * step)
-        error = (still[:, :, i] - rounded[:, :, i]) / upper[:, None, i, i]
-        still[:, :, i + 1 :] -= error[:, :, None] * upper[:, None, i, i + 1 :]
+    still, rounded, errors = rows.copy(), np.empty_like(rows), np.empty_like(rows)
+    for start in range(0, count, _TOGETHER):
+        stop = min(start + _TOGETHER, count)
+        for i in range(start, stop):
+            step = steps[:, :, i]
+            low, high = limits.at(order[:, i])
+            integers = np.clip(np.rint(still[:, :, i] / step), low, high)
+            limits.set(order[:, i], integers)
+            rounded[:, :, i] = np.where(is_largest[:, :, i], rows[:, :, i], integers * step)
+            error = (still[:, :, i] - rounded[:, :, i]) / upper[:, None, i, i]
+            still[:, :, i + 1 : stop] -= error[:, :, None] * upper[:, None, i, i + 1 : stop]
+            errors[:, :, i] = error
+        still[:, :, stop:] -= errors[:, :, start:stop] @ upper[:, start:stop, stop:]
     back = np.argsort(order, axis=1)
     return np.take_along_axis(rounded, back[:, None, :], 2)
 
