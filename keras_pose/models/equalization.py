@@ -14,7 +14,7 @@ by the ranges of their weights; here whole networks, by the ranges of activation
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import keras
@@ -39,11 +39,15 @@ _LARGE = 16.0
 _BATCH = 4
 # Maps a network to a function of images.
 Tracer = Callable[[Any], Callable[[np.ndarray], Any]]
+# Tensor of a network, by `id` -> (C,) highest magnitude of each channel.
+Peaks = Mapping[int, np.ndarray]
 # Crops to measure ranges on, for those who have more; the strongest of these count.
 NUM_CROPS = 64
 
 
-def prepare_for_integers(network, images, traced: Tracer | None = None) -> int:
+def prepare_for_integers(
+    network, images, traced: Tracer | None = None, peaks: Peaks | None = None
+) -> int:
     """Rescales weights so that integers lose as little as they can of each channel.
 
     Args:
@@ -51,16 +55,19 @@ def prepare_for_integers(network, images, traced: Tracer | None = None) -> int:
         images: (N, H, W, 3) float32, normalised: what ranges are measured on.
         traced: maps a network to a function of (n, H, W, 3) images that gives its outputs,
             in a flat list; None for Keras' `predict`, which takes longer to begin.
+        peaks: what `with_peaks` gave for the images, where that is known.
 
     Returns:
         The number of weights' channels that changed, see `equalize_channels` and
         `lower_silent_channels`.
     """
-    changed = equalize_channels(network, images, traced)
+    changed = equalize_channels(network, images, traced, peaks)
     return changed + lower_silent_channels(network, images, traced)
 
 
-def equalize_channels(network, images, traced: Tracer | None = None) -> int:
+def equalize_channels(
+    network, images, traced: Tracer | None = None, peaks: Peaks | None = None
+) -> int:
     """Rescales weights so that the channels of each tensor reach about as far.
 
     Args:
@@ -69,17 +76,41 @@ def equalize_channels(network, images, traced: Tracer | None = None) -> int:
             or do not commute with factors, such as SiLU and attention.
         images: (N, H, W, 3) float32, normalised: what ranges are measured on.
         traced: see `prepare_for_integers`.
+        peaks: see `prepare_for_integers`.
 
     Returns:
         The number of weights' channels, of inputs and outputs, that changed.
     """
     groups = ChannelGroups(network)
-    tensors = [x for x in groups.measured_tensors() if np.any(groups.of(x) != KEPT)]
+    tensors = _free_tensors(groups)
     if not tensors:
         return 0
-    peaks = _peaks(network, tensors, images, traced)
-    exponents = fit_exponents([groups.of(x) for x in tensors], peaks)
+    if peaks is None:
+        found = _peaks(network, tensors, images, traced)
+    else:
+        found = [peaks[id(x)] for x in tensors]
+    exponents = fit_exponents([groups.of(x) for x in tensors], found)
     return _multiply_channels(groups, exponents)
+
+
+def with_peaks(network) -> tuple[keras.Model, list[int]]:
+    """Adds what `equalize_channels` measures to what a network gives.
+
+    Args:
+        network: functional `keras.Model`.
+
+    Returns:
+        A network that gives, behind the outputs, the (B, C) highest magnitudes of some
+        tensors' channels; and the `id` of each of these tensors.
+    """
+    tensors = _free_tensors(ChannelGroups(network))
+    outputs = [*network.outputs, *_peaks_of(tensors)]
+    return keras.Model(network.inputs[0], outputs), [id(x) for x in tensors]
+
+
+def _free_tensors(groups: ChannelGroups) -> list[keras.KerasTensor]:
+    """Returns the tensors of which some channels may be multiplied."""
+    return [x for x in groups.measured_tensors() if np.any(groups.of(x) != KEPT)]
 
 
 def lower_silent_channels(network, images, traced: Tracer | None = None) -> int:
@@ -177,12 +208,15 @@ def fit_exponents(groups: list[np.ndarray], peaks: list[np.ndarray]) -> dict[int
 
 def _peaks(network, tensors, images, traced: Tracer | None) -> list[np.ndarray]:
     """Returns the (C,) highest magnitude of each channel of each tensor, on any image."""
-    highest = [_Peaks(name=f"peaks-of-channels-{i}")(x) for i, x in enumerate(tensors)]
-    probe = keras.Model(network.inputs[0], highest)
+    probe = keras.Model(network.inputs[0], _peaks_of(tensors))
     batches = [images[start : start + _BATCH] for start in range(0, len(images), _BATCH)]
     # Traced in any case: layer by layer, all tensors would be held until the end.
     found = zip(*map((traced or _predicting)(probe), batches), strict=True)
     return [np.concatenate(parts).max(axis=0) for parts in found]
+
+
+def _peaks_of(tensors) -> list[keras.KerasTensor]:
+    return [_Peaks(name=f"peaks-of-channels-{i}")(x) for i, x in enumerate(tensors)]
 
 
 def _predicting(probe) -> Callable[[np.ndarray], list[np.ndarray]]:

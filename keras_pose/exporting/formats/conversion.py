@@ -122,7 +122,7 @@ class Conversion(ABC):
     @cached_property
     def reference(self) -> Reference:
         """The Keras model, as all files are compared with it."""
-        return Reference(self.model, self.contract, self.crops)
+        return Reference(self._plain, self.contract, self.crops)
 
     @cached_property
     def _plain(self) -> Any:
@@ -147,7 +147,9 @@ class Conversion(ABC):
         if self.rescales_silu and silu_before_depthwise(self.model):
             network = equalized(self.model, self.contract, self.crops)
             return self.float_model if network is self.model else self._converted(network)
-        weights = equalized_weights(self._plain, self.contract, self.crops)
+        weights = equalized_weights(
+            self._plain, self.contract, self.crops, lambda: self.reference.peaks
+        )
         return self.float_model if weights is None else self._with_weights(weights)
 
     def _with_weights(self, weights) -> Content:

@@ -43,6 +43,7 @@ from keras_pose.exporting.formats.embedding import embed_contract
 from keras_pose.exporting.inspection.audit import with_audit
 from keras_pose.exporting.quantization.calibration import NUM_CHECK_CROPS
 from keras_pose.files import atomic_path
+from keras_pose.models.equalization import NUM_CROPS, Peaks, with_peaks
 from keras_pose.models.one_by_one import outputs_of_all
 from keras_pose.runtime import PoseModel
 from keras_pose.runtime.crowd_model import CrowdModel, open_crowd_model
@@ -130,33 +131,54 @@ class Reference:
 
     Attributes:
         contract: contract of the model, with its normalisation.
-        crops: (n, H, W, 3) uint8 that are compared on, a few.
+        crops: (n, H, W, 3) uint8 that are compared on, the first few of those given.
     """
 
     def __init__(self, model, contract: ModelContract, crops):
         self._model, self.contract = model, contract
         self.crops = crops[:NUM_CHECK_CROPS]
+        self._calibrating = crops[:NUM_CROPS]
 
     def people_of(self, maps) -> list[np.ndarray]:
         """Returns what a one-stage model makes of maps, one array for each tensor."""
         outputs = people_from_maps(in_float32(self._model))(list(maps), training=False)
         return [np.asarray(output, np.float32) for output in outputs]
 
-    @cached_property
+    @property
     def outputs(self) -> list[np.ndarray]:
         """What the model gives for the crops, one array for each tensor.
 
         Those of a one-stage model begin with its maps.
         """
-        images = self.crops
+        return self._measured[0]
+
+    @property
+    def peaks(self) -> Peaks | None:
+        """What `with_peaks` gives for the crops that calibrate; None if none do."""
+        return self._measured[1]
+
+    @cached_property
+    def _measured(self) -> tuple[list[np.ndarray], Peaks | None]:
+        """Outputs and peaks, by one trace, which takes longer than to run it."""
+        calibrates = len(self._calibrating) > len(self.crops)
+        images = self._calibrating if calibrates else self.crops
         if self.contract.normalization is not None:
             images = self.contract.normalization(images)
         network = with_maps(of_one_tensor(in_float32(self._model)), self.contract)
+        count = len(network.outputs)
+        keys: list[int] = []
+        if calibrates:
+            network, keys = with_peaks(network)
         if len(images) >= WORTH_A_TRACE:
             network = traced(network)
-        outputs = outputs_of_all(network, np.asarray(images, np.float32))
+        found = outputs_of_all(network, np.asarray(images, np.float32))
+        outputs = [each[: len(self.crops)] for each in found[:count]]
         counting = counting_outputs(outputs, self.contract)
-        return [np.asarray(output, np.float32) for output in counting]
+        peaks = {
+            key: each.max(axis=0) for key, each in zip(keys, found[count:], strict=True)
+        }
+        as_floats = [np.asarray(output, np.float32) for output in counting]
+        return as_floats, peaks if calibrates else None
 
 
 def write_export(path, write: Callable[[Path], Draft], reference: Reference) -> Export:

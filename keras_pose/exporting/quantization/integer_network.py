@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import keras
@@ -13,7 +13,7 @@ from keras_pose.contracts.activation_ranges import ranges_of
 from keras_pose.contracts.detector import ModelContract
 from keras_pose.exporting.float_graph.serving import in_float32, traced
 from keras_pose.exporting.quantization.calibration import check_calibration
-from keras_pose.models.equalization import NUM_CROPS, prepare_for_integers
+from keras_pose.models.equalization import NUM_CROPS, Peaks, prepare_for_integers
 from keras_pose.models.rescaled_silu import RescaledSilu, silu_before_depthwise
 
 
@@ -52,7 +52,9 @@ def equalized(model, contract: ModelContract, crops, rescales_silu: bool = True)
     return copy if prepare_for_integers(copy, images, traced) else model
 
 
-def equalized_weights(model, contract: ModelContract, crops) -> list[np.ndarray] | None:
+def equalized_weights(
+    model, contract: ModelContract, crops, peaks: Callable[[], Peaks | None]
+) -> list[np.ndarray] | None:
     """Returns the weights of the `equalized` network, whose layers are the model's.
 
     A copy of a large network takes as long to build as its file to convert.
@@ -61,6 +63,8 @@ def equalized_weights(model, contract: ModelContract, crops) -> list[np.ndarray]
         model: Keras model that computes in float32. It has other weights while this runs.
         contract: see `equalized`.
         crops: see `equalized`.
+        peaks: what measures how far channels reach on them; it may give None, and they are
+            run once more.
 
     Returns:
         The weights in the order of `get_weights`; None where no channel changes.
@@ -69,7 +73,7 @@ def equalized_weights(model, contract: ModelContract, crops) -> list[np.ndarray]
     if images is None:
         return None
     with holding(model, model.get_weights()):
-        is_changed = prepare_for_integers(model, images, traced)
+        is_changed = prepare_for_integers(model, images, traced, peaks())
         return model.get_weights() if is_changed else None
 
 
