@@ -14,8 +14,9 @@ from keras import layers
 from keras_pose.codecs import GaussianHeatmapCodec
 from keras_pose.contracts.entries import save_keras_model
 from keras_pose.contracts.pose import Contract, keras_contract
-from keras_pose.exporting.formats.onnx_export import export_onnx
+from keras_pose.exporting.formats.onnx_export import OnnxConversion
 from keras_pose.exporting.formats.tflite_export import QUANTIZATIONS, TFLiteConversion
+from keras_pose.exporting.formats.writing import Export
 from keras_pose.modelfiles.flatbuffer import tflite_graph
 from keras_pose.pictures.normalization import Normalization
 from keras_pose.skeleton import Skeleton
@@ -30,6 +31,24 @@ SKELETON = Skeleton(
 CODEC = GaussianHeatmapCodec(INPUT_HW, stride=4, sigma=1.0)
 BGR = Normalization(mean=(0.4, 0.45, 0.5), std=(0.2, 0.25, 0.3), channel_order="bgr")
 FLOAT_KINDS = (".keras", "float32", "onnx")
+
+
+def export_tflite(
+    model, contract, path, crops, quantization="float32", batch=1, **options
+) -> Export:
+    """Writes one `.tflite` file; options of the conversion and of what it quantizes."""
+    own = {name: options.pop(name, False) for name in ("with_decode", "integers_only")}
+    conversion = TFLiteConversion(model, contract, crops, batch, **own)
+    return conversion.write(path, quantization, **options)
+
+
+def export_onnx(
+    model, contract, path, crops, opset=17, batch=1, quantization="float32", **options
+) -> Export:
+    """Writes one `.onnx` file, likewise."""
+    with_decode = options.pop("with_decode", False)
+    conversion = OnnxConversion(model, contract, crops, batch, with_decode, opset=opset)
+    return conversion.write(path, quantization, **options)
 
 
 def num_per_channel_weights(path) -> int:

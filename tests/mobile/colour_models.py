@@ -8,6 +8,7 @@ import cv2
 import keras
 import numpy as np
 import tensorflow as tf
+from exported_files import export_tflite
 
 from keras_pose.codecs import DarkHeatmapCodec
 from keras_pose.codecs.part_affinity import PartAffinityCodec
@@ -20,7 +21,6 @@ from keras_pose.contracts.pose import keras_contract
 from keras_pose.exporting.float_graph.saved import converted
 from keras_pose.exporting.float_graph.serving import SIGNATURE
 from keras_pose.exporting.formats.embedding import embed_contract
-from keras_pose.exporting.formats.tflite_export import export_tflite
 from keras_pose.parity.bundle import write_bundle
 from keras_pose.parity.model_cases import Person
 from keras_pose.parity.model_file import ModelFile

@@ -28,7 +28,6 @@ from keras_pose.exporting.float_graph.onnx_folding import fold_into_convolutions
 from keras_pose.exporting.float_graph.reweighting import onnx_layout
 from keras_pose.exporting.float_graph.serving import network_outputs, serving_function
 from keras_pose.exporting.formats.conversion import Conversion
-from keras_pose.exporting.formats.writing import Export
 from keras_pose.exporting.quantization.adaptive_rounding import InputMoments
 from keras_pose.exporting.quantization.measured_ranges import (
     EXTREMES,
@@ -165,42 +164,6 @@ class OnnxConversion(Conversion):
             float_operators=tuple(self._float_ops(float_ops)),
             sums_fit_16_bits=sums_fit(content),
         )
-
-
-def export_onnx(
-    model,
-    contract: ModelContract,
-    path,
-    crops,
-    opset: int = DEFAULT_OPSET,
-    batch: int = 1,
-    quantization: str = "float32",
-    **options,
-) -> Export:
-    """Writes an `.onnx` file and its contract.
-
-    Args:
-        model: Keras model of normalised images.
-        contract: contract of the model, with its normalisation.
-        path: path of the file to write.
-        crops: (N, H, W, 3) uint8; all calibrate an int8 file, the first few check any.
-        opset: version of the ONNX operators, one of `OPSETS`.
-        batch: images the file takes at a time.
-        quantization: one of `ONNX_QUANTIZATIONS`.
-        options: with_decode; float_ops, see `onnx_quantizing.in_int8`; range_rule.
-
-    Raises:
-        ValueError: for another opset or quantization.
-        ExportError: if the model cannot be converted, or the file does not do what
-            the model does.
-        PermissionError: if `path` cannot be written.
-        OSError: if the disk is full.
-
-        Whatever is raised, what stood at `path` stays.
-    """
-    with_decode = options.pop("with_decode", False)
-    conversion = OnnxConversion(model, contract, crops, batch, with_decode, opset=opset)
-    return conversion.write(path, quantization, **options)
 
 
 def float_onnx_model(

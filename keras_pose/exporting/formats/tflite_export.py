@@ -34,7 +34,6 @@ from keras_pose.exporting.float_graph.saved import (
 from keras_pose.exporting.float_graph.serving import SIGNATURE, serving_function
 from keras_pose.exporting.formats.conversion import Conversion
 from keras_pose.exporting.formats.pixels import dequantize_pixels
-from keras_pose.exporting.formats.writing import Export
 from keras_pose.exporting.quantization.adaptive_rounding import InputMoments
 from keras_pose.exporting.quantization.attention import attention_ops
 from keras_pose.exporting.quantization.calibration import NUM_CHECK_CROPS
@@ -210,35 +209,6 @@ class TFLiteConversion(Conversion):
         is_detector = isinstance(self.contract, DetectorContract)
         of_boxes = [spec.name for spec in outputs] if is_detector else []
         return weight_error(network, crops, quantization, moments, of_boxes)
-
-
-def export_tflite(
-    model, contract: ModelContract, path, crops, quantization="float32", batch=1, **options
-) -> Export:
-    """Writes a `.tflite` file and its contract.
-
-    Args:
-        model: Keras model of normalised images.
-        contract: contract of the model, with its normalisation.
-        path: path of the file to write.
-        crops: (N, H, W, 3) uint8; all calibrate an integer file, the first few check any.
-        quantization: one of `QUANTIZATIONS`.
-        batch: images the file takes at a time.
-        options: with_decode and integers_only, see `TFLiteConversion`; float_ops,
-            range_rule and known_ranges, see `tflite_quantizing.quantize`.
-
-    Raises:
-        ValueError: for another `quantization`, or options that `quantize` refuses.
-        ExportError: if the model cannot be converted with builtin ops, or the file
-            does not do what the model does.
-        PermissionError: if `path` cannot be written.
-        OSError: if the disk is full.
-
-        Whatever is raised, what stood at `path` stays.
-    """
-    own = {name: options.pop(name, False) for name in ("with_decode", "integers_only")}
-    conversion = TFLiteConversion(model, contract, crops, batch, **own)
-    return conversion.write(path, quantization, **options)
 
 
 def float_tflite_model(

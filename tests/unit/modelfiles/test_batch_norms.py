@@ -4,12 +4,11 @@ import keras
 import numpy as np
 import pytest
 from ai_edge_litert.interpreter import Interpreter
-from exported_files import smooth_crops
+from exported_files import export_onnx, smooth_crops
 from harness import small_input_hw
 from keras import layers
 from shallow import shallow
 
-from keras_pose.exporting.formats.onnx_export import export_onnx
 from keras_pose.exporting.formats.tflite_export import TFLiteConversion
 from keras_pose.modelfiles.batch_norms import batch_norm_names, unfolded_batch_norms
 from keras_pose.modelfiles.layer_names import find_layers

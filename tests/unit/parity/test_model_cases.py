@@ -9,13 +9,13 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+from exported_files import export_tflite
 from keras import layers
 from PIL import Image
 
 from keras_pose.contracts.detector import detector_contract
 from keras_pose.contracts.pose import read_contract
 from keras_pose.exporting.formats.embedding import replace_contract
-from keras_pose.exporting.formats.tflite_export import export_tflite
 from keras_pose.parity import read_pack, replay, write_pack
 from keras_pose.parity.bundle import check_bundle, write_bundle
 from keras_pose.parity.model_cases import Person, model_cases, varied

@@ -6,6 +6,7 @@ import zipfile
 import keras
 import numpy as np
 import pytest
+from exported_files import export_onnx, export_tflite
 from keras import layers
 from says import Says
 
@@ -17,8 +18,7 @@ from keras_pose.contracts.detector import (
 )
 from keras_pose.contracts.entries import save_keras_model
 from keras_pose.contracts.pose import read_contract
-from keras_pose.exporting.formats.onnx_export import export_onnx
-from keras_pose.exporting.formats.tflite_export import TFLiteConversion, export_tflite
+from keras_pose.exporting.formats.tflite_export import TFLiteConversion
 from keras_pose.pictures.boxes import BoxSettings
 from keras_pose.pictures.normalization import IMAGENET
 from keras_pose.runtime.detector_model import Detector, load_detector

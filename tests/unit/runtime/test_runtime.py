@@ -7,13 +7,12 @@ import zipfile
 
 import numpy as np
 import pytest
-from exported_files import INPUT_HW, SKELETON, smooth_crops, tiny_model
+from exported_files import INPUT_HW, SKELETON, export_tflite, smooth_crops, tiny_model
 from says import Says
 
 from keras_pose.contracts.entries import save_keras_model, write_contract
 from keras_pose.contracts.pose import keras_contract, read_contract
 from keras_pose.exporting.comparison import relative_error
-from keras_pose.exporting.formats.tflite_export import export_tflite
 from keras_pose.exporting.formats.writing import MAX_ERROR
 from keras_pose.pictures.normalization import IMAGENET
 from keras_pose.runtime import PoseModel, load_model

@@ -4,14 +4,14 @@ import keras
 import numpy as np
 import onnx
 import pytest
-from exported_files import INPUT_HW, SKELETON
+from exported_files import INPUT_HW, SKELETON, export_onnx
 from keras import layers
 from says import Says
 
 from keras_pose.contracts.pose import read_contract
 from keras_pose.exporting.errors import ExportError
 from keras_pose.exporting.formats import onnx_export
-from keras_pose.exporting.formats.onnx_export import export_onnx, float_onnx_model
+from keras_pose.exporting.formats.onnx_export import float_onnx_model
 from keras_pose.exporting.formats.table import export_format
 from keras_pose.runtime import load_model
 

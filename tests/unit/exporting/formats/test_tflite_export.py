@@ -7,6 +7,7 @@ from ai_edge_litert import schema_py_generated as schema
 from exported_files import (
     INPUT_HW,
     SKELETON,
+    export_tflite,
     num_per_channel_weights,
     smooth_crops,
     tiny_model,
@@ -19,7 +20,7 @@ from keras_pose.contracts.entries import CONTRACT_NAME
 from keras_pose.contracts.pose import keras_contract, read_contract
 from keras_pose.exporting.errors import ExportError
 from keras_pose.exporting.formats import tflite_export, writing
-from keras_pose.exporting.formats.tflite_export import QUANTIZATIONS, export_tflite
+from keras_pose.exporting.formats.tflite_export import QUANTIZATIONS
 from keras_pose.exporting.quantization import tflite_quantizing
 from keras_pose.modelfiles.flatbuffer import custom_ops, float_ops, op_counts
 from keras_pose.modelfiles.tflite_model import TFLiteModel

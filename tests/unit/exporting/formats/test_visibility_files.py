@@ -5,13 +5,11 @@ import dataclasses
 import keras
 import numpy as np
 import pytest
-from exported_files import smooth_crops
+from exported_files import export_onnx, export_tflite, smooth_crops
 
 from keras_pose.contracts.certainty import ScoreCalibration
 from keras_pose.contracts.pose import read_contract
 from keras_pose.exporting.formats.embedding import replace_contract
-from keras_pose.exporting.formats.onnx_export import export_onnx
-from keras_pose.exporting.formats.tflite_export import export_tflite
 from keras_pose.parity.model_cases import Person, person_cases
 from keras_pose.parity.model_file import ModelFile
 from keras_pose.runtime import PoseModel
