@@ -22,6 +22,7 @@ from keras_pose.exporting.float_graph.decoding import decoded_contract
 from keras_pose.exporting.float_graph.reweighting import parts_of, reweighted
 from keras_pose.exporting.float_graph.serving import MAP_OUTPUTS, in_float32
 from keras_pose.exporting.formats.writing import Draft, Export, Reference, write_export
+from keras_pose.exporting.quantization.calibration import NUM_CHECK_CROPS
 from keras_pose.exporting.quantization.integer_network import (
     equalized,
     equalized_weights,
@@ -122,12 +123,19 @@ class Conversion(ABC):
     @cached_property
     def reference(self) -> Reference:
         """The Keras model, as all files are compared with it."""
-        return Reference(self._plain, self.contract, self.crops)
+        # What only copies with other layers show is not measured on the model.
+        crops = self.crops if self._keeps_layers else self.crops[:NUM_CHECK_CROPS]
+        return Reference(self._plain, self.contract, crops)
 
     @cached_property
     def _plain(self) -> Any:
         """The model, computing in float32."""
         return in_float32(self.model)
+
+    @cached_property
+    def _keeps_layers(self) -> bool:
+        """True if channels are equalized, if at all, by weights alone."""
+        return not (self.rescales_silu and silu_before_depthwise(self.model))
 
     def _converted(self, model) -> Content:
         converted = self.convert(model)
@@ -144,7 +152,7 @@ class Conversion(ABC):
         """The float32 file that integer files are made of."""
         if not self.equalizes:
             return self.float_model
-        if self.rescales_silu and silu_before_depthwise(self.model):
+        if not self._keeps_layers:
             network = equalized(self.model, self.contract, self.crops)
             return self.float_model if network is self.model else self._converted(network)
         weights = equalized_weights(
