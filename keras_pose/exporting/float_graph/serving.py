@@ -153,9 +153,22 @@ def with_constants(model, replacement_of: ReplacementOf | None = None):
         # Called after their layers, as files name them.
         named = [(each, tf.constant(value, name=each.path)) for each, value in values]
         with keras.StatelessScope(state_mapping=named), tf.name_scope(network.name):
-            return network._run_through_graph([x], lambda op: replaced.get(op.name, op))
+            return network._run_through_graph(
+                [x], lambda op: _not_training(replaced.get(op.name, op))
+            )
 
     return call
+
+
+def _not_training(operation):
+    """Returns a call of an operation as `model(x, training=False)` makes it.
+
+    By themselves layers that augment images train, and those that were called with
+    `training=True` when the model was built.
+    """
+    if not isinstance(operation, keras.Layer):
+        return operation
+    return lambda *args, **options: operation(*args, **options | {"training": False})
 
 
 def _replaced_layers(network, replacement_of: ReplacementOf | None) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from keras_pose.exporting.float_graph.serving import (
     in_float32,
     normalization_kernel,
     serving_function,
+    with_constants,
 )
 from keras_pose.pictures.normalization import IMAGENET
 
@@ -65,3 +66,18 @@ def test_mixed_precision_networks_are_exported_in_float32():
 
 def test_float32_networks_are_exported_as_they_are(exported):
     assert in_float32(exported.model) is exported.model
+
+
+@pytest.mark.parametrize(
+    "add_layer",
+    [
+        pytest.param(lambda x: layers.Dropout(0.9)(x, training=True), id="dropout"),
+        pytest.param(layers.RandomBrightness(0.5, (-3, 3)), id="augmentation"),
+    ],
+)
+def test_layers_that_train_by_themselves_do_not_in_files(add_layer):
+    image = keras.Input((8, 8, 3), name="image")
+    model = keras.Model(image, layers.Conv2D(2, 1)(add_layer(image)))
+    images = np.random.default_rng(seed=0).normal(size=(2, 8, 8, 3)).astype("float32")
+    expected = model(images, training=False)
+    np.testing.assert_array_equal(with_constants(model)(images), expected)
