@@ -16,6 +16,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from keras_pose.contracts.activation_ranges import ranges_of, set_ranges
 from keras_pose.contracts.detector import ModelContract
 from keras_pose.contracts.one_stage import OneStageContract
 from keras_pose.exporting.float_graph.decoding import decoded_contract
@@ -129,8 +130,11 @@ class Conversion(ABC):
 
     @cached_property
     def _plain(self) -> Any:
-        """The model, computing in float32."""
-        return in_float32(self.model)
+        """The model, computing in float32, with the ranges that it has from training."""
+        plain = in_float32(self.model)
+        if plain is not self.model:
+            set_ranges(plain, ranges_of(self.model))
+        return plain
 
     @cached_property
     def _keeps_layers(self) -> bool:

@@ -1,5 +1,6 @@
 """Integer files of networks whose channels could not share a scale as they are."""
 
+import keras
 import numpy as np
 import pytest
 from exported_files import BGR, CODEC, SKELETON, smooth_crops
@@ -96,6 +97,17 @@ def test_ranges_of_training_are_of_the_network_as_it_is(model, contract):
     set_ranges(model, {BAD_LAYER: (0.0, 1000.0)})
     assert equalized(model, contract, smooth_crops(6)) is model
     assert equalized_weights(model, contract, smooth_crops(6), pytest.fail) is None
+
+
+def test_ranges_of_a_training_in_mixed_precision_are_too(model, contract):
+    def mixed(layer):
+        return type(layer).from_config(layer.get_config() | {"dtype": "mixed_float16"})
+
+    half = keras.models.clone_model(model, clone_function=mixed)
+    half.set_weights(model.get_weights())
+    conversion = TFLiteConversion(half, contract, smooth_crops(6))
+    set_ranges(half, {BAD_LAYER: (0.0, 1000.0)})
+    assert conversion.calibrated_model is conversion.float_model
 
 
 def test_crops_that_do_not_fit_are_refused(model, contract):
