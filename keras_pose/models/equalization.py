@@ -216,7 +216,11 @@ def _peaks(network, tensors, images, traced: Tracer | None) -> list[np.ndarray]:
 
 
 def _peaks_of(tensors) -> list[keras.KerasTensor]:
-    return [_Peaks(name=f"peaks-of-channels-{i}")(x) for i, x in enumerate(tensors)]
+    # Not by Keras' policy, in which a training may have left half precision.
+    return [
+        _Peaks(name=f"peaks-of-channels-{i}", dtype="float32")(x)
+        for i, x in enumerate(tensors)
+    ]
 
 
 def _predicting(probe) -> Callable[[np.ndarray], list[np.ndarray]]:

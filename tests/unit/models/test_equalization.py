@@ -121,6 +121,19 @@ def test_channels_reach_as_far_as_each_other():
     assert spread() < 2  # no nearer, as factors are powers of two
 
 
+def test_channels_beyond_half_precision_are_measured_after_a_training_in_it():
+    images = np.ones((1, 32, 24, 3), np.float32)
+    expected, found = (imbalanced_model(factor=1e6) for _ in range(2))
+    equalize_channels(expected, images)
+    keras.mixed_precision.set_global_policy("mixed_float16")
+    try:
+        equalize_channels(found, images)
+    finally:
+        keras.mixed_precision.set_global_policy("float32")
+    for weight, other in zip(found.get_weights(), expected.get_weights(), strict=True):
+        np.testing.assert_array_equal(weight, other)
+
+
 def test_layers_that_do_not_commute_with_factors_keep_what_they_see():
     keras.utils.set_random_seed(0)
     image = keras.Input((8, 8, 3), name="image")
