@@ -44,7 +44,7 @@ from keras_pose.exporting.inspection.audit import with_audit
 from keras_pose.exporting.quantization.calibration import NUM_CHECK_CROPS
 from keras_pose.files import atomic_path
 from keras_pose.models.equalization import NUM_CROPS, Peaks, with_peaks
-from keras_pose.models.one_by_one import outputs_of_all
+from keras_pose.models.one_by_one import outputs_one_by_one
 from keras_pose.runtime import PoseModel
 from keras_pose.runtime.crowd_model import CrowdModel, open_crowd_model
 from keras_pose.runtime.detector_model import Detector, open_detector
@@ -171,14 +171,19 @@ class Reference:
             network, keys = with_peaks(network)
         if len(images) >= WORTH_A_TRACE:
             network = traced(network)
-        found = outputs_of_all(network, np.asarray(images, np.float32))
-        outputs = [each[: len(self.crops)] for each in found[:count]]
-        counting = counting_outputs(outputs, self.contract)
-        peaks = {
-            key: each.max(axis=0) for key, each in zip(keys, found[count:], strict=True)
-        }
+        outputs: list[list[np.ndarray]] = []
+        peaks: list[list[np.ndarray]] = []
+        for found in outputs_one_by_one(network, np.asarray(images, np.float32)):
+            peaks.append(found[count:])
+            if len(outputs) < len(self.crops):  # maps of all may be too large to be held
+                outputs.append(found[:count])
+        joined = [np.concatenate(parts) for parts in zip(*outputs, strict=True)]
+        counting = counting_outputs(joined, self.contract)
         as_floats = [np.asarray(output, np.float32) for output in counting]
-        return as_floats, peaks if calibrates else None
+        if not calibrates:
+            return as_floats, None
+        highest = [np.concatenate(parts).max(axis=0) for parts in zip(*peaks, strict=True)]
+        return as_floats, dict(zip(keys, highest, strict=True))
 
 
 def write_export(path, write: Callable[[Path], Draft], reference: Reference) -> Export:

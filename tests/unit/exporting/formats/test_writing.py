@@ -1,12 +1,13 @@
 import dataclasses
 import errno
 import shutil
+import weakref
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from exported_files import BGR, tiny_model
+from exported_files import BGR, smooth_crops, tiny_model
 from light_model import make_model
 from says import Says
 
@@ -19,6 +20,7 @@ from keras_pose.exporting.errors import ExportError
 from keras_pose.exporting.formats import writing
 from keras_pose.exporting.formats.table import FORMATS, export_formats, get_format
 from keras_pose.exporting.formats.writing import Draft, write_export
+from keras_pose.exporting.quantization.calibration import NUM_CHECK_CROPS
 
 
 def full_disk(*_):
@@ -108,6 +110,25 @@ def test_a_network_trained_in_mixed_precision_is_compared_in_float32(exported, t
     paths = {"float32": tmp_path / "a.tflite", "onnx_float32": tmp_path / "a.onnx"}
     exports = export_formats(model, exported.contract, paths, exported.crops)
     assert all(export.error < limit for export in exports.values())
+
+
+def test_outputs_for_calibration_alone_are_not_held(exported, monkeypatch):
+    one_by_one, made, num_held = writing.outputs_one_by_one, [], []
+
+    def watched(*arguments):
+        for outputs in one_by_one(*arguments):
+            made.append(weakref.ref(outputs[0]))
+            yield outputs
+            del outputs
+            num_held.append(sum(each() is not None for each in made))
+
+    monkeypatch.setattr(writing, "outputs_one_by_one", watched)
+    reference = writing.Reference(exported.model, exported.contract, smooth_crops(20))
+    assert reference.peaks
+    assert len(num_held) == 20
+    # The last one by the loop itself.
+    assert max(num_held) == NUM_CHECK_CROPS + 1
+    assert len(reference.outputs[0]) == NUM_CHECK_CROPS
 
 
 def test_unknown_format_is_refused():
