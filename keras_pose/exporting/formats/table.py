@@ -5,10 +5,10 @@
         export_format(model, contract, path, crops, name)
 
 To write several, `export_formats` converts once. What formats are made of, step by step:
-`tflite_export.float_tflite_model(model, contract, batch)` gives the float32 file, and
-`tflite_quantizing.quantize(float_model, crops, settings, float_ops=())` any other;
-`float_ops` are names out of `tflite_quantizing.quantizable_ops(float_model)` that are left
-in float.
+`tflite_export.float_tflite_model(serving.in_float32(model), contract, batch)` gives the
+float32 file, and `tflite_quantizing.quantize(float_model, crops, settings, float_ops=())`
+any other; `float_ops` are names out of `tflite_quantizing.quantizable_ops(float_model)`
+that are left in float.
 """
 
 from __future__ import annotations

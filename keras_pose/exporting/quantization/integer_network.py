@@ -17,15 +17,16 @@ from keras_pose.models.equalization import NUM_CROPS, Peaks, prepare_for_integer
 from keras_pose.models.rescaled_silu import RescaledSilu, silu_before_depthwise
 
 
-def equalized(model, contract: ModelContract, crops, rescales_silu: bool = True) -> Any:
+def equalized(model, contract: ModelContract, crops) -> Any:
     """Brings the channels of each tensor to like ranges, see `models.equalization`.
+
+    Factors pass SiLU before depthwise convolutions, too.
 
     Args:
         model: Keras model of normalised images; it stays as it is.
         contract: contract of the model, with its normalisation.
         crops: (N, H, W, 3) uint8; the first are measured on. Those chosen to calibrate
             begin with who are least alike.
-        rescales_silu: let factors pass SiLU before depthwise convolutions, too.
 
     Returns:
         A copy that gives what the model gives, but for channels that integers would hold
@@ -38,7 +39,7 @@ def equalized(model, contract: ModelContract, crops, rescales_silu: bool = True)
     images = _images(model, contract, crops)
     if images is None:
         return model
-    rescaled = set(silu_before_depthwise(model)) if rescales_silu else set()
+    rescaled = set(silu_before_depthwise(model))
 
     def replacement(layer, own):
         if layer.name in rescaled:
