@@ -259,17 +259,31 @@ def in_float32(model, replacement_of: ReplacementOf | None = None):
     replacements = {}
     if replacement_of is not None:
         own = nodes_of(model)
-        replacements = {layer.name: replacement_of(layer, own) for layer in model.layers}
+        replacements = {id(layer): replacement_of(layer, own) for layer in model.layers}
     is_changed = any(replacement is not None for replacement in replacements.values())
-    if not is_changed and all(layer.compute_dtype == "float32" for layer in model.layers):
+    if not is_changed and {layer.compute_dtype for layer in _computing(model)} <= {
+        "float32"
+    }:
         return model
 
     def rebuild(layer):
-        replacement = replacements.get(layer.name)
+        replacement = replacements.get(id(layer))
         if replacement is not None:
             return replacement
         return type(layer).from_config(layer.get_config() | {"dtype": "float32"})
 
-    copy = keras.models.clone_model(model, clone_function=rebuild)
+    copy = keras.models.clone_model(model, clone_function=rebuild, recursive=True)
     copy.set_weights(model.get_weights())
     return copy
+
+
+def _computing(model) -> Iterator[Any]:
+    """Yields the layers that compute, those of models inside too.
+
+    Inputs and whole models have Keras' policy of the moment, whatever they are made of.
+    """
+    for layer in model.layers:
+        if isinstance(layer, keras.Model):
+            yield from _computing(layer)
+        elif not isinstance(layer, keras.layers.InputLayer):
+            yield layer

@@ -64,6 +64,23 @@ def test_mixed_precision_networks_are_exported_in_float32():
     np.testing.assert_allclose(copy(images), model(images), atol=1e-2)
 
 
+def test_a_copy_in_float32_is_one_while_keras_policy_is_another():
+    keras.mixed_precision.set_global_policy("mixed_float16")
+    try:
+        image = keras.Input((8, 8, 3), name="image")
+        body = keras.Model(image, layers.Conv2D(4, 3)(image))
+        outer = keras.Input((8, 8, 3), name="outer")
+        model = keras.Model(outer, layers.Conv2D(2, 1)(body(outer)))
+        copy = in_float32(model)
+        assert in_float32(copy) is copy
+        images = np.random.default_rng(seed=0).normal(size=(2, 8, 8, 3)).astype("float32")
+        outputs, rounded = copy(images), model(images)
+    finally:
+        keras.mixed_precision.set_global_policy("float32")
+    assert outputs.dtype == "float32"
+    np.testing.assert_allclose(outputs, rounded, atol=1e-2)
+
+
 def test_float32_networks_are_exported_as_they_are(exported):
     assert in_float32(exported.model) is exported.model
 

@@ -112,6 +112,19 @@ def test_a_network_trained_in_mixed_precision_is_compared_in_float32(exported, t
     assert all(export.error < limit for export in exports.values())
 
 
+def test_a_network_is_exported_in_the_process_that_trained_it_in_mixed_precision(
+    exported, tmp_path
+):
+    keras.mixed_precision.set_global_policy("mixed_float16")
+    try:
+        paths = {"int8": tmp_path / "a.tflite"}
+        # More than are compared on: channels are measured, too.
+        exports = export_formats(tiny_model(), exported.contract, paths, smooth_crops(20))
+    finally:
+        keras.mixed_precision.set_global_policy("float32")
+    assert exports["int8"].error < 0.1
+
+
 def test_outputs_for_calibration_alone_are_not_held(exported, monkeypatch):
     one_by_one, made, num_held = writing.outputs_one_by_one, [], []
 
