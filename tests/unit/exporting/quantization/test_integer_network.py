@@ -9,6 +9,7 @@ from imbalanced_model import BAD_LAYER, imbalanced_model, imbalanced_silu
 from keras_pose.contracts.activation_ranges import set_ranges
 from keras_pose.contracts.pose import keras_contract
 from keras_pose.exporting.comparison import relative_error
+from keras_pose.exporting.errors import ExportError
 from keras_pose.exporting.formats.onnx_export import OnnxConversion
 from keras_pose.exporting.formats.tflite_export import TFLiteConversion
 from keras_pose.exporting.quantization.integer_network import equalized, equalized_weights
@@ -88,6 +89,23 @@ def test_the_model_itself_is_not_touched(model, contract):
     weights = equalized_weights(model, contract, smooth_crops(6), lambda: None)
     for found, expected in zip(weights, copy.get_weights(), strict=True):
         np.testing.assert_array_equal(found, expected)
+    for old, new in zip(before, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(new, old)
+
+
+def test_a_conversion_that_fails_gives_the_model_its_weights_back(
+    model, contract, monkeypatch
+):
+    before = model.get_weights()
+    conversion = TFLiteConversion(model, contract, smooth_crops(6))
+
+    def fail(network):
+        same = map(np.array_equal, network.get_weights(), before)
+        raise ExportError(f"weights are the model's: {all(same)}")
+
+    monkeypatch.setattr(conversion, "convert", fail)
+    with pytest.raises(ExportError, match="model's: False"):
+        _ = conversion.calibrated_model
     for old, new in zip(before, model.get_weights(), strict=True):
         np.testing.assert_array_equal(new, old)
 
