@@ -8,8 +8,8 @@
 # package). The steps are those that docs/train.md names; variables change their length:
 #
 #   POSE_EPOCHS        at 128x96, the trunk's first layers frozen (default: 30)
-#   POSE_TUNING_EPOCHS at 224x160 (default: 15)
-#   POSE_LAST_EPOCHS   the same on COCO's own labels only (default: 12)
+#   POSE_TUNING_EPOCHS at 192x128 (default: 15)
+#   POSE_LAST_EPOCHS   at 224x160, on COCO's own labels only (default: 24)
 #   DETECTOR_EPOCHS    at 256x256 (default: 60)
 #   TEACHER            a pose file that labels the people without keypoints first
 #   DETECTOR_TEACHER   a .keras file of a detector that the detector learns from, too
@@ -51,26 +51,27 @@ if [ -n "${TEACHER:-}" ]; then
   training_data=(--dataset "mine=$work/labelled,coco" --data-dir "coco=$coco" --mix mine=9,coco=1)
 fi
 
-first_layers='"conv_stem", "bn0", "blocks-0-", "blocks-1-", "blocks-2-", "blocks-3-", "blocks-4-"'
-# recipe NAME RATE: writes the entries of a stage.
+# No more than these: with five blocks frozen, the trunk's features hardly came to be a pose's.
+first_layers='"conv_stem", "bn0", "blocks-0-", "blocks-1-"'
+# recipe NAME BATCH RATE: writes the entries of a stage.
 recipe() {
-  echo "{\"freeze\": [$first_layers], \"batch_size\": 64, \"learning_rate\": $2," \
+  echo "{\"freeze\": [$first_layers], \"batch_size\": $2, \"learning_rate\": $3," \
     "\"warmup_steps\": 100}" >"$work/$1.json"
 }
-recipe pose 0.002
-recipe pose_tuned 0.0012
-recipe pose_last 0.0006
+recipe pose 64 0.002
+recipe pose_tuned 32 0.0012
+recipe pose_last 32 0.001
 
 # A run folder that is there goes on.
 step pose "$python" training/train.py --model pose_lite --weights imagenet "${training_data[@]}" \
   --recipe "$work/pose.json" --input-hw 128 96 --epochs "${POSE_EPOCHS:-30}" \
   --run-dir "$work/pose"
 step pose_tuned "$python" training/train.py --model pose_lite --weights "$work/pose/best.keras" \
-  "${training_data[@]}" --recipe "$work/pose_tuned.json" --input-hw 224 160 \
+  "${training_data[@]}" --recipe "$work/pose_tuned.json" --input-hw 192 128 \
   --epochs "${POSE_TUNING_EPOCHS:-15}" --run-dir "$work/pose_tuned"
 step pose_last "$python" training/train.py --model pose_lite \
   --weights "$work/pose_tuned/best.keras" "${data[@]}" --recipe "$work/pose_last.json" \
-  --input-hw 224 160 --epochs "${POSE_LAST_EPOCHS:-12}" --run-dir "$work/pose_last"
+  --input-hw 224 160 --epochs "${POSE_LAST_EPOCHS:-24}" --run-dir "$work/pose_last"
 detector_teacher=()
 if [ -n "${DETECTOR_TEACHER:-}" ]; then
   detector_teacher=(--teacher "$(realpath "$DETECTOR_TEACHER")")
