@@ -45,6 +45,8 @@ def write_toys(folder, num_images=3):
 class ToyModel:
     """Stands in for a model file: every keypoint is in the middle of the crop."""
 
+    file_type = ".tflite"
+
     def __init__(self, skeleton=TOY):
         self.contract = Contract(
             model="toy",
