@@ -279,7 +279,8 @@ class _NeighbourLimits:
         if self._max_sum is None:
             return low, high
         for side in (0, 2):
-            neighbour = np.nan_to_num(self._chosen[self._groups, :, places + side])
+            chosen = self._chosen[self._groups, :, places + side]
+            neighbour = np.where(np.isnan(chosen), 0.0, chosen)
             low = np.maximum(low, -self._max_sum - neighbour)
             high = np.minimum(high, self._max_sum - neighbour)
         return low, high
