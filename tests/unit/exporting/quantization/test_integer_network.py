@@ -12,6 +12,7 @@ from keras_pose.exporting.comparison import relative_error
 from keras_pose.exporting.errors import ExportError
 from keras_pose.exporting.formats.onnx_export import OnnxConversion
 from keras_pose.exporting.formats.tflite_export import TFLiteConversion
+from keras_pose.exporting.quantization.calibration import NUM_CHECK_CROPS
 from keras_pose.exporting.quantization.integer_network import equalized, equalized_weights
 from keras_pose.runtime.loading import open_model
 
@@ -108,6 +109,20 @@ def test_a_conversion_that_fails_gives_the_model_its_weights_back(
         _ = conversion.calibrated_model
     for old, new in zip(before, model.get_weights(), strict=True):
         np.testing.assert_array_equal(new, old)
+
+
+def test_peaks_of_the_trace_to_compare_with_are_those_that_equalizing_measures(
+    model, contract
+):
+    crops = smooth_crops(NUM_CHECK_CROPS + 3)
+    peaks = OnnxConversion(model, contract, crops).reference.peaks
+    assert peaks is not None
+    known, measured = (
+        equalized_weights(model, contract, crops, lambda found=found: found)
+        for found in (peaks, None)
+    )
+    for one, other in zip(known, measured, strict=True):
+        np.testing.assert_array_equal(one, other)
 
 
 def test_ranges_of_training_are_of_the_network_as_it_is(model, contract):
