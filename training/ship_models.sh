@@ -51,7 +51,7 @@ if [ -n "${TEACHER:-}" ]; then
   training_data=(--dataset "mine=$work/labelled,coco" --data-dir "coco=$coco" --mix mine=9,coco=1)
 fi
 
-# No more than these: with five blocks frozen, the trunk's features hardly came to be a pose's.
+# As in the last run of the network that comes with the package (docs/results.md).
 first_layers='"conv_stem", "bn0", "blocks-0-", "blocks-1-"'
 # recipe NAME BATCH RATE: writes the entries of a stage.
 recipe() {

@@ -287,7 +287,7 @@ def open_onnx(content: bytes):
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = resolve_num_threads(None)
     options.log_severity_level = ERRORS_ONLY
-    # Threads that wait in a loop while NumPy counts would take its processor time again.
+    # Between runs NumPy counts; threads that wait in a loop would take its processor time.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     return onnxruntime.InferenceSession(
         content, options, providers=["CPUExecutionProvider"]

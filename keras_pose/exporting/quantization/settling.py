@@ -12,6 +12,7 @@ import numpy as np
 
 from keras_pose.models.one_by_one import outputs_one_by_one
 
+# Crops to look at: a variance is over all pixels of a crop, and the limit below is wide.
 NUM_CROPS = 2
 # Crops that differ from the training data move a variance by a small factor only.
 LARGEST_FACTOR = 30.0
