@@ -310,8 +310,9 @@ def plot_tradeoff(
         axes.annotate(
             Path(name).stem,
             (time, figures[name]),
-            xytext=(5, 5),
+            xytext=(0, 6),
             textcoords="offset points",
+            ha="center",  # beside the last point it would leave the chart
             fontsize=8,
         )
     axes.plot(
