@@ -24,7 +24,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run from a clone
 
-from keras_pose.commandline import plain_errors, positive_int
+from keras_pose.commandline import plain_errors, positive_float, positive_int
 
 
 def parse_args(argv=None):
@@ -66,6 +66,8 @@ def parse_args(argv=None):
         help="leave boxes below this score out (default: 0)")  # fmt: skip
     add("--nms", default="hard", choices=("hard", "soft", "off"),
         help="OKS-NMS of what is ranked by score (default: hard)")  # fmt: skip
+    add("--box-padding", type=positive_float, metavar="FACTOR", help="from person box to "
+        "crop, in place of the model's: is another one better?")  # fmt: skip
     add("--flip-test", action="store_true", help="average with mirrored crops")
     add("--limit", type=positive_int, metavar="N", help="only the first N images")
     add("--batch-size", type=positive_int, default=32, help="people at once (default: 32)")
@@ -114,6 +116,7 @@ def metrics_path(weights, args):
     parts += [f"from{args.box_threshold:g}"] * bool(args.box_threshold)
     parts += [f"nms-{args.nms}"] * (args.nms != "hard")
     parts += [f"sigmas-{args.sigmas}"] * bool(args.sigmas)
+    parts += [f"box-x{args.box_padding:g}"] if args.box_padding else []
     parts += ["flip"] * args.flip_test + [f"first{args.limit}"] * bool(args.limit)
     return (args.output or results_folder(weights)) / ("_".join(parts) + ".json")
 
@@ -137,6 +140,7 @@ def settings_of(args):
         box_threshold=args.box_threshold,
         nms=args.nms,
         flip_test=args.flip_test,
+        box_padding=args.box_padding,
         batch_size=args.batch_size,
     )
 

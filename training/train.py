@@ -26,7 +26,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run from a clone
 
-from keras_pose.commandline import plain_errors, positive_int
+from keras_pose.commandline import plain_errors, positive_float, positive_int
 from keras_pose.commandline.quiet import import_tensorflow
 
 
@@ -56,6 +56,8 @@ def parse_args(argv=None):
     add("--output-dir", help="where run folders go (default: runs)")
     add("--run-dir", help="use this run folder; goes on if it holds the same run")
     add("--input-hw", type=int, nargs=2, metavar=("H", "W"), help="model input, pixels")
+    add("--box-padding", type=positive_float, metavar="FACTOR", help="from person box to "
+        "crop (default: the recipe's; evaluate.py measures others)")  # fmt: skip
     add("--epochs", type=positive_int)
     add("--max-steps", type=positive_int, help="stop after so many steps: a smoke run")
     add("--batch-size", type=positive_int, help="per replica")
@@ -152,6 +154,7 @@ def given_entries(args):
         category=args.category,
         rescale_labels=args.rescale_labels or None,
         input_hw=args.input_hw and tuple(args.input_hw),
+        box_padding=args.box_padding,
         epochs=args.epochs,
         max_steps=args.max_steps,
         batch_size=args.batch_size,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import math
 import os
 import sys
 from collections.abc import Iterable, Iterator
@@ -48,6 +49,17 @@ def _advice(error: Exception) -> str:
     if str(error.name).startswith("keras_pose"):
         return ""
     return ". Training and export need: pip install 'keras-pose[train]'"
+
+
+def positive_float(text: str) -> float:
+    """Reads a finite number above 0, as an argparse `type`."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
+    if not 0 < number < math.inf:
+        raise argparse.ArgumentTypeError(f"must be a number above 0, got {text!r}")
+    return number
 
 
 def positive_int(text: str) -> int:

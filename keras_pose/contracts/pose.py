@@ -201,6 +201,7 @@ def keras_contract(
     codec: Codec,
     skeleton: Skeleton,
     normalization: Normalization,
+    box_padding: float = BOX_PADDING,
 ) -> Contract:
     """Describes an in-memory Keras model, whose name is its name in the zoo.
 
@@ -211,6 +212,7 @@ def keras_contract(
         codec: rules by which its outputs become keypoints.
         skeleton: names of the K keypoints.
         normalization: normalisation of its input.
+        box_padding: factor from person box to crop, see `geometry.box_to_crop`.
     """
     output, first = model.outputs[-1], model.outputs[0]
     visibility = None
@@ -225,6 +227,7 @@ def keras_contract(
         skeleton=skeleton,
         normalization=normalization,
         visibility=visibility,
+        box_padding=box_padding,
     )
 
 

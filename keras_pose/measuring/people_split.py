@@ -143,7 +143,7 @@ class PeopleSplit(Split[Measurement, EvaluationResult]):
         settings = self._settings
         return evaluate(
             model.predict,
-            model.contract,
+            self._seen(model.contract),
             self._records,
             self._truth,
             metrics=self._metrics,
@@ -156,13 +156,20 @@ class PeopleSplit(Split[Measurement, EvaluationResult]):
             image_ids=self._image_ids,
         )
 
+    def _seen(self, contract):
+        """Returns the contract with the crops of the settings."""
+        padding = self._settings.box_padding
+        if padding is None:
+            return contract
+        return dataclasses.replace(contract, box_padding=padding)
+
     def measure(self, model, path, progress: bool = True) -> Measured:
         # The first run builds the graph, which is no time of the model's.
         model.predict(np.zeros((1, *model.contract.input_hw, 3), np.uint8))
         result = self.evaluate(model, progress)
         protocol = build_protocol(
             self._dataset,
-            model.contract,
+            self._seen(model.contract),
             split_table(path)[0],
             result,
             self._settings.limit is not None,

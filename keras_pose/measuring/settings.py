@@ -28,6 +28,7 @@ class MeasureSettings:
         box_threshold: smallest score of boxes that were detected.
         nms: key of `evaluator.NMS`.
         flip_test: True to average mirrored crops in.
+        box_padding: factor from person box to crop; None for that of the contract.
         batch_size: people per call of the network.
     """
 
@@ -44,6 +45,7 @@ class MeasureSettings:
     box_threshold: float = 0.0
     nms: str = "hard"
     flip_test: bool = False
+    box_padding: float | None = None
     batch_size: int = 32
 
     @classmethod

@@ -94,7 +94,7 @@ CROWD = Task(
     CrowdContract,
     _load_crowd,
     lambda settings, *_: CrowdSplit(settings),
-    ("flip_test", "boxes", "detector", "metrics", "skeleton", "sigmas"),
+    ("flip_test", "box_padding", "boxes", "detector", "metrics", "skeleton", "sigmas"),
     "not for networks that see whole pictures, which are measured by COCO AP of everybody.",
 )
 DETECTOR = Task(
@@ -102,8 +102,8 @@ DETECTOR = Task(
     DetectorContract,
     _load_boxes,
     lambda settings, *_: BoxSplit(settings),
-    ("flip_test", "boxes", "detector", "metrics", "plots", "skeleton", "num_keypoints",
-     "input_hw"),
+    ("flip_test", "box_padding", "boxes", "detector", "metrics", "plots", "skeleton",
+     "num_keypoints", "input_hw"),
     "not for detectors.",
 )  # fmt: skip
 TASKS = (POSE, CROWD, DETECTOR)

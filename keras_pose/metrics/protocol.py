@@ -24,6 +24,7 @@ from keras_pose.metrics.drop import drop
 from keras_pose.metrics.evaluator import EvaluationResult
 from keras_pose.metrics.official import METRICS
 from keras_pose.pictures.boxes import BoxSettings
+from keras_pose.pictures.geometry import BOX_PADDING
 from keras_pose.runtime.instructions import machine, machine_line
 
 GROUND_TRUTH = "ground truth"
@@ -92,6 +93,8 @@ class Protocol:
         file_bytes: its size.
         file_sha256: first digits of its hash.
         quantization: "float32", "float16", "dynamic" or "int8".
+        box_padding: factor from person box to crop; 0 for networks that see whole
+            pictures.
         keras_pose_version: version of the evaluating program.
         left_out: names of the images of the split that could not be read, and on which
             no figure stands.
@@ -118,6 +121,7 @@ class Protocol:
     file_bytes: int
     file_sha256: str
     quantization: str
+    box_padding: float = BOX_PADDING
     keras_pose_version: str = keras_pose.__version__
     left_out: tuple[str, ...] = ()
 
@@ -142,7 +146,7 @@ _SHARED_FIELDS = (
     "num_people",
 )
 # Files of versions before these fields hold figures of what they mean when absent.
-_ADDED_LATER: dict[str, Any] = {"left_out": ()}
+_ADDED_LATER: dict[str, Any] = {"left_out": (), "box_padding": BOX_PADDING}
 
 
 def build_protocol(
@@ -189,6 +193,7 @@ def build_protocol(
         file_bytes=model_path.stat().st_size,
         file_sha256=file_sha256(model_path)[:16],
         quantization=contract.quantization,
+        box_padding=getattr(contract, "box_padding", 0.0),
         left_out=result.left_out,
     )
 
@@ -383,10 +388,16 @@ def describe(stats: dict[str, float], protocol: Protocol) -> str:
             ", ".join(f"{name} {stats[name]:.3f}" for name in mains),
             describe_data(protocol),
             describe_codec(protocol.codec),
-            f"{height}x{width} {protocol.model}",
+            f"{height}x{width} {protocol.model}{_describe_crop(protocol.box_padding)}",
             f"{protocol.file_name} {protocol.quantization} {protocol.file_sha256[:8]}",
         )
     )
+
+
+def _describe_crop(box_padding: float) -> str:
+    """Returns what crops are of boxes, where that is not the usual."""
+    usual = (0.0, BOX_PADDING)
+    return "" if box_padding in usual else f" of {box_padding:g} x box"
 
 
 def describe_rest(stats: dict[str, float], protocol: Protocol) -> str:

@@ -107,7 +107,11 @@ def _fit(recipe, run):
     with strategy.scope():
         network, model = _make_models(recipe, plan, state, sources["train"].skeleton, codec)
     contract = keras_contract(
-        network, codec, sources["train"].skeleton, _normalization(network, state)
+        network,
+        codec,
+        sources["train"].skeleton,
+        _normalization(network, state),
+        recipe.box_padding,
     )
     if run.is_chief:
         open_run_dir(run_dir, recipe)  # not before all is well: it would stay behind

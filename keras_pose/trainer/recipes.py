@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 from keras_pose.codecs import CODECS
 from keras_pose.data.transforms import NO_AUGMENTATION, Augmentation
 from keras_pose.losses import LOSSES
+from keras_pose.pictures.geometry import BOX_PADDING
 from keras_pose.trainer.family_recipes import (
     FAMILY_SETTINGS,
     MODEL_SETTINGS,
@@ -47,6 +48,8 @@ class Recipe(RunRecipe):
             with keypoints; None for the only one, or "person".
         rescale_labels: True to scale labels to pictures that were made smaller or larger.
         input_hw: model input (height, width), pixels.
+        box_padding: factor from person box to crop, which goes into the contract: tighter
+            crops show a person larger, but not what reaches beyond a box that is too small.
         epochs: passes over the data.
         batch_size: samples per replica and step.
         learning_rate: highest learning rate, for the whole batch.
@@ -91,7 +94,7 @@ class Recipe(RunRecipe):
     """
 
     AUGMENTATION: ClassVar[type] = Augmentation
-    POSITIVE: ClassVar[tuple[str, ...]] = ("ohkm_top_k",)
+    POSITIVE: ClassVar[tuple[str, ...]] = ("ohkm_top_k", "box_padding")
     NOT_NEGATIVE: ClassVar[tuple[str, ...]] = ("ap_every", "overfit_images", "clip_norm")
     SHARES: ClassVar[tuple[str, ...]] = ("teacher_share",)
 
@@ -103,6 +106,7 @@ class Recipe(RunRecipe):
     category: str | None = None
     rescale_labels: bool = False
     input_hw: tuple[int, int] = (256, 192)
+    box_padding: float = BOX_PADDING
     epochs: int = 210
     batch_size: int = 32
     learning_rate: float = 1e-3

@@ -95,6 +95,22 @@ def test_metrics_are_stamped_with_the_protocol(script, weights, data_dir, tmp_pa
     assert protocol["file_sha256"][:8] in printed
 
 
+def test_crops_other_than_the_models_are_measured_and_said(
+    script, weights, data_dir, tmp_path, capsys
+):
+    found = {}
+    for padding, name in ((1.25, ""), (0.8, "_box-x0.8")):
+        file = tmp_path / f"{padding}.json"
+        more = ["--box-padding", str(padding)] if name else []
+        words = options(data_dir, "--predictions", str(file), *more)
+        script.main(["--weights", weights[0], *words])
+        kept = tmp_path / f"metrics_float_tflite_synthetic_val{name}.json"
+        assert json.loads(kept.read_text())["protocol"]["box_padding"] == padding
+        found[padding] = json.loads(file.read_text())[0]["keypoints"]
+    assert found[1.25] != found[0.8]
+    assert " of 0.8 x box | " in capsys.readouterr().out
+
+
 def test_a_data_set_is_measured_by_its_official_metrics(
     script, weights, data_dir, tmp_path, capsys, monkeypatch
 ):
@@ -522,6 +538,7 @@ def test_errors_are_one_line_that_names_the_cause(script, arguments, message):
         (["--weights", "a.keras", "b.keras", "--output", "m.json"], "take a folder"),
         (["--weights", "a.weights.h5"], "add --model NAME"),
         (["--weights", "a.keras", "--limit", "0"], "at least 1"),
+        (["--weights", "a.keras", "--box-padding", "-1"], "a number above 0"),
         (["--weights", "a.keras", "--compare", "a.json"], "not allowed with"),
     ],
 )

@@ -77,7 +77,7 @@ def whole_run(tmp_path_factory):
 
 def _whole():
     """A recipe with what a resumed run must bring back, too."""
-    return _recipe(ema_momentum=0.9, freeze=("stem",))
+    return _recipe(ema_momentum=0.9, freeze=("stem",), box_padding=1.1)
 
 
 def test_frozen_layers_stay_and_averages_are_kept_as_best(whole_run):
@@ -179,6 +179,7 @@ def test_the_best_model_carries_its_contract_and_no_optimizer(whole_run):
     contract = read_contract(whole_run / "best.keras")
     assert contract.model == "testing_pose"
     assert contract.input_hw == (64, 64)
+    assert contract.box_padding == 1.1
     assert not hasattr(keras.models.load_model(whole_run / "best.keras"), "optimizer")
     assert hasattr(keras.models.load_model(whole_run / "last.keras"), "optimizer")
 

@@ -108,6 +108,7 @@ def test_warm_up_grows_linearly_and_cosine_ends_at_zero():
             id="loss_of_other_targets",
         ),
         pytest.param({"batch_size": 0}, "batch_size must be positive", id="batch"),
+        ({"box_padding": 0}, "box_padding must be positive"),
         pytest.param({"max_steps": -1}, "max_steps must not be negative", id="steps"),
         pytest.param({"clip_norm": -1}, "clip_norm must not be negative", id="clip_norm"),
         ({"mixed_precision": "float8"}, "float16 or bfloat16, got 'float8'"),
