@@ -59,16 +59,13 @@ class Team:
         """Hands this worker's batches, one for each of its devices in turn, to `fit`."""
         return self.strategy.distribute_datasets_from_function(lambda _: dataset)
 
-    def share_steps(self, model, batch_spec) -> None:
+    def share_steps(self, model) -> None:
         """Lets `fit` and `evaluate` of a compiled model work over all workers.
 
         Args:
-            model: Keras model that was made in the scope of the strategy.
-            batch_spec: `element_spec` of its training batches.
+            model: Keras model that was made and built in the scope of the strategy, see
+                `preparation.build_compiled`.
         """
-        with self.strategy.scope():
-            model._symbolic_build(data_batch=batch_spec)
-        model._maybe_symbolic_build = lambda **_: None
         model.train_function = self._shared(model.train_step)
         model.test_function = self._shared(model.test_step)
 

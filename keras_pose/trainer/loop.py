@@ -29,6 +29,7 @@ from keras_pose.trainer.cluster_steps import Team
 from keras_pose.trainer.devices import recipe_strategy
 from keras_pose.trainer.meeting import code_facts, compare, data_facts
 from keras_pose.trainer.plan import Plan
+from keras_pose.trainer.preparation import build_compiled
 from keras_pose.trainer.run_dirs import AnyRecipe, check_run_dir
 from keras_pose.trainer.run_facts import books
 from keras_pose.trainer.run_recipe import RunRecipe, precision_policy
@@ -177,8 +178,11 @@ def go_through(
     """
     done, first = progress.epochs_done, progress.epochs_done * plan.steps_per_epoch
     chosen = [*chosen, *run.watchers]
+    batches = run.batches(make, first + progress.steps_done)
+    with run.strategy.scope():
+        build_compiled(model, batches.element_spec)
     if run.team is not None:
-        run.team.share_steps(model, run.batches(make, 0).element_spec)
+        run.team.share_steps(model)
         chosen = [x for x in chosen if run.is_chief or not isinstance(x, WRITERS)]
         for each in chosen:
             if isinstance(each, callbacks.SaveState):
@@ -193,18 +197,19 @@ def go_through(
     }
     if progress.steps_done:
         rest = plan.steps_per_epoch - progress.steps_done
-        batches = run.spread(run.batches(make, first + progress.steps_done))
         with _unfinished(model.optimizer):
             if rest:
                 model.fit(
-                    batches,
+                    run.spread(batches),
                     steps_per_epoch=rest,
                     initial_epoch=done,
                     epochs=done + 1,
                     **options,
                 )
             else:
-                _end_epoch(model, batches, options["validation_data"], done, chosen)
+                _end_epoch(
+                    model, run.spread(batches), options["validation_data"], done, chosen
+                )
         done = plan.epochs if model.stop_training else done + 1
     if done < plan.epochs:
         model.fit(

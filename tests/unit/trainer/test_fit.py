@@ -258,6 +258,20 @@ def test_max_steps_ends_a_run_early(tmp_path, capsys):
     assert model.get_layer("stem-conv").compute_dtype == "bfloat16"
 
 
+def test_a_network_is_computed_for_its_steps_only(tmp_path, monkeypatch):
+    # To train and to validate: a large network's trace takes many seconds.
+    kind = type(create_model("testing_pose", input_hw=(64, 64)))
+    traced, call = [], kind.call
+
+    def counted(model, *args, **options):
+        traced.append(model.name)
+        return call(model, *args, **options)
+
+    monkeypatch.setattr(kind, "call", counted)
+    fit.fit(_recipe(epochs=1, max_steps=2), tmp_path / "run")
+    assert len(traced) == 2
+
+
 def test_a_stacked_model_trains_every_stack(tmp_path):
     recipe = _recipe(max_steps=1, batch_size=1, synthetic_images=1).override(
         model="testing_stacks", optimizer="rmsprop", loss="focused_mse"
