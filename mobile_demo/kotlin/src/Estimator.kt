@@ -27,7 +27,7 @@ class PoseEstimator(
     val contract: PoseContract,
     private val run: Run,
     private val findPeople: FindPeople?,
-    val nmsThreshold: Double = 0.5,
+    val nmsThreshold: Double = 0.4,
     private val stopwatch: (String, Long) -> Unit = { _, _ -> }
 ) {
     val hasDetector get() = findPeople != null

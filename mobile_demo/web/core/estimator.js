@@ -37,7 +37,7 @@ export class PoseEstimator {
    * @param {Stopwatch} [options.stopwatch] gets the time of stages.
    */
   constructor(contract, run, detector, options = {}) {
-    const { boxThreshold = 0.3, nmsThreshold = 0.5, stopwatch = { add() {} } } = options;
+    const { boxThreshold = 0.3, nmsThreshold = 0.4, stopwatch = { add() {} } } = options;
     this.contract = contract;
     this.detector = detector;
     this.run = run;

@@ -28,7 +28,7 @@ public final class PoseEstimator {
         contract: PoseContract,
         run: @escaping RunNetwork,
         findPeople: FindPeople?,
-        nmsThreshold: Double = 0.5,
+        nmsThreshold: Double = 0.4,
         stopwatch: @escaping Stopwatch = { _, _ in }
     ) {
         self.contract = contract
