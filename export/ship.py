@@ -198,7 +198,7 @@ def choose_box_threshold(pose, detector, args):
     text = (
         f"An app shows boxes above {threshold:g}: of {counts.labelled} labelled people it "
         f"finds {counts.found}, and {counts.right_share:.0%} of its skeletons are of a "
-        f"labelled person (`training/shown_people.py`; {counts.doubles} are doubles, "
+        f"labelled person (`training/shown_people.py`; doubles: {counts.doubles}, "
         f"{counts.wrong} of nobody with labelled keypoints)."
     )
     print(text)
