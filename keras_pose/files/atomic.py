@@ -7,11 +7,18 @@ import hashlib
 import json
 import os
 import shutil
+import tempfile
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 # Environment variable that moves the folder of what is kept between runs.
 HOME_VARIABLE = "KERAS_POSE_HOME"
+
+
+def _writer() -> str:
+    """Returns a part of names of temporary files: one for every thread that writes."""
+    return f"{os.getpid()}-{threading.get_ident()}"
 
 
 def cache_dir() -> Path:
@@ -39,7 +46,7 @@ def atomic_path(path) -> Iterator[Path]:
 def _renamed(path: Path) -> Iterator[Path]:
     if path.is_dir():
         raise IsADirectoryError(f"Cannot write {path}: it is a folder, not a file name.")
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}.tmp{path.suffix}")
+    temporary = path.with_name(f".{path.stem}.{_writer()}.tmp{path.suffix}")
     try:
         yield temporary
         os.replace(temporary, path)
@@ -61,7 +68,7 @@ def atomic_folder(path) -> Iterator[Path]:
     check_writable(path.parent)
     if path.is_file():
         raise NotADirectoryError(f"Cannot write {path}: it is a file, not a folder.")
-    number = os.getpid()
+    number = _writer()
     temporary, old = (
         path.with_name(f".{path.stem}.{number}.{word}{path.suffix}")
         for word in ("tmp", "old")
@@ -83,9 +90,8 @@ def check_writable(folder) -> Path:
     folder = Path(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / f".write_probe.{os.getpid()}"
-        probe.touch()
-        probe.unlink()
+        # Under a name of its own: several threads may ask at once.
+        tempfile.NamedTemporaryFile(dir=folder, prefix=".write_probe.").close()
     except (PermissionError, FileExistsError, NotADirectoryError) as error:
         raise PermissionError(f"Cannot write into {folder}: {error.strerror}.") from error
     except OSError as error:  # a read-only file system, for one

@@ -1,11 +1,15 @@
 """Files are written whole or not at all, with errors that name the folder."""
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from keras_pose.files import (
     atomic,
     atomic_folder,
     atomic_path,
+    check_writable,
     file_sha256,
     num_bytes,
     read_json,
@@ -77,3 +81,18 @@ def test_a_file_in_the_way_of_a_folder_is_named(tmp_path):
         atomic_folder(tmp_path / "a.mlpackage"),
     ):
         pass
+
+
+def test_threads_write_one_file_and_ask_for_one_folder_at_once(tmp_path):
+    together = threading.Barrier(2, timeout=20)
+
+    def write(text):
+        with atomic_path(tmp_path / "a.txt") as path:
+            path.write_text(text)
+            together.wait()  # both are written before one is put in place
+        return [check_writable(tmp_path) for _ in range(300)]
+
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(write, ("one", "two")))
+    assert (tmp_path / "a.txt").read_text() in ("one", "two")
+    assert [each.name for each in tmp_path.iterdir()] == ["a.txt"]
