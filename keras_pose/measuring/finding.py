@@ -84,7 +84,7 @@ def image_folder(record: PersonRecord, truth: dict[str, Any]) -> Path:
     raise ValueError(f"The ground truth lacks the image id {record.image_id}.")
 
 
-def time_pipeline(finder: Finder, model, records, flip_test: bool):
+def time_pipeline(finder: Finder, predict, contract, records, flip_test: bool):
     """Times detector, crop, pose and decoding; returns milliseconds by people."""
     people: dict[Any, list[np.ndarray]] = {}
     for record in sorted(records, key=lambda record: -record.score):
@@ -99,7 +99,7 @@ def time_pipeline(finder: Finder, model, records, flip_test: bool):
             boxes.append(np.stack(people[picture]))
         if len(images) == NUM_IMAGES:
             break
-    return time_stages(finder.find, model.predict, model.contract, images, boxes, flip_test)
+    return time_stages(finder.find, predict, contract, images, boxes, flip_test)
 
 
 def pipeline_tables(found: BoxEvaluation, milliseconds) -> dict[str, dict[str, float]]:

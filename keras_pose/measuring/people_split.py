@@ -179,7 +179,10 @@ class PeopleSplit(Split[Measurement, EvaluationResult]):
             return Measured(Measurement.of(result, protocol), result)
         # Of images without a person found, too.
         protocol = dataclasses.replace(protocol, num_images=self._found.num_images)
-        times = time_pipeline(self._finder, model, self._records, self._settings.flip_test)
+        contract, flip_test = self._seen(model.contract), self._settings.flip_test
+        times = time_pipeline(
+            self._finder, model.predict, contract, self._records, flip_test
+        )
         tables = pipeline_tables(self._found, times)
         return Measured(Measurement.of(result, protocol, tables), result)
 

@@ -162,7 +162,11 @@ def _with_keypoints(opened: Opened, count: int, skeleton, source: str) -> Opened
             "cannot be changed."
         )
     said = Provenance(
-        source, contract.normalization, contract.codec.kind, contract.skeleton
+        source,
+        contract.normalization,
+        contract.codec.kind,
+        contract.skeleton,
+        box_padding=contract.box_padding,
     )
     network = with_keypoints(set_provenance(opened.network, said), count, skeleton)
     if network is opened.network:

@@ -70,7 +70,7 @@ from keras_pose.trainer.run_state import (
     find_state,
 )
 from keras_pose.weights.creation import create_model
-from keras_pose.weights.provenance import normalization_of
+from keras_pose.weights.provenance import box_padding_of, normalization_of
 from keras_pose.zoo import get_spec
 
 
@@ -111,7 +111,7 @@ def _fit(recipe, run):
         codec,
         sources["train"].skeleton,
         _normalization(network, state),
-        recipe.box_padding,
+        _box_padding(recipe, network, state),
     )
     if run.is_chief:
         open_run_dir(run_dir, recipe)  # not before all is well: it would stay behind
@@ -262,6 +262,13 @@ def _normalization(model, state: RunState | None) -> Normalization:
     """Returns that of the run so far, of the weights it starts from, or the zoo's."""
     found = read_contract(state.path).normalization if state else None
     return found or normalization_of(model)
+
+
+def _box_padding(recipe: Recipe, model, state: RunState | None) -> float:
+    """Returns that of the recipe, of the run so far, or of the weights it starts from."""
+    if recipe.box_padding is not None:
+        return recipe.box_padding
+    return read_contract(state.path).box_padding if state else box_padding_of(model)
 
 
 def _training_batches(recipe, plan, source, contract, model, first_batch, part, every):

@@ -13,7 +13,6 @@ from typing import Any, ClassVar
 from keras_pose.codecs import CODECS
 from keras_pose.data.transforms import NO_AUGMENTATION, Augmentation
 from keras_pose.losses import LOSSES
-from keras_pose.pictures.geometry import BOX_PADDING
 from keras_pose.trainer.family_recipes import (
     FAMILY_SETTINGS,
     MODEL_SETTINGS,
@@ -50,6 +49,7 @@ class Recipe(RunRecipe):
         input_hw: model input (height, width), pixels.
         box_padding: factor from person box to crop, which goes into the contract: tighter
             crops show a person larger, but not what reaches beyond a box that is too small.
+            None for that of `weights`, 1.25 where they do not say it.
         epochs: passes over the data.
         batch_size: samples per replica and step.
         learning_rate: highest learning rate, for the whole batch.
@@ -94,7 +94,7 @@ class Recipe(RunRecipe):
     """
 
     AUGMENTATION: ClassVar[type] = Augmentation
-    POSITIVE: ClassVar[tuple[str, ...]] = ("ohkm_top_k", "box_padding")
+    POSITIVE: ClassVar[tuple[str, ...]] = ("ohkm_top_k",)
     NOT_NEGATIVE: ClassVar[tuple[str, ...]] = ("ap_every", "overfit_images", "clip_norm")
     SHARES: ClassVar[tuple[str, ...]] = ("teacher_share",)
 
@@ -106,7 +106,7 @@ class Recipe(RunRecipe):
     category: str | None = None
     rescale_labels: bool = False
     input_hw: tuple[int, int] = (256, 192)
-    box_padding: float = BOX_PADDING
+    box_padding: float | None = None
     epochs: int = 210
     batch_size: int = 32
     learning_rate: float = 1e-3
@@ -144,6 +144,8 @@ class Recipe(RunRecipe):
             check_choice(name, getattr(self, name), known)
         _check_fits(self.model, self.codec, self.loss)
         _check_visibility(self)
+        if self.box_padding is not None and not self.box_padding > 0:
+            raise ValueError(f"box_padding must be positive, got {self.box_padding}.")
         self.check_shared()
 
 

@@ -17,6 +17,7 @@ from keras_pose.contracts.entries import AnyContract
 from keras_pose.contracts.one_stage import OneStageContract, one_stage_contract
 from keras_pose.contracts.pose import Contract, keras_contract
 from keras_pose.models.openpose_channels import last_maps, skeleton_for
+from keras_pose.pictures.geometry import BOX_PADDING
 from keras_pose.pictures.normalization import Normalization
 from keras_pose.skeleton import Skeleton, default_skeleton, plain_skeleton
 from keras_pose.zoo import get_spec
@@ -36,6 +37,7 @@ class Provenance:
         skeleton: names of the keypoints; None if nothing says them.
         is_backbone: True where the head starts at random, so that nothing can be run
             before it is trained.
+        box_padding: factor from person box to crop; None if it is not known.
     """
 
     source: str
@@ -43,6 +45,7 @@ class Provenance:
     codec: str | None = None
     skeleton: Skeleton | None = None
     is_backbone: bool = False
+    box_padding: float | None = None
 
 
 def set_provenance(model, provenance: Provenance):
@@ -64,6 +67,11 @@ def normalization_of(model) -> Normalization:
     return provenance_of(model).normalization or get_spec(model.name).normalization
 
 
+def box_padding_of(model) -> float:
+    """Returns the factor from person box to crop of a model's weights, or the usual."""
+    return provenance_of(model).box_padding or BOX_PADDING
+
+
 def contract_of(model) -> Contract:
     """Describes a model that `create_model` made, with all that its weights demand.
 
@@ -79,7 +87,9 @@ def contract_of(model) -> Contract:
     num_keypoints = codec.count_keypoints(model.outputs[-1].shape)
     usual = plain_skeleton if hasattr(model, ATTRIBUTE) else default_skeleton
     skeleton = provenance.skeleton or usual(num_keypoints)
-    return keras_contract(model, codec, skeleton, normalization_of(model))
+    return keras_contract(
+        model, codec, skeleton, normalization_of(model), box_padding_of(model)
+    )
 
 
 def runnable_network(model):

@@ -266,7 +266,11 @@ def _said_by(path: Path) -> tuple[Provenance, tuple[int, int] | None]:
         return provenance, whole.input_hw
     contract = read_contract(path)
     provenance = Provenance(
-        str(path), contract.normalization, contract.codec.kind, contract.skeleton
+        str(path),
+        contract.normalization,
+        contract.codec.kind,
+        contract.skeleton,
+        box_padding=contract.box_padding,
     )
     return provenance, contract.input_hw
 

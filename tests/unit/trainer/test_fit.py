@@ -258,6 +258,14 @@ def test_max_steps_ends_a_run_early(tmp_path, capsys):
     assert model.get_layer("stem-conv").compute_dtype == "bfloat16"
 
 
+def test_crops_stay_those_of_the_weights_that_a_run_starts_from(whole_run, tmp_path):
+    recipe = _recipe(epochs=1, max_steps=1, weights=str(whole_run / "best.keras"))
+    run = fit.fit(recipe, tmp_path / "run")
+    assert read_contract(run / "best.keras").box_padding == 1.1
+    network = create_model("testing_pose", weights=str(run / "best.keras"))
+    assert contract_of(network).box_padding == 1.1
+
+
 def test_a_network_is_computed_for_its_steps_only(tmp_path, monkeypatch):
     # To train and to validate: a large network's trace takes many seconds.
     kind = type(create_model("testing_pose", input_hw=(64, 64)))
